@@ -1,0 +1,113 @@
+#include "answers.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *reason_phrase(int status)
+{
+	switch (status) {
+	case 200:
+		return "OK";
+	case 304:
+		return "Not Modified";
+	case 400:
+		return "Bad Request";
+	case 403:
+		return "Forbidden";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 408:
+		return "Request Timeout";
+	case 414:
+		return "URI Too Long";
+	case 429:
+		return "Too Many Requests";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 503:
+		return "Service Unavailable";
+	case 504:
+		return "Gateway Timeout";
+	case 505:
+		return "HTTP Version Not Supported";
+	default:
+		return "Internal Server Error";
+	}
+}
+
+static void head_begin(struct buffer *out, int status, bool keep_alive)
+{
+	buffer_put_text(out, "HTTP/1.1 ");
+	buffer_put_unsigned(out, (uint64_t)status);
+	buffer_put_char(out, ' ');
+	buffer_put_text(out, reason_phrase(status));
+	buffer_put_text(out, "\r\nCache-Control: no-store\r\n");
+	if (!keep_alive)
+		buffer_put_text(out, "Connection: close\r\n");
+}
+
+/* The length is known only after the body, so its digits are written into a space left for them:
+ * leading blanks are optional white space in a header field (RFC 9110 section 5.6.3). */
+#define LENGTH_SPACE "         "
+
+void answer_begin(struct answer *a, struct buffer *out, int status, const char *content_type,
+	bool keep_alive, const char *more_fields)
+{
+	head_begin(out, status, keep_alive);
+	buffer_put_text(out, more_fields);
+	buffer_put_text(out, "Content-Type: ");
+	buffer_put_text(out, content_type);
+	buffer_put_text(out, "\r\nContent-Length:" LENGTH_SPACE);
+	a->out = out;
+	a->length_at = out->length;
+	buffer_put_text(out, "\r\n\r\n");
+	a->body_at = out->length;
+}
+
+void answer_end(struct answer *a)
+{
+	size_t length = a->out->length - a->body_at;
+	char *digit;
+
+	if (buffer_failed(a->out))
+		return;
+	assert(length < 100000000);
+	digit = a->out->data + a->length_at;
+	do {
+		*--digit = (char)('0' + length % 10);
+		length /= 10;
+	} while (length);
+}
+
+void answer_not_modified(struct buffer *out, bool keep_alive)
+{
+	head_begin(out, 304, keep_alive);
+	buffer_put_text(out, "\r\n");
+}
+
+int answer_error(struct buffer *out, int status, bool keep_alive, const char *code,
+	const char *words, int64_t retry_after_s)
+{
+	struct answer a;
+	char fields[64] = "";
+
+	if (retry_after_s >= 0)
+		snprintf(fields, sizeof(fields), "Retry-After: %lld\r\n", (long long)retry_after_s);
+	else if (status == 405)
+		snprintf(fields, sizeof(fields), "Allow: GET, POST\r\n");
+	answer_begin(&a, out, status, ANSWER_JSON, keep_alive, fields);
+	buffer_put_text(out, "{\"error\":");
+	buffer_put_json(out, code);
+	buffer_put_text(out, ",\"error_description\":");
+	buffer_put_json(out, words);
+	if (retry_after_s >= 0) {
+		buffer_put_text(out, ",\"retry_after\":");
+		buffer_put_signed(out, retry_after_s);
+	}
+	buffer_put_text(out, "}\n");
+	answer_end(&a);
+	return status;
+}

@@ -1,0 +1,79 @@
+/* The configuration as the rest of the daemon sees it: validated, resolved, with every default
+ * filled in. Built whole or not at all. */
+#ifndef GCTOKEND_CORE_CONFIG_H
+#define GCTOKEND_CORE_CONFIG_H
+
+#include "access.h"
+#include "times.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PROFILE_NAME_MAX 48
+#define PROFILES_MAX 1000
+
+enum grant {
+	GRANT_CLIENT_CREDENTIALS,
+};
+
+struct broker_settings {
+	char *socket;
+	mode_t socket_mode;
+	gid_t socket_gid; /* (gid_t)-1: leave the group alone */
+	char *page_socket;
+	struct access_rules admins;
+	struct access_rules metrics; /* may see every profile in /metrics */
+	char *state_dir;
+	char *state_key_file;       /* NULL: none */
+	char *state_key_credential; /* NULL: none */
+	uint32_t max_connections;
+	uint32_t max_connections_per_user;
+	struct duration request_deadline;
+	struct duration idle_timeout;
+	struct duration max_wait;
+	int log_level; /* syslog(3) priority: what is less urgent is not logged */
+};
+
+struct profile_settings {
+	char *name;
+	char *region;    /* what answers show: the AWS region where the table knows it, else the
+			    environment's domain, else "" */
+	char *token_url; /* https, whole */
+	char *authorize_url;
+	char *api_url; /* no slash at the end */
+	enum grant grant;
+	char *client_id;                /* NULL when client_id_file is set */
+	char *client_id_file;           /* NULL: none */
+	char *client_secret_file;       /* exactly one of the two is set */
+	char *client_secret_credential; /* a systemd credential's name */
+	char *ca_file;                  /* NULL: the system's */
+	char *proxy;                    /* NULL: none */
+	char *scope;                    /* NULL: none is sent */
+	char *redirect_uri;             /* NULL: none */
+	char *extra_params;             /* NULL: none; form-encoded pairs joined by '&' */
+	struct access_rules allow;
+	struct access_rules login;
+	bool refresh_margin_auto;
+	struct duration refresh_margin; /* where not auto */
+	struct duration use_margin;
+	bool prefetch;
+	struct duration reject_cooldown;
+	uint32_t mint_limit; /* POSTs in any 300 s, 1 to 1000 */
+	bool clock_probe;
+	char *clock_probe_url; /* never NULL: default is the token endpoint's origin with path "/"
+				*/
+	struct duration fetch_timeout;
+};
+
+struct config {
+	struct broker_settings broker;
+	struct profile_settings *profiles; /* at least one; in the order of the files */
+	size_t profile_count;
+};
+
+void config_free(struct config *c);
+/* NULL if there is none of that name. */
+const struct profile_settings *config_find_profile(const struct config *c, const char *name);
+
+#endif

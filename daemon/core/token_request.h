@@ -1,0 +1,23 @@
+/* A grant as the bytes of an OAuth token request (RFC 6749). */
+#ifndef GCTOKEND_CORE_TOKEN_REQUEST_H
+#define GCTOKEND_CORE_TOKEN_REQUEST_H
+
+#include <stddef.h>
+
+/* Both wiped and freed by token_request_fini. */
+struct token_request {
+	char *body; /* application/x-www-form-urlencoded */
+	size_t body_length;
+	char *authorization; /* value of the Authorization header, "Basic ..." */
+};
+
+#define TOKEN_REQUEST_NONE ((struct token_request){0})
+
+/* client_credentials. `scope` may be NULL (no scope is sent). `extra_params` may be NULL:
+ * name=value pairs as the configuration has them, already form-encoded and joined by '&'. The id
+ * and the secret are form-encoded before Basic (RFC 6749 section 2.3.1). 0; -ENOMEM. */
+int token_request_client_credentials(struct token_request *ret, const char *client_id,
+	const char *client_secret, const char *scope, const char *extra_params);
+void token_request_fini(struct token_request *r);
+
+#endif

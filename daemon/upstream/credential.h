@@ -1,0 +1,24 @@
+/* A profile's client id and secret, read from where the configuration says: a strict file or a
+ * systemd credential. In OpenSSL's secure heap where that has room; wiped when let go. */
+#ifndef GCTOKEND_UPSTREAM_CREDENTIAL_H
+#define GCTOKEND_UPSTREAM_CREDENTIAL_H
+
+#include <stddef.h>
+
+struct profile_settings;
+
+struct credential {
+	char *client_id;
+	char *client_secret;
+};
+
+#define CREDENTIAL_NONE ((struct credential){0})
+
+/* Reads both now. 0; negative errno with *ret untouched and `problem` (a NUL-terminated sentence
+ * that names the key, the file, what is wrong and what to do; never a byte of its content) filled.
+ */
+int credential_load(const struct profile_settings *profile, struct credential *ret, char *problem,
+	size_t problem_size);
+void credential_fini(struct credential *c);
+
+#endif
