@@ -1,0 +1,163 @@
+#include "lifetime.h"
+
+#include <stdlib.h>
+
+#define DATE_ROUNDING_NS NS_PER_S
+#define BACKDATED_S 60
+#define SUSPECT_MIN_NS (NS_PER_S / 2)
+#define WALL_AGREES_NS (3 * NS_PER_S)
+#define GUARD_MAX_NS (2 * NS_PER_S)
+
+/* d(1 - rho) and d(1 + rho): what d of the server's time is on a clock that drifts. */
+static struct duration drift_short(struct duration d)
+{
+	return duration_sub(d, duration_ns(llabs(d.ns) / (1000000 / SKEW_DRIFT_PPM)));
+}
+
+static struct duration drift_long(struct duration d)
+{
+	return duration_add(d, duration_ns(llabs(d.ns) / (1000000 / SKEW_DRIFT_PPM)));
+}
+
+/* The server's instant `s` on our clock if theta is `theta`, as far from `from`. */
+static struct duration until_server(int64_t s, struct duration theta, struct boot_time from)
+{
+	return duration_sub(duration_sub(duration_s(s), theta), duration_ns(from.ns));
+}
+
+static void judge_end(struct lifetime *l, const struct lifetime_evidence *e, bool with_claims)
+{
+	struct duration life =
+		drift_short(duration_sub(e->expires_in, duration_ns(DATE_ROUNDING_NS)));
+
+	l->end = boot_add(e->sent.boot, life);
+	l->by_exp = false;
+	if (with_claims && e->sample && e->claims.has_exp) {
+		struct boot_time end = boot_add(e->sent.boot,
+			drift_short(until_server(e->claims.exp, l->hi0, e->sent.boot)));
+
+		l->by_exp = boot_before(end, l->end);
+		l->end = boot_min(l->end, end);
+	}
+}
+
+static void judge_start(struct lifetime *l, const struct lifetime_evidence *e, bool with_claims)
+{
+	const struct jwt_claims *c = &e->claims;
+	bool known = with_claims && e->sample && (c->has_nbf || c->has_iat);
+	struct duration guard = e->spread, ahead = DURATION_ZERO;
+
+	if (e->background)
+		guard = duration_max(guard, duration_min(duration_ns(GUARD_MAX_NS),
+						    duration_ns(e->expires_in.ns / 20)));
+	if (known) {
+		int64_t from = c->has_nbf ? c->nbf : c->iat;
+
+		if (c->has_iat && c->iat > from)
+			from = c->iat;
+		if (from < e->sample->date_s - BACKDATED_S) {
+			l->valid = l->guard_until = e->received;
+			return;
+		}
+		ahead = duration_max(
+			DURATION_ZERO, drift_long(until_server(from, e->sample->lo, e->received)));
+	}
+	l->valid = boot_add(boot_add(e->received, ahead), e->spread);
+	l->guard_until = boot_add(boot_add(e->received, ahead), guard);
+}
+
+static bool servable(const struct lifetime *l)
+{
+	struct boot_time dead = lifetime_dead(l);
+
+	/* a second at least: what is handed out says how many whole seconds it is good for */
+	return boot_since(dead, l->received).ns >= NS_PER_S &&
+	       boot_since(dead, l->valid).ns >= NS_PER_S;
+}
+
+enum lifetime_verdict lifetime_begin(struct lifetime *ret, const struct lifetime_evidence *e,
+	const struct lifetime_policy *policy)
+{
+	struct lifetime l = {
+		.sent = e->sent,
+		.received = e->received,
+		.issued = e->expires_in,
+		.margin = duration_min(policy->use_margin, duration_ns(e->expires_in.ns / 10)),
+		.spread = e->spread,
+		.wall_ref = clock_wall_offset(&e->sent),
+	};
+	enum lifetime_verdict verdict = LIFETIME_FINE;
+
+	if (e->sample) {
+		l.dated = true;
+		l.hi0 = duration_add(e->sample->hi, duration_ns(SKEW_DATE_STALENESS_NS));
+	}
+	judge_end(&l, e, true);
+	judge_start(&l, e, true);
+	if (!servable(&l)) {
+		judge_end(&l, e, false);
+		judge_start(&l, e, false);
+		verdict = LIFETIME_CLAIMS_IGNORED;
+	}
+	if (!servable(&l))
+		return LIFETIME_DEAD;
+	*ret = l;
+	return verdict;
+}
+
+struct boot_time lifetime_dead(const struct lifetime *l)
+{
+	return boot_sub(boot_sub(boot_sub(l->end, l->step), l->spread), l->margin);
+}
+
+struct boot_time lifetime_refresh_at(
+	const struct lifetime *l, const struct lifetime_policy *policy, struct random *random)
+{
+	struct boot_time dead = lifetime_dead(l), at, half;
+	struct duration m;
+
+	if (policy->refresh_margin_auto) {
+		m = duration_max(duration_ns(l->issued.ns / 10), duration_s(10));
+		m = duration_min(duration_min(m, duration_s(300)), duration_ns(l->issued.ns / 4));
+	} else {
+		m = duration_min(policy->refresh_margin, duration_ns(l->issued.ns / 2));
+	}
+	at = boot_sub(boot_sub(dead, m), random_duration(random, duration_ns(m.ns / 4)));
+	half = boot_add(l->received, duration_ns(boot_since(dead, l->received).ns / 2));
+	return boot_max(at, half);
+}
+
+struct duration lifetime_suspect(const struct lifetime *l, const struct clock_reading *now)
+{
+	struct duration s = duration_sub(clock_wall_offset(now), l->wall_ref);
+
+	return s.ns > SUSPECT_MIN_NS ? s : DURATION_ZERO;
+}
+
+enum lifetime_step lifetime_exchange(
+	struct lifetime *l, const struct skew_sample *sample, struct duration spread)
+{
+	struct duration suspect = lifetime_suspect(l, &sample->sent);
+	struct duration seen, counts, before = l->step;
+	bool more;
+
+	l->wall_ref = clock_wall_offset(&sample->sent);
+	l->spread = duration_max(l->spread, spread);
+	if (!l->dated)
+		return LIFETIME_STEP_NONE;
+	seen = duration_sub(
+		duration_sub(sample->lo, l->hi0), skew_widening(&l->sent, &sample->sent));
+	if (seen.ns <= 0)
+		return LIFETIME_STEP_NONE;
+	more = seen.ns > l->step_most.ns;
+	l->step_second = duration_max(l->step_second, duration_min(seen, l->step_most));
+	l->step_most = duration_max(l->step_most, seen);
+	counts = l->step_second;
+	if (suspect.ns && llabs(ns_sub(suspect.ns, seen.ns)) <= WALL_AGREES_NS)
+		counts = duration_max(counts, seen);
+	l->step = duration_max(l->step, counts);
+	if (l->step.ns > before.ns)
+		return LIFETIME_STEP_COUNTED;
+	/* clocks of a cluster differ by that much: the spread has taken it into account */
+	return more && seen.ns > l->spread.ns ? LIFETIME_STEP_ALONE : LIFETIME_STEP_NONE;
+}

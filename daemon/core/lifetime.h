@@ -1,0 +1,85 @@
+/* Until when one token may be handed out, judged by its own exchange and by later ones, on
+ * CLOCK_BOOTTIME alone: neither a wrong wall clock nor a step of it nor a suspend matters.
+ *
+ *   end   = sent + (L - 1 s)(1 - rho); with a JWT's exp and a Date, where that comes earlier, the
+ *           instant at which the server's clock surely has not yet passed exp
+ *   dead  = end - step - spread - min(use_margin, L/10)
+ *   valid = received, or when the server's clock surely has passed nbf and iat; plus spread
+ *
+ * step is how far the server's clock later turned out to run ahead of what this token's exchange
+ * allowed for (stepped, or our machine was paused). A single exchange may lie, so it counts once a
+ * second one says at least as much, or our wall clock was stepped by the same amount (+-3 s).
+ * suspect is a forward step of our wall clock since the last exchange: NTP repaired a wrong clock,
+ * or the machine stood still and time was lost; nobody can tell until an exchange answers. */
+#ifndef GCTOKEND_CORE_LIFETIME_H
+#define GCTOKEND_CORE_LIFETIME_H
+
+#include "jwt_claims.h"
+#include "random.h"
+#include "skew.h"
+#include "times.h"
+#include <stdbool.h>
+
+struct lifetime_policy {
+	struct duration use_margin;
+	bool refresh_margin_auto;
+	struct duration refresh_margin;
+};
+
+/* All that is known when a token arrives. */
+struct lifetime_evidence {
+	struct clock_reading sent;
+	struct boot_time received;
+	const struct skew_sample *sample; /* NULL: its answer's Date proves nothing */
+	struct duration expires_in;       /* L */
+	struct jwt_claims claims;
+	struct duration spread; /* of the estimator, this exchange included */
+	bool background;        /* an older token still serves */
+};
+
+struct lifetime {
+	struct clock_reading sent;
+	struct boot_time received;
+	struct boot_time end;
+	struct boot_time valid;       /* not before this */
+	struct boot_time guard_until; /* while the older token serves, not before this */
+	struct duration issued;       /* L */
+	struct duration margin;       /* min(use_margin, L/10) */
+	struct duration spread;       /* the widest so far: dead never moves back out */
+	bool dated;
+	struct duration hi0;                    /* theta's upper bound then, where dated */
+	struct duration step_most, step_second; /* the two largest steps seen */
+	struct duration step;                   /* what counts */
+	struct duration wall_ref;               /* wall offset at the last exchange */
+	bool by_exp;                            /* exp decides, not expires_in */
+};
+
+enum lifetime_verdict {
+	LIFETIME_FINE = 0,
+	LIFETIME_CLAIMS_IGNORED = 1, /* they contradict the answer's own expires_in */
+	LIFETIME_DEAD = 2,           /* of no use even so: *ret is not set */
+};
+
+enum lifetime_verdict lifetime_begin(struct lifetime *ret, const struct lifetime_evidence *e,
+	const struct lifetime_policy *policy);
+
+struct boot_time lifetime_dead(const struct lifetime *l);
+/* dead - m - random(0 .. m/4), m = min(clamp(L/10, 10 s, 300 s), L/4) or the configured margin
+ * (half of L at most); never in the first half of the time the token can be served. */
+struct boot_time lifetime_refresh_at(
+	const struct lifetime *l, const struct lifetime_policy *policy, struct random *random);
+
+/* A forward wall step not yet explained; zero up to half a second. */
+struct duration lifetime_suspect(const struct lifetime *l, const struct clock_reading *now);
+
+enum lifetime_step {
+	LIFETIME_STEP_NONE = 0,
+	LIFETIME_STEP_ALONE = 1,   /* one exchange says so: refresh and ask again */
+	LIFETIME_STEP_COUNTED = 2, /* `step` grew */
+};
+
+/* A later exchange, already added to the estimator whose spread is given. */
+enum lifetime_step lifetime_exchange(
+	struct lifetime *l, const struct skew_sample *sample, struct duration spread);
+
+#endif
