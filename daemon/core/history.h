@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define HISTORY_EVENTS 128
-#define HISTORY_WORDS 256
+#define HISTORY_WORDS 320
 
 enum event_kind {
 	EVENT_STARTED,

@@ -1,0 +1,270 @@
+/* What a caller of the token source gets. Nothing here fetches: an ask may only say that a fetch is
+ * wanted, and token_source_decide() judges that against backoff and the mint limit. */
+#include "token_source.h"
+
+/* Longest remaining life that a token of this issuing can surely be asked for. Half of expires_in:
+ * with more, a single client could keep the broker fetching; and never more than a new token has.
+ */
+static int64_t min_ttl_limit_s(const struct token_slot *slot)
+{
+	struct duration half = duration_ns(slot->life.issued.ns / 2);
+	struct duration whole = boot_since(lifetime_dead(&slot->life), slot->life.valid);
+
+	return duration_floor_s(duration_min(half, whole));
+}
+
+static void set_failure(const struct token_source *s, const struct clock_reading *now,
+	struct boot_time next, struct token_outcome *ret)
+{
+	ret->kind = OUTCOME_UNAVAILABLE;
+	if (s->last_failure.any && s->last_failure.class == ANSWER_CLIENT_REJECTED)
+		ret->kind = OUTCOME_CLIENT_REJECTED;
+	else if (s->last_failure.any && s->last_failure.class == ANSWER_LOGIN_REQUIRED)
+		ret->kind = OUTCOME_LOGIN_REQUIRED;
+	ret->retry_after_s = duration_ceil_s(boot_since(next, now->boot));
+	if (ret->retry_after_s < 1)
+		ret->retry_after_s = 1;
+}
+
+/* A new token is needed before this ask can be served. */
+static void need_fetch(struct token_source *s, const struct clock_reading *now,
+	const struct token_ask *ask, bool expired, struct token_outcome *ret)
+{
+	struct boot_time next;
+
+	if (s->revoked) {
+		ret->kind = OUTCOME_REVOKED;
+		return;
+	}
+	if (s->fetching) {
+		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
+		return;
+	}
+	if (!s->wanted)
+		s->wanted = s->attention = true;
+	next = token_source_gate(s, now->boot, s->forced);
+	if (!boot_before(now->boot, next)) {
+		/* it begins within this very wake-up */
+		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
+		return;
+	}
+	if (!expired && !boot_before(ask->deadline, next)) {
+		ret->kind = OUTCOME_HOLD;
+		return;
+	}
+	set_failure(s, now, next, ret);
+}
+
+static void serve(struct token_source *s, const struct clock_reading *now,
+	const struct token_slot *slot, struct duration suspect, bool stale,
+	struct token_outcome *ret)
+{
+	struct duration left = boot_since(lifetime_dead(&slot->life), now->boot);
+	int64_t expires_in_s, ask_again_s;
+
+	if (left.ns - suspect.ns >= NS_PER_S)
+		left = duration_sub(left, suspect);
+	expires_in_s = left.ns / NS_PER_S;
+	ask_again_s = duration_floor_s(boot_since(s->refresh_at, now->boot));
+	if (ask_again_s < 0)
+		ask_again_s = 0;
+	ask_again_s += 5;
+	ask_again_s += (int64_t)(random_next(&s->random) % (uint64_t)(ask_again_s / 10 + 1));
+	if (ask_again_s >= expires_in_s)
+		ask_again_s = expires_in_s - 1;
+	if (ask_again_s < 5)
+		ask_again_s = 5;
+
+	ret->kind = OUTCOME_TOKEN;
+	ret->slot = slot;
+	ret->expires_in = left;
+	ret->refresh_in_s = ask_again_s;
+	ret->stale = stale;
+	s->counters.served++;
+	s->counters.served_stale += stale;
+	/* Without prefetch it is the asking that keeps a token fresh. */
+	if (slot == &s->current && !s->settings.prefetch && !s->fetching && !s->wanted &&
+		!boot_before(now->boot, s->refresh_at))
+		s->wanted = s->attention = true;
+}
+
+static void ask_get(struct token_source *s, const struct clock_reading *now,
+	const struct token_ask *ask, bool expired, struct token_outcome *ret)
+{
+	const struct token_slot *slot = token_source_pick(s, now, ask->generation);
+	struct duration suspect = DURATION_ZERO, left;
+	bool stale;
+
+	if (s->current.token.text) {
+		ret->limit_s = min_ttl_limit_s(&s->current);
+		if (ask->min_ttl.ns > duration_s(ret->limit_s).ns) {
+			ret->kind = OUTCOME_MIN_TTL;
+			return;
+		}
+	}
+	if (!slot) {
+		if (s->current.token.text && boot_before(now->boot, s->current.life.valid) &&
+			!s->revoked) {
+			/* it is here, and good in a moment */
+			if (!expired && !boot_before(ask->deadline, s->current.life.valid))
+				ret->kind = OUTCOME_HOLD;
+			else
+				set_failure(s, now, s->current.life.valid, ret);
+			return;
+		}
+		need_fetch(s, now, ask, expired, ret);
+		return;
+	}
+	left = boot_since(lifetime_dead(&slot->life), now->boot);
+	if (left.ns < ask->min_ttl.ns) {
+		const struct token_slot *c = &s->current;
+
+		/* A guard is caution towards replicas; a caller who needs the time gets the newer.
+		 */
+		if (slot == &s->previous && !boot_before(now->boot, c->life.valid) &&
+			boot_since(lifetime_dead(&c->life), now->boot).ns >= ask->min_ttl.ns) {
+			slot = c;
+		} else {
+			need_fetch(s, now, ask, expired, ret);
+			return;
+		}
+	}
+	if (ask->has_after &&
+		(slot->generation == ask->after || s->current.generation == ask->after)) {
+		ret->kind = expired ? OUTCOME_UNCHANGED : OUTCOME_HOLD;
+		return;
+	}
+	stale = token_source_stale(s, now, slot);
+	if (slot == &s->current) {
+		if (slot->reported && s->replacing && !expired) {
+			ret->kind = OUTCOME_HOLD;
+			return;
+		}
+		suspect = lifetime_suspect(&slot->life, now);
+		if (suspect.ns && boot_since(lifetime_dead(&slot->life), now->boot).ns <
+					  ns_add(suspect.ns, NS_PER_S)) {
+			/* Time may have been lost, and then this token is dead. Nobody knows until
+			 * the fetch is answered; if it is not, a doubtful token beats none. */
+			if (!s->failures && !expired) {
+				s->attention = true;
+				ret->kind = OUTCOME_HOLD;
+				return;
+			}
+			stale = true;
+		}
+	}
+	serve(s, now, slot, suspect, stale, ret);
+}
+
+/* The fetch that answers this ask: the one under way, or the next. */
+static uint64_t ticket_now(const struct token_source *s)
+{
+	return s->fetching ? s->fetches_begun : s->fetches_begun + 1;
+}
+
+/* The outcome of an ask that waits for the end of one certain fetch. */
+static void ask_ticket(struct token_source *s, const struct clock_reading *now,
+	const struct token_ask *ask, bool expired, bool forced, struct token_outcome *ret)
+{
+	struct boot_time next;
+
+	if (s->fetch_succeeded >= ask->ticket && s->current.token.text) {
+		if (boot_before(now->boot, s->current.life.valid)) {
+			ask_get(s, now, ask, expired, ret);
+			return;
+		}
+		serve(s, now, &s->current, DURATION_ZERO, false, ret);
+		return;
+	}
+	if (s->revoked) {
+		ret->kind = OUTCOME_REVOKED;
+		return;
+	}
+	next = token_source_gate(s, now->boot, forced);
+	if (s->fetches_ended >= ask->ticket) {
+		set_failure(s, now, next, ret);
+		return;
+	}
+	if (s->fetching || !boot_before(now->boot, next))
+		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
+	else if (!expired && !boot_before(ask->deadline, next))
+		ret->kind = OUTCOME_HOLD;
+	else
+		set_failure(s, now, next, ret);
+}
+
+static void begin_refresh(
+	struct token_source *s, const struct clock_reading *now, struct token_ask *ask)
+{
+	s->revoked = false;
+	ask->ticket = ticket_now(s);
+	if (!s->fetching)
+		s->wanted = s->forced = true;
+	s->attention = true;
+	history_add(s->history, now, EVENT_REFRESH_ASKED, s->current.generation,
+		"an admin asked for a new token");
+}
+
+/* False: the outcome is set. */
+static bool begin_reject(struct token_source *s, const struct clock_reading *now,
+	struct token_ask *ask, struct token_outcome *ret)
+{
+	struct duration since = boot_since(now->boot, s->forced_at);
+
+	if (!s->current.token.text || ask->generation != s->current.generation) {
+		/* Not the current one: there is nothing to replace, and the newer token is the
+		 * answer, at once. A guard ends with the token it was waiting out. */
+		if (s->previous.token.text && s->previous.generation == ask->generation &&
+			!s->previous.reported) {
+			s->previous.reported = true;
+			s->attention = s->changed = true;
+		}
+		ask->kind = ASK_GET;
+		return true;
+	}
+	if (!s->replacing) {
+		if (s->was_forced && since.ns < s->settings.reject_cooldown.ns) {
+			s->counters.cooled_down++;
+			ret->kind = OUTCOME_COOLDOWN;
+			ret->retry_after_s =
+				duration_ceil_s(duration_sub(s->settings.reject_cooldown, since));
+			return false;
+		}
+		s->was_forced = true;
+		s->forced_at = now->boot;
+		s->current.reported = true;
+		s->refresh_at = boot_min(s->refresh_at, now->boot);
+		s->wanted |= !s->fetching;
+		/* Hold everybody for the fetch only if there is one to wait for. */
+		s->replacing = s->fetching ||
+			       !boot_before(now->boot, token_source_gate(s, now->boot, s->forced));
+		s->probes_wanted = 1;
+		s->attention = s->changed = true;
+		history_add(s->history, now, EVENT_REPORTED, ask->generation,
+			"a client reports that the API refused token %s",
+			s->current.token.fingerprint);
+	}
+	s->counters.reported++;
+	ask->ticket = ticket_now(s);
+	return true;
+}
+
+void token_source_ask(struct token_source *s, const struct clock_reading *now,
+	struct token_ask *ask, struct token_outcome *ret)
+{
+	bool expired = !boot_before(now->boot, ask->deadline);
+	bool first = !ask->begun;
+
+	*ret = (struct token_outcome){.kind = OUTCOME_UNAVAILABLE, .retry_after_s = -1};
+	ask->begun = true;
+	if (first && ask->kind == ASK_REFRESH)
+		begin_refresh(s, now, ask);
+	if (first && ask->kind == ASK_REJECT && !begin_reject(s, now, ask, ret))
+		return;
+	if (ask->kind == ASK_GET)
+		ask_get(s, now, ask, expired, ret);
+	else
+		ask_ticket(s, now, ask, expired, ask->kind == ASK_REFRESH, ret);
+	if (first && ret->kind == OUTCOME_HOLD)
+		s->counters.waited++;
+}

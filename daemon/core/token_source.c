@@ -1,0 +1,305 @@
+/* States, by what there is to serve and what the latest fetch said:
+ *
+ *             fetch ok                      refresh due and failing
+ *   waiting ───────────► fresh ◄──────────────────────────────────► stale
+ *      │                   ▲  │ revoke                                │
+ *      │ fetch fails       │  ▼                                       │ dead passed
+ *      ▼          fetch ok │ revoked (until a forced fetch)           ▼
+ *   unavailable / client_rejected / login_required ◄──────────────────┘
+ *
+ * One fetch at a time. It begins when it is due and the gate is open:
+ *   due   now, when somebody needs it (nothing to serve, min_ttl, a report, an admin) or an
+ *         unexplained wall step may have eaten what is left; else refresh_at; never when revoked
+ *   gate  after not_before (backoff, Retry-After, 15 minutes after a rejection), which only an
+ *         admin's refresh may pass; and never more than mint_limit fetches in 300 s, whoever asks
+ *
+ * Invariants:
+ *   - what is served has valid <= now and at least a second until dead, which never moves out
+ *   - a failed fetch takes nothing away: the token stays until its own dead
+ *   - a reported token is served only if the fetch that was to replace it failed or the caller's
+ *     wait ended, and then as stale; once replaced it is never served again
+ *   - every fetch that begins is ended by token_source_fetched before the next begins
+ *   - a lone exchange that disagrees causes at most one fetch a minute */
+#include "token_source.h"
+
+#include "exchange.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define STEP_REFRESH_APART_S 60
+#define SAME_TOKEN_WAIT_S 10
+
+void token_source_init(struct token_source *s, const struct token_source_settings *settings,
+	struct mint_window *mint, struct history *history, uint64_t seed)
+{
+	*s = (struct token_source){
+		.settings = *settings,
+		.mint = mint,
+		.history = history,
+		.random = {seed},
+		.not_before = {INT64_MIN},
+		.attention = true,
+	};
+}
+
+void token_source_fini(struct token_source *s)
+{
+	token_slot_empty(&s->current);
+	token_slot_empty(&s->previous);
+}
+
+void token_source_restore(
+	struct token_source *s, struct boot_time not_before, const struct source_failure *failure)
+{
+	s->not_before = not_before;
+	if (failure) {
+		s->last_failure = *failure;
+		s->failures = 1;
+	}
+	s->attention = true;
+}
+
+void token_source_exchange(struct token_source *s, const struct clock_reading *now,
+	const struct skew_sample *sample, struct duration spread)
+{
+	struct token_slot *slots[] = {&s->current, &s->previous};
+	struct boot_time dead = lifetime_dead(&s->current.life);
+
+	for (size_t i = 0; i < 2; i++) {
+		struct token_slot *slot = slots[i];
+		struct duration before = slot->life.step;
+
+		if (!slot->token.text)
+			continue;
+		switch (lifetime_exchange(&slot->life, sample, spread)) {
+		case LIFETIME_STEP_COUNTED:
+			history_add(s->history, now, EVENT_SERVER_STEP, slot->generation,
+				"the login server's clock runs %lld ms ahead of what this token's "
+				"exchange allowed for: it dies that much earlier",
+				(long long)(slot->life.step.ns / NS_PER_MS));
+			s->changed |= slot->life.step.ns != before.ns;
+			break;
+		case LIFETIME_STEP_ALONE:
+			if (slot != &s->current ||
+				(s->had_step_refresh &&
+					boot_since(now->boot, s->step_refresh_at).ns <
+						STEP_REFRESH_APART_S * NS_PER_S))
+				break;
+			s->had_step_refresh = true;
+			s->step_refresh_at = now->boot;
+			s->wanted = true;
+			s->probes_wanted = 1;
+			history_add(s->history, now, EVENT_SERVER_STEP, slot->generation,
+				"one exchange says that the login server's clock was set ahead by "
+				"%lld ms: fetching anew to be sure",
+				(long long)(slot->life.step_most.ns / NS_PER_MS));
+			break;
+		case LIFETIME_STEP_NONE:
+			break;
+		}
+	}
+	if (s->current.token.text)
+		s->refresh_at =
+			boot_sub(s->refresh_at, boot_since(dead, lifetime_dead(&s->current.life)));
+	s->attention = true;
+}
+
+static void fetch_failed(
+	struct token_source *s, const struct clock_reading *now, const struct token_answer *answer)
+{
+	struct source_failure *f = &s->last_failure;
+	enum event_kind kind = EVENT_FETCH_FAILED;
+	struct duration pause;
+	char status[128] = "";
+
+	s->failures++;
+	*f = (struct source_failure){
+		.any = true, .class = answer->class, .status = answer->status, .at = now->boot};
+	snprintf(f->error, sizeof(f->error), "%s", answer->error);
+	snprintf(f->words, sizeof(f->words), "%s", answer->words);
+	snprintf(f->correlation_id, sizeof(f->correlation_id), "%s", answer->correlation_id);
+
+	if (answer->status)
+		snprintf(status, sizeof(status), " (HTTP %ld%s%s)", answer->status,
+			answer->correlation_id[0] ? ", correlation id " : "",
+			answer->correlation_id);
+	pause = retry_delay(s->failures, &s->random);
+	switch (answer->class) {
+	case ANSWER_CLIENT_REJECTED:
+		kind = EVENT_CLIENT_REJECTED;
+		pause = duration_s(RETRY_REJECTED_S);
+		break;
+	case ANSWER_LOGIN_REQUIRED:
+		kind = EVENT_LOGIN_REQUIRED;
+		pause = duration_s(RETRY_REJECTED_S);
+		break;
+	case ANSWER_THROTTLED:
+		kind = EVENT_THROTTLED;
+		break;
+	case ANSWER_UNAVAILABLE:
+	case ANSWER_TOKEN:
+		break;
+	}
+	if (answer->has_retry_after)
+		pause = duration_max(pause, retry_obey(answer->retry_after));
+	s->not_before = boot_add(now->boot, pause);
+	history_add(s->history, now, kind, s->current.generation,
+		"%.160s%s; next attempt in %lld s", answer->words, status,
+		(long long)duration_ceil_s(pause));
+}
+
+static void same_token(
+	struct token_source *s, const struct clock_reading *now, struct token_slot *offered)
+{
+	struct lifetime *l = &s->current.life;
+	struct duration left, pause;
+
+	s->counters.same_token++;
+	/* Only the earlier of the two ends: the server may count the same token's life anew. */
+	if (boot_before(lifetime_dead(&offered->life), lifetime_dead(l)))
+		*l = offered->life;
+	left = boot_since(lifetime_dead(l), now->boot);
+	pause = duration_max(duration_ns(left.ns / 2), duration_s(SAME_TOKEN_WAIT_S));
+	s->refresh_at = s->not_before = boot_add(now->boot, pause);
+	history_add(s->history, now, EVENT_SAME_TOKEN, s->current.generation,
+		"the login server gave the same token again; next attempt in %lld s",
+		(long long)duration_ceil_s(pause));
+}
+
+static void new_token(struct token_source *s, const struct clock_reading *now,
+	struct token_slot *slot, bool older_serves)
+{
+	bool replaced = s->current.reported;
+
+	if (replaced)
+		history_add(s->history, now, EVENT_REPLACED, slot->generation,
+			"replaces generation %llu, which a client reported as refused",
+			(unsigned long long)s->current.generation);
+	if (older_serves)
+		token_slot_move(&s->previous, &s->current);
+	else
+		token_slot_empty(&s->previous);
+	token_slot_move(&s->current, slot);
+	s->fetch_succeeded = s->fetches_ended;
+	s->refresh_at = lifetime_refresh_at(&s->current.life, &s->settings.policy, &s->random);
+	s->expiry_told = false;
+	history_add(s->history, now, EVENT_TOKEN, s->current.generation,
+		"token %s for %lld s, served for %lld s, refresh in %lld s",
+		s->current.token.fingerprint, (long long)(s->current.life.issued.ns / NS_PER_S),
+		(long long)duration_floor_s(boot_since(lifetime_dead(&s->current.life), now->boot)),
+		(long long)duration_floor_s(boot_since(s->refresh_at, now->boot)));
+}
+
+static void take_token(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
+	struct duration spread, uint64_t generation)
+{
+	const struct token_slot *older = token_source_pick(s, now, 0);
+	bool older_serves = older == &s->current && !s->current.reported;
+	struct lifetime_evidence evidence = {
+		.sent = x->sent,
+		.received = x->received.boot,
+		.sample = sample,
+		.expires_in = answer->expires_in,
+		.claims = answer->claims,
+		.spread = spread,
+		.background = older_serves,
+	};
+	struct token_slot slot = {.generation = generation};
+
+	switch (lifetime_begin(&slot.life, &evidence, &s->settings.policy)) {
+	case LIFETIME_DEAD:
+		answer->class = ANSWER_UNAVAILABLE;
+		snprintf(answer->words, sizeof(answer->words),
+			"the token was of no use on arrival: expires_in %lld s, clocks of the "
+			"login "
+			"server %lld ms apart",
+			(long long)(answer->expires_in.ns / NS_PER_S),
+			(long long)(spread.ns / NS_PER_MS));
+		s->counters.fetches[ANSWER_UNAVAILABLE]++;
+		fetch_failed(s, now, answer);
+		return;
+	case LIFETIME_CLAIMS_IGNORED:
+		history_add(s->history, now, EVENT_CLAIMS_IGNORED, generation,
+			"exp, nbf or iat inside the token contradict its expires_in of %lld s and "
+			"are ignored",
+			(long long)(answer->expires_in.ns / NS_PER_S));
+		break;
+	case LIFETIME_FINE:
+		break;
+	}
+	s->counters.fetches[ANSWER_TOKEN]++;
+	s->failures = 0;
+	s->last_failure = (struct source_failure){0};
+	s->not_before = (struct boot_time){INT64_MIN};
+	/* whoever wanted a fetch got one; if it does not serve them, they will ask again */
+	s->wanted = s->forced = false;
+	token_move(&slot.token, &answer->token);
+	if (s->current.token.text && token_equal(&s->current.token, &slot.token))
+		same_token(s, now, &slot);
+	else
+		new_token(s, now, &slot, older_serves);
+	token_slot_empty(&slot);
+}
+
+bool token_source_fetched(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
+	struct duration spread, uint64_t generation)
+{
+	s->fetching = false;
+	s->replacing = false;
+	s->fetches_ended++;
+	s->attention = s->changed = true;
+	if (s->revoked)
+		return false;
+	if (answer->class == ANSWER_TOKEN) {
+		take_token(s, now, x, answer, sample, spread, generation);
+	} else {
+		s->counters.fetches[answer->class]++;
+		fetch_failed(s, now, answer);
+	}
+	return s->current.generation == generation;
+}
+
+void token_source_clock_changed(struct token_source *s)
+{
+	s->attention = s->changed = true;
+}
+
+void token_source_configure(struct token_source *s, const struct clock_reading *now,
+	const struct token_source_settings *settings, bool request_changed, bool credential_changed)
+{
+	bool rejected =
+		s->last_failure.any && (s->last_failure.class == ANSWER_CLIENT_REJECTED ||
+					       s->last_failure.class == ANSWER_LOGIN_REQUIRED);
+
+	s->settings = *settings;
+	if ((credential_changed || request_changed) && rejected) {
+		s->not_before = (struct boot_time){INT64_MIN};
+		s->failures = 0;
+		s->wanted |= s->settings.prefetch;
+	}
+	if (s->current.token.text) {
+		/* use_margin belongs to the token as it was judged; the refresh can move */
+		s->refresh_at = request_changed ? now->boot
+						: lifetime_refresh_at(&s->current.life,
+							  &s->settings.policy, &s->random);
+	}
+	s->attention = s->changed = true;
+}
+
+void token_source_revoke(
+	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
+{
+	ret_tokens[0] = ret_tokens[1] = TOKEN_NONE;
+	token_move(&ret_tokens[0], &s->current.token);
+	token_move(&ret_tokens[1], &s->previous.token);
+	history_add(s->history, now, EVENT_REVOKED, s->current.generation,
+		"revoked by an admin; stopped until the next refresh by an admin");
+	token_slot_empty(&s->current);
+	token_slot_empty(&s->previous);
+	s->revoked = true;
+	s->wanted = s->forced = s->replacing = false;
+	s->attention = s->changed = true;
+}

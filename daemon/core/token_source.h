@@ -1,0 +1,216 @@
+/* The token of one profile: when to fetch it, until when to serve it, what to tell whoever asks.
+ *
+ * A deterministic state machine. Events go in with the time they happened at; what is to be done
+ * comes out of token_source_decide(). It performs nothing itself, reads no clock, and takes its
+ * jitter from a seed: the same events and the same seed give the same decisions. After an event
+ * (also after an ask that sets `attention`) the caller asks for decisions and carries them out.
+ *
+ * States and transitions stand at the top of token_source.c, which takes the events; token_decide.c
+ * holds the decisions and views, token_ask.c what a caller gets. */
+#ifndef GCTOKEND_CORE_TOKEN_SOURCE_H
+#define GCTOKEND_CORE_TOKEN_SOURCE_H
+
+#include "history.h"
+#include "lifetime.h"
+#include "random.h"
+#include "retry.h"
+#include "skew.h"
+#include "times.h"
+#include "token_answer.h"
+#include "token_slot.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct token_source_settings {
+	struct lifetime_policy policy;
+	bool prefetch;
+	struct duration reject_cooldown;
+	unsigned mint_limit;
+};
+
+struct source_failure {
+	bool any;
+	enum answer_class class;
+	long status;
+	char error[64];
+	char words[256];
+	char correlation_id[80];
+	struct boot_time at;
+};
+
+struct source_counters {
+	uint64_t fetches[ANSWER_LOGIN_REQUIRED + 1]; /* ended, by class */
+	uint64_t same_token;
+	uint64_t served, served_stale;
+	uint64_t reported;    /* 401s that started or joined a replacement */
+	uint64_t cooled_down; /* 401s refused within the cool-down */
+	uint64_t waited;      /* asks that had to be held */
+};
+
+struct token_source {
+	struct token_source_settings settings;
+	struct mint_window *mint; /* of the client; lent */
+	struct history *history;  /* lent */
+	struct random random;
+	struct token_slot current, previous;
+	struct boot_time refresh_at; /* of current */
+
+	bool fetching;
+	bool replacing; /* the fetch under way is to replace a reported token: callers wait for it
+			 */
+	bool wanted;    /* somebody needs a fetch now */
+	bool forced;    /* and it may ignore the backoff */
+	bool revoked;   /* stopped by an admin until the next forced fetch */
+	uint64_t fetches_begun, fetches_ended, fetch_succeeded; /* numbers of fetches, from 1 */
+	unsigned failures;                                      /* in a row */
+	struct boot_time not_before; /* of the next fetch: backoff, Retry-After, rejection */
+	struct boot_time forced_at;  /* of the latest replacement asked by a report */
+	bool was_forced;
+	struct boot_time step_refresh_at; /* latest refresh because of a lone exchange */
+	bool had_step_refresh;
+	bool mint_limit_told, expiry_told;
+	struct source_failure last_failure; /* cleared by a success */
+
+	bool attention; /* decisions are due */
+	bool changed;   /* what asks get may have changed */
+	unsigned probes_wanted;
+	struct source_counters counters;
+};
+
+/* `mint` and `history` outlive the source. `seed` for the jitter only. The first decision fetches
+ * if the profile prefetches. */
+void token_source_init(struct token_source *s, const struct token_source_settings *settings,
+	struct mint_window *mint, struct history *history, uint64_t seed);
+void token_source_fini(struct token_source *s);
+
+/* ---- events ---- */
+
+/* What an earlier run knew: no fetch before `not_before`, because of `failure` (NULL: none). */
+void token_source_restore(
+	struct token_source *s, struct boot_time not_before, const struct source_failure *failure);
+
+/* Any exchange with this source's token endpoint that had a usable Date, already in the estimator
+ * whose spread is given. For the exchange that also brings a token, this comes first. */
+void token_source_exchange(struct token_source *s, const struct clock_reading *now,
+	const struct skew_sample *sample, struct duration spread);
+
+/* The fetch under way ended. Takes the token out of `answer` where it has one. `sample`: NULL if
+ * the Date proves nothing. `generation`: the number a new token is to have, greater than any
+ * before. True if that number was used. */
+bool token_source_fetched(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
+	struct duration spread, uint64_t generation);
+
+/* The wall clock was stepped, or the machine was resumed: look again. */
+void token_source_clock_changed(struct token_source *s);
+
+/* New settings. `request_changed`: a token from now on would be another one (scope, parameters), so
+ * fetch one; `credential_changed`: what the server refused before is worth another try at once. */
+void token_source_configure(struct token_source *s, const struct clock_reading *now,
+	const struct token_source_settings *settings, bool request_changed,
+	bool credential_changed);
+
+/* Forgets its tokens (moved into ret_tokens[0] and [1], either may be TOKEN_NONE; the caller
+ * revokes and ends them) and stays stopped. */
+void token_source_revoke(
+	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2]);
+
+/* ---- decisions ---- */
+
+struct token_source_decisions {
+	bool fetch;               /* send a token request now; token_source_fetched must follow */
+	unsigned probes;          /* send so many HEADs, the first at once */
+	bool changed;             /* ask again for everybody who is held */
+	struct boot_time wake_at; /* decide again then at the latest */
+};
+
+void token_source_decide(struct token_source *s, const struct clock_reading *now,
+	struct token_source_decisions *ret);
+
+/* ---- asks ---- */
+
+enum ask_kind {
+	ASK_GET,
+	ASK_REJECT,  /* "the API answered 401 to `generation`" */
+	ASK_REFRESH, /* an admin wants a new token now */
+};
+
+struct token_ask {
+	enum ask_kind kind;
+	struct duration min_ttl;
+	bool has_after;
+	uint64_t after;      /* wait for another generation than this */
+	uint64_t generation; /* ASK_REJECT */
+	struct boot_time deadline;
+	/* the source's own, zero at first */
+	bool begun;
+	uint64_t ticket; /* the fetch whose end answers */
+};
+
+enum ask_outcome {
+	OUTCOME_TOKEN,
+	OUTCOME_HOLD,      /* ask again when something changed, at the latest at the deadline */
+	OUTCOME_UNCHANGED, /* the wait ended without another generation */
+	OUTCOME_MIN_TTL,   /* more than limit_s can be had of no token */
+	OUTCOME_COOLDOWN,  /* reported too soon after an earlier report */
+	OUTCOME_UNAVAILABLE,
+	OUTCOME_CLIENT_REJECTED,
+	OUTCOME_LOGIN_REQUIRED,
+	OUTCOME_REVOKED,
+	OUTCOME_TIMEOUT, /* the wait ended while a fetch ran */
+};
+
+struct token_outcome {
+	enum ask_outcome kind;
+	/* OUTCOME_TOKEN; good until the next event */
+	const struct token_slot *slot;
+	struct duration expires_in; /* at least 1 s */
+	int64_t refresh_in_s;
+	bool stale;
+	int64_t limit_s;       /* OUTCOME_MIN_TTL */
+	int64_t retry_after_s; /* failures; -1: nothing to say */
+};
+
+/* May be called any number of times for the same ask. At `ask->deadline` or later the outcome is
+ * never OUTCOME_HOLD. */
+void token_source_ask(struct token_source *s, const struct clock_reading *now,
+	struct token_ask *ask, struct token_outcome *ret);
+
+/* ---- views ---- */
+
+enum source_state {
+	SOURCE_FRESH,
+	SOURCE_STALE,       /* the token is good, its refresh overdue or failing */
+	SOURCE_WAITING,     /* no token yet, nothing failed */
+	SOURCE_UNAVAILABLE, /* no token, fetching fails */
+	SOURCE_CLIENT_REJECTED,
+	SOURCE_LOGIN_REQUIRED,
+	SOURCE_REVOKED,
+};
+
+struct source_view {
+	enum source_state state;
+	const struct token_slot *slot; /* what a plain ask gets now; NULL: nothing */
+	struct duration expires_in;    /* of slot */
+	struct duration refresh_in;    /* until the planned refresh; negative: overdue */
+	struct boot_time next_attempt; /* of a fetch; BOOT_TIME_NEVER: none planned */
+};
+
+void token_source_view(
+	const struct token_source *s, const struct clock_reading *now, struct source_view *ret);
+const char *source_state_name(enum source_state state);
+/* The generation of the token with that fingerprint, 0 if it is neither current nor previous. */
+uint64_t token_source_generation_of(const struct token_source *s, const char *fingerprint);
+
+/* ---- between the files of the token source ---- */
+
+/* What may be served at `now`; NULL: nothing. `not_generation`: 0, or one that was just reported.
+ */
+const struct token_slot *token_source_pick(
+	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation);
+/* Now or the instant before which no fetch may begin. */
+struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced);
+bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
+	const struct token_slot *slot);
+
+#endif
