@@ -1,0 +1,226 @@
+#include "report.h"
+
+#include "answers.h"
+#include "config.h"
+#include "history.h"
+#include "token_source.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static void put_member(struct buffer *out, const char *name, const char *text)
+{
+	buffer_put_text(out, name);
+	buffer_put_json(out, text);
+}
+
+static void put_seconds(struct buffer *out, const char *name, struct duration d)
+{
+	buffer_put_text(out, name);
+	buffer_put_signed(out, duration_floor_s(d));
+}
+
+/* On the serving path: no printf, no allocation. */
+void report_token(struct buffer *out, bool keep_alive, bool text,
+	const struct profile_settings *settings, const struct token_outcome *outcome)
+{
+	const struct token *token = &outcome->slot->token;
+	char storage[160];
+	struct buffer fields;
+	struct answer a;
+
+	buffer_init(&fields, storage, sizeof(storage));
+	buffer_put_text(&fields, "Gctoken-Generation: ");
+	buffer_put_unsigned(&fields, outcome->slot->generation);
+	buffer_put_text(&fields, "\r\nGctoken-Expires-In-Ms: ");
+	buffer_put_signed(&fields, outcome->expires_in.ns / NS_PER_MS);
+	buffer_put_text(&fields, "\r\nGctoken-Fingerprint: ");
+	buffer_put(&fields, token->fingerprint, FINGERPRINT_LENGTH);
+	buffer_put(&fields, "\r\n", 3);
+	answer_begin(&a, out, 200, text ? ANSWER_TEXT : ANSWER_JSON, keep_alive, fields.data);
+	if (text) {
+		buffer_put(out, token->text, token->length);
+		buffer_put_char(out, '\n');
+		answer_end(&a);
+		return;
+	}
+	buffer_put_text(out, "{\"access_token\":");
+	buffer_put_json_bytes(out, token->text, token->length);
+	put_seconds(out, ",\"token_type\":\"Bearer\",\"expires_in\":", outcome->expires_in);
+	buffer_put_text(out, ",\"refresh_in\":");
+	buffer_put_signed(out, outcome->refresh_in_s);
+	buffer_put_text(out, ",\"generation\":");
+	buffer_put_unsigned(out, outcome->slot->generation);
+	buffer_put_text(out, ",\"fingerprint\":\"");
+	buffer_put(out, token->fingerprint, FINGERPRINT_LENGTH);
+	buffer_put_text(out, outcome->stale ? "\",\"state\":\"stale\"" : "\",\"state\":\"fresh\"");
+	put_member(out, ",\"profile\":", settings->name);
+	put_member(out, ",\"region\":", settings->region);
+	put_member(out, ",\"api_url\":", settings->api_url);
+	buffer_put_text(out, "}\n");
+	answer_end(&a);
+}
+
+static void put_failure(
+	struct buffer *out, const struct source_failure *f, const struct clock_reading *now)
+{
+	buffer_put_text(out, ",\"last_error\":");
+	if (!f->any) {
+		buffer_put_text(out, "null");
+		return;
+	}
+	put_member(out, "{\"class\":", answer_class_name(f->class));
+	buffer_put_text(out, ",\"status\":");
+	buffer_put_signed(out, f->status);
+	put_member(out, ",\"error\":", f->error);
+	put_member(out, ",\"words\":", f->words);
+	put_member(out, ",\"correlation_id\":", f->correlation_id);
+	put_seconds(out, ",\"ago\":", boot_since(now->boot, f->at));
+	buffer_put_char(out, '}');
+}
+
+static void put_counters(struct buffer *out, const struct source_counters *c)
+{
+	uint64_t failures = 0;
+
+	for (int class = 0; class <= ANSWER_LOGIN_REQUIRED; class ++)
+		failures += class == ANSWER_TOKEN ? 0 : c->fetches[class];
+	buffer_put_text(out, ",\"counters\":{\"fetches\":");
+	buffer_put_unsigned(out, c->fetches[ANSWER_TOKEN]);
+	buffer_put_text(out, ",\"failures\":");
+	buffer_put_unsigned(out, failures);
+	buffer_put_text(out, ",\"rejections\":");
+	buffer_put_unsigned(out, c->reported);
+	buffer_put_text(out, ",\"served\":");
+	buffer_put_unsigned(out, c->served);
+	buffer_put_text(out, ",\"served_stale\":");
+	buffer_put_unsigned(out, c->served_stale);
+	buffer_put_char(out, '}');
+}
+
+static void put_profile(
+	struct buffer *out, const struct report_profile *p, const struct clock_reading *now)
+{
+	struct skew_estimate e;
+	struct source_view v;
+
+	token_source_view(p->source, now, &v);
+	skew_query(p->skew, now, &e);
+	put_member(out, "{\"profile\":", p->settings->name);
+	put_member(out, ",\"state\":", source_state_name(v.state));
+	put_member(out, ",\"region\":", p->settings->region);
+	if (v.slot) {
+		buffer_put_text(out, ",\"generation\":");
+		buffer_put_unsigned(out, v.slot->generation);
+		put_member(out, ",\"fingerprint\":", v.slot->token.fingerprint);
+		put_seconds(out, ",\"expires_in\":", v.expires_in);
+		put_seconds(out, ",\"refresh_in\":", v.refresh_in);
+	} else {
+		buffer_put_text(out,
+			",\"generation\":null,\"fingerprint\":null,\"expires_in\":null,"
+			"\"refresh_in\":null");
+	}
+	buffer_put_text(out, ",\"next_attempt_in\":");
+	if (v.next_attempt.ns == BOOT_TIME_NEVER.ns)
+		buffer_put_text(out, "null");
+	else
+		buffer_put_signed(out, duration_ceil_s(boot_since(v.next_attempt, now->boot)));
+	put_failure(out, &p->source->last_failure, now);
+	put_counters(out, &p->source->counters);
+	buffer_put_text(out, ",\"waiting\":");
+	buffer_put_unsigned(out, p->waiting);
+	buffer_put_text(out, ",\"skew_seconds\":");
+	if (e.known)
+		buffer_put_fixed(
+			out, duration_sub(clock_wall_offset(now), e.point).ns / NS_PER_MS, 3);
+	else
+		buffer_put_text(out, "null");
+	buffer_put_char(out, '}');
+}
+
+void report_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct report_profile *profiles, size_t count, const struct report_broker *broker)
+{
+	struct answer a;
+
+	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	buffer_put_text(out, "{\"profiles\":[");
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			buffer_put_char(out, ',');
+		put_profile(out, &profiles[i], now);
+	}
+	buffer_put_char(out, ']');
+	if (broker) {
+		put_member(out, ",\"broker\":{\"version\":", broker->version);
+		put_seconds(out, ",\"uptime\":", broker->uptime);
+		buffer_put_text(out, ",\"connections\":");
+		buffer_put_unsigned(out, broker->connections);
+		buffer_put_text(out, ",\"waiting\":");
+		buffer_put_unsigned(out, broker->waiting);
+		put_member(out, ",\"reload_problem\":",
+			broker->reload_failed ? broker->reload_problem : NULL);
+		buffer_put_char(out, '}');
+	}
+	buffer_put_text(out, "}\n");
+	answer_end(&a);
+}
+
+static void put_time(struct buffer *out, struct wall_time t)
+{
+	time_t s = (time_t)(t.ns / NS_PER_S);
+	char text[32];
+	struct tm tm;
+
+	if (!gmtime_r(&s, &tm) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm)) {
+		buffer_put_text(out, "null");
+		return;
+	}
+	buffer_put_char(out, '"');
+	buffer_put_text(out, text);
+	buffer_printf(out, ".%03dZ\"", (int)(t.ns % NS_PER_S / NS_PER_MS));
+}
+
+void report_history(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct report_profile *profile)
+{
+	const struct history *h = profile->history;
+	struct answer a;
+
+	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	put_member(out, "{\"profile\":", profile->settings->name);
+	buffer_put_text(out, ",\"events\":[");
+	for (uint64_t n = history_first(h); n <= h->count; n++) {
+		const struct event *e = history_event(h, n);
+
+		if (n != history_first(h))
+			buffer_put_char(out, ',');
+		buffer_put_text(out, "{\"time\":");
+		put_time(out, e->at.wall);
+		put_seconds(out, ",\"ago\":", boot_since(now->boot, e->at.boot));
+		put_member(out, ",\"event\":", event_kind_name(e->kind));
+		buffer_put_text(out, ",\"generation\":");
+		if (e->generation)
+			buffer_put_unsigned(out, e->generation);
+		else
+			buffer_put_text(out, "null");
+		buffer_put_text(out, ",\"times\":");
+		buffer_put_unsigned(out, e->times);
+		put_member(out, ",\"words\":", e->words);
+		buffer_put_char(out, '}');
+	}
+	buffer_put_text(out, "]}\n");
+	answer_end(&a);
+}
+
+void report_state(struct buffer *out, bool keep_alive, const char *profile, const char *state)
+{
+	struct answer a;
+
+	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	put_member(out, "{\"profile\":", profile);
+	put_member(out, ",\"state\":", state);
+	buffer_put_text(out, "}\n");
+	answer_end(&a);
+}

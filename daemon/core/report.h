@@ -1,0 +1,59 @@
+/* What the routes answer, as bytes: pure views of the state, written into a buffer. */
+#ifndef GCTOKEND_CORE_REPORT_H
+#define GCTOKEND_CORE_REPORT_H
+
+#include "buffer.h"
+#include "times.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct history;
+struct probe_plan;
+struct profile_settings;
+struct skew;
+struct token_outcome;
+struct token_source;
+
+/* One profile, as everything that is reported of it is read from. All lent. */
+struct report_profile {
+	const struct profile_settings *settings;
+	const struct token_source *source;
+	const struct history *history;
+	const struct skew *skew;
+	const struct probe_plan *probe;
+	uint32_t waiting;    /* requests held */
+	uint64_t denied;     /* requests refused by the rules */
+	uint64_t wall_steps; /* of our wall clock since the start */
+};
+
+/* The daemon itself. */
+struct report_broker {
+	const char *version;
+	struct duration uptime;
+	uint32_t connections;
+	uint32_t waiting;
+	const uint64_t *requests; /* answered, by HTTP status, 600 of them */
+	uint64_t accepted, refused_total_limit, refused_user_limit, accept_failures, deadline_cut;
+	bool reload_failed;         /* the latest reload was refused */
+	const char *reload_problem; /* its first problem; NULL: none */
+};
+
+/* 200 with the token: JSON, or the bare token and a newline. */
+void report_token(struct buffer *out, bool keep_alive, bool text,
+	const struct profile_settings *settings, const struct token_outcome *outcome);
+
+/* `broker`: NULL for callers who are no admins. */
+void report_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct report_profile *profiles, size_t count, const struct report_broker *broker);
+void report_history(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct report_profile *profile);
+void report_skew(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct report_profile *profile);
+/* {"profile": ..., "state": ...}, what a revocation answers. */
+void report_state(struct buffer *out, bool keep_alive, const char *profile, const char *state);
+/* Prometheus text format 0.0.4. */
+void report_metrics(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct report_profile *profiles, size_t count, const struct report_broker *broker);
+
+#endif

@@ -1,0 +1,251 @@
+/* Prometheus text exposition format 0.0.4:
+ * https://prometheus.io/docs/instrumenting/exposition_formats/ */
+#include "report.h"
+
+#include "answers.h"
+#include "config.h"
+#include "probe.h"
+#include "token_source.h"
+
+#include <string.h>
+
+struct metric_context {
+	struct buffer *out;
+	const struct clock_reading *now;
+	const struct report_profile *profiles;
+	size_t count;
+};
+
+static void put_family(struct buffer *out, const char *name, const char *type, const char *help)
+{
+	buffer_put_text(out, "# HELP ");
+	buffer_put_text(out, name);
+	buffer_put_char(out, ' ');
+	buffer_put_text(out, help);
+	buffer_put_text(out, "\n# TYPE ");
+	buffer_put_text(out, name);
+	buffer_put_char(out, ' ');
+	buffer_put_text(out, type);
+	buffer_put_char(out, '\n');
+}
+
+/* Profile names are [a-z0-9_-]: nothing to escape. */
+static void put_name(struct buffer *out, const char *name, const char *profile, const char *label,
+	const char *value)
+{
+	buffer_put_text(out, name);
+	buffer_put_text(out, "{profile=\"");
+	buffer_put_text(out, profile);
+	if (label) {
+		buffer_put_text(out, "\",");
+		buffer_put_text(out, label);
+		buffer_put_text(out, "=\"");
+		buffer_put_text(out, value);
+	}
+	buffer_put_text(out, "\"} ");
+}
+
+static void put_count(struct buffer *out, const char *name, const char *profile, const char *label,
+	const char *value, uint64_t count)
+{
+	put_name(out, name, profile, label, value);
+	buffer_put_unsigned(out, count);
+	buffer_put_char(out, '\n');
+}
+
+static void put_seconds(
+	struct buffer *out, const char *name, const char *profile, struct duration d)
+{
+	put_name(out, name, profile, NULL, NULL);
+	buffer_put_fixed(out, d.ns / NS_PER_MS, 3);
+	buffer_put_char(out, '\n');
+}
+
+static void put_plain(
+	struct buffer *out, const char *name, const char *type, const char *help, uint64_t value)
+{
+	put_family(out, name, type, help);
+	buffer_put_text(out, name);
+	buffer_put_char(out, ' ');
+	buffer_put_unsigned(out, value);
+	buffer_put_char(out, '\n');
+}
+
+static void put_tokens(const struct metric_context *c)
+{
+	static const char valid[] = "gctokend_token_valid";
+	static const char state[] = "gctokend_token_state";
+	static const char expires[] = "gctokend_token_expires_in_seconds";
+	static const char refresh[] = "gctokend_token_refresh_in_seconds";
+	static const char generation[] = "gctokend_token_generation";
+	struct source_view v;
+
+	put_family(c->out, valid, "gauge", "1 if a usable token is there now.");
+	for (size_t i = 0; i < c->count; i++) {
+		token_source_view(c->profiles[i].source, c->now, &v);
+		put_count(c->out, valid, c->profiles[i].settings->name, NULL, NULL, v.slot != NULL);
+	}
+	put_family(c->out, state, "gauge",
+		"1 for the state the profile is in: fresh, stale (good, refresh overdue or "
+		"failing), "
+		"waiting, unavailable, client_rejected, login_required, revoked.");
+	for (size_t i = 0; i < c->count; i++) {
+		token_source_view(c->profiles[i].source, c->now, &v);
+		for (int s = SOURCE_FRESH; s <= SOURCE_REVOKED; s++)
+			put_count(c->out, state, c->profiles[i].settings->name, "state",
+				source_state_name((enum source_state)s), (int)v.state == s);
+	}
+	put_family(c->out, expires, "gauge", "How long the token is still served; 0 without one.");
+	for (size_t i = 0; i < c->count; i++) {
+		token_source_view(c->profiles[i].source, c->now, &v);
+		put_seconds(c->out, expires, c->profiles[i].settings->name,
+			v.slot ? v.expires_in : DURATION_ZERO);
+	}
+	put_family(c->out, refresh, "gauge",
+		"Time until the planned refresh, negative when overdue; 0 without a token.");
+	for (size_t i = 0; i < c->count; i++) {
+		token_source_view(c->profiles[i].source, c->now, &v);
+		put_seconds(c->out, refresh, c->profiles[i].settings->name,
+			v.slot ? v.refresh_in : DURATION_ZERO);
+	}
+	put_family(c->out, generation, "gauge", "Number of the current token; 0 without one.");
+	for (size_t i = 0; i < c->count; i++)
+		put_count(c->out, generation, c->profiles[i].settings->name, NULL, NULL,
+			c->profiles[i].source->current.generation);
+}
+
+static void put_traffic(const struct metric_context *c)
+{
+	static const char fetches[] = "gctokend_fetches_total";
+	static const char served[] = "gctokend_tokens_served_total";
+	static const char reported[] = "gctokend_rejections_total";
+	static const char waiting[] = "gctokend_waiting_requests";
+	static const char denied[] = "gctokend_denied_requests_total";
+
+	put_family(c->out, fetches, "counter", "Token requests that ended, by result.");
+	for (size_t i = 0; i < c->count; i++)
+		for (int class = 0; class <= ANSWER_LOGIN_REQUIRED; class ++)
+			put_count(c->out, fetches, c->profiles[i].settings->name, "result",
+				answer_class_name((enum answer_class) class),
+				c->profiles[i].source->counters.fetches[class]);
+	put_family(c->out, served, "counter", "Tokens handed out, by state.");
+	for (size_t i = 0; i < c->count; i++) {
+		const struct source_counters *n = &c->profiles[i].source->counters;
+
+		put_count(c->out, served, c->profiles[i].settings->name, "state", "fresh",
+			n->served - n->served_stale);
+		put_count(c->out, served, c->profiles[i].settings->name, "state", "stale",
+			n->served_stale);
+	}
+	put_family(c->out, reported, "counter",
+		"Reports that the API refused the current token: acted on, or within the "
+		"cool-down.");
+	for (size_t i = 0; i < c->count; i++) {
+		const struct source_counters *n = &c->profiles[i].source->counters;
+
+		put_count(c->out, reported, c->profiles[i].settings->name, "result", "replaced",
+			n->reported);
+		put_count(c->out, reported, c->profiles[i].settings->name, "result", "cooldown",
+			n->cooled_down);
+	}
+	put_family(c->out, waiting, "gauge", "Requests held until a token comes.");
+	for (size_t i = 0; i < c->count; i++)
+		put_count(c->out, waiting, c->profiles[i].settings->name, NULL, NULL,
+			c->profiles[i].waiting);
+	put_family(c->out, denied, "counter", "Requests that the profile's rules refused.");
+	for (size_t i = 0; i < c->count; i++)
+		put_count(c->out, denied, c->profiles[i].settings->name, NULL, NULL,
+			c->profiles[i].denied);
+}
+
+static void put_clocks(const struct metric_context *c)
+{
+	static const char skew[] = "gctokend_clock_skew_seconds";
+	static const char width[] = "gctokend_clock_skew_width_seconds";
+	static const char clocks[] = "gctokend_clocks_seen";
+	static const char probes[] = "gctokend_clock_probes_total";
+	struct skew_estimate e;
+
+	put_family(c->out, skew, "gauge",
+		"Local wall clock minus the login server's, best guess; absent until measured.");
+	for (size_t i = 0; i < c->count; i++) {
+		skew_query(c->profiles[i].skew, c->now, &e);
+		if (e.known)
+			put_seconds(c->out, skew, c->profiles[i].settings->name,
+				duration_sub(clock_wall_offset(c->now), e.point));
+	}
+	put_family(c->out, width, "gauge", "Width of the interval that surely holds the skew.");
+	for (size_t i = 0; i < c->count; i++) {
+		skew_query(c->profiles[i].skew, c->now, &e);
+		if (e.known)
+			put_seconds(c->out, width, c->profiles[i].settings->name,
+				duration_sub(e.hi, e.lo));
+	}
+	put_family(c->out, clocks, "gauge", "Different clocks that answer for the login server.");
+	for (size_t i = 0; i < c->count; i++) {
+		skew_query(c->profiles[i].skew, c->now, &e);
+		put_count(c->out, clocks, c->profiles[i].settings->name, NULL, NULL,
+			e.known ? e.clocks : 0);
+	}
+	put_family(c->out, probes, "counter", "HEAD requests sent to read the server's clock.");
+	for (size_t i = 0; i < c->count; i++)
+		put_count(c->out, probes, c->profiles[i].settings->name, NULL, NULL,
+			c->profiles[i].probe->sent_count);
+}
+
+static void put_broker(struct buffer *out, const struct report_broker *b)
+{
+	static const char requests[] = "gctokend_requests_total";
+	static const char refused[] = "gctokend_connections_refused_total";
+	static const char build[] = "gctokend_build_info";
+
+	put_family(out, build, "gauge", "1, with the version as a label.");
+	buffer_put_text(out, build);
+	buffer_put_text(out, "{version=\"");
+	buffer_put_text(out, b->version);
+	buffer_put_text(out, "\"} 1\n");
+	put_plain(out, "gctokend_uptime_seconds", "gauge", "Since the daemon started.",
+		(uint64_t)(b->uptime.ns / NS_PER_S));
+	put_family(out, requests, "counter", "Requests answered, by HTTP status.");
+	for (unsigned status = 100; status < 600; status++)
+		if (b->requests[status]) {
+			buffer_put_text(out, requests);
+			buffer_put_text(out, "{code=\"");
+			buffer_put_unsigned(out, status);
+			buffer_put_text(out, "\"} ");
+			buffer_put_unsigned(out, b->requests[status]);
+			buffer_put_char(out, '\n');
+		}
+	put_plain(out, "gctokend_connections", "gauge", "Client connections now.", b->connections);
+	put_plain(out, "gctokend_connections_accepted_total", "counter",
+		"Client connections accepted.", b->accepted);
+	put_family(out, refused, "counter", "Client connections refused, by reason.");
+	buffer_printf(out, "%s{reason=\"total_limit\"} %llu\n", refused,
+		(unsigned long long)b->refused_total_limit);
+	buffer_printf(out, "%s{reason=\"user_limit\"} %llu\n", refused,
+		(unsigned long long)b->refused_user_limit);
+	put_plain(out, "gctokend_accept_failures_total", "counter",
+		"Times that accepting failed: descriptors or memory ran out.", b->accept_failures);
+	put_plain(out, "gctokend_deadline_cuts_total", "counter",
+		"Connections cut because a request or the reading of an answer took too long.",
+		b->deadline_cut);
+	put_plain(out, "gctokend_config_reload_failed", "gauge",
+		"1 if the latest reload was refused and the older configuration goes on.",
+		b->reload_failed);
+}
+
+void report_metrics(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct report_profile *profiles, size_t count, const struct report_broker *broker)
+{
+	struct metric_context c = {out, now, profiles, count};
+	struct answer a;
+
+	answer_begin(&a, out, 200, ANSWER_METRICS, keep_alive, "");
+	if (count) {
+		put_tokens(&c);
+		put_traffic(&c);
+		put_clocks(&c);
+	}
+	put_broker(out, broker);
+	answer_end(&a);
+}
