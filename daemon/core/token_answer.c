@@ -1,0 +1,357 @@
+/* A login server's answer is judged in one direction only: it is a failure until everything about
+ * it has proved right. What is wrong for good (credentials, request) is told apart from what time
+ * heals, because the one must not be retried and the other must. */
+#include "token_answer.h"
+#include "http_date.h"
+#include "json.h"
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define RATE_LIMIT "rate limit exceeded"
+/* Longer than a UUID, shorter than any token of entropy that was seen. */
+#define RUN_LIKE_A_TOKEN 40
+
+/* The members of the body that matter; `has` is about presence in any kind. */
+struct body {
+	struct token token;
+	struct token refresh_token; /* only to keep it out of the words */
+	int token_error;
+	bool has_token, has_type, has_expires_in;
+	bool bearer;
+	int64_t expires_in_s; /* -1: not acceptable */
+	char expires_in_text[24];
+	char error[RUN_LIKE_A_TOKEN];
+	bool rate_limited;
+	int words_rank;
+	char *words; /* malloc'd, as the server wrote them */
+	size_t words_length;
+};
+
+static bool key_is(const char *key, size_t length, const char *name)
+{
+	return length == strlen(name) && memcmp(key, name, length) == 0;
+}
+
+static void put_words(struct token_answer *a, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void put_words(struct token_answer *a, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(a->words, sizeof(a->words), format, list);
+	va_end(list);
+}
+
+/* By the text: 3600.0, 36e2 and numbers that a double would bend are no whole number of seconds. */
+static int64_t expires_in_read(const char *text, size_t length)
+{
+	int64_t s = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return -1;
+		s = s * 10 + (text[i] - '0');
+		if (s > ANSWER_EXPIRES_IN_MAX_S)
+			return -1;
+	}
+	return s >= ANSWER_EXPIRES_IN_MIN_S ? s : -1;
+}
+
+/* Codes look like invalid_client or, for extensions, like a URI. Gateways have an `error` as well,
+ * but write "Not Found" or "Forbidden" there: taking that for the login server's verdict would stop
+ * a profile over a passing fault. */
+static void error_code_read(struct body *b, const char *text, size_t length)
+{
+	if (length == 0 || length >= sizeof(b->error))
+		return;
+	for (size_t i = 0; i < length; i++)
+		if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
+			    strchr("_-.:/", text[i])))
+			return;
+	memcpy(b->error, text, length);
+	b->error[length] = '\0';
+}
+
+static void words_forget(struct body *b)
+{
+	if (b->words)
+		OPENSSL_cleanse(b->words, b->words_length);
+	free(b->words);
+	b->words = NULL;
+}
+
+static int words_read(struct body *b, int rank, const char *text, size_t length)
+{
+	char *copy;
+
+	if (length == 0 || rank < b->words_rank)
+		return 0;
+	copy = malloc(length);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, text, length);
+	words_forget(b);
+	b->words = copy;
+	b->words_length = length;
+	b->words_rank = rank;
+	return 0;
+}
+
+static int string_member(
+	struct body *b, const char *key, size_t key_length, const char *text, size_t length)
+{
+	int rank = 0;
+
+	if (key_is(key, key_length, "access_token")) {
+		b->token_error = token_init(&b->token, text, length);
+		return b->token_error == -ENOMEM ? -ENOMEM : 0;
+	}
+	if (key_is(key, key_length, "refresh_token"))
+		return token_init(&b->refresh_token, text, length) == -ENOMEM ? -ENOMEM : 0;
+	if (key_is(key, key_length, "token_type"))
+		b->bearer = length == strlen("bearer") && strncasecmp(text, "bearer", length) == 0;
+	else if (key_is(key, key_length, "error"))
+		error_code_read(b, text, length);
+	else if (key_is(key, key_length, "error_description"))
+		rank = 3;
+	else if (key_is(key, key_length, "description"))
+		rank = 2;
+	else if (key_is(key, key_length, "message"))
+		rank = 1;
+	if (rank >= 2 && length >= strlen(RATE_LIMIT) &&
+		strncasecmp(text, RATE_LIMIT, strlen(RATE_LIMIT)) == 0)
+		b->rate_limited = true;
+	return rank ? words_read(b, rank, text, length) : 0;
+}
+
+static int body_member(void *context, const char *key, size_t key_length, enum json_kind kind,
+	const char *text, size_t length)
+{
+	struct body *b = context;
+
+	if (key_is(key, key_length, "access_token"))
+		b->has_token = true;
+	if (key_is(key, key_length, "token_type"))
+		b->has_type = true;
+	if (key_is(key, key_length, "expires_in")) {
+		b->has_expires_in = true;
+		b->expires_in_s = -1;
+		if (kind == JSON_NUMBER) {
+			b->expires_in_s = expires_in_read(text, length);
+			snprintf(b->expires_in_text, sizeof(b->expires_in_text), "%.*s",
+				length < sizeof(b->expires_in_text) ? (int)length : 20, text);
+		}
+	}
+	return kind == JSON_STRING ? string_member(b, key, key_length, text, length) : 0;
+}
+
+static void body_fini(struct body *b)
+{
+	words_forget(b);
+	token_fini(&b->token);
+	token_fini(&b->refresh_token);
+}
+
+static bool run_character(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c && strchr("-._~+=", c));
+}
+
+static bool repeats(const struct body *b, const struct token *t)
+{
+	return t->text && memmem(b->words, b->words_length, t->text, t->length);
+}
+
+/* The server's words as they may be shown: printable ASCII, and no place in them for a token it
+ * might repeat. False: it had none that may be shown. */
+static bool words_show(const struct body *b, char *ret, size_t size)
+{
+	static const char masked[] = "[...]";
+	size_t length = 0;
+
+	if (!b->words || repeats(b, &b->token) || repeats(b, &b->refresh_token))
+		return false;
+	for (size_t i = 0; i < b->words_length && length < size;) {
+		size_t run = 0;
+
+		while (i + run < b->words_length && run_character(b->words[i + run]))
+			run++;
+		if (run >= RUN_LIKE_A_TOKEN) {
+			for (size_t k = 0; k < strlen(masked) && length < size; k++)
+				ret[length++] = masked[k];
+			i += run;
+			continue;
+		}
+		for (size_t last = i + (run ? run : 1); i < last && length < size; i++)
+			ret[length++] =
+				b->words[i] >= 0x20 && b->words[i] <= 0x7e ? b->words[i] : '?';
+	}
+	if (length == size) {
+		length = size - 1;
+		memcpy(ret + length - 3, "...", 3);
+	}
+	ret[length] = '\0';
+	return true;
+}
+
+static int body_read(const struct exchange *x, struct body *b, const char **ret_problem)
+{
+	int r;
+
+	*ret_problem = NULL;
+	if (x->body_length == 0) {
+		*ret_problem = "is empty";
+		return -EBADMSG;
+	}
+	if (x->body_length > ANSWER_BODY_MAX) {
+		*ret_problem = "is larger than 64 KiB";
+		return -EBADMSG;
+	}
+	r = json_read_object(x->body, x->body_length, body_member, b, ret_problem);
+	if (r == -ENOMEM)
+		*ret_problem = "could not be read: out of memory";
+	return r;
+}
+
+/* What is wrong with the members of a 200, or NULL. */
+static const char *token_problem(const struct body *b)
+{
+	if (!b->has_token)
+		return "the answer has no access_token";
+	if (b->token_error == -EINVAL)
+		return "access_token is empty, longer than 8 KiB, or has characters no token has";
+	if (!b->token.text)
+		return "access_token is not a string";
+	if (!b->has_type)
+		return "the answer has no token_type";
+	if (!b->bearer)
+		return "token_type is not bearer";
+	if (!b->has_expires_in)
+		return "the answer has no expires_in";
+	if (!*b->expires_in_text)
+		return "expires_in is not a number";
+	return NULL;
+}
+
+static void success_read(struct body *b, struct token_answer *a)
+{
+	const char *problem = token_problem(b);
+
+	if (problem) {
+		put_words(a, "%s", problem);
+		return;
+	}
+	if (b->expires_in_s < 0) {
+		put_words(a, "expires_in is %s, not a whole number of seconds from %d to %d",
+			b->expires_in_text, ANSWER_EXPIRES_IN_MIN_S, (int)ANSWER_EXPIRES_IN_MAX_S);
+		return;
+	}
+	a->class = ANSWER_TOKEN;
+	a->expires_in = duration_s(b->expires_in_s);
+	token_move(&a->token, &b->token);
+	jwt_claims_read(a->token.text, a->token.length, &a->claims);
+}
+
+static void failure_read(const struct body *b, struct token_answer *a)
+{
+	bool by_server = a->status >= 400 && a->status <= 499 && *b->error;
+
+	if (a->status == 429 || (a->status >= 400 && a->status <= 499 && b->rate_limited))
+		a->class = ANSWER_THROTTLED;
+	else if (by_server && strcmp(b->error, "invalid_grant") == 0)
+		a->class = ANSWER_LOGIN_REQUIRED;
+	else if (by_server)
+		a->class = ANSWER_CLIENT_REJECTED;
+	if (!b->token.text || strcmp(b->error, b->token.text) != 0)
+		snprintf(a->error, sizeof(a->error), "%s", b->error);
+	if (words_show(b, a->words, sizeof(a->words)))
+		return;
+	if (*a->error)
+		put_words(a, "the server answered HTTP %ld %s", a->status, a->error);
+	else
+		put_words(a, "the server answered HTTP %ld", a->status);
+}
+
+static void retry_after_read(const struct exchange *x, struct token_answer *a)
+{
+	int64_t server_now_s;
+
+	if (!*x->retry_after)
+		return;
+	if (http_date_parse(x->date, strlen(x->date), &server_now_s) < 0)
+		server_now_s = duration_floor_s(duration_ns(x->received.wall.ns));
+	a->has_retry_after = retry_after_parse(x->retry_after, strlen(x->retry_after), server_now_s,
+				     &a->retry_after) == 0;
+}
+
+void token_answer_read(const struct exchange *x, struct token_answer *ret)
+{
+	struct token_answer a = {.class = ANSWER_UNAVAILABLE, .status = x->status};
+	struct body b = {0};
+	const char *problem;
+	int r;
+
+	memcpy(a.correlation_id, x->correlation_id, sizeof(a.correlation_id));
+	a.correlation_id[sizeof(a.correlation_id) - 1] = '\0';
+
+	if (x->status == 0 || x->failure) {
+		/* Half a body proves nothing, but a status that needs none stands. */
+		if (x->status == 429)
+			a.class = ANSWER_THROTTLED;
+		put_words(&a, "%s", x->failure ? x->failure : "no answer");
+	} else if (x->status >= 300 && x->status <= 399) {
+		put_words(&a, "the server answered HTTP %ld, a redirect, which is never followed",
+			x->status);
+	} else if (x->status < 200 || x->status > 599 || (x->status > 200 && x->status < 300)) {
+		put_words(&a, "the server answered HTTP %ld", x->status);
+	} else {
+		r = body_read(x, &b, &problem);
+		if (r < 0 && x->status == 200) {
+			put_words(&a, "the answer's body %s", problem);
+		} else if (r < 0) {
+			/* Members read before the body turned out bad count for nothing. */
+			body_fini(&b);
+			b = (struct body){0};
+			failure_read(&b, &a);
+		} else if (x->status == 200) {
+			success_read(&b, &a);
+		} else {
+			failure_read(&b, &a);
+		}
+		body_fini(&b);
+	}
+	if (a.class != ANSWER_TOKEN)
+		retry_after_read(x, &a);
+	*ret = a;
+}
+
+void token_answer_fini(struct token_answer *a)
+{
+	token_fini(&a->token);
+	*a = TOKEN_ANSWER_NONE;
+}
+
+const char *answer_class_name(enum answer_class c)
+{
+	switch (c) {
+	case ANSWER_TOKEN:
+		return "token";
+	case ANSWER_UNAVAILABLE:
+		return "unavailable";
+	case ANSWER_THROTTLED:
+		return "throttled";
+	case ANSWER_CLIENT_REJECTED:
+		return "client_rejected";
+	case ANSWER_LOGIN_REQUIRED:
+		return "login_required";
+	}
+	return "unknown";
+}
