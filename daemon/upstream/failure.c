@@ -1,0 +1,106 @@
+#include "failure.h"
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *behind(const char *text, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return strncmp(text, prefix, length) == 0 ? text + length : text;
+}
+
+/* libcurl's and OpenSSL's words without their own names in front. */
+static const char *tls_reason(const struct failure_evidence *e)
+{
+	const char *words = e->words;
+	const char *reason;
+
+	if (strstr(words, "SSL_ERROR_SYSCALL"))
+		return "the server broke off the handshake";
+	words = behind(words, "SSL certificate problem: ");
+	words = behind(words, "SSL: ");
+	words = behind(words, "OpenSSL SSL_connect: ");
+	if (strncmp(words, "error:", 6) == 0) {
+		reason = strstr(words, "::");
+		if (reason)
+			words = reason + 2;
+	}
+	return *words ? words : curl_easy_strerror(e->code);
+}
+
+static void sanitise(char *text)
+{
+	for (; *text; text++)
+		if (*text < 0x20 || *text > 0x7e)
+			*text = '?';
+}
+
+void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
+{
+	switch (e->code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		snprintf(ret, FAILURE_MAX, "could not resolve host %s", e->host);
+		break;
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		snprintf(ret, FAILURE_MAX, "could not resolve the proxy's host");
+		break;
+	case CURLE_COULDNT_CONNECT:
+		snprintf(ret, FAILURE_MAX, "could not connect to %s: %s", e->host,
+			e->os_error ? strerrordesc_np((int)e->os_error) : "no address answered");
+		break;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_ISSUER_ERROR:
+		snprintf(ret, FAILURE_MAX, "TLS: %s", tls_reason(e));
+		break;
+	case CURLE_SSL_CACERT_BADFILE:
+		snprintf(ret, FAILURE_MAX,
+			"TLS: the CA file cannot be read or holds no certificate");
+		break;
+	case CURLE_GOT_NOTHING:
+		snprintf(ret, FAILURE_MAX, "%s closed the connection without an answer", e->host);
+		break;
+	case CURLE_PARTIAL_FILE:
+		snprintf(ret, FAILURE_MAX, "the answer was cut short");
+		break;
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_ABORTED_BY_CALLBACK: /* a second POST was wanted, see fetch.c */
+		if (e->connect_status != 0 && e->connect_status != 200)
+			snprintf(
+				ret, FAILURE_MAX, "the proxy answered HTTP %ld", e->connect_status);
+		else
+			snprintf(ret, FAILURE_MAX, "the connection to %s broke", e->host);
+		break;
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		snprintf(ret, FAILURE_MAX, "%s did not answer in HTTP/1.1", e->host);
+		break;
+	default:
+		snprintf(ret, FAILURE_MAX, "%s", curl_easy_strerror(e->code));
+	}
+	sanitise(ret);
+}
+
+void failure_of_deadline(
+	char ret[FAILURE_MAX], struct duration timeout, enum failure_phase phase, const char *host)
+{
+	static const char *const phases[] = {
+		[PHASE_RESOLVING] = "resolving",
+		[PHASE_CONNECTING] = "connecting to",
+		[PHASE_WAITING] = "waiting for",
+		[PHASE_READING] = "reading the answer of",
+	};
+	long long ms = (long long)(timeout.ns / NS_PER_MS);
+
+	if (ms % 1000)
+		snprintf(ret, FAILURE_MAX, "timed out after %lld ms, %s %s", ms, phases[phase],
+			host);
+	else
+		snprintf(ret, FAILURE_MAX, "timed out after %lld s, %s %s", ms / 1000,
+			phases[phase], host);
+	sanitise(ret);
+}

@@ -1,0 +1,32 @@
+/* Why an exchange failed, in words for people. Only what is known to be harmless goes into them:
+ * host names, the TLS library's reasons, times. Never a URL, a header field or a body. */
+#ifndef GCTOKEND_UPSTREAM_FAILURE_H
+#define GCTOKEND_UPSTREAM_FAILURE_H
+
+#include "core/times.h"
+#include <curl/curl.h>
+#include <stddef.h>
+
+#define FAILURE_MAX 256
+
+/* What libcurl said about an exchange that did not end well. */
+struct failure_evidence {
+	CURLcode code;
+	const char *host;    /* of the URL */
+	const char *words;   /* CURLOPT_ERRORBUFFER */
+	long os_error;       /* CURLINFO_OS_ERRNO */
+	long connect_status; /* the proxy's answer to CONNECT, 0 if there was none */
+};
+
+enum failure_phase {
+	PHASE_RESOLVING,
+	PHASE_CONNECTING, /* TLS included */
+	PHASE_WAITING,
+	PHASE_READING,
+};
+
+void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e);
+void failure_of_deadline(
+	char ret[FAILURE_MAX], struct duration timeout, enum failure_phase phase, const char *host);
+
+#endif

@@ -1,0 +1,339 @@
+/* libcurl's multi interface, driven by libevent.
+ *
+ * libcurl says which sockets it waits for (socket_wanted) and when it wants to be called next
+ * (timer_wanted); both only change events. Events call curl_multi_socket_action, then `collect`
+ * takes the finished exchanges and calls back. Callers' code therefore never runs inside libcurl.
+ *
+ * Each exchange has a deadline of its own; libcurl's timeouts are only a net below it. What happens
+ * to a handle at its deadline, or when it is cancelled, depends on what it is doing. A handle that
+ * resolves a name is not destroyed: its thread sits in getaddrinfo, which can take half a minute
+ * when no resolver answers. It is given up instead: secrets wiped, sockets and requests refused by
+ * the callbacks, its place among FETCHES_MAX still taken, until libcurl ends it by itself. That
+ * bounds the threads. CURLOPT_QUICK_EXIT lets go of them when the whole fetcher ends.
+ *
+ * What is out of reach: libcurl formats the header with the Authorization field into a buffer of
+ * its own, and OpenSSL keeps records; neither is wiped when freed. */
+#include "fetch.h"
+#include "core/secret.h"
+#include "fetch_handle.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fetcher {
+	struct event_base *base;
+	void (*clock_read)(struct clock_reading *ret);
+	CURLM *multi;
+	struct event *timer;
+	struct fetch_list fetches; /* given up ones included */
+	unsigned count;
+	bool ca_forgotten;
+};
+
+/* Out of the list, and of libcurl: its callbacks do not come any more. */
+static void handle_release(struct fetch *x)
+{
+	if (x->running) {
+		curl_multi_remove_handle(x->fetcher->multi, x->easy);
+		LIST_REMOVE(x, link);
+		x->fetcher->count--;
+		x->running = false;
+	}
+	curl_easy_cleanup(x->easy); /* NULL is fine */
+	x->easy = NULL;
+	fetch_secrets_wipe(x);
+}
+
+static void fetch_free(struct fetch *x)
+{
+	handle_release(x);
+	if (x->deadline)
+		event_free(x->deadline);
+	reply_fini(&x->reply);
+	secret_free(x->authorization, x->authorization_size);
+	secret_free(x->body, x->body_size);
+	free(x->host);
+	free(x);
+}
+
+static void fetch_give_up(struct fetch *x)
+{
+	if (!x->resolving) {
+		fetch_free(x);
+		return;
+	}
+	x->given_up = true;
+	event_del(x->deadline);
+	fetch_secrets_wipe(x);
+	reply_fini(&x->reply);
+}
+
+/* The one place that calls back. */
+static void fetch_finish(struct fetch *x, const char *failure)
+{
+	event_del(x->deadline);
+	if (!x->resolving)
+		handle_release(x);
+	if (x->exchange.status == 0)
+		x->exchange.received = x->exchange.sent;
+	x->exchange.failure = failure;
+	x->exchange.body = x->reply.body ? x->reply.body : "";
+	x->exchange.body_length = x->reply.body_length;
+	x->ended = true;
+	x->done(x->context, &x->exchange);
+	fetch_give_up(x);
+}
+
+static const char *failure_find(struct fetch *x, CURLcode code)
+{
+	struct failure_evidence e = {.code = code, .host = x->host, .words = x->curl_words};
+
+	if (x->reply.problem)
+		return x->reply.problem;
+	if (code == CURLE_OK)
+		return x->exchange.status ? NULL : "the server sent no final answer";
+	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e.os_error);
+	curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &e.connect_status);
+	failure_of_curl(x->failure, &e);
+	return x->failure;
+}
+
+static void collect(struct fetcher *f)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(f->multi, &left))) {
+		CURLcode code = message->data.result;
+		struct fetch *x;
+
+		if (message->msg != CURLMSG_DONE ||
+			curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &x) != CURLE_OK)
+			continue;
+		x->resolving = false;
+		if (x->given_up)
+			fetch_free(x);
+		else
+			fetch_finish(x, failure_find(x, code));
+	}
+}
+
+static void deadline_passed(evutil_socket_t fd, short what, void *context)
+{
+	struct fetch *x = context;
+	enum failure_phase phase = PHASE_CONNECTING;
+
+	(void)fd, (void)what;
+	if (x->out_of_memory) {
+		fetch_finish(x, "out of memory");
+		return;
+	}
+	if (x->exchange.status)
+		phase = PHASE_READING;
+	else if (x->left)
+		phase = PHASE_WAITING;
+	else if (x->resolving)
+		phase = PHASE_RESOLVING;
+	failure_of_deadline(x->failure, x->timeout, phase, x->host);
+	fetch_finish(x, x->failure);
+}
+
+/* What curl_multi_socket_action returns is about the whole multi handle and leaves nothing to do
+ * here: every exchange still ends at its deadline. */
+static void socket_ready(evutil_socket_t fd, short what, void *context)
+{
+	struct fetcher *f = context;
+	int mask =
+		(what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+	int running;
+
+	curl_multi_socket_action(f->multi, fd, mask, &running);
+	collect(f);
+}
+
+static void timer_due(evutil_socket_t fd, short what, void *context)
+{
+	struct fetcher *f = context;
+	int running;
+
+	(void)fd, (void)what;
+	curl_multi_socket_action(f->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	collect(f);
+}
+
+/* Never an error to libcurl: one would end every exchange of this fetcher, for good. */
+static int timer_wanted(CURLM *multi, long ms, void *context)
+{
+	struct fetcher *f = context;
+	struct timeval t = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	(void)multi;
+	if (ms < 0)
+		evtimer_del(f->timer);
+	else
+		evtimer_add(f->timer, &t);
+	return 0;
+}
+
+static void socket_lost(CURL *easy)
+{
+	struct fetch *x;
+
+	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x) != CURLE_OK || !x || x->given_up)
+		return;
+	x->out_of_memory = true;
+	event_active(x->deadline, EV_TIMEOUT, 0);
+}
+
+static int socket_wanted(
+	CURL *easy, curl_socket_t fd, int what, void *context, void *socket_context)
+{
+	struct fetcher *f = context;
+	struct event *event = socket_context;
+	short wanted = EV_PERSIST;
+
+	if (event)
+		event_free(event);
+	if (what == CURL_POLL_REMOVE)
+		return 0;
+	if (what != CURL_POLL_OUT)
+		wanted |= EV_READ;
+	if (what != CURL_POLL_IN)
+		wanted |= EV_WRITE;
+	event = event_new(f->base, fd, wanted, socket_ready, f);
+	if (event && event_add(event, NULL) == 0 &&
+		curl_multi_assign(f->multi, fd, event) == CURLM_OK)
+		return 0;
+	if (event)
+		event_free(event);
+	curl_multi_assign(f->multi, fd, NULL);
+	socket_lost(easy);
+	return 0;
+}
+
+static int deadline_arm(struct fetch *x)
+{
+	struct timeval t = {.tv_sec = (time_t)(x->timeout.ns / NS_PER_S),
+		.tv_usec = (suseconds_t)(x->timeout.ns % NS_PER_S / 1000)};
+
+	x->deadline = evtimer_new(x->fetcher->base, deadline_passed, x);
+	return x->deadline && evtimer_add(x->deadline, &t) == 0 ? 0 : -ENOMEM;
+}
+
+int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_done *done,
+	void *context, struct fetch **ret)
+{
+	struct fetch *x;
+	int r;
+
+	if (request->timeout.ns < NS_PER_MS)
+		return -EINVAL;
+	if (request->authorization && strpbrk(request->authorization, "\r\n"))
+		return -EINVAL;
+	if (f->count >= FETCHES_MAX)
+		return -EAGAIN;
+	x = calloc(1, sizeof(*x));
+	if (!x)
+		return -ENOMEM;
+	x->fetcher = f;
+	x->done = done;
+	x->context = context;
+	x->method = request->method;
+	x->timeout = request->timeout;
+	x->clock_read = f->clock_read;
+	r = fetch_handle_make(x, request, f->ca_forgotten);
+	if (r == 0)
+		r = deadline_arm(x);
+	if (r < 0)
+		goto fail;
+	f->clock_read(&x->exchange.sent);
+	if (curl_multi_add_handle(f->multi, x->easy) != CURLM_OK) {
+		r = -ENOMEM;
+		goto fail;
+	}
+	x->running = true;
+	LIST_INSERT_HEAD(&f->fetches, x, link);
+	f->count++;
+	if (x->method != FETCH_HEAD) /* a HEAD may not connect at all */
+		f->ca_forgotten = false;
+	if (ret)
+		*ret = x;
+	return 0;
+fail:
+	fetch_free(x);
+	return r;
+}
+
+void fetch_cancel(struct fetch *fetch)
+{
+	if (fetch && !fetch->ended)
+		fetch_give_up(fetch);
+}
+
+void fetcher_forget_ca(struct fetcher *f)
+{
+	f->ca_forgotten = true;
+}
+
+/* QUICK_EXIT and the cached CA store came with 7.87; a synchronous resolver would block the loop.
+ */
+static bool curl_suits(void)
+{
+	const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+
+	return v->version_num >= 0x075700 && v->features & CURL_VERSION_ASYNCHDNS &&
+	       v->features & CURL_VERSION_SSL;
+}
+
+static bool multi_set(struct fetcher *f)
+{
+	return curl_multi_setopt(f->multi, CURLMOPT_SOCKETFUNCTION, socket_wanted) == CURLM_OK &&
+	       curl_multi_setopt(f->multi, CURLMOPT_SOCKETDATA, f) == CURLM_OK &&
+	       curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, timer_wanted) == CURLM_OK &&
+	       curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f) == CURLM_OK &&
+	       curl_multi_setopt(f->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
+	       curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, (long)FETCHES_MAX) == CURLM_OK;
+}
+
+int fetcher_new(struct fetcher **ret, struct event_base *base,
+	void (*clock_read)(struct clock_reading *ret))
+{
+	struct fetcher *f;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return -EIO;
+	f = calloc(1, sizeof(*f));
+	if (!f) {
+		curl_global_cleanup();
+		return -ENOMEM;
+	}
+	f->base = base;
+	f->clock_read = clock_read;
+	LIST_INIT(&f->fetches);
+	if (!curl_suits()) {
+		fetcher_free(f);
+		return -EIO;
+	}
+	f->timer = evtimer_new(base, timer_due, f);
+	f->multi = curl_multi_init();
+	if (!f->timer || !f->multi || !multi_set(f)) {
+		fetcher_free(f);
+		return -ENOMEM;
+	}
+	*ret = f;
+	return 0;
+}
+
+void fetcher_free(struct fetcher *f)
+{
+	if (!f)
+		return;
+	while (!LIST_EMPTY(&f->fetches))
+		fetch_free(LIST_FIRST(&f->fetches));
+	curl_multi_cleanup(f->multi); /* closes idle connections by way of socket_wanted */
+	if (f->timer)
+		event_free(f->timer);
+	free(f);
+	curl_global_cleanup();
+}

@@ -1,0 +1,50 @@
+/* One exchange's libcurl handle: what it is told, and what it reports back. */
+#ifndef GCTOKEND_UPSTREAM_FETCH_HANDLE_H
+#define GCTOKEND_UPSTREAM_FETCH_HANDLE_H
+
+#include "failure.h"
+#include "fetch.h"
+#include "reply.h"
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct event;
+
+LIST_HEAD(fetch_list, fetch);
+
+struct fetch {
+	LIST_ENTRY(fetch) link;
+	struct fetcher *fetcher;
+	void (*clock_read)(struct clock_reading *ret);
+	fetch_done *done;
+	void *context;
+	enum fetch_method method;
+	struct duration timeout;
+	struct event *deadline;
+	CURL *easy;
+	char *host;
+	char *authorization; /* the whole field */
+	size_t authorization_size;
+	char *body;
+	size_t body_size;
+	struct curl_slist fields[3];
+	struct exchange exchange;
+	struct reply reply;
+	bool running;       /* libcurl has the handle, the fetcher lists it */
+	bool resolving;     /* a thread may be in getaddrinfo for it */
+	bool left;          /* the request, or its first part, may have been sent */
+	bool ended;         /* called back, or being called back */
+	bool given_up;      /* nobody waits for it any more */
+	bool out_of_memory; /* it lost a socket event */
+	char curl_words[CURL_ERROR_SIZE];
+	char failure[FAILURE_MAX];
+};
+
+/* Fills in host, body, authorization, fields and easy, with every option set; `method`, `timeout`
+ * and `clock_read` are there already. `ca_forgotten`: do not use the cached store. 0; -EINVAL;
+ * -ENOMEM; what has been filled in is the caller's to free in every case. */
+int fetch_handle_make(struct fetch *x, const struct fetch_request *q, bool ca_forgotten);
+void fetch_secrets_wipe(struct fetch *x);
+
+#endif

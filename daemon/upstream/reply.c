@@ -1,0 +1,177 @@
+#include "reply.h"
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum field {
+	FIELD_DATE,
+	FIELD_AGE,
+	FIELD_RETRY_AFTER,
+	FIELD_ININ_CORRELATION,
+	FIELD_GENESYS_CORRELATION,
+	FIELD_COUNT,
+};
+
+static const char *const field_names[FIELD_COUNT] = {
+	[FIELD_DATE] = "Date",
+	[FIELD_AGE] = "Age",
+	[FIELD_RETRY_AFTER] = "Retry-After",
+	[FIELD_ININ_CORRELATION] = "ININ-Correlation-Id",
+	[FIELD_GENESYS_CORRELATION] = "Genesys-Correlation-Id",
+};
+
+static char *field_room(struct exchange *x, enum field f, size_t *ret_size)
+{
+	switch (f) {
+	case FIELD_DATE:
+		*ret_size = sizeof(x->date);
+		return x->date;
+	case FIELD_AGE:
+		*ret_size = sizeof(x->age);
+		return x->age;
+	case FIELD_RETRY_AFTER:
+		*ret_size = sizeof(x->retry_after);
+		return x->retry_after;
+	default:
+		*ret_size = sizeof(x->correlation_id);
+		return x->correlation_id;
+	}
+}
+
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool printable(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			return false;
+	return true;
+}
+
+static bool refuse(struct reply *r, const char *problem)
+{
+	r->problem = problem;
+	return false;
+}
+
+/* "HTTP/1.1 200 OK" -> 200; 0 if it is no status line. */
+static long status_read(const char *line, size_t length)
+{
+	const char *at = memchr(line, ' ', length);
+	const char *end = line + length;
+	long status = 0;
+
+	if (length < 5 || strncasecmp(line, "HTTP/", 5) != 0 || !at)
+		return 0;
+	at++;
+	if (end - at < 3 || (end - at > 3 && at[3] >= '0' && at[3] <= '9'))
+		return 0;
+	for (int i = 0; i < 3; i++) {
+		if (at[i] < '0' || at[i] > '9')
+			return 0;
+		status = status * 10 + (at[i] - '0');
+	}
+	return status;
+}
+
+/* A field that is repeated, folded, too long or not plain text is no evidence of anything. */
+static void field_take(
+	struct reply *r, struct exchange *x, enum field f, const char *value, size_t length)
+{
+	bool first = !(r->seen & 1u << f);
+	size_t size;
+	char *room = field_room(x, f, &size);
+
+	/* Both spellings share one room; where a server sends both, the first stands. */
+	if (f == FIELD_GENESYS_CORRELATION && r->seen & 1u << FIELD_ININ_CORRELATION)
+		return;
+	if (f == FIELD_ININ_CORRELATION && r->seen & 1u << FIELD_GENESYS_CORRELATION)
+		return;
+	r->seen |= 1u << f;
+	r->folding = room;
+	*room = '\0';
+	if (!first || length >= size || !printable(value, length))
+		return;
+	memcpy(room, value, length);
+	room[length] = '\0';
+}
+
+static void field_read(struct reply *r, struct exchange *x, const char *line, size_t length)
+{
+	const char *colon = memchr(line, ':', length);
+	const char *value, *end = line + length;
+	size_t name_length;
+
+	r->folding = NULL;
+	if (!colon)
+		return;
+	name_length = (size_t)(colon - line);
+	value = colon + 1;
+	while (value < end && blank(*value))
+		value++;
+	while (end > value && blank(end[-1]))
+		end--;
+	for (int f = 0; f < FIELD_COUNT; f++)
+		if (strlen(field_names[f]) == name_length &&
+			strncasecmp(line, field_names[f], name_length) == 0)
+			field_take(r, x, (enum field)f, value, (size_t)(end - value));
+}
+
+bool reply_header_line(
+	struct reply *r, struct exchange *x, const char *line, size_t length, bool *ret_final)
+{
+	*ret_final = false;
+	r->header_bytes += length;
+	if (r->header_bytes > REPLY_HEADER_MAX)
+		return refuse(r, "the answer's header is larger than 64 KiB");
+	if (++r->header_lines > REPLY_HEADER_LINES_MAX)
+		return refuse(r, "the answer's header has more than 1000 lines");
+
+	while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+		length--;
+	if (r->part == REPLY_STATUS) {
+		/* Lines of a 1xx answer come here too and are none. */
+		long status = status_read(line, length);
+
+		if (status < 200)
+			return true;
+		x->status = status;
+		r->part = REPLY_HEADER;
+		*ret_final = true;
+	} else if (r->part == REPLY_HEADER) {
+		if (length == 0)
+			r->part = REPLY_CONTENT;
+		else if (!blank(*line))
+			field_read(r, x, line, length);
+		else if (r->folding)
+			*r->folding = '\0';
+	}
+	return true;
+}
+
+bool reply_body(struct reply *r, const char *bytes, size_t length)
+{
+	if (length > REPLY_BODY_MAX - r->body_length)
+		return refuse(r, "answer larger than 64 KiB");
+	/* All of it at once: growing would leave copies of a token behind. */
+	if (!r->body)
+		r->body = malloc(REPLY_BODY_MAX + 1);
+	if (!r->body)
+		return refuse(r, "out of memory");
+	memcpy(r->body + r->body_length, bytes, length);
+	r->body_length += length;
+	r->body[r->body_length] = '\0';
+	return true;
+}
+
+void reply_fini(struct reply *r)
+{
+	if (r->body)
+		OPENSSL_cleanse(r->body, r->body_length);
+	free(r->body);
+	*r = REPLY_NONE;
+}
