@@ -36,12 +36,12 @@ static const struct {
 	[EVENT_STATE_FILE] = {"state_file", LOG_ERR, "c4f96f3e67ac449787f3f486ce9e23ab"},
 };
 
-static struct event *history_place(struct history *h, const struct clock_reading *now,
+static struct history_event *history_place(struct history *h, const struct clock_reading *now,
 	enum event_kind kind, uint64_t generation)
 {
-	struct event *e = &h->ring[h->count++ % HISTORY_EVENTS];
+	struct history_event *e = &h->ring[h->count++ % HISTORY_EVENTS];
 
-	*e = (struct event){
+	*e = (struct history_event){
 		.number = h->count, .at = *now, .kind = kind, .generation = generation, .times = 1};
 	return e;
 }
@@ -49,7 +49,7 @@ static struct event *history_place(struct history *h, const struct clock_reading
 void history_add(struct history *h, const struct clock_reading *now, enum event_kind kind,
 	uint64_t generation, const char *format, ...)
 {
-	struct event *e = history_place(h, now, kind, generation);
+	struct history_event *e = history_place(h, now, kind, generation);
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -60,7 +60,7 @@ void history_add(struct history *h, const struct clock_reading *now, enum event_
 void history_add_folded(
 	struct history *h, const struct clock_reading *now, enum event_kind kind, const char *words)
 {
-	struct event *e;
+	struct history_event *e;
 
 	for (uint64_t n = h->count; n >= history_first(h); n--) {
 		e = &h->ring[(n - 1) % HISTORY_EVENTS];
@@ -75,7 +75,7 @@ void history_add_folded(
 	snprintf(e->words, sizeof(e->words), "%s", words);
 }
 
-const struct event *history_event(const struct history *h, uint64_t number)
+const struct history_event *history_get(const struct history *h, uint64_t number)
 {
 	if (number < history_first(h) || number > h->count)
 		return NULL;

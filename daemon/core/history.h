@@ -35,7 +35,7 @@ enum event_kind {
 	EVENT_KINDS
 };
 
-struct event {
+struct history_event {
 	uint64_t number; /* from 1, never reused in a run */
 	struct clock_reading at;
 	enum event_kind kind;
@@ -45,7 +45,7 @@ struct event {
 };
 
 struct history {
-	struct event ring[HISTORY_EVENTS];
+	struct history_event ring[HISTORY_EVENTS];
 	uint64_t count; /* all that ever were; the latest has this number */
 };
 
@@ -56,7 +56,7 @@ void history_add(struct history *h, const struct clock_reading *now, enum event_
 void history_add_folded(struct history *h, const struct clock_reading *now, enum event_kind kind,
 	const char *words);
 /* The event of that number, NULL if it has been overwritten or is still to come. */
-const struct event *history_event(const struct history *h, uint64_t number);
+const struct history_event *history_get(const struct history *h, uint64_t number);
 /* The oldest number still there; count + 1 when there is none. */
 uint64_t history_first(const struct history *h);
 

@@ -192,7 +192,7 @@ void report_history(struct buffer *out, bool keep_alive, const struct clock_read
 	put_member(out, "{\"profile\":", profile->settings->name);
 	buffer_put_text(out, ",\"events\":[");
 	for (uint64_t n = history_first(h); n <= h->count; n++) {
-		const struct event *e = history_event(h, n);
+		const struct history_event *e = history_get(h, n);
 
 		if (n != history_first(h))
 			buffer_put_char(out, ',');

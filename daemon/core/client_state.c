@@ -1,0 +1,182 @@
+#include "client_state.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_LINE "gctokend client state 1"
+#define SUM_LINE "sum "
+#define DIGEST_HEX 64
+
+/* Hex of SHA-256 over the parts, each with its NUL, so that no two lists of parts run together. */
+static void digest_parts(const char *const *parts, size_t count, char *ret_hex, size_t digits)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool ok = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+
+	for (size_t i = 0; i < count && ok; i++)
+		ok = EVP_DigestUpdate(context, parts[i], strlen(parts[i]) + 1) == 1;
+	ok = ok && EVP_DigestFinal_ex(context, digest, NULL) == 1;
+	EVP_MD_CTX_free(context);
+	for (size_t i = 0; i < digits; i++) {
+		unsigned nibble = i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4;
+
+		ret_hex[i] = ok ? "0123456789abcdef"[nibble] : '0';
+	}
+	ret_hex[digits] = '\0';
+}
+
+void client_state_tag(const char *salt, const char *client_id, const char *client_secret,
+	char ret_tag[CREDENTIAL_TAG_LENGTH + 1])
+{
+	const char *parts[] = {salt, client_id, client_secret};
+
+	digest_parts(parts, 3, ret_tag, CREDENTIAL_TAG_LENGTH);
+}
+
+void client_state_name(
+	const char *token_url, const char *client_id, const char *grant, char ret_name[40])
+{
+	const char *parts[] = {token_url, client_id, grant};
+
+	digest_parts(parts, 3, ret_name, 32);
+	memcpy(ret_name + 32, ".state", sizeof(".state"));
+}
+
+void client_state_write(const struct client_state *s, const char *boot_id, struct buffer *out)
+{
+	const struct source_failure *f = &s->failure;
+	char sum[DIGEST_HEX + 1];
+	const char *whole[1];
+
+	buffer_put_text(out, FIRST_LINE "\n");
+	buffer_printf(out, "boot %s\n", boot_id);
+	buffer_printf(out, "generation %" PRIu64 " %" PRIu64 "\n", s->generation_used,
+		s->generation_reserved);
+	buffer_printf(
+		out, "credential %s %s\n", s->salt[0] ? s->salt : "-", s->tag[0] ? s->tag : "-");
+	if (s->not_before.ns != INT64_MIN)
+		buffer_printf(out, "not_before %" PRId64 "\n", s->not_before.ns);
+	if (f->any) {
+		buffer_printf(
+			out, "failure %d %ld %" PRId64 "\n", (int)f->class, f->status, f->at.ns);
+		buffer_printf(out, "error %s\nwords %s\ncorrelation %s\n", f->error, f->words,
+			f->correlation_id);
+	}
+	for (unsigned i = s->mint.count; i-- > 0;)
+		buffer_printf(out, "mint %" PRId64 "\n", mint_window_at(&s->mint, i).ns);
+	buffer_put_char(out, '\0');
+	if (buffer_failed(out))
+		return;
+	whole[0] = out->data;
+	digest_parts(whole, 1, sum, DIGEST_HEX);
+	out->length--;
+	buffer_printf(out, SUM_LINE "%s\n", sum);
+}
+
+/* Copies what follows `name` and a blank, whole or not at all. */
+static bool take_text(const char *line, const char *name, char *ret, size_t size)
+{
+	size_t length = strlen(name);
+
+	if (strncmp(line, name, length) || line[length] != ' ' || strlen(line + length + 1) >= size)
+		return false;
+	memcpy(ret, line + length + 1, strlen(line + length + 1) + 1);
+	return true;
+}
+
+static bool read_line(
+	struct client_state *s, const char *line, const char *boot_id, bool *same_boot)
+{
+	struct source_failure *f = &s->failure;
+	int64_t ns;
+	int class, end = 0;
+
+	if (!strncmp(line, "boot ", 5)) {
+		*same_boot = !strcmp(line + 5, boot_id);
+		return true;
+	}
+	if (sscanf(line, "generation %" SCNu64 " %" SCNu64 "%n", &s->generation_used,
+		    &s->generation_reserved, &end) == 2 &&
+		!line[end])
+		return s->generation_used <= s->generation_reserved &&
+		       s->generation_reserved <= GENERATION_MAX;
+	if (sscanf(line, "credential %32s %32s%n", s->salt, s->tag, &end) == 2 && !line[end])
+		return true;
+	if (sscanf(line, "not_before %" SCNd64 "%n", &ns, &end) == 1 && !line[end]) {
+		s->not_before.ns = ns;
+		return true;
+	}
+	if (sscanf(line, "failure %d %ld %" SCNd64 "%n", &class, &f->status, &f->at.ns, &end) ==
+			3 &&
+		!line[end]) {
+		f->any = true;
+		f->class = (enum answer_class) class;
+		return class > ANSWER_TOKEN && class <= ANSWER_LOGIN_REQUIRED;
+	}
+	if (sscanf(line, "mint %" SCNd64 "%n", &ns, &end) == 1 && !line[end]) {
+		mint_window_add(&s->mint, (struct boot_time){ns});
+		return true;
+	}
+	return take_text(line, "error", f->error, sizeof(f->error)) ||
+	       take_text(line, "words", f->words, sizeof(f->words)) ||
+	       take_text(line, "correlation", f->correlation_id, sizeof(f->correlation_id));
+}
+
+static bool sum_holds(char *text, size_t length)
+{
+	char *sum_line, sum[DIGEST_HEX + 1];
+	const char *whole[1] = {text};
+
+	if (length < strlen(FIRST_LINE) + strlen(SUM_LINE) + DIGEST_HEX + 2 ||
+		memchr(text, '\0', length) || text[length - 1] != '\n')
+		return false;
+	text[length - 1] = '\0';
+	sum_line = text + length - 1 - DIGEST_HEX - strlen(SUM_LINE);
+	if (sum_line[-1] != '\n' || strncmp(sum_line, SUM_LINE, strlen(SUM_LINE)))
+		return false;
+	*sum_line = '\0';
+	digest_parts(whole, 1, sum, DIGEST_HEX);
+	return !strcmp(sum, sum_line + strlen(SUM_LINE));
+}
+
+int client_state_read(
+	const char *text, size_t length, const char *boot_id, struct client_state *ret)
+{
+	struct client_state *s = calloc(1, sizeof(*s));
+	char *copy = malloc(length + 1), *rest, *line;
+	bool same_boot = false;
+	int r = -ENOMEM;
+
+	if (!s || !copy)
+		goto out;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	s->not_before.ns = INT64_MIN;
+	r = -EINVAL;
+	if (!sum_holds(copy, length))
+		goto out;
+	rest = copy;
+	line = strsep(&rest, "\n");
+	if (strcmp(line, FIRST_LINE))
+		goto out;
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (*line && !read_line(s, line, boot_id, &same_boot))
+			goto out;
+	if (!same_boot) {
+		s->mint.count = 0;
+		s->not_before.ns = INT64_MIN;
+		s->failure = (struct source_failure){0};
+	}
+	*ret = *s;
+	r = 0;
+out:
+	free(copy);
+	free(s);
+	return r;
+}

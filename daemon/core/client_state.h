@@ -1,0 +1,46 @@
+/* What has to outlive the process so that no crash loop can harm: when a client's token requests
+ * were sent, until when the next has to wait and why, and which generations were used. No token and
+ * no secret is in it. It belongs to token URL + client id + grant, not to a profile's name. */
+#ifndef GCTOKEND_CORE_CLIENT_STATE_H
+#define GCTOKEND_CORE_CLIENT_STATE_H
+
+#include "buffer.h"
+#include "retry.h"
+#include "times.h"
+#include "token_source.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#define GENERATION_BLOCK 1000
+#define GENERATION_MAX ((UINT64_C(1) << 53) - 1) /* JavaScript has to read it */
+#define CREDENTIAL_TAG_LENGTH 32
+
+struct client_state {
+	struct mint_window mint;
+	uint64_t generation_used;     /* the highest number given to a token, or skipped */
+	uint64_t generation_reserved; /* numbers up to this one are durable */
+	struct boot_time not_before;  /* INT64_MIN: none */
+	struct source_failure failure;
+	/* Of the credential that not_before is about: random salt, and hex of the first half of
+	 * SHA-256(salt id 0 secret). Another credential is worth a try at once. */
+	char salt[CREDENTIAL_TAG_LENGTH + 1];
+	char tag[CREDENTIAL_TAG_LENGTH + 1];
+};
+
+/* Lines of text that end with a checksum. Instants are of this boot only. */
+void client_state_write(const struct client_state *s, const char *boot_id, struct buffer *out);
+
+/* 0; -EINVAL: damaged, *ret untouched. Of another boot: only the generations count, since its
+ * CLOCK_BOOTTIME says nothing now. */
+int client_state_read(
+	const char *text, size_t length, const char *boot_id, struct client_state *ret);
+
+/* Fills s->tag for a credential, with s->salt; 32 hex digits. */
+void client_state_tag(const char *salt, const char *client_id, const char *client_secret,
+	char ret_tag[CREDENTIAL_TAG_LENGTH + 1]);
+
+/* The name of the file for a client: 32 hex digits of SHA-256 and ".state". */
+void client_state_name(
+	const char *token_url, const char *client_id, const char *grant, char ret_name[40]);
+
+#endif
