@@ -1,0 +1,253 @@
+/* One thread, one queue. The loop appends jobs under a mutex; the thread takes them one by one,
+ * writes with no lock held, appends them to the list of finished ones and rings an eventfd. The
+ * loop then takes that whole list and calls back. Jobs are never merged: what asks for durability
+ * (a reserved generation, a mint about to happen) waits for its own answer. */
+#include "state_file.h"
+#include "durable_file.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct state_job {
+	struct state_job *next;
+	char name[DURABLE_NAME_MAX + 1];
+	char *bytes;
+	size_t length;
+	state_written *done;
+	void *context;
+	int error;
+};
+
+struct job_list {
+	struct state_job *first;
+	struct state_job **end;
+};
+
+struct state_writer {
+	int directory_fd;
+	int finished_fd;
+	struct event *finished_event;
+	pthread_t thread;
+	bool has_thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t wake;
+	/* under the mutex */
+	struct job_list queued;
+	struct job_list finished;
+	bool stop;
+};
+
+static void job_list_init(struct job_list *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+}
+
+static void job_list_append(struct job_list *l, struct state_job *job)
+{
+	job->next = NULL;
+	*l->end = job;
+	l->end = &job->next;
+}
+
+static struct state_job *job_list_take(struct job_list *l)
+{
+	struct state_job *job = l->first;
+
+	if (job) {
+		l->first = job->next;
+		if (!l->first)
+			l->end = &l->first;
+	}
+	return job;
+}
+
+static void job_free(struct state_job *job)
+{
+	if (!job)
+		return;
+	if (job->bytes)
+		explicit_bzero(job->bytes, job->length);
+	free(job->bytes);
+	free(job);
+}
+
+static void *writer_main(void *arg)
+{
+	struct state_writer *w = arg;
+	struct state_job *job;
+
+	pthread_mutex_lock(&w->mutex);
+	for (;;) {
+		job = job_list_take(&w->queued);
+		if (!job && w->stop)
+			break;
+		if (!job) {
+			pthread_cond_wait(&w->wake, &w->mutex);
+			continue;
+		}
+		pthread_mutex_unlock(&w->mutex);
+
+		job->error = durable_write(w->directory_fd, job->name, job->bytes, job->length);
+
+		pthread_mutex_lock(&w->mutex);
+		job_list_append(&w->finished, job);
+		/* Can only fail when the counter is full, and then the loop is awake anyway. */
+		eventfd_write(w->finished_fd, 1);
+	}
+	pthread_mutex_unlock(&w->mutex);
+	return NULL;
+}
+
+static void writer_finished(evutil_socket_t fd, short what, void *arg)
+{
+	struct state_writer *w = arg;
+	struct job_list finished;
+	struct state_job *job;
+	eventfd_t count;
+
+	(void)what;
+	/* Emptied before the list is taken, or the ring of a later job could be lost. */
+	eventfd_read(fd, &count);
+	pthread_mutex_lock(&w->mutex);
+	finished.first = w->finished.first;
+	job_list_init(&w->finished);
+	pthread_mutex_unlock(&w->mutex);
+
+	while ((job = finished.first)) {
+		finished.first = job->next;
+		if (job->done)
+			job->done(job->context, job->error);
+		job_free(job);
+	}
+}
+
+/* No signal is ever handled in the thread: they belong to the loop. */
+static int start_thread(struct state_writer *w)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	r = pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (r != 0)
+		return -r;
+	r = pthread_create(&w->thread, NULL, writer_main, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r != 0)
+		return -r;
+	w->has_thread = true;
+	pthread_setname_np(w->thread, "state-writer");
+	return 0;
+}
+
+int state_writer_new(struct state_writer **ret, struct event_base *base, const char *directory)
+{
+	struct state_writer *w = calloc(1, sizeof(*w));
+	int error;
+
+	if (!w)
+		return -ENOMEM;
+	w->directory_fd = -1;
+	w->finished_fd = -1;
+	job_list_init(&w->queued);
+	job_list_init(&w->finished);
+	pthread_mutex_init(&w->mutex, NULL);
+	pthread_cond_init(&w->wake, NULL);
+
+	error = durable_directory_open(directory, &w->directory_fd);
+	if (error < 0)
+		goto fail;
+	w->finished_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (w->finished_fd < 0) {
+		error = -errno;
+		goto fail;
+	}
+	error = -ENOMEM;
+	w->finished_event =
+		event_new(base, w->finished_fd, EV_READ | EV_PERSIST, writer_finished, w);
+	if (!w->finished_event || event_add(w->finished_event, NULL) < 0)
+		goto fail;
+	error = start_thread(w);
+	if (error < 0)
+		goto fail;
+	*ret = w;
+	return 0;
+fail:
+	state_writer_free(w);
+	return error;
+}
+
+void state_writer_free(struct state_writer *w)
+{
+	struct state_job *job;
+
+	if (!w)
+		return;
+	if (w->has_thread) {
+		pthread_mutex_lock(&w->mutex);
+		w->stop = true;
+		pthread_cond_signal(&w->wake);
+		pthread_mutex_unlock(&w->mutex);
+		pthread_join(w->thread, NULL);
+	}
+	while ((job = job_list_take(&w->finished)))
+		job_free(job);
+	if (w->finished_event)
+		event_free(w->finished_event);
+	if (w->finished_fd >= 0)
+		close(w->finished_fd);
+	if (w->directory_fd >= 0)
+		close(w->directory_fd);
+	pthread_cond_destroy(&w->wake);
+	pthread_mutex_destroy(&w->mutex);
+	free(w);
+}
+
+int state_write(struct state_writer *w, const char *name, const char *bytes, size_t length,
+	state_written *done, void *context)
+{
+	struct state_job *job;
+
+	if (!durable_name_is_valid(name))
+		return -EINVAL;
+	job = calloc(1, sizeof(*job));
+	if (!job)
+		return -ENOMEM;
+	job->bytes = malloc(length > 0 ? length : 1);
+	if (!job->bytes) {
+		job_free(job);
+		return -ENOMEM;
+	}
+	if (length > 0)
+		memcpy(job->bytes, bytes, length);
+	memcpy(job->name, name, strlen(name));
+	job->length = length;
+	job->done = done;
+	job->context = context;
+
+	pthread_mutex_lock(&w->mutex);
+	job_list_append(&w->queued, job);
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->mutex);
+	return 0;
+}
+
+int state_read(const char *directory, const char *name, char **ret, size_t *ret_length)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = durable_read(fd, name, ret, ret_length);
+	close(fd);
+	return error;
+}

@@ -1,0 +1,637 @@
+/* The calls that touch the disk are wrapped at link time: each can be made to fail, to do half its
+ * work, to hang or to be the last thing the process does. */
+#include "host/durable_file.h"
+#include "host/state_file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+int __real_openat64(int directory_fd, const char *path, int flags, ...);
+int __wrap_openat64(int directory_fd, const char *path, int flags, ...);
+ssize_t __real_write(int fd, const void *bytes, size_t count);
+ssize_t __wrap_write(int fd, const void *bytes, size_t count);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_renameat(int from_fd, const char *from, int to_fd, const char *to);
+int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to);
+
+enum fault_kind {
+	FAULT_NONE,
+	FAULT_ERROR,
+	FAULT_SHORT, /* a write does only half */
+	FAULT_EXIT,  /* the process ends before the call */
+	FAULT_HANG,  /* the call waits for a byte from the gate */
+};
+
+/* Calls are recorded as letters: o(pen) w(rite) f(sync of the file) r(ename) d(irectory fsync). A
+ * plan names a letter and which of its occurrences (from 1; 0: each) it hits. */
+static struct {
+	bool active;
+	int directory_fd;
+	char trace[64];
+	enum fault_kind kind;
+	char call;
+	int occurrence;
+	int error;
+	int gate_fd;
+	int seen;
+} fault;
+
+static void fault_arm(enum fault_kind kind, char call, int occurrence, int error)
+{
+	int directory_fd = fault.directory_fd, gate_fd = fault.gate_fd;
+
+	memset(&fault, 0, sizeof(fault));
+	fault.active = true;
+	fault.directory_fd = directory_fd;
+	fault.gate_fd = gate_fd;
+	fault.kind = kind;
+	fault.call = call;
+	fault.occurrence = occurrence;
+	fault.error = error;
+}
+
+/* What to do at this call; errors and the like only where the plan says so. */
+static enum fault_kind fault_meet(char call)
+{
+	size_t length = strlen(fault.trace);
+
+	if (!fault.active)
+		return FAULT_NONE;
+	if (length + 1 < sizeof(fault.trace))
+		fault.trace[length] = call;
+	if (call != fault.call)
+		return FAULT_NONE;
+	fault.seen++;
+	if (fault.occurrence != 0 && fault.seen != fault.occurrence)
+		return FAULT_NONE;
+	if (fault.kind == FAULT_EXIT)
+		_exit(99);
+	if (fault.kind == FAULT_HANG) {
+		char byte;
+
+		assert_int_equal(read(fault.gate_fd, &byte, 1), 1);
+	}
+	errno = fault.error;
+	return fault.kind;
+}
+
+int __wrap_openat64(int directory_fd, const char *path, int flags, ...)
+{
+	if ((flags & O_CREAT) && fault_meet('o') == FAULT_ERROR)
+		return -1;
+	return __real_openat64(directory_fd, path, flags, 0600);
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t count)
+{
+	enum fault_kind kind = fault_meet('w');
+
+	if (kind == FAULT_ERROR)
+		return -1;
+	return __real_write(fd, bytes, kind == FAULT_SHORT && count > 1 ? count / 2 : count);
+}
+
+int __wrap_fsync(int fd)
+{
+	return fault_meet(fd == fault.directory_fd ? 'd' : 'f') == FAULT_ERROR ? -1
+									       : __real_fsync(fd);
+}
+
+int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	return fault_meet('r') == FAULT_ERROR ? -1 : __real_renameat(from_fd, from, to_fd, to);
+}
+
+struct fixture {
+	char path[64];
+	int fd;
+};
+
+static int fixture_setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -1;
+	snprintf(f->path, sizeof(f->path), "/tmp/gctokend-state.XXXXXX");
+	if (!mkdtemp(f->path) || (f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -1;
+	memset(&fault, 0, sizeof(fault));
+	fault.directory_fd = f->fd;
+	*state = f;
+	return 0;
+}
+
+static int fixture_teardown(void **state)
+{
+	struct fixture *f = *state;
+	DIR *directory = opendir(f->path);
+	struct dirent *entry;
+
+	fault.active = false;
+	while (directory && (entry = readdir(directory)))
+		unlinkat(f->fd, entry->d_name, 0);
+	if (directory)
+		closedir(directory);
+	close(f->fd);
+	rmdir(f->path);
+	free(f);
+	return 0;
+}
+
+static int entry_count(const struct fixture *f)
+{
+	DIR *directory = opendir(f->path);
+	struct dirent *entry;
+	int count = 0;
+
+	assert_non_null(directory);
+	while ((entry = readdir(directory)))
+		count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	closedir(directory);
+	return count;
+}
+
+static void assert_content(const struct fixture *f, const char *name, const char *expected)
+{
+	char *bytes;
+	size_t length;
+
+	assert_int_equal(state_read(f->path, name, &bytes, &length), 0);
+	assert_int_equal(length, strlen(expected));
+	assert_string_equal(bytes, expected);
+	free(bytes);
+}
+
+static void test_order_of_a_durable_write(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+
+	fault_arm(FAULT_NONE, 0, 0, 0);
+	assert_int_equal(durable_write(f->fd, "mint", "new", 3), 0);
+	assert_string_equal(fault.trace, "owfrd");
+	assert_content(f, "mint", "new");
+	assert_int_equal(entry_count(f), 1);
+	assert_int_equal(fstatat(f->fd, "mint", &st, 0), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0600);
+}
+
+static void test_every_failing_call(void **state)
+{
+	static const struct {
+		enum fault_kind kind;
+		char call;
+		int occurrence;
+		int error;
+		int expected;
+		const char *trace;
+		const char *content; /* NULL: either */
+	} table[] = {
+		{FAULT_ERROR, 'o', 0, EROFS, -EROFS, "o", "old"},
+		{FAULT_ERROR, 'o', 0, EMFILE, -EMFILE, "o", "old"},
+		{FAULT_ERROR, 'o', 0, ENOSPC, -ENOSPC, "o", "old"},
+		{FAULT_ERROR, 'w', 0, ENOSPC, -ENOSPC, "ow", "old"},
+		{FAULT_ERROR, 'w', 0, EDQUOT, -EDQUOT, "ow", "old"},
+		{FAULT_ERROR, 'w', 1, EINTR, 0, "owwfrd", "fresh"},
+		{FAULT_SHORT, 'w', 1, 0, 0, "owwfrd", "fresh"},
+		{FAULT_SHORT, 'w', 0, 0, 0, "owwwwfrd", "fresh"},
+		{FAULT_ERROR, 'w', 1, EIO, 0, "owowfrd", "fresh"},
+		/* A failed fsync is never asked again: the bytes are written anew. */
+		{FAULT_ERROR, 'f', 1, EIO, 0, "owfowfrd", "fresh"},
+		{FAULT_ERROR, 'f', 0, EIO, -EIO, "owfowf", "old"},
+		{FAULT_ERROR, 'f', 0, ENOSPC, -ENOSPC, "owf", "old"},
+		{FAULT_ERROR, 'r', 0, EROFS, -EROFS, "owfr", "old"},
+		{FAULT_ERROR, 'd', 1, EIO, 0, "owfrdowfrd", "fresh"},
+		{FAULT_ERROR, 'd', 0, EIO, -EIO, "owfrdowfrd", NULL},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		fault.active = false;
+		assert_int_equal(durable_write(f->fd, "mint", "old", 3), 0);
+		fault_arm(table[i].kind, table[i].call, table[i].occurrence, table[i].error);
+		assert_int_equal(durable_write(f->fd, "mint", "fresh", 5), table[i].expected);
+		fault.active = false;
+		assert_string_equal(fault.trace, table[i].trace);
+		if (table[i].content)
+			assert_content(f, "mint", table[i].content);
+		assert_int_equal(entry_count(f), 1);
+	}
+}
+
+static void test_process_killed_at_every_call(void **state)
+{
+	static const char calls[] = "owfrd";
+	struct fixture *f = *state;
+
+	for (const char *call = calls; *call; call++) {
+		int status;
+		pid_t child;
+
+		assert_int_equal(durable_write(f->fd, "mint", "old", 3), 0);
+		child = fork();
+		assert_true(child >= 0);
+		if (child == 0) {
+			fault_arm(FAULT_EXIT, *call, 0, 0);
+			durable_write(f->fd, "mint", "fresh", 5);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 99);
+		assert_content(f, "mint", *call == 'd' ? "fresh" : "old");
+		/* What the dead one left is no obstacle to the next. */
+		assert_int_equal(durable_write(f->fd, "mint", "next", 4), 0);
+		assert_content(f, "mint", "next");
+		assert_int_equal(entry_count(f), 1);
+	}
+}
+
+static void test_symbolic_links_are_not_followed(void **state)
+{
+	struct fixture *f = *state;
+	char *bytes = NULL;
+	size_t length;
+
+	assert_int_equal(symlinkat("/etc/passwd", f->fd, ".mint.tmp"), 0);
+	assert_int_equal(symlinkat("/etc/passwd", f->fd, "mint"), 0);
+	assert_int_equal(state_read(f->path, "mint", &bytes, &length), -ELOOP);
+	assert_null(bytes);
+	assert_int_equal(durable_write(f->fd, "mint", "new", 3), 0);
+	assert_content(f, "mint", "new");
+	assert_int_equal(entry_count(f), 1);
+}
+
+static void test_bad_names(void **state)
+{
+	static const char *const names[] = {"", ".", "..", ".hidden", "a/b", "/a", "../a"};
+	struct fixture *f = *state;
+	struct event_base *base = event_base_new();
+	struct state_writer *w;
+	char *bytes = NULL;
+	size_t length;
+	char name[DURABLE_NAME_MAX + 2];
+
+	assert_int_equal(state_writer_new(&w, base, f->path), 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		assert_int_equal(state_write(w, names[i], "x", 1, NULL, NULL), -EINVAL);
+		assert_int_equal(state_read(f->path, names[i], &bytes, &length), -EINVAL);
+	}
+	memset(name, 'n', sizeof(name) - 1);
+	name[DURABLE_NAME_MAX + 1] = '\0';
+	assert_int_equal(state_write(w, name, "x", 1, NULL, NULL), -EINVAL);
+	name[DURABLE_NAME_MAX] = '\0';
+	assert_int_equal(state_write(w, name, "x", 1, NULL, NULL), 0);
+	state_writer_free(w);
+	assert_content(f, name, "x");
+	assert_null(bytes);
+	event_base_free(base);
+}
+
+static void test_read(void **state)
+{
+	struct fixture *f = *state;
+	const size_t limit = 1U << 20;
+	char *big = calloc(1, limit + 1);
+	char *bytes = NULL;
+	size_t length = 77;
+
+	assert_non_null(big);
+	assert_int_equal(state_read(f->path, "none", &bytes, &length), -ENOENT);
+	assert_int_equal(state_read("/nonexistent", "none", &bytes, &length), -ENOENT);
+	assert_int_equal(mkfifoat(f->fd, "fifo", 0600), 0);
+	assert_int_equal(state_read(f->path, "fifo", &bytes, &length), -EINVAL);
+	assert_int_equal(durable_write(f->fd, "big", big, limit + 1), 0);
+	assert_int_equal(state_read(f->path, "big", &bytes, &length), -EFBIG);
+	assert_null(bytes);
+	assert_int_equal(length, 77);
+
+	big[limit - 1] = 'z';
+	assert_int_equal(durable_write(f->fd, "big", big, limit), 0);
+	assert_int_equal(state_read(f->path, "big", &bytes, &length), 0);
+	assert_int_equal(length, limit);
+	assert_memory_equal(bytes, big, limit + 1);
+	free(bytes);
+	free(big);
+
+	assert_int_equal(durable_write(f->fd, "empty", "", 0), 0);
+	assert_content(f, "empty", "");
+}
+
+static void test_directory(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = event_base_new();
+	struct state_writer *w = NULL;
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/made//", f->path);
+	assert_int_equal(state_writer_new(&w, base, path), 0);
+	state_writer_free(w);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0700);
+	assert_int_equal(state_writer_new(&w, base, path), 0);
+	state_writer_free(w);
+	assert_int_equal(rmdir(path), 0);
+
+	w = NULL;
+	snprintf(path, sizeof(path), "%s/missing/made", f->path);
+	assert_int_equal(state_writer_new(&w, base, path), -ENOENT);
+	assert_int_equal(durable_write(f->fd, "file", "x", 1), 0);
+	snprintf(path, sizeof(path), "%s/file", f->path);
+	assert_int_equal(state_writer_new(&w, base, path), -ENOTDIR);
+	assert_null(w);
+	state_writer_free(NULL);
+	event_base_free(base);
+}
+
+#define WRITES 200
+
+struct run {
+	struct event_base *base;
+	struct state_writer *writer;
+	int order[WRITES];
+	int done;
+	int expected;
+	int last_error;
+	bool ticked;
+	int gate_fd;
+};
+
+struct ticket {
+	struct run *run;
+	int number;
+};
+
+static void write_done(void *context, int error)
+{
+	struct ticket *t = context;
+	struct run *run = t->run;
+
+	run->order[run->done++] = t->number;
+	run->last_error = error;
+	if (run->done == run->expected)
+		event_base_loopbreak(run->base);
+}
+
+static void loop_limit(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(context);
+}
+
+static void run_loop(struct run *run)
+{
+	const struct timeval limit = {.tv_sec = 20};
+	struct event *timeout = evtimer_new(run->base, loop_limit, run->base);
+
+	assert_int_equal(evtimer_add(timeout, &limit), 0);
+	assert_true(event_base_dispatch(run->base) >= 0);
+	event_free(timeout);
+}
+
+static void run_init(struct run *run, const char *path)
+{
+	*run = (struct run){.base = event_base_new()};
+	assert_non_null(run->base);
+	assert_int_equal(state_writer_new(&run->writer, run->base, path), 0);
+}
+
+static void run_fini(struct run *run)
+{
+	state_writer_free(run->writer);
+	event_base_free(run->base);
+}
+
+static void test_writes_are_done_and_told_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct ticket tickets[WRITES];
+	struct run run;
+	char text[16];
+
+	run_init(&run, f->path);
+	run.expected = WRITES;
+	for (int i = 0; i < WRITES; i++) {
+		tickets[i] = (struct ticket){.run = &run, .number = i};
+		snprintf(text, sizeof(text), "%d", i);
+		assert_int_equal(state_write(run.writer, i % 2 ? "odd" : "even", text, strlen(text),
+					 write_done, &tickets[i]),
+			0);
+	}
+	memset(text, 'x', sizeof(text)); /* the bytes were copied */
+	run_loop(&run);
+	assert_int_equal(run.done, WRITES);
+	assert_int_equal(run.last_error, 0);
+	for (int i = 0; i < WRITES; i++)
+		assert_int_equal(run.order[i], i);
+	assert_content(f, "even", "198");
+	assert_content(f, "odd", "199");
+	run_fini(&run);
+}
+
+static void test_free_finishes_what_is_queued(void **state)
+{
+	struct fixture *f = *state;
+	struct ticket ticket;
+	struct run run;
+	char name[16];
+
+	run_init(&run, f->path);
+	ticket = (struct ticket){.run = &run};
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_int_equal(
+			state_write(run.writer, name, name, strlen(name), write_done, &ticket), 0);
+	}
+	run_fini(&run);
+	assert_int_equal(run.done, 0);
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_content(f, name, name);
+	}
+}
+
+static void test_failure_reaches_the_loop(void **state)
+{
+	struct fixture *f = *state;
+	struct ticket ticket;
+	struct run run;
+
+	assert_int_equal(durable_write(f->fd, "mint", "old", 3), 0);
+	run_init(&run, f->path);
+	ticket = (struct ticket){.run = &run};
+	run.expected = 1;
+	fault_arm(FAULT_ERROR, 'w', 0, ENOSPC);
+	assert_int_equal(state_write(run.writer, "mint", "fresh", 5, write_done, &ticket), 0);
+	run_loop(&run);
+	assert_int_equal(run.last_error, -ENOSPC);
+	assert_content(f, "mint", "old");
+	/* Room again: the next write goes through. */
+	run.done = 0;
+	fault.active = false;
+	assert_int_equal(state_write(run.writer, "mint", "fresh", 5, write_done, &ticket), 0);
+	run_loop(&run);
+	assert_int_equal(run.last_error, 0);
+	assert_content(f, "mint", "fresh");
+	run_fini(&run);
+}
+
+static void write_again(void *context, int error)
+{
+	struct ticket *t = context;
+
+	assert_int_equal(error, 0);
+	assert_int_equal(state_write(t->run->writer, "second", "2", 1, write_done, t), 0);
+}
+
+static void test_callback_may_write(void **state)
+{
+	struct fixture *f = *state;
+	struct ticket ticket;
+	struct run run;
+
+	run_init(&run, f->path);
+	ticket = (struct ticket){.run = &run};
+	run.expected = 1;
+	assert_int_equal(state_write(run.writer, "first", "1", 1, write_again, &ticket), 0);
+	run_loop(&run);
+	assert_int_equal(run.done, 1);
+	assert_content(f, "second", "2");
+	run_fini(&run);
+}
+
+static void open_gate(evutil_socket_t fd, short what, void *context)
+{
+	struct run *run = context;
+
+	(void)fd;
+	(void)what;
+	run->ticked = run->done == 0;
+	assert_int_equal(__real_write(run->gate_fd, "x", 1), 1);
+}
+
+/* The fsync hangs until the loop has run a timer: a loop that waited for it would never end. */
+static void test_hanging_disk_does_not_hold_up_the_loop(void **state)
+{
+	const struct timeval soon = {.tv_usec = 20000};
+	struct fixture *f = *state;
+	struct ticket ticket;
+	struct event *timer;
+	struct run run;
+	int gate[2];
+
+	assert_int_equal(pipe(gate), 0);
+	fault.gate_fd = gate[0];
+	run_init(&run, f->path);
+	run.expected = 1;
+	run.gate_fd = gate[1];
+	ticket = (struct ticket){.run = &run};
+	fault_arm(FAULT_HANG, 'f', 1, 0);
+	assert_int_equal(state_write(run.writer, "mint", "1", 1, write_done, &ticket), 0);
+	timer = evtimer_new(run.base, open_gate, &run);
+	assert_int_equal(evtimer_add(timer, &soon), 0);
+	run_loop(&run);
+	assert_true(run.ticked);
+	assert_int_equal(run.done, 1);
+	assert_int_equal(run.last_error, 0);
+	event_free(timer);
+	run_fini(&run);
+	close(gate[0]);
+	close(gate[1]);
+}
+
+/* The thread's name, and its mask of blocked signals as /proc shows it. */
+static bool thread_status(const char *id, char name[64], uint64_t *ret_blocked)
+{
+	char path[300], line[256];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%s/status", id);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	name[0] = '\0';
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Name: %63s", name) == 1)
+			continue;
+		if (strncmp(line, "SigBlk:", 7) == 0) {
+			*ret_blocked = strtoull(line + 7, NULL, 16);
+			found = true;
+		}
+	}
+	fclose(file);
+	return found;
+}
+
+static void test_thread_takes_no_signals(void **state)
+{
+	/* All but KILL and STOP, and the two that the C library keeps for itself. */
+	const uint64_t all = ~(UINT64_C(1) << 8 | UINT64_C(1) << 18 | UINT64_C(3) << 31);
+	struct fixture *f = *state;
+	struct dirent *entry;
+	struct run run;
+	int found = 0;
+	DIR *tasks;
+
+	run_init(&run, f->path);
+	tasks = opendir("/proc/self/task");
+	assert_non_null(tasks);
+	while ((entry = readdir(tasks))) {
+		uint64_t blocked;
+		char name[64];
+
+		if (!thread_status(entry->d_name, name, &blocked))
+			continue;
+		if (strcmp(name, "state-writer") == 0) {
+			assert_int_equal(blocked & all, all);
+			found++;
+		} else {
+			assert_int_not_equal(blocked & all, all);
+		}
+	}
+	closedir(tasks);
+	assert_int_equal(found, 1);
+	run_fini(&run);
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_FIXTURE(test_order_of_a_durable_write),
+		WITH_FIXTURE(test_every_failing_call),
+		WITH_FIXTURE(test_process_killed_at_every_call),
+		WITH_FIXTURE(test_symbolic_links_are_not_followed),
+		WITH_FIXTURE(test_bad_names),
+		WITH_FIXTURE(test_read),
+		WITH_FIXTURE(test_directory),
+		WITH_FIXTURE(test_writes_are_done_and_told_in_order),
+		WITH_FIXTURE(test_free_finishes_what_is_queued),
+		WITH_FIXTURE(test_failure_reaches_the_loop),
+		WITH_FIXTURE(test_callback_may_write),
+		WITH_FIXTURE(test_hanging_disk_does_not_hold_up_the_loop),
+		WITH_FIXTURE(test_thread_takes_no_signals),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
