@@ -1,0 +1,96 @@
+"""Fixtures of the system tests: the real daemon and command against the fake Genesys Cloud."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from daemon import GCTOKEN, GCTOKEND, Daemon, canary  # noqa: E402
+from fake import Fake  # noqa: E402
+from waiting import PATIENCE  # noqa: E402
+
+DEADLINE = 60.0
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """No test hangs: after its deadline it fails, and its fixtures still end what they began."""
+    marker = item.get_closest_marker("deadline")
+    seconds = (marker.args[0] if marker else DEADLINE) * PATIENCE
+
+    def too_long(*_):
+        # Not an Exception: nothing that a test tolerates may swallow it.
+        pytest.fail(f"the test took longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _end(things, end) -> None:
+    """Ends all, newest first, and only then tells the first thing that went wrong."""
+    first = None
+    for thing in reversed(things):
+        try:
+            end(thing)
+        except BaseException as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+@pytest.fixture
+def fake():
+    """A factory: fake(**settings) starts a fake Genesys Cloud with one client, whose secret is a
+    canary; fake(clients=[...]) with others."""
+    started: list[Fake] = []
+
+    def start(clients=None, **settings) -> Fake:
+        one = Fake(clients or [{"id": "fake-client", "secret": canary()}], **settings)
+        started.append(one)
+        return one
+
+    yield start
+    _end(started, Fake.stop)
+
+
+@pytest.fixture
+def make_daemon(fake):
+    """A factory like `daemon`, of daemons that do not run yet: see Daemon.start."""
+    if not os.access(GCTOKEND, os.X_OK):
+        pytest.fail(f"{GCTOKEND} is not there: build it first, or name it in GCTOKEND")
+    made: list[Daemon] = []
+
+    def make(server=None, **options) -> Daemon:
+        one = Daemon(server, **options)
+        made.append(one)
+        return one
+
+    yield make
+    _end(made, Daemon.close)
+
+
+@pytest.fixture
+def daemon(make_daemon):
+    """A factory: daemon(server, profile={...}, broker={...}, profiles={...}) writes a
+    configuration against that fake, starts gctokend and waits until it answers. At the end of the
+    test each has to stop cleanly and to have told no secret."""
+    def start(server=None, **options) -> Daemon:
+        return make_daemon(server, **options).start()
+
+    return start
+
+
+@pytest.fixture
+def gctoken():
+    """The path of the gctoken command; see also Daemon.gctoken."""
+    if not os.access(GCTOKEN, os.X_OK):
+        pytest.fail(f"{GCTOKEN} is not there: build it first, or name it in GCTOKEN")
+    return GCTOKEN
