@@ -20,8 +20,8 @@ enum grant {
 struct broker_settings {
 	char *socket;
 	mode_t socket_mode;
-	gid_t socket_gid; /* (gid_t)-1: leave the group alone */
-	char *page_socket;
+	gid_t socket_gid;  /* (gid_t)-1: leave the group alone */
+	char *page_socket; /* NULL: none */
 	struct access_rules admins;
 	struct access_rules metrics; /* may see every profile in /metrics */
 	char *state_dir;
@@ -37,16 +37,17 @@ struct broker_settings {
 
 struct profile_settings {
 	char *name;
-	char *region;    /* what answers show: the AWS region where the table knows it, else the
-			    environment's domain, else "" */
-	char *token_url; /* https, whole */
-	char *authorize_url;
-	char *api_url; /* no slash at the end */
+	char *region;        /* what answers show: the AWS region where the table knows it, else the
+				environment's domain, else "" */
+	char *token_url;     /* https, whole */
+	char *authorize_url; /* "" where only token_url says where the login server is */
+	char *api_url;       /* no slash at the end; "" likewise: nobody knows it */
 	enum grant grant;
 	char *client_id;                /* NULL when client_id_file is set */
 	char *client_id_file;           /* NULL: none */
 	char *client_secret_file;       /* exactly one of the two is set */
 	char *client_secret_credential; /* a systemd credential's name */
+	gid_t socket_gid;               /* the broker's: the group that must not read the secret */
 	char *ca_file;                  /* NULL: the system's */
 	char *proxy;                    /* NULL: none */
 	char *scope;                    /* NULL: none is sent */

@@ -1,0 +1,272 @@
+#include "config_draft.h"
+#include "config_value.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct draft_setting *draft_setting(struct draft_section *section, const char *name)
+{
+	size_t count;
+	const struct config_key *keys = config_keys(&count);
+
+	return &section->settings[config_key_find(section->section, name) - keys];
+}
+
+bool draft_has(struct draft_section *section, const char *name)
+{
+	const struct draft_setting *setting = draft_setting(section, name);
+	const char *text = setting->text;
+
+	if (!text)
+		text = config_key_find(section->section, name)->default_text;
+	return *text != '\0';
+}
+
+void draft_problem(struct config_draft *d, enum config_severity severity,
+	struct draft_section *section, const char *key, const char *format, ...)
+{
+	const struct draft_setting *setting = draft_setting(section, key);
+	struct draft_place place = setting->text ? setting->place : section->first;
+	va_list arguments;
+	char *message;
+
+	va_start(arguments, format);
+	if (vasprintf(&message, format, arguments) < 0)
+		message = NULL;
+	va_end(arguments);
+	if (!message) {
+		d->problems.out_of_memory = true;
+		return;
+	}
+	config_problems_add(&d->problems, severity, place.file, d->files[place.file], place.line,
+		key, "%s", message);
+	free(message);
+}
+
+static int append_name(char ***names, size_t count, const char *name)
+{
+	char **grown = reallocarray(*names, count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	*names = grown;
+	grown[count] = strdup(name);
+	return grown[count] ? 0 : -ENOMEM;
+}
+
+static int add_user(struct access_rules *rules, const char *name, uid_t uid)
+{
+	uid_t *users = reallocarray(rules->users, rules->user_count + 1, sizeof(*users));
+	int error;
+
+	if (!users)
+		return -ENOMEM;
+	rules->users = users;
+	users[rules->user_count] = uid;
+	error = append_name(&rules->user_names, rules->user_count, name);
+	if (error == 0)
+		rules->user_count++;
+	return error;
+}
+
+static int add_group(struct access_rules *rules, const char *name, gid_t gid)
+{
+	gid_t *groups = reallocarray(rules->groups, rules->group_count + 1, sizeof(*groups));
+	int error;
+
+	if (!groups)
+		return -ENOMEM;
+	rules->groups = groups;
+	groups[rules->group_count] = gid;
+	error = append_name(&rules->group_names, rules->group_count, name);
+	if (error == 0)
+		rules->group_count++;
+	return error;
+}
+
+/* `what`: "user" or "group". */
+static void report_unknown(struct config_draft *d, struct draft_section *section,
+	const struct config_key *key, const char *what, const char *name, int error)
+{
+	char quoted[80];
+
+	config_quote(quoted, sizeof(quoted), name);
+	if (error == -ENOENT)
+		draft_problem(d, CONFIG_ERROR, section, key->name,
+			"there is no %s %s on this system%s", what, quoted,
+			key->type == CONFIG_GROUP
+				? "; create it, or leave the group alone with: socket_group ="
+				: "; create it or take the name out");
+	else
+		draft_problem(d, CONFIG_ERROR, section, key->name,
+			"the %s %s could not be looked up: %s", what, quoted, strerror(-error));
+}
+
+static int fill_rules(struct config_draft *d, struct draft_section *section,
+	const struct config_key *key, const char *list, struct access_rules *rules,
+	const struct config_lookup *lookup)
+{
+	char name[CONFIG_NAME_MAX + 1];
+	int error = 0;
+
+	while (error == 0 && config_list_next(&list, name, sizeof(name))) {
+		uid_t uid = (uid_t)-1;
+		gid_t gid = (gid_t)-1;
+		int found;
+
+		if (key->type == CONFIG_UNITS) {
+			error = append_name(&rules->units, rules->unit_count, name);
+			if (error == 0)
+				rules->unit_count++;
+		} else if (key->type == CONFIG_GROUPS) {
+			found = lookup->gid_by_name(lookup->context, name, &gid);
+			if (found < 0)
+				report_unknown(d, section, key, "group", name, found);
+			else
+				error = add_group(rules, name, gid);
+		} else if (strcmp(name, "*") == 0) {
+			rules->everybody = true;
+		} else {
+			found = lookup->uid_by_name(lookup->context, name, &uid);
+			if (found < 0)
+				report_unknown(d, section, key, "user", name, found);
+			else
+				error = add_user(rules, name, uid);
+		}
+	}
+	return error;
+}
+
+/* `text`: "" for none. The member stays as it was where nothing is set; `place` points at it. */
+static int fill_one(struct config_draft *d, struct draft_section *section,
+	const struct config_key *key, const char *text, void *place,
+	const struct config_lookup *lookup)
+{
+	struct config_value value = {0};
+	char problem[512];
+	int error;
+
+	if (key->type == CONFIG_GROUP)
+		*(gid_t *)place = (gid_t)-1;
+	if (!*text)
+		return 0;
+	if (!config_value_read(key, text, &value, problem, sizeof(problem))) {
+		/* Settings were read as they came in: this can only be a default. */
+		draft_problem(d, CONFIG_ERROR, section, key->name, "%s", problem);
+		return 0;
+	}
+	switch (key->type) {
+	case CONFIG_REGION:
+	case CONFIG_ENVIRONMENT:
+		return 0;
+	case CONFIG_MODE:
+		*(mode_t *)place = value.mode;
+		return 0;
+	case CONFIG_COUNT:
+		*(uint32_t *)place = value.count;
+		return 0;
+	case CONFIG_DURATION:
+	case CONFIG_DURATION_OR_AUTO:
+		*(struct duration *)place = value.duration;
+		return 0;
+	case CONFIG_YES_NO:
+		*(bool *)place = value.flag;
+		return 0;
+	case CONFIG_LOG_LEVEL:
+		*(int *)place = value.log_level;
+		return 0;
+	case CONFIG_GRANT:
+		*(enum grant *)place = value.grant;
+		return 0;
+	case CONFIG_GROUP:
+		error = lookup->gid_by_name(lookup->context, text, place);
+		if (error < 0)
+			report_unknown(d, section, key, "group", text, error);
+		return 0;
+	case CONFIG_USERS:
+	case CONFIG_GROUPS:
+	case CONFIG_UNITS:
+		return fill_rules(d, section, key, text, place, lookup);
+	case CONFIG_PATH:
+	case CONFIG_SOCKET_PATH:
+	case CONFIG_URL:
+	case CONFIG_BASE_URL:
+	case CONFIG_PROXY:
+	case CONFIG_REDIRECT_URI:
+	case CONFIG_CLIENT_ID:
+	case CONFIG_CREDENTIAL:
+	case CONFIG_SCOPE:
+	case CONFIG_PARAMETERS:
+		break;
+	}
+	*(char **)place = strdup(text);
+	return *(char **)place ? 0 : -ENOMEM;
+}
+
+int draft_fill(struct config_draft *d, struct draft_section *section, void *base,
+	const struct config_lookup *lookup)
+{
+	size_t count;
+	const struct config_key *keys = config_keys(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct draft_setting *setting = &section->settings[i];
+		const char *text = setting->text ? setting->text : keys[i].default_text;
+		int error;
+
+		if (keys[i].section != section->section || setting->bad)
+			continue;
+		error = fill_one(d, section, &keys[i], text, (char *)base + keys[i].offset, lookup);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+void draft_exclude(
+	struct config_draft *d, struct draft_section *section, const char *one, const char *other)
+{
+	if (draft_has(section, one) && draft_has(section, other))
+		draft_problem(d, CONFIG_ERROR, section, other,
+			"%s is set too; only one of the two may be", one);
+}
+
+void draft_check_secret(struct config_draft *d, struct draft_section *section, const char *key,
+	const char *path, gid_t socket_gid, const struct config_lookup *lookup)
+{
+	char problem[256];
+
+	if (path &&
+		!lookup->secret_file(lookup->context, path, socket_gid, problem, sizeof(problem)))
+		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
+}
+
+void draft_check_credential(struct config_draft *d, struct draft_section *section, const char *key,
+	const char *name, const struct config_lookup *lookup)
+{
+	const char *directory = lookup->variable(lookup->context, "CREDENTIALS_DIRECTORY");
+	char problem[256];
+	char *path;
+
+	if (!name)
+		return;
+	/* Someone who checks a file by hand has none of the service's credentials. The daemon
+	 * itself is told when it reads them. */
+	if (!directory || !*directory) {
+		draft_problem(d, CONFIG_WARNING, section, key,
+			"not checked, since CREDENTIALS_DIRECTORY is not set (systemd sets it for "
+			"the service, with LoadCredential=%s:PATH in its unit)",
+			name);
+		return;
+	}
+	if (asprintf(&path, "%s/%s", directory, name) < 0) {
+		d->problems.out_of_memory = true;
+		return;
+	}
+	if (!lookup->readable_file(lookup->context, path, problem, sizeof(problem)))
+		draft_problem(d, CONFIG_ERROR, section, key,
+			"%s %s; the unit needs LoadCredential=%s:PATH", path, problem, name);
+	free(path);
+}

@@ -1,0 +1,180 @@
+#include "config_draft.h"
+#include "config_url.h"
+#include "regions.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *setting_text(struct draft_section *section, const char *key)
+{
+	const struct draft_setting *setting = draft_setting(section, key);
+
+	return setting->text && *setting->text ? setting->text : NULL;
+}
+
+static char *text_lower(const char *text)
+{
+	char *copy = strdup(text);
+
+	for (char *c = copy; c && *c; c++) {
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	}
+	return copy;
+}
+
+/* The domain, NULL if the profile names none. *ret_region: what answers show. Both malloc'd. */
+static int read_environment(
+	struct draft_section *section, char **ret_environment, char **ret_region)
+{
+	const char *region_text = setting_text(section, "region");
+	const char *environment_text = setting_text(section, "environment");
+	const struct region *region = region_text ? region_find(region_text) : NULL;
+	char *environment = NULL, *shown;
+
+	if (!region && environment_text)
+		region = region_find_environment(environment_text);
+	if (region)
+		environment = strdup(region->environment);
+	else if (environment_text)
+		environment = text_lower(environment_text);
+	shown = strdup(region ? region->name : environment ? environment : "");
+	if (!shown || (!environment && (region || environment_text))) {
+		free(environment);
+		free(shown);
+		return -ENOMEM;
+	}
+	*ret_environment = environment;
+	*ret_region = shown;
+	return 0;
+}
+
+/* Where the profile does not say: `format` with the domain, "" where that is not known either. */
+static int default_url(char **url, const char *host, const char *environment, const char *path)
+{
+	if (*url) {
+		url_normalise(*url);
+		return 0;
+	}
+	if (!environment)
+		*url = strdup("");
+	else if (asprintf(url, "https://%s.%s%s", host, environment, path) < 0)
+		*url = NULL;
+	return *url ? 0 : -ENOMEM;
+}
+
+static int fill_urls(struct draft_section *section, struct profile_settings *profile)
+{
+	char *environment = NULL;
+	int error = read_environment(section, &environment, &profile->region);
+
+	if (error < 0)
+		return error;
+	error = default_url(&profile->token_url, "login", environment, "/oauth/token");
+	if (error == 0)
+		error = default_url(
+			&profile->authorize_url, "login", environment, "/oauth/authorize");
+	if (error == 0)
+		error = default_url(&profile->api_url, "api", environment, "");
+	free(environment);
+	if (error < 0)
+		return error;
+
+	for (size_t n = strlen(profile->api_url); n > 0 && profile->api_url[n - 1] == '/'; n--)
+		profile->api_url[n - 1] = '\0';
+	if (profile->clock_probe_url) {
+		url_normalise(profile->clock_probe_url);
+	} else if (asprintf(&profile->clock_probe_url, "%.*s/",
+			   (int)url_origin_length(profile->token_url), profile->token_url) < 0) {
+		profile->clock_probe_url = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* One of the two is needed. Whichever is there but bad has been reported. */
+static void need_one(struct config_draft *d, struct draft_section *section, const char *one,
+	const char *other, const char *advice)
+{
+	if (!draft_has(section, one) && !draft_has(section, other) &&
+		!draft_setting(section, one)->bad && !draft_setting(section, other)->bad)
+		draft_problem(d, CONFIG_ERROR, section, one, "profile %s has neither %s nor %s; %s",
+			section->name, one, other, advice);
+}
+
+static void check_readable(struct config_draft *d, struct draft_section *section, const char *key,
+	const char *path, const struct config_lookup *lookup)
+{
+	char problem[256];
+
+	if (path && !lookup->readable_file(lookup->context, path, problem, sizeof(problem)))
+		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
+}
+
+int draft_finish_profile(struct config_draft *d, struct draft_section *section,
+	struct profile_settings *profile, const struct broker_settings *broker,
+	const struct config_lookup *lookup)
+{
+	const struct draft_setting *margin = draft_setting(section, "refresh_margin");
+	const struct access_rules *allow = &profile->allow;
+
+	profile->socket_gid = broker->socket_gid;
+	profile->refresh_margin_auto = !margin->text || strcmp(margin->text, "auto") == 0;
+
+	draft_exclude(d, section, "region", "environment");
+	if (!draft_has(section, "region") && !draft_has(section, "environment") &&
+		!draft_has(section, "token_url"))
+		draft_problem(d, CONFIG_ERROR, section, "region",
+			"profile %s has neither region nor environment nor token_url; say where "
+			"its "
+			"login server is, for instance: region = us-west-2",
+			section->name);
+	draft_exclude(d, section, "client_id", "client_id_file");
+	need_one(d, section, "client_id", "client_id_file", "one of them is needed");
+	draft_exclude(d, section, "client_secret_file", "client_secret_credential");
+	need_one(d, section, "client_secret_file", "client_secret_credential",
+		"one of them is needed: the secret in a file of mode 0600, or from systemd");
+
+	/* A unit alone proves little: any user may start one of any name. */
+	if (allow->unit_count > 0 && !draft_has(section, "allow_users") &&
+		!draft_has(section, "allow_groups"))
+		draft_problem(d, CONFIG_ERROR, section, "allow_units",
+			"it only narrows allow_users and allow_groups, and neither is set; if the "
+			"unit alone shall decide, add: allow_users = *");
+
+	check_readable(d, section, "client_id_file", profile->client_id_file, lookup);
+	check_readable(d, section, "ca_file", profile->ca_file, lookup);
+	draft_check_secret(d, section, "client_secret_file", profile->client_secret_file,
+		broker->socket_gid, lookup);
+	draft_check_credential(
+		d, section, "client_secret_credential", profile->client_secret_credential, lookup);
+	return fill_urls(section, profile);
+}
+
+static bool same_client(const struct profile_settings *a, const struct profile_settings *b)
+{
+	if (a->grant != b->grant || !*a->token_url || strcmp(a->token_url, b->token_url) != 0)
+		return false;
+	if (a->client_id && b->client_id)
+		return strcmp(a->client_id, b->client_id) == 0;
+	return a->client_id_file && b->client_id_file &&
+	       strcmp(a->client_id_file, b->client_id_file) == 0;
+}
+
+void draft_compare_profiles(struct config_draft *d, const struct config *config)
+{
+	for (size_t i = 1; i < config->profile_count; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (!same_client(&config->profiles[i], &config->profiles[j]))
+				continue;
+			draft_problem(d, CONFIG_WARNING, d->profiles[i],
+				config->profiles[i].client_id ? "client_id" : "client_id_file",
+				"profile %s is the same client at the same login server as profile "
+				"%s: each fetches tokens of its own, and the server may end the "
+				"oldest of one client's tokens",
+				config->profiles[i].name, config->profiles[j].name);
+			break;
+		}
+	}
+}
