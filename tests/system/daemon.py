@@ -1,6 +1,8 @@
 """The real gctokend as a test holds it: its configuration, its process, its socket."""
 
 import base64
+import http.client
+import io
 import os
 import re
 import secrets
@@ -130,7 +132,10 @@ class Daemon:
 
     def _healthy(self) -> bool:
         code = self.process.poll()
-        assert code is None, f"gctokend ended with {code} at its start:\n{self.stderr_text()}"
+        if code is not None:
+            self.process = None
+            raise AssertionError(f"gctokend ended with {code} at its start:\n"
+                                 + self.stderr_text())
         try:
             return ask(self.socket, "GET", "/healthz", timeout=2.0 * PATIENCE).status == 200
         except (OSError, EOFError):
@@ -177,6 +182,7 @@ class Daemon:
         try:
             self.stop()
             self.assert_no_leak()
+            print(self.stderr_text())  # pytest shows it if the test failed
         finally:
             self._stderr.close()
             self._home.cleanup()
@@ -231,13 +237,26 @@ class Daemon:
         parts = [f"profile={profile}"] + [f"{name}={value}" for name, value in query.items()]
         return self.get("/v1/token?" + "&".join(parts))
 
+    def ask_as(self, uid: int, method: str, target: str, gid: int | None = None,
+               groups: tuple[int, ...] = ()) -> Answer:
+        """The same by another user (needs root, and a socket_mode that lets that user in). By way
+        of curl, because another user may not be able to read this folder."""
+        run = subprocess.run(
+            ["curl", "-q", "-s", "-i", "-X", method, "--max-time", str(30 * PATIENCE),
+             "--unix-socket", self.socket, "http://localhost" + target],
+            user=uid, group=uid if gid is None else gid, extra_groups=list(groups), cwd="/",
+            env=environment(), stdin=subprocess.DEVNULL, capture_output=True)
+        assert run.returncode == 0, f"curl as user {uid} ended with {run.returncode}"
+        reader = io.BytesIO(run.stdout)
+        status = int(reader.readline().split()[1])
+        headers = http.client.parse_headers(reader)
+        return Answer(status, headers, reader.read())
+
     def status(self, profile: str = "default") -> dict:
         """That profile's part of GET /v1/status."""
         answer = self.get("/v1/status")
         assert answer.status == 200, answer
-        listed = answer.json["profiles"]
-        found = [one for one in listed if one.get("profile", one.get("name")) == profile] \
-            if isinstance(listed, list) else [listed[profile]]
+        found = [one for one in answer.json["profiles"] if one["profile"] == profile]
         assert len(found) == 1, f"/v1/status tells {len(found)} times of {profile}"
         return found[0]
 

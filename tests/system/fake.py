@@ -196,6 +196,7 @@ class Fake:
                 self.process.wait()
             self.process.stdin.close()
         text = self.stderr_text()
+        print(text)  # pytest shows it if the test failed
         self._errors.close()
         self._home.cleanup()
         assert code == 0, f"the fake ended with {code}:\n{text}"
