@@ -1,5 +1,11 @@
 /* Strict parser of the small HTTP/1.1 subset the broker accepts: GET and POST without bodies. What
- * is in doubt is refused, because a request two parsers read differently is a hole. */
+ * is in doubt is refused, because a request two parsers read differently is a hole.
+ *
+ * Refused beyond what RFC 9112 asks for: a bare LF or CR, an empty line before the request, field
+ * names with anything but letters, digits, '-', '_' and '.', any Content-Length but one "0", any
+ * Transfer-Encoding, a target that is not origin-form, a second Host, an Expect that is not
+ * 100-continue. `Expect: 100-continue` itself is ignored, as RFC 9110 section 10.1.1 has it for a
+ * request without content. */
 #ifndef GCTOKEND_CORE_HTTP_REQUEST_H
 #define GCTOKEND_CORE_HTTP_REQUEST_H
 
@@ -25,23 +31,45 @@ enum http_method {
 /* Spans point into the parsed bytes. */
 struct http_request {
 	enum http_method method;
-	bool keep_alive;
-	bool wants_text; /* Accept names text/plain and neither application/json nor anything that
-			    matches it with at least the same weight */
+	bool keep_alive; /* 1.1 without "close"; 1.0 is closed whatever it asks for */
+	bool wants_text; /* Accept names text/plain, and does not name application/json (named with
+			    q=0 counts as not named) */
 	struct http_span path;  /* as sent, from '/' up to '?' */
 	struct http_span query; /* as sent, behind '?'; empty if none */
 	size_t length;          /* bytes this request took */
 };
 
-/* One request at the front of `bytes`. 0: *ret is whole. -EAGAIN: so far so good, more is needed.
- * A positive number is the HTTP status to refuse with (400, 414, 431, 505): the framing is in
- * doubt, answer and close; *ret_reason then is a plain phrase that says what was wrong. */
+/* Where the parsing of one request stands: all zero before its first byte. Offsets, not pointers,
+ * so that the bytes may move between two calls. */
+struct http_parser {
+	uint16_t at;   /* bytes found good so far */
+	uint16_t mark; /* where the current element began */
+	uint16_t path_at;
+	uint16_t query_at; /* behind the '?', 0: none */
+	uint16_t target_end;
+	uint8_t state;
+	uint8_t field; /* which of the known fields the current line is */
+	uint8_t method;
+	uint8_t seen; /* bits */
+};
+
+/* Goes on with one request: `bytes` is all of it that has come, from its first byte on; every call
+ * looks only at what the calls before have not, so that a byte at a time costs no more than all at
+ * once. The result does not depend on how the bytes were cut up.
+ * 0: *ret is whole and the parser is zero again. -EAGAIN: so far so good, more is needed. A
+ * positive number is the HTTP status to refuse with (400, 414, 431, 505): the framing is in doubt,
+ * answer and close; *ret_reason then is a plain phrase that says what was wrong. */
+int http_parser_run(struct http_parser *parser, const char *bytes, size_t length,
+	struct http_request *ret, const char **ret_reason);
+
+/* The same from the start: one request at the front of `bytes`. */
 int http_request_parse(
 	const char *bytes, size_t length, struct http_request *ret, const char **ret_reason);
 
 /* Takes the next name=value pair off `query`, percent-decoded ('+' is a space) into the two given
  * buffers, NUL-terminated. 1: a pair; 0: none left; -EINVAL: bad escape, NUL, an empty name, no
- * '=', or longer than fits. */
+ * '=', an '&' with nothing behind it, or longer than fits: `query` is untouched and the buffers
+ * hold nothing of use. */
 int http_query_next(
 	struct http_span *query, char *name, size_t name_size, char *value, size_t value_size);
 
