@@ -24,12 +24,14 @@ struct connection;
 
 struct front_handler {
 	/* One whole request of `c`. Either appends its whole answer (head and body) to `out` and
-	 * returns the HTTP status, or returns FRONT_HELD and answers later by
-	 * connection_answer_begin and _end. request->keep_alive is what the answer has to announce.
-	 */
+	 * returns the HTTP status, or returns FRONT_HELD, appends nothing, and answers later by
+	 * connection_answer_begin and _end: not before it has returned, but other connections may
+	 * be answered from here. request->keep_alive is what the answer has to announce. The
+	 * request's spans, and `out`, are gone when it returns. */
 	int (*request)(void *context, struct connection *c, const struct http_request *request,
 		struct buffer *out);
-	/* The client of a held connection is gone, or the front is being closed: forget it. */
+	/* The client of a held connection is gone, or the front is being closed: forget it. A
+	 * client that has only stopped sending (half a close) still gets its answer. */
 	void (*abandoned)(void *context, struct connection *c);
 };
 
@@ -37,39 +39,46 @@ struct front_limits {
 	uint32_t max_connections;
 	uint32_t max_connections_per_user; /* a further one is answered 429 and closed */
 	struct duration request_deadline;  /* from a request's first byte to its last: 408; also how
-					      long a client may take to read one answer */
-	struct duration idle_timeout;      /* between requests: closed silently */
+					      long a client may take to read its answers, and to
+					      close after it was refused. Late by 1/16, at most
+					      half a second */
+	struct duration idle_timeout;      /* between requests: closed silently. Late by 1/16, at
+					      most 20 s */
 };
 
 struct front_counters {
 	uint64_t accepted;
 	uint64_t refused_total_limit, refused_user_limit;
 	uint64_t accept_failures; /* descriptors or memory ran out */
-	uint64_t deadline_cut;    /* 408, or an answer not read in time */
+	uint64_t deadline_cut;    /* 408, or answers not read in time */
 	uint64_t bad_requests;    /* refused by the parser */
-	uint64_t requests[600];   /* answered, by status */
+	uint64_t requests[600];   /* answered, by status; not those turned away at accept */
 	uint32_t connections;     /* now */
 	uint32_t held;            /* now */
 };
 
+/* `base` and `handler` must outlive the front. 0 or -ENOMEM. */
 int front_new(struct front **ret, struct event_base *base, const struct front_handler *handler,
 	void *context, const struct front_limits *limits);
-/* A reload: applies to what comes; nobody already connected is cut. */
+/* A reload: applies to what comes; nobody already connected is cut at once, though a shorter time
+ * limit counts from now for them too. */
 void front_set_limits(struct front *f, const struct front_limits *limits);
-/* `fd` is a listening Unix stream socket; the front owns it after success. */
+/* `fd` is a listening Unix stream socket; the front owns it after success. -EINVAL: it is none. */
 int front_listen(struct front *f, int fd);
 /* Stop, first half: no more accepts; what has been read is still answered, with Connection: close.
  */
 void front_stop(struct front *f);
-/* Stop, second half: every connection is closed, held ones by way of `abandoned`; listeners too. */
+/* Stop, second half: every connection is closed, held ones by way of `abandoned`; listeners too.
+ * NULL is fine. Neither half may be called from within the handler. */
 void front_free(struct front *f);
 const struct front_counters *front_counters(const struct front *f);
 
 /* Set by accept from SO_PEERCRED and SO_PEERGROUPS; lives as long as the connection. */
 const struct peer *connection_peer(const struct connection *c);
-/* The systemd unit the peer runs in, NULL when that cannot be told for sure. Found out at the first
- * call and kept; a pidfd guards against a recycled pid. Reads /proc: for profiles with allow_units.
- */
+/* The systemd unit the peer runs in, NULL when that cannot be told for sure: no unit, the process
+ * that connected has ended, or a shortage of descriptors or memory (then the next call tries
+ * again). Found out at the first call and kept; a pidfd guards against a recycled pid. Reads /proc:
+ * for profiles with allow_units only. */
 const char *connection_unit(struct connection *c);
 
 /* For the handler's own record of a held request; NULL at first. */
@@ -78,8 +87,9 @@ void *connection_hold(const struct connection *c);
 /* What the answer to the held request has to announce. */
 bool connection_keep_alive(const struct connection *c);
 /* Answers the held request: append the whole answer to the returned buffer, then end with its
- * status. `_end` writes it and goes on with requests pipelined behind it, so that `c` may be held
- * anew or freed when it returns. */
+ * status, before the next is begun. `_end` writes it; `c` may be freed when it returns. Requests
+ * pipelined behind it are served in the loop's next pass, so a handler is never called from here.
+ */
 struct buffer *connection_answer_begin(struct connection *c);
 void connection_answer_end(struct connection *c, int status);
 

@@ -1,0 +1,206 @@
+/* Taking connections in. Whatever accept reports, it ends nothing: a client that gave up while
+ * queued is passed over, and when descriptors or memory run out the listening sockets are left
+ * alone for a moment, because a level-triggered loop would otherwise spin on a queue it cannot
+ * shorten. One reserve descriptor lets at least one client per moment be told so. */
+#include "state.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ACCEPTS_PER_PASS 64
+#define PAUSE_MS 100
+
+static int accept_one(int listening_fd)
+{
+	int fd = accept4(listening_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Nothing is read from someone who is turned away. Consumes `fd`. */
+static void turn_away(int fd, int status, const char *code, const char *words)
+{
+	front_send_error(fd, status, code, words, 1);
+	close(fd);
+}
+
+static void reserve_open(struct front *f)
+{
+	if (f->reserve < 0)
+		f->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void reserve_use(struct front *f, int listening_fd)
+{
+	int fd;
+
+	if (f->reserve < 0)
+		return;
+	close(f->reserve);
+	f->reserve = -1;
+	fd = accept_one(listening_fd);
+	if (fd >= 0)
+		turn_away(fd, 503, "temporarily_unavailable", "out of file descriptors");
+	reserve_open(f);
+}
+
+static void pause_accepting(struct front *f)
+{
+	static const struct timeval a_moment = {.tv_usec = PAUSE_MS * 1000};
+
+	f->counters.accept_failures++;
+	/* Without the timer nothing would ever take up listening again: rather spin, then. */
+	if (event_add(&f->accept_again, &a_moment) < 0)
+		return;
+	for (struct listening *l = f->listening; l; l = l->next)
+		event_del(&l->event);
+}
+
+static void accept_again(evutil_socket_t fd, short what, void *context)
+{
+	struct front *f = context;
+
+	(void)fd;
+	(void)what;
+	reserve_open(f);
+	for (struct listening *l = f->listening; l; l = l->next) {
+		if (event_add(&l->event, NULL) < 0) {
+			pause_accepting(f);
+			return;
+		}
+	}
+}
+
+/* Consumes `fd`. */
+static void admit(struct front *f, int fd)
+{
+	const struct peer_user *user;
+	struct peer peer;
+
+	if (f->counters.connections >= f->limits.max_connections) {
+		f->counters.refused_total_limit++;
+		turn_away(fd, 503, "temporarily_unavailable", "too many connections");
+		return;
+	}
+	peer_read_credentials(fd, &peer);
+	user = peer_user_find(&f->peers, peer.uid);
+	if ((user ? user->connections : 0) >= f->limits.max_connections_per_user) {
+		f->counters.refused_user_limit++;
+		turn_away(fd, 429, "too_many_requests", "too many connections of this user");
+		return;
+	}
+	peer_read_groups(&f->peers, fd, &peer);
+	if (connection_open(f, fd, &peer) < 0)
+		f->counters.accept_failures++;
+	else
+		f->counters.accepted++;
+}
+
+static void accept_event(evutil_socket_t listening_fd, short what, void *context)
+{
+	struct front *f = context;
+
+	(void)what;
+	for (unsigned i = 0; i < ACCEPTS_PER_PASS; i++) {
+		int fd = accept_one(listening_fd);
+
+		if (fd >= 0) {
+			admit(f, fd);
+			continue;
+		}
+		switch (-fd) {
+		case EAGAIN:
+			return;
+		case EINTR:
+		case ECONNABORTED:
+		case EPROTO:
+		case EPERM:
+			continue;
+		case EMFILE:
+		case ENFILE:
+			reserve_use(f, listening_fd);
+			break;
+		default:
+			break;
+		}
+		pause_accepting(f);
+		return;
+	}
+}
+
+void accept_init(struct front *f)
+{
+	f->reserve = -1;
+	reserve_open(f);
+	evtimer_assign(&f->accept_again, f->base, accept_again, f);
+}
+
+void accept_stop(struct front *f)
+{
+	event_del(&f->accept_again);
+	for (struct listening *l = f->listening; l; l = l->next)
+		event_del(&l->event);
+}
+
+void accept_fini(struct front *f)
+{
+	accept_stop(f);
+	while (f->listening) {
+		struct listening *l = f->listening;
+
+		f->listening = l->next;
+		close(event_get_fd(&l->event));
+		free(l);
+	}
+	if (f->reserve >= 0)
+		close(f->reserve);
+	f->reserve = -1;
+}
+
+static int socket_option(int fd, int option, int *ret)
+{
+	socklen_t length = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, option, ret, &length) < 0 ? -errno : 0;
+}
+
+static int check_listening(int fd)
+{
+	int domain, type, listening, r;
+
+	r = socket_option(fd, SO_DOMAIN, &domain);
+	if (!r)
+		r = socket_option(fd, SO_TYPE, &type);
+	if (!r)
+		r = socket_option(fd, SO_ACCEPTCONN, &listening);
+	if (r)
+		return r;
+	return domain == AF_UNIX && type == SOCK_STREAM && listening ? 0 : -EINVAL;
+}
+
+int front_listen(struct front *f, int fd)
+{
+	struct listening *l;
+	int r = check_listening(fd);
+
+	if (r < 0)
+		return r;
+	/* a socket that a service manager made may be a blocking one */
+	if (evutil_make_socket_nonblocking(fd) < 0 || evutil_make_socket_closeonexec(fd) < 0)
+		return -errno;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	event_assign(&l->event, f->base, fd, EV_READ | EV_PERSIST, accept_event, f);
+	if (event_add(&l->event, NULL) < 0) {
+		free(l);
+		return -ENOMEM;
+	}
+	l->next = f->listening;
+	f->listening = l;
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* Who is at the other end of a connection, and what is known about each user at once. */
+#ifndef GCTOKEND_FRONT_PEER_H
+#define GCTOKEND_FRONT_PEER_H
+
+#include "core/access.h"
+#include <stdint.h>
+
+#define PEER_BUCKETS 64
+
+struct peer_user {
+	struct peer_user *next;
+	uid_t uid;
+	uint32_t connections;
+};
+
+struct group_set;
+
+/* All zero is empty. */
+struct peer_table {
+	struct peer_user *users[PEER_BUCKETS];
+	/* Equal lists of groups are kept once: a service's 4,000 connections have one between them.
+	 */
+	struct group_set *sets[PEER_BUCKETS];
+};
+
+/* Neither fails: what cannot be found out makes the whole peer unknown, which every rule denies.
+ * peer_read_groups keeps a reference in `peer` that peer_release gives back. */
+void peer_read_credentials(int fd, struct peer *ret);
+void peer_read_groups(struct peer_table *t, int fd, struct peer *peer);
+void peer_release(struct peer_table *t, struct peer *peer);
+
+/* The record of a user with at least one connection, else NULL. */
+struct peer_user *peer_user_find(const struct peer_table *t, uid_t uid);
+/* Counts one connection more. NULL: out of memory. */
+struct peer_user *peer_user_enter(struct peer_table *t, uid_t uid);
+/* Counts one less; the record goes with the last one. */
+void peer_user_leave(struct peer_table *t, struct peer_user *user);
+
+/* The systemd unit of process `pid`, which is at the other end of socket `fd`. 0 and *ret_unit, a
+ * string to free; -EMFILE, -ENFILE, -ENOMEM: not now; any other negative errno: it has none, or
+ * it cannot be told for sure. */
+int peer_unit(int fd, pid_t pid, char **ret_unit);
+
+#endif
