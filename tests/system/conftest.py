@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from daemon import GCTOKEN, GCTOKEND, Daemon, canary  # noqa: E402
 from fake import Fake  # noqa: E402
+from fake_calls import ID, SECRET  # noqa: E402
 from waiting import PATIENCE  # noqa: E402
 
 DEADLINE = 60.0
@@ -59,6 +60,20 @@ def fake():
 
     yield start
     _end(started, Fake.stop)
+
+
+@pytest.fixture(scope="session")
+def shared_fake():
+    one = Fake([{"id": ID, "secret": SECRET}])
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def server(shared_fake):
+    """One fake for all who leave it running: as if just started, without the time that takes."""
+    shared_fake.reset()
+    return shared_fake
 
 
 @pytest.fixture
