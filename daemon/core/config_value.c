@@ -127,8 +127,6 @@ static const char *path_problem(const char *path, size_t max)
 		return "is not an absolute path";
 	if (strlen(path) > max)
 		return "is too long";
-	if (path[strlen(path) - 1] == '/')
-		return "ends in a slash";
 	return NULL;
 }
 

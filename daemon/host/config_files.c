@@ -1,0 +1,281 @@
+#include "config_files.h"
+#include "core/secret_file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DAEMON_ACCOUNT "gctokend"
+#define NAME_BUFFER_MAX (1024 * 1024)
+
+/* 0 and the opened regular file; negative errno. O_NONBLOCK, so that a FIFO holds nobody up. A
+ * symbolic link is followed, since configuration management makes them; what counts is what has
+ * been opened. */
+static int open_file(const char *path, int *ret_fd, struct stat *ret_stat)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		error = -errno;
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	*ret_fd = fd;
+	*ret_stat = st;
+	return 0;
+}
+
+/* 0 and malloc'd bytes; -EFBIG; other negative errno. */
+static int read_whole(int fd, char **ret, size_t *ret_length)
+{
+	char *bytes = malloc(CONFIG_FILE_MAX + 1);
+	size_t length = 0;
+	int error = -ENOMEM;
+
+	if (!bytes)
+		return -ENOMEM;
+	while (length <= CONFIG_FILE_MAX) {
+		ssize_t n = read(fd, bytes + length, CONFIG_FILE_MAX + 1 - length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			error = -errno;
+			goto fail;
+		}
+		if (n == 0) {
+			*ret = bytes;
+			*ret_length = length;
+			return 0;
+		}
+		length += (size_t)n;
+	}
+	error = -EFBIG;
+fail:
+	free(bytes);
+	return error;
+}
+
+static void add_file(struct config_builder *b, const char *path)
+{
+	struct stat st;
+	char message[160];
+	char *text = NULL;
+	size_t length = 0;
+	int fd = -1;
+	int error = open_file(path, &fd, &st);
+
+	if (error == 0 && !S_ISREG(st.st_mode)) {
+		config_builder_add_problem(b, path, "this is not a regular file");
+	} else {
+		if (error == 0)
+			error = read_whole(fd, &text, &length);
+		if (error == -EFBIG)
+			config_builder_add_problem(b, path, "this file is longer than 1 MiB");
+		else if (error < 0) {
+			snprintf(message, sizeof(message), "cannot be read: %s", strerror(-error));
+			config_builder_add_problem(b, path, message);
+		} else {
+			config_builder_add(b, path, text, length);
+		}
+	}
+	free(text);
+	if (fd >= 0)
+		close(fd);
+}
+
+static int is_drop_in(const struct dirent *entry)
+{
+	size_t length = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && length > 5 &&
+	       strcmp(entry->d_name + length - 5, ".conf") == 0;
+}
+
+/* Bytes, not the locale's idea of an order. */
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int add_drop_ins(struct config_builder *b, const char *main_path)
+{
+	struct dirent **entries = NULL;
+	char *directory, *path;
+	char message[160];
+	int count, error = 0;
+
+	if (asprintf(&directory, "%s.d", main_path) < 0)
+		return -ENOMEM;
+	count = scandir(directory, &entries, is_drop_in, by_bytes);
+	if (count < 0 && errno == ENOMEM) {
+		error = -ENOMEM;
+	} else if (count < 0 && errno != ENOENT) {
+		snprintf(message, sizeof(message), "this directory cannot be read: %s",
+			strerror(errno));
+		config_builder_add_problem(b, directory, message);
+	}
+	for (int i = 0; i < count; i++) {
+		if (error == 0 && asprintf(&path, "%s/%s", directory, entries[i]->d_name) >= 0) {
+			add_file(b, path);
+			free(path);
+		} else {
+			error = -ENOMEM;
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	free(directory);
+	return error;
+}
+
+/* The *_r functions say ERANGE until the buffer is large enough, and 0 without an entry, or one of
+ * several errors, for a name that does not exist. */
+static int name_error(int error, bool found)
+{
+	if (error == 0 && found)
+		return 0;
+	if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM)
+		return -ENOENT;
+	return -error;
+}
+
+static int uid_by_name(void *context, const char *name, uid_t *ret)
+{
+	struct passwd entry, *found = NULL;
+	char *buffer = NULL;
+	int error = ERANGE;
+
+	(void)context;
+	for (size_t size = 1024; error == ERANGE && size <= NAME_BUFFER_MAX; size *= 2) {
+		char *grown = realloc(buffer, size);
+
+		if (!grown) {
+			free(buffer);
+			return -ENOMEM;
+		}
+		buffer = grown;
+		error = getpwnam_r(name, &entry, buffer, size, &found);
+	}
+	error = name_error(error, found);
+	if (error == 0)
+		*ret = entry.pw_uid;
+	free(buffer);
+	return error;
+}
+
+static int gid_by_name(void *context, const char *name, gid_t *ret)
+{
+	struct group entry, *found = NULL;
+	char *buffer = NULL;
+	int error = ERANGE;
+
+	(void)context;
+	for (size_t size = 1024; error == ERANGE && size <= NAME_BUFFER_MAX; size *= 2) {
+		char *grown = realloc(buffer, size);
+
+		if (!grown) {
+			free(buffer);
+			return -ENOMEM;
+		}
+		buffer = grown;
+		error = getgrnam_r(name, &entry, buffer, size, &found);
+	}
+	error = name_error(error, found);
+	if (error == 0)
+		*ret = entry.gr_gid;
+	free(buffer);
+	return error;
+}
+
+static bool secret_file(
+	void *context, const char *path, gid_t socket_gid, char *problem, size_t problem_size)
+{
+	struct secret_file_reader reader = {geteuid(), getegid(), socket_gid};
+	struct secret_file_facts facts;
+	struct stat st;
+	char as_account[256];
+	int fd = -1;
+	int error = open_file(path, &fd, &st);
+
+	if (error < 0) {
+		snprintf(problem, problem_size, "cannot be read: %s", strerror(-error));
+		return false;
+	}
+	close(fd);
+	facts = (struct secret_file_facts){st.st_mode, st.st_uid, st.st_gid, st.st_size};
+	if (secret_file_judge(&facts, &reader, problem, problem_size))
+		return true;
+	/* Root checks the file by hand for a daemon that will run under its own account. */
+	return reader.uid == 0 && uid_by_name(context, DAEMON_ACCOUNT, &reader.uid) == 0 &&
+	       gid_by_name(context, DAEMON_ACCOUNT, &reader.gid) == 0 &&
+	       secret_file_judge(&facts, &reader, as_account, sizeof(as_account));
+}
+
+static bool readable_file(void *context, const char *path, char *problem, size_t problem_size)
+{
+	struct stat st;
+	int fd = -1;
+	int error = open_file(path, &fd, &st);
+
+	(void)context;
+	if (error < 0) {
+		snprintf(problem, problem_size, "cannot be read: %s", strerror(-error));
+		return false;
+	}
+	close(fd);
+	if (S_ISREG(st.st_mode))
+		return true;
+	snprintf(problem, problem_size, "is not a regular file");
+	return false;
+}
+
+static const char *variable(void *context, const char *name)
+{
+	(void)context;
+	return getenv(name);
+}
+
+int config_load(const char *path, struct config **ret, struct config_problems *ret_problems)
+{
+	static const struct config_lookup lookup = {
+		.uid_by_name = uid_by_name,
+		.gid_by_name = gid_by_name,
+		.secret_file = secret_file,
+		.readable_file = readable_file,
+		.variable = variable,
+	};
+	struct config_builder *b;
+	int error = config_builder_new(&b);
+
+	if (error < 0)
+		return error;
+	add_file(b, path);
+	error = add_drop_ins(b, path);
+	if (error == 0)
+		error = config_builder_finish(b, &lookup, ret, ret_problems);
+	config_builder_free(b);
+	return error;
+}
+
+void config_problems_print(const struct config_problems *problems, FILE *to)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		char text[2048];
+
+		config_problem_text(&problems->items[i], text, sizeof(text));
+		fprintf(to, "%s\n", text);
+	}
+	if (problems->left_off > 0)
+		fprintf(to, "and %zu more\n", problems->left_off);
+}
