@@ -1,8 +1,10 @@
 /* yajl by its callbacks, never its tree: the tree recurses and cuts strings at a NUL. yajl itself
- * takes any escape, so those that would silently change a value are looked for before it runs. */
+ * takes any escape and overlong UTF-8, so what would silently change a value is looked for before
+ * it runs. */
 #include "json.h"
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -257,6 +259,35 @@ static const char *escape_problem(const char *bytes, size_t length)
 	return NULL;
 }
 
+/* RFC 3629: shortest form only, no surrogates, nothing above U+10FFFF. yajl looks at the lead and
+ * continuation bits alone. */
+static bool utf8_valid(const char *bytes, size_t length)
+{
+	static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
+	size_t i = 0;
+
+	while (i < length) {
+		unsigned char lead = (unsigned char)bytes[i++];
+		unsigned more = lead < 0x80   ? 0
+				: lead < 0xc0 ? 4
+				: lead < 0xe0 ? 1
+				: lead < 0xf0 ? 2
+					      : 3;
+		uint32_t c = more ? lead & (0x3fu >> more) : lead;
+
+		if (more == 4 || lead >= 0xf8 || more > length - i)
+			return false;
+		for (unsigned k = 0; k < more; k++, i++) {
+			if (((unsigned char)bytes[i] & 0xc0) != 0x80)
+				return false;
+			c = c << 6 | ((unsigned char)bytes[i] & 0x3f);
+		}
+		if (c < smallest[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+			return false;
+	}
+	return true;
+}
+
 int json_read_object(const char *bytes, size_t length, json_member *member, void *context,
 	const char **ret_problem)
 {
@@ -269,7 +300,7 @@ int json_read_object(const char *bytes, size_t length, json_member *member, void
 	yajl_status status;
 	yajl_handle yajl;
 
-	r.problem = escape_problem(bytes, length);
+	r.problem = utf8_valid(bytes, length) ? escape_problem(bytes, length) : "is not UTF-8";
 	if (r.problem) {
 		*ret_problem = r.problem;
 		return -EBADMSG;

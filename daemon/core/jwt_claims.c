@@ -158,10 +158,11 @@ bool jwt_claims_read(const char *token, size_t length, struct jwt_claims *ret)
 
 	*ret = (struct jwt_claims){0};
 	payload = memchr(token, '.', length);
-	if (!payload++)
+	if (!payload)
 		return false;
+	payload++;
 	signature = memchr(payload, '.', (size_t)(end - payload));
-	if (!signature++ || signature == end)
+	if (!signature || ++signature == end)
 		return false;
 	room = malloc(length);
 	if (!room)
