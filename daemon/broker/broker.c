@@ -1,0 +1,342 @@
+#include "broker.h"
+
+#include "front/front.h"
+#include "front/listener.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "host/state_file.h"
+#include "upstream/fetch.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Descriptors that are not clients': the log, the state files, login servers, a reserve. */
+#define DESCRIPTORS_ELSEWHERE 128
+#define CONNECTIONS_MIN 16
+#define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
+
+static int by_name(const void *name, const void *profile)
+{
+	return strcmp(name, (*(struct profile *const *)profile)->settings->name);
+}
+
+struct profile *broker_find_profile(const struct broker *b, const char *name)
+{
+	struct profile **found = NULL;
+
+	if (b->profile_count)
+		found = bsearch(name, b->profiles, b->profile_count, sizeof(*b->profiles), by_name);
+	return found ? *found : NULL;
+}
+
+/* A step of our wall clock harms no token by itself; what it may mean is the core's to judge. */
+static void look_at_wall_clock(struct broker *b, const struct clock_reading *now)
+{
+	struct duration offset = clock_wall_offset(now);
+	struct duration step = duration_sub(offset, b->wall_offset);
+
+	if (llabs(step.ns) < WALL_STEP_NOTICEABLE_NS)
+		return;
+	b->wall_offset = offset;
+	b->wall_steps++;
+	for (size_t i = 0; i < b->profile_count; i++) {
+		struct profile *p = b->profiles[i];
+
+		history_add(&p->history, now, EVENT_WALL_STEP, 0,
+			"the local wall clock was set %s by %lld ms; tokens do not depend on it",
+			step.ns > 0 ? "ahead" : "back", llabs(step.ns) / NS_PER_MS);
+		token_source_clock_changed(&p->source);
+		probe_want(&p->endpoint->plan, 1, true);
+	}
+}
+
+static void tell_accept_failures(struct broker *b)
+{
+	uint64_t failures = front_counters(b->front)->accept_failures;
+
+	if (failures == b->accept_failures_told)
+		return;
+	log_line(LOG_ERR,
+		"connections could not be accepted (%llu times so far): descriptors or memory ran "
+		"out; raise LimitNOFILE or lower max_connections",
+		(unsigned long long)failures);
+	b->accept_failures_told = failures;
+}
+
+void broker_turn(struct broker *b)
+{
+	struct boot_time wake_at = BOOT_TIME_NEVER;
+	struct clock_reading now;
+	struct endpoint *e;
+
+	if (b->stopping)
+		return;
+	evtimer_del(&b->after_request);
+	clock_read(&now);
+	look_at_wall_clock(b, &now);
+	tell_accept_failures(b);
+	for (size_t i = 0; i < b->profile_count; i++) {
+		struct profile *p = b->profiles[i];
+
+		if (p->source.attention || !boot_before(now.boot, p->wake_at))
+			profile_turn(p, &now);
+	}
+	TAILQ_FOREACH(e, &b->endpoints, link)
+	wake_at = boot_min(wake_at, endpoint_turn(e, &now));
+	/* Only now: a fetch that cannot begin ends at once, and makes its profile wake up early. */
+	for (size_t i = 0; i < b->profile_count; i++)
+		wake_at = boot_min(wake_at,
+			b->profiles[i]->source.attention ? now.boot : b->profiles[i]->wake_at);
+	if (boot_timer_arm(b->timer, wake_at))
+		log_line(LOG_ERR, "the timer cannot be armed: %s", strerror(errno));
+}
+
+void broker_turn_soon(struct broker *b)
+{
+	static const struct timeval at_once;
+
+	if (!evtimer_pending(&b->after_request, NULL))
+		evtimer_add(&b->after_request, &at_once);
+}
+
+static void turn_after_request(int fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	broker_turn(context);
+}
+
+static void timer_fired(void *context)
+{
+	broker_turn(context);
+}
+
+static void wall_stepped(void *context)
+{
+	broker_turn(context);
+}
+
+static void signalled(int number, short events, void *context)
+{
+	struct broker *b = context;
+
+	(void)events;
+	if (number == SIGHUP)
+		broker_reload(b);
+	else
+		event_base_loopbreak(b->base);
+}
+
+/* A low limit lowers ours; what cannot be served is better refused than half accepted. */
+static uint32_t connections_possible(uint32_t wanted)
+{
+	struct rlimit limit;
+	uint32_t possible;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+		limit.rlim_cur >= (rlim_t)wanted + DESCRIPTORS_ELSEWHERE)
+		return wanted;
+	possible = limit.rlim_cur > DESCRIPTORS_ELSEWHERE + CONNECTIONS_MIN
+			   ? (uint32_t)limit.rlim_cur - DESCRIPTORS_ELSEWHERE
+			   : CONNECTIONS_MIN;
+	log_line(LOG_WARNING,
+		"max_connections is %u, but RLIMIT_NOFILE of %llu allows %u: raise LimitNOFILE",
+		wanted, (unsigned long long)limit.rlim_cur, possible);
+	return possible;
+}
+
+static struct front_limits limits_of(const struct broker_settings *s)
+{
+	uint32_t connections = connections_possible(s->max_connections);
+
+	return (struct front_limits){
+		.max_connections = connections,
+		.max_connections_per_user = s->max_connections_per_user < connections
+						    ? s->max_connections_per_user
+						    : connections,
+		.request_deadline = s->request_deadline,
+		.idle_timeout = s->idle_timeout,
+	};
+}
+
+void broker_apply_settings(struct broker *b)
+{
+	struct front_limits limits = limits_of(&b->config->broker);
+
+	log_set_level(b->config->broker.log_level);
+	front_set_limits(b->front, &limits);
+}
+
+static int read_boot_id(char *boot_id, size_t size)
+{
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	int r = file && fgets(boot_id, (int)size, file) ? 0 : -EIO;
+
+	if (file)
+		fclose(file);
+	if (!r)
+		boot_id[strcspn(boot_id, "\n")] = '\0';
+	return r;
+}
+
+static int open_front(struct broker *b)
+{
+	const struct broker_settings *s = &b->config->broker;
+	struct front_limits limits = limits_of(s);
+	char problem[512];
+	int fd = -1, r;
+
+	r = front_new(&b->front, b->base, &broker_front_handler, b, &limits);
+	if (r) {
+		log_line(LOG_ERR, "the front cannot be made: %s", strerror(-r));
+		return r;
+	}
+	r = listener_bind(s->socket, s->socket_mode, s->socket_gid, &fd, problem, sizeof(problem));
+	if (r) {
+		log_line(LOG_ERR, "%s", problem);
+		return r;
+	}
+	r = front_listen(b->front, fd);
+	if (r) {
+		close(fd);
+		log_line(LOG_ERR, "%s: %s", s->socket, strerror(-r));
+	}
+	return r;
+}
+
+static int start_events(struct broker *b)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	int r;
+
+	evtimer_assign(&b->pump, b->base, waiters_answer, b);
+	evtimer_assign(&b->after_request, b->base, turn_after_request, b);
+	for (size_t i = 0; i < 3; i++) {
+		evsignal_assign(&b->signals[i], b->base, numbers[i], signalled, b);
+		if (evsignal_add(&b->signals[i], NULL))
+			return -ENOMEM;
+	}
+	r = boot_timer_new(&b->timer, b->base, timer_fired, b);
+	return r ? r : wall_watch_new(&b->wall_watch, b->base, wall_stepped, b);
+}
+
+int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
+	struct config *config, const char *version)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+	char problem[512];
+	int r = -ENOMEM;
+
+	if (!b)
+		return -ENOMEM;
+	b->base = base;
+	b->version = version;
+	b->uid = geteuid();
+	TAILQ_INIT(&b->clients);
+	TAILQ_INIT(&b->endpoints);
+	TAILQ_INIT(&b->ready);
+	TAILQ_INIT(&b->revocations);
+	clock_read(&b->started);
+	b->wall_offset = clock_wall_offset(&b->started);
+	b->config = config;
+	b->config_path = strdup(config_path);
+	if (!b->config_path)
+		goto fail;
+	if (RAND_bytes((unsigned char *)&b->random.state, sizeof(b->random.state)) != 1) {
+		r = -EIO;
+		log_line(LOG_ERR, "no random numbers are to be had");
+		goto fail;
+	}
+	r = read_boot_id(b->boot_id, sizeof(b->boot_id));
+	if (r) {
+		log_line(LOG_ERR, "/proc/sys/kernel/random/boot_id cannot be read");
+		goto fail;
+	}
+	r = start_events(b);
+	if (r) {
+		log_line(LOG_ERR, "timers and signals: %s", strerror(-r));
+		goto fail;
+	}
+	/* The socket first: a second daemon on the same path must end before it asks for tokens. */
+	r = open_front(b);
+	if (r)
+		goto fail;
+	r = state_writer_new(&b->writer, base, config->broker.state_dir);
+	if (r) {
+		log_line(LOG_ERR,
+			"state_dir %s: %s. It has to be a directory the daemon can write to",
+			config->broker.state_dir, strerror(-r));
+		goto fail;
+	}
+	r = fetcher_new(&b->fetcher, base, clock_read);
+	if (r) {
+		log_line(LOG_ERR, "libcurl cannot be set up: %s", strerror(-r));
+		goto fail;
+	}
+	r = broker_adopt(b, config, problem, sizeof(problem));
+	if (r) {
+		log_line(LOG_ERR, "%s", problem);
+		goto fail;
+	}
+	*ret = b;
+	return 0;
+fail:
+	b->config = NULL; /* stays the caller's */
+	broker_free(b);
+	return r;
+}
+
+void broker_run(struct broker *b)
+{
+	log_line(LOG_NOTICE, "gctokend %s serves %zu profile%s at %s", b->version, b->profile_count,
+		b->profile_count == 1 ? "" : "s", b->config->broker.socket);
+	broker_turn(b);
+	event_base_dispatch(b->base);
+	log_line(LOG_NOTICE, "stopping");
+}
+
+/* Requests that have been read are answered, with Connection: close; whoever waits for a token is
+ * closed unanswered and asks the next daemon. */
+void broker_free(struct broker *b)
+{
+	struct endpoint *e;
+	struct client *c;
+
+	b->stopping = true;
+	if (b->front) {
+		front_stop(b->front);
+		event_base_loop(b->base, EVLOOP_NONBLOCK);
+		front_free(b->front);
+	}
+	revoke_free_all(b);
+	for (size_t i = 0; i < b->profile_count; i++)
+		profile_free(b->profiles[i]);
+	free(b->profiles);
+	while ((e = TAILQ_FIRST(&b->endpoints)) != NULL)
+		endpoint_free(e);
+	if (b->fetcher)
+		fetcher_free(b->fetcher);
+	if (b->writer)
+		state_writer_free(b->writer);
+	while ((c = TAILQ_FIRST(&b->clients)) != NULL)
+		client_free(c);
+	wall_watch_free(b->wall_watch);
+	boot_timer_free(b->timer);
+	for (size_t i = 0; i < 3; i++)
+		if (event_initialized(&b->signals[i]))
+			event_del(&b->signals[i]);
+	if (event_initialized(&b->pump))
+		event_del(&b->pump);
+	if (event_initialized(&b->after_request))
+		event_del(&b->after_request);
+	config_free(b->config);
+	free(b->config_path);
+	free(b);
+}

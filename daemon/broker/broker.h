@@ -1,0 +1,254 @@
+/* The one owner of everything. Events come in from the edges, the core decides, and the files of
+ * this folder carry the decisions out:
+ *
+ *   broker.c    start, the turn after each event, stop
+ *   reload.c    a new configuration, whole or not at all
+ *   profile.c   one profile: its token requests
+ *   endpoint.c  one login server: its clock, its HEADs
+ *   client.c    one OAuth client: what has to outlive the process
+ *   calls*.c    requests of clients, answered or held
+ *   waiter.c    held requests
+ *   revoke.c    telling Genesys that a token is not wanted any more */
+#ifndef GCTOKEND_BROKER_BROKER_H
+#define GCTOKEND_BROKER_BROKER_H
+
+#include "core/client_state.h"
+#include "core/config.h"
+#include "core/history.h"
+#include "core/probe.h"
+#include "core/random.h"
+#include "core/skew.h"
+#include "core/token_source.h"
+#include "upstream/credential.h"
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+struct boot_timer;
+struct broker;
+struct buffer;
+struct connection;
+struct fetch;
+struct fetcher;
+struct front;
+struct front_handler;
+struct http_request;
+struct profile;
+struct state_writer;
+struct wall_watch;
+
+/* ---- one OAuth client: token URL + client id + grant. Lives as long as the daemon, so that
+ * neither a reload nor a renamed profile forgets its mint window or repeats a generation. ---- */
+struct client {
+	TAILQ_ENTRY(client) link;
+	struct broker *broker;
+	char *token_url;
+	char *client_id;
+	enum grant grant;
+	char file[40];
+	struct client_state state;
+	uint64_t writes_begun, writes_ended; /* of the state file; they end in order */
+	bool write_failing;
+};
+
+/* ---- one login server, as seen through one set of connection settings. Lives as long as the
+ * daemon; asked for its clock only while a profile uses it. ---- */
+struct endpoint {
+	TAILQ_ENTRY(endpoint) link;
+	struct broker *broker;
+	char *token_url;
+	char *probe_url;
+	char *ca_file;
+	char *proxy;
+	struct duration timeout;
+	unsigned profiles; /* that use it now */
+	struct skew skew;
+	struct probe_plan plan;
+	struct fetch *head;
+	bool burst_begun;          /* the first HEADs after the first POST */
+	struct boot_time asked_at; /* latest HEAD that a client asked for */
+	bool was_asked;
+	TAILQ_HEAD(, waiter) measuring; /* clients who wait for the HEAD under way */
+};
+
+/* ---- one profile ---- */
+struct profile {
+	struct broker *broker;
+	const struct profile_settings *settings; /* in broker->config */
+	struct credential credential;
+	struct client *client;
+	struct endpoint *endpoint;
+	struct token_source source;
+	struct history history;
+	uint64_t logged; /* number of the latest event that went to the log */
+	uint64_t denied;
+	struct boot_time wake_at;
+	/* the token request under way */
+	bool fetching;
+	uint64_t after_write; /* it waits for this write of the client's state */
+	struct event write_deadline;
+	struct fetch *fetch;
+	TAILQ_HEAD(, waiter) waiting;
+	uint32_t waiting_count;
+};
+
+/* ---- one held request ---- */
+enum waiter_kind {
+	WAITER_TOKEN,
+	WAITER_MEASURE, /* for a HEAD of the endpoint */
+	WAITER_REVOKE,
+};
+
+struct waiter {
+	TAILQ_ENTRY(waiter) link; /* profile->waiting, endpoint->measuring, or broker->ready */
+	struct broker *broker;
+	struct profile *profile; /* NULL: a reload took it away */
+	struct endpoint *endpoint;
+	struct connection *connection;
+	enum waiter_kind kind;
+	bool ready;
+	bool text;
+	struct token_ask ask;
+	struct event deadline;
+};
+
+struct broker {
+	struct event_base *base;
+	char *config_path;
+	struct config *config;
+	const char *version;
+	uid_t uid;
+	char boot_id[40];
+	struct random random; /* seeds of the profiles' jitter */
+	struct clock_reading started;
+	struct duration wall_offset; /* at the latest look, to tell a step */
+	uint64_t wall_steps;
+
+	struct fetcher *fetcher;
+	struct front *front;
+	struct state_writer *writer;
+	struct boot_timer *timer;
+	struct wall_watch *wall_watch;
+	struct event signals[3];
+	struct event pump;          /* answers of those who are ready, in chunks */
+	struct event after_request; /* a turn, once the request that needs it is done with */
+
+	struct profile **profiles; /* by name, for bsearch */
+	size_t profile_count;
+	TAILQ_HEAD(, client) clients;
+	TAILQ_HEAD(, endpoint) endpoints;
+	TAILQ_HEAD(, waiter) ready;
+	TAILQ_HEAD(, revocation) revocations;
+	uint32_t waiting_count;
+
+	bool reload_failed;
+	char reload_problem[512];
+	bool stopping;
+	uint64_t accept_failures_told;
+};
+
+/* ---- broker.c ---- */
+
+/* Takes `config` (already validated) on success. 0 or negative errno; what was wrong is in the log.
+ */
+int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
+	struct config *config, const char *version);
+void broker_free(struct broker *b);
+/* Serves until SIGTERM or SIGINT. */
+void broker_run(struct broker *b);
+/* After an event: takes everybody's decisions, carries them out, arms the timer. */
+void broker_turn(struct broker *b);
+/* The same, a moment later: for when the caller still holds pointers into what a turn may change.
+ */
+void broker_turn_soon(struct broker *b);
+/* Limits and log level of b->config. */
+void broker_apply_settings(struct broker *b);
+struct profile *broker_find_profile(const struct broker *b, const char *name);
+
+/* ---- reload.c ---- */
+
+/* Reads the configuration anew; on any problem everything stays as it was. */
+void broker_reload(struct broker *b);
+/* The profiles of `config` out of those there are and new ones; takes over on success only. */
+int broker_adopt(struct broker *b, struct config *config, char *problem, size_t problem_size);
+
+/* ---- profile.c ---- */
+
+/* `credential` is taken over on success. */
+int profile_new(struct profile **ret, struct broker *b, const struct profile_settings *settings,
+	struct credential *credential);
+void profile_free(struct profile *p);
+/* Another configuration for the same client. */
+void profile_configure(struct profile *p, const struct profile_settings *settings,
+	struct credential *credential, struct endpoint *endpoint);
+struct token_source_settings profile_source_settings(const struct profile_settings *settings);
+/* Decides and carries out. */
+void profile_turn(struct profile *p, const struct clock_reading *now);
+/* The write that the token request waited for has ended. */
+void profile_state_written(struct profile *p);
+void profile_log(struct profile *p);
+
+/* ---- endpoint.c ---- */
+
+int endpoint_get(struct endpoint **ret, struct broker *b, const struct profile_settings *settings);
+void endpoint_free(struct endpoint *e);
+/* An exchange ended: its sample goes to the estimator and to every profile of the endpoint. False:
+ * its Date proves nothing (or is another clock's). *ret_sample is set where true. */
+bool endpoint_learn(struct endpoint *e, const struct clock_reading *now, const struct exchange *x,
+	bool is_post, struct skew_sample *ret_sample);
+/* Sends the HEAD that is due; returns when the next one is. */
+struct boot_time endpoint_turn(struct endpoint *e, const struct clock_reading *now);
+struct duration endpoint_spread(const struct endpoint *e, const struct clock_reading *now);
+
+/* ---- client.c ---- */
+
+int client_get(struct client **ret, struct broker *b, const char *token_url, const char *client_id,
+	enum grant grant);
+void client_free(struct client *c);
+/* The number for a token that may come; kept once it was used. */
+uint64_t client_next_generation(const struct client *c);
+void client_use_generation(struct client *c, uint64_t generation);
+/* Remembers what the source must not forget and writes it. Returns the number of the write, 0 if
+ * none could be started. */
+uint64_t client_save(struct client *c, const struct profile *p);
+
+/* ---- calls.c, calls_token.c, calls_view.c ---- */
+
+extern const struct front_handler broker_front_handler;
+/* Appends the answer to an ask that is not to be held; returns the HTTP status. */
+int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, bool text,
+	const struct token_ask *ask, const struct token_outcome *outcome);
+int call_answer_skew(struct profile *p, struct buffer *out, bool keep_alive);
+/* May the client on `c` have the profile's token? A refusal is counted and remembered. */
+bool call_granted(struct profile *p, struct connection *c);
+
+/* ---- waiter.c ---- */
+
+/* Holds `c`. `wait`: at its end the waiter becomes ready. 0 or -ENOMEM. */
+int waiter_new(struct waiter **ret, struct profile *p, struct connection *c, enum waiter_kind kind,
+	struct duration wait);
+void waiter_free(struct waiter *w);
+/* It is asked again, or answered, soon. */
+void waiter_make_ready(struct waiter *w);
+void waiters_make_ready(struct profile *p);
+/* The pump's event. */
+void waiters_answer(int fd, short events, void *broker);
+
+/* ---- revoke.c ---- */
+
+/* Tells Genesys, then answers `w` (may be NULL). Takes the token. 0, -ENOMEM or another error: then
+ * the token is forgotten all the same. */
+int revoke_token(struct profile *p, struct token *token, struct waiter *w);
+/* Every token of `w` was given to revoke_token; it may have been none at all. */
+void revoke_begun(struct waiter *w);
+/* The waiter is gone; its revocations go on. */
+void revoke_forget_waiter(struct broker *b, const struct waiter *w);
+/* Appends the answer for a waiter whose revocations have ended. */
+int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive);
+void revoke_free_all(struct broker *b);
+
+#endif

@@ -1,0 +1,183 @@
+/* Requests of clients: who may what, and which file answers. */
+#include "call.h"
+
+#include "core/access.h"
+#include "core/answers.h"
+#include "front/front.h"
+#include "host/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int call_refuse(const struct call *c, int status, const char *code, const char *words)
+{
+	return answer_error(c->out, status, c->keep_alive, code, words, -1);
+}
+
+bool call_rules_grant(
+	const struct broker *b, const struct access_rules *rules, struct connection *c)
+{
+	const struct peer *peer = connection_peer(c);
+	const char *unit = rules->unit_count ? connection_unit(c) : NULL;
+
+	return access_granted(rules, peer, unit, b->uid);
+}
+
+bool call_is_admin(const struct broker *b, struct connection *c)
+{
+	return call_rules_grant(b, &b->config->broker.admins, c);
+}
+
+bool call_granted(struct profile *p, struct connection *c)
+{
+	const struct access_rules *rules = &p->settings->allow;
+	struct access_decision decision;
+	struct clock_reading now;
+	char words[HISTORY_WORDS];
+
+	if (call_rules_grant(p->broker, rules, c))
+		return true;
+	access_decide(rules, connection_peer(c), rules->unit_count ? connection_unit(c) : NULL,
+		p->broker->uid, &decision);
+	clock_read(&now);
+	snprintf(words, sizeof(words), "denied: uid %ld, %s", (long)(int)connection_peer(c)->uid,
+		decision.rule);
+	history_add_folded(&p->history, &now, EVENT_DENIED, words);
+	profile_log(p);
+	p->denied++;
+	return false;
+}
+
+bool call_may_see(struct profile *p, struct connection *c)
+{
+	return call_rules_grant(p->broker, &p->settings->allow, c) || call_is_admin(p->broker, c);
+}
+
+/* The same words whether the profile is there or not: only admins may find that out. */
+static int deny(const struct call *c)
+{
+	const struct peer *peer = connection_peer(c->connection);
+	char words[200];
+
+	snprintf(words, sizeof(words),
+		"uid %ld may not do this with profile \"%s\"; an admin finds the reason in the "
+		"profile's history",
+		(long)(int)peer->uid, c->api.profile);
+	return call_refuse(c, 403, "access_denied", words);
+}
+
+/* 0, or the status already answered. */
+int call_find_profile(struct call *c, enum right right)
+{
+	struct profile *p = NULL;
+	bool granted = false;
+
+	if (!c->api.profile_impossible)
+		p = broker_find_profile(c->broker, c->api.profile);
+	if (!p) {
+		char words[160];
+
+		if (!call_is_admin(c->broker, c->connection))
+			return deny(c);
+		snprintf(words, sizeof(words), "there is no profile \"%s\"",
+			c->api.profile_impossible ? "(not a profile's name)" : c->api.profile);
+		return call_refuse(c, 404, "unknown_profile", words);
+	}
+	switch (right) {
+	case RIGHT_TOKEN:
+		granted = call_granted(p, c->connection);
+		break;
+	case RIGHT_SEE:
+		granted = call_is_admin(c->broker, c->connection) || call_granted(p, c->connection);
+		break;
+	case RIGHT_ADMIN:
+		granted = call_is_admin(c->broker, c->connection);
+		break;
+	}
+	if (!granted)
+		return deny(c);
+	c->profile = p;
+	if (c->api.problem[0])
+		return call_refuse(c, 400, "invalid_request", c->api.problem);
+	return 0;
+}
+
+/* Only a grant with a person in it has a login. */
+static int call_login(struct call *c)
+{
+	int status = call_find_profile(c, RIGHT_ADMIN);
+
+	return status ? status
+		      : call_refuse(c, 400, "invalid_request",
+				"this profile uses client_credentials: nobody logs in to it");
+}
+
+static int answer_request(struct call *c)
+{
+	switch (c->api.route) {
+	case API_TOKEN:
+		return call_token(c);
+	case API_REJECT:
+		return call_reject(c);
+	case API_SKEW:
+		return call_skew(c);
+	case API_PROBE:
+		return call_probe(c);
+	case API_STATUS:
+	case API_METRICS:
+		return call_status_or_metrics(c);
+	case API_HISTORY:
+		return call_history(c);
+	case API_REFRESH:
+		return call_refresh(c);
+	case API_REVOKE:
+		return call_revoke(c);
+	case API_LOGIN:
+	case API_LOGIN_FINISH:
+	case API_LOGOUT:
+		return call_login(c);
+	case API_HEALTHZ:
+		return c->api.problem[0] ? call_refuse(c, 400, "invalid_request", c->api.problem)
+					 : call_healthz(c);
+	case API_READYZ:
+		return call_readyz(c);
+	}
+	return call_refuse(c, 404, "not_found", "no such route");
+}
+
+static int request(void *context, struct connection *connection, const struct http_request *http,
+	struct buffer *out)
+{
+	struct call c = {
+		.broker = context,
+		.connection = connection,
+		.out = out,
+		.keep_alive = http->keep_alive,
+		.text = http->wants_text,
+	};
+
+	switch (api_parse(http, &c.api)) {
+	case 0:
+		break;
+	case 404:
+		return call_refuse(&c, 404, "not_found", "no such route");
+	case 405:
+		return call_refuse(&c, 405, "method_not_allowed",
+			"this route takes GET or POST, and not the one that was used");
+	default:
+		return call_refuse(&c, 400, "invalid_request", c.api.problem);
+	}
+	clock_read(&c.now);
+	return answer_request(&c);
+}
+
+static void abandoned(void *context, struct connection *connection)
+{
+	(void)context;
+	waiter_free(connection_hold(connection));
+}
+
+const struct front_handler broker_front_handler = {
+	.request = request,
+	.abandoned = abandoned,
+};

@@ -1,0 +1,194 @@
+/* Requests for tokens, and about them. */
+#include "call.h"
+
+#include "core/answers.h"
+#include "core/report.h"
+#include "front/front.h"
+#include "host/clock.h"
+
+#include <stdio.h>
+
+#define WAIT_DEFAULT_S 5
+#define REVOKE_WAIT_S 30
+
+static void describe_failure(const struct token_source *s, const struct clock_reading *now,
+	enum ask_outcome outcome, char *words, size_t size)
+{
+	const struct source_failure *f = &s->last_failure;
+	char status[32] = "no answer";
+
+	if (outcome == OUTCOME_REVOKED) {
+		snprintf(words, size, "an admin revoked the token; POST /v1/refresh starts again");
+		return;
+	}
+	if (f->status)
+		snprintf(status, sizeof(status), "HTTP %ld", f->status);
+	if (f->any)
+		snprintf(words, size, "%s (%s%s%s): %s%s%s", answer_class_name(f->class), status,
+			f->error[0] ? ", " : "", f->error, f->words,
+			f->correlation_id[0] ? "; correlation id " : "", f->correlation_id);
+	else if (boot_before(
+			 now->boot, mint_window_next(s->mint, s->settings.mint_limit, now->boot)))
+		snprintf(words, size, "mint_limit: %u token requests in %d s are used up",
+			s->settings.mint_limit, MINT_WINDOW_S);
+	else if (s->current.token.text)
+		snprintf(words, size, "the login server gave no other token than the one there is");
+	else
+		snprintf(words, size, "no token has been fetched yet");
+}
+
+int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, bool text,
+	const struct token_ask *ask, const struct token_outcome *o)
+{
+	const char *code = "temporarily_unavailable";
+	struct clock_reading now;
+	char words[600];
+
+	switch (o->kind) {
+	case OUTCOME_TOKEN:
+		report_token(out, keep_alive, text, p->settings, o);
+		return 200;
+	case OUTCOME_UNCHANGED:
+		answer_not_modified(out, keep_alive);
+		return 304;
+	case OUTCOME_MIN_TTL:
+		snprintf(words, sizeof(words),
+			"min_ttl: at most %lld s can be asked of this profile's tokens (half of "
+			"their lifetime), %lld s were",
+			(long long)o->limit_s, (long long)(ask->min_ttl.ns / NS_PER_S));
+		return answer_error(out, 400, keep_alive, "invalid_request", words, -1);
+	case OUTCOME_COOLDOWN:
+		return answer_error(out, 429, keep_alive, "reject_cooldown",
+			"a token was replaced or tried to be replaced because of a report just "
+			"before; if the API goes on refusing tokens, the token is not the reason",
+			o->retry_after_s);
+	case OUTCOME_TIMEOUT:
+		return answer_error(out, 504, keep_alive, "timeout",
+			"the wait ended while a token was still being fetched", 1);
+	case OUTCOME_CLIENT_REJECTED:
+		code = "client_rejected";
+		break;
+	case OUTCOME_LOGIN_REQUIRED:
+		code = "login_required";
+		break;
+	case OUTCOME_REVOKED:
+		code = "revoked";
+		break;
+	case OUTCOME_UNAVAILABLE:
+	case OUTCOME_HOLD:
+		break;
+	}
+	clock_read(&now);
+	describe_failure(&p->source, &now, o->kind, words, sizeof(words));
+	return answer_error(out, 503, keep_alive, code, words, o->retry_after_s);
+}
+
+/* Asks, and answers or holds. */
+static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
+{
+	struct profile *p = c->profile;
+	struct token_outcome outcome;
+	struct waiter *w;
+
+	ask->deadline = boot_add(c->now.boot, duration_s(wait_s));
+	token_source_ask(&p->source, &c->now, ask, &outcome);
+	if (p->source.attention)
+		broker_turn_soon(c->broker);
+	if (outcome.kind != OUTCOME_HOLD)
+		return call_answer_outcome(p, c->out, c->keep_alive, c->text, ask, &outcome);
+	if (waiter_new(&w, p, c->connection, WAITER_TOKEN, duration_s(wait_s)))
+		return answer_error(
+			c->out, 503, c->keep_alive, "temporarily_unavailable", "out of memory", 1);
+	w->ask = *ask;
+	w->text = c->text;
+	return FRONT_HELD;
+}
+
+/* The wait asked for, -1 if it is more than is allowed: then 400 is answered. */
+static int64_t wait_of(const struct call *c, int *ret_status)
+{
+	int64_t most = c->broker->config->broker.max_wait.ns / NS_PER_S;
+	char words[80];
+
+	if (!c->api.has_wait)
+		return WAIT_DEFAULT_S < most ? WAIT_DEFAULT_S : most;
+	if (c->api.wait_s <= most)
+		return c->api.wait_s;
+	snprintf(words, sizeof(words), "wait: at most %lld (max_wait)", (long long)most);
+	*ret_status = call_refuse(c, 400, "invalid_request", words);
+	return -1;
+}
+
+int call_token(struct call *c)
+{
+	struct token_ask ask = {
+		.kind = ASK_GET,
+		.min_ttl = duration_s(c->api.min_ttl_s),
+		.has_after = c->api.has_after,
+		.after = c->api.after,
+	};
+	int status = call_find_profile(c, RIGHT_TOKEN);
+	int64_t wait_s;
+
+	if (status)
+		return status;
+	wait_s = wait_of(c, &status);
+	return wait_s < 0 ? status : ask_token(c, &ask, wait_s);
+}
+
+int call_reject(struct call *c)
+{
+	struct token_ask ask = {.kind = ASK_REJECT};
+	int status = call_find_profile(c, RIGHT_TOKEN);
+	int64_t wait_s;
+
+	if (status)
+		return status;
+	wait_s = wait_of(c, &status);
+	if (wait_s < 0)
+		return status;
+	if (c->api.has_generation &&
+		c->api.generation > c->profile->client->state.generation_reserved)
+		return call_refuse(c, 400, "invalid_request",
+			"generation: no token of this profile ever had that number");
+	ask.generation = c->api.has_generation ? c->api.generation
+					       : token_source_generation_of(
+							 &c->profile->source, c->api.fingerprint);
+	return ask_token(c, &ask, wait_s);
+}
+
+int call_refresh(struct call *c)
+{
+	struct token_ask ask = {.kind = ASK_REFRESH};
+	int status = call_find_profile(c, RIGHT_ADMIN);
+
+	if (status)
+		return status;
+	return ask_token(c, &ask, c->broker->config->broker.max_wait.ns / NS_PER_S);
+}
+
+int call_revoke(struct call *c)
+{
+	int status = call_find_profile(c, RIGHT_ADMIN);
+	struct profile *p = c->profile;
+	struct token tokens[2];
+	struct waiter *w;
+
+	if (status)
+		return status;
+	if (waiter_new(&w, p, c->connection, WAITER_REVOKE, duration_s(REVOKE_WAIT_S)))
+		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	token_source_revoke(&p->source, &c->now, tokens);
+	broker_turn_soon(c->broker);
+	status = 0;
+	for (size_t i = 0; i < 2; i++)
+		if (tokens[i].text && revoke_token(p, &tokens[i], w))
+			status = 503;
+	if (status) {
+		waiter_free(w);
+		return call_refuse(c, 503, "temporarily_unavailable",
+			"the token is forgotten here, but Genesys could not be told");
+	}
+	revoke_begun(w);
+	return FRONT_HELD;
+}

@@ -1,0 +1,188 @@
+/* Requests that look: clock, status, history, metrics, health. */
+#include "call.h"
+
+#include "core/answers.h"
+#include "core/report.h"
+#include "front/front.h"
+#include "host/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MEASURE_APART_S 10
+#define MEASURE_WAIT_S 15
+
+static void report_of(struct profile *p, struct report_profile *ret)
+{
+	*ret = (struct report_profile){
+		.settings = p->settings,
+		.source = &p->source,
+		.history = &p->history,
+		.skew = &p->endpoint->skew,
+		.probe = &p->endpoint->plan,
+		.waiting = p->waiting_count,
+		.denied = p->denied,
+		.wall_steps = p->broker->wall_steps,
+	};
+}
+
+int call_answer_skew(struct profile *p, struct buffer *out, bool keep_alive)
+{
+	struct report_profile report;
+	struct clock_reading now;
+
+	clock_read(&now);
+	report_of(p, &report);
+	report_skew(out, keep_alive, &now, &report);
+	return 200;
+}
+
+int call_skew(struct call *c)
+{
+	int status = call_find_profile(c, RIGHT_SEE);
+
+	return status ? status : call_answer_skew(c->profile, c->out, c->keep_alive);
+}
+
+int call_probe(struct call *c)
+{
+	int status = call_find_profile(c, RIGHT_TOKEN);
+	struct endpoint *e;
+	struct waiter *w;
+	struct duration since;
+
+	if (status)
+		return status;
+	e = c->profile->endpoint;
+	if (!e->plan.enabled || e->plan.foreign)
+		return call_refuse(c, 503, "temporarily_unavailable",
+			e->plan.foreign
+				? "another clock answers HEAD there; clock_probe_url can name "
+				  "a better place"
+				: "clock_probe = no for this profile");
+	since = boot_since(c->now.boot, e->asked_at);
+	if (e->was_asked && since.ns < MEASURE_APART_S * NS_PER_S)
+		return answer_error(c->out, 429, c->keep_alive, "too_many_requests",
+			"the clock was measured on demand less than 10 s ago",
+			duration_ceil_s(duration_sub(duration_s(MEASURE_APART_S), since)));
+	if (waiter_new(&w, c->profile, c->connection, WAITER_MEASURE, duration_s(MEASURE_WAIT_S)))
+		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	e->was_asked = true;
+	e->asked_at = c->now.boot;
+	probe_want(&e->plan, 1, true);
+	broker_turn_soon(c->broker);
+	return FRONT_HELD;
+}
+
+static void report_of_broker(
+	const struct broker *b, const struct clock_reading *now, struct report_broker *ret)
+{
+	const struct front_counters *n = front_counters(b->front);
+
+	*ret = (struct report_broker){
+		.version = b->version,
+		.uptime = boot_since(now->boot, b->started.boot),
+		.connections = n->connections,
+		.waiting = b->waiting_count,
+		.requests = n->requests,
+		.accepted = n->accepted,
+		.refused_total_limit = n->refused_total_limit,
+		.refused_user_limit = n->refused_user_limit,
+		.accept_failures = n->accept_failures,
+		.deadline_cut = n->deadline_cut,
+		.reload_failed = b->reload_failed,
+		.reload_problem = b->reload_problem,
+	};
+}
+
+/* Every profile the caller may see; `all`: whatever their rules say. NULL: no memory. */
+static struct report_profile *visible_profiles(const struct call *c, bool all, size_t *ret_count)
+{
+	struct broker *b = c->broker;
+	struct report_profile *reports = calloc(b->profile_count + 1, sizeof(*reports));
+	size_t count = 0;
+
+	if (!reports)
+		return NULL;
+	for (size_t i = 0; i < b->profile_count; i++)
+		if (all || call_may_see(b->profiles[i], c->connection))
+			report_of(b->profiles[i], &reports[count++]);
+	*ret_count = count;
+	return reports;
+}
+
+int call_status_or_metrics(struct call *c)
+{
+	struct broker *b = c->broker;
+	bool metrics = c->api.route == API_METRICS;
+	bool admin = call_is_admin(b, c->connection);
+	bool all = admin ||
+		   (metrics && call_rules_grant(b, &b->config->broker.metrics, c->connection));
+	struct report_profile *profiles;
+	struct report_broker broker;
+	size_t count;
+
+	if (c->api.problem[0])
+		return call_refuse(c, 400, "invalid_request", c->api.problem);
+	profiles = visible_profiles(c, all, &count);
+	if (!profiles)
+		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	report_of_broker(b, &c->now, &broker);
+	if (metrics)
+		report_metrics(c->out, c->keep_alive, &c->now, profiles, count, &broker);
+	else
+		report_status(
+			c->out, c->keep_alive, &c->now, profiles, count, admin ? &broker : NULL);
+	free(profiles);
+	return 200;
+}
+
+int call_history(struct call *c)
+{
+	int status = call_find_profile(c, RIGHT_ADMIN);
+	struct report_profile report;
+
+	if (status)
+		return status;
+	report_of(c->profile, &report);
+	report_history(c->out, c->keep_alive, &c->now, &report);
+	return 200;
+}
+
+int call_healthz(struct call *c)
+{
+	struct answer a;
+
+	answer_begin(&a, c->out, 200, ANSWER_TEXT, c->keep_alive, "");
+	buffer_put_text(c->out, "ok\n");
+	answer_end(&a);
+	return 200;
+}
+
+int call_readyz(struct call *c)
+{
+	struct broker *b = c->broker;
+	char words[512] = "no usable token:";
+	size_t length = strlen(words);
+	bool ready = true;
+	struct source_view v;
+
+	if (c->api.problem[0])
+		return call_refuse(c, 400, "invalid_request", c->api.problem);
+	for (size_t i = 0; i < b->profile_count; i++) {
+		struct profile *p = b->profiles[i];
+
+		if (!p->settings->prefetch || !call_may_see(p, c->connection))
+			continue;
+		token_source_view(&p->source, &c->now, &v);
+		if (v.slot && v.expires_in.ns >= duration_s(c->api.min_ttl_s).ns)
+			continue;
+		ready = false;
+		if (length < sizeof(words))
+			length += (size_t)snprintf(words + length, sizeof(words) - length,
+				" %s (%s)", p->settings->name,
+				v.slot ? "min_ttl not met" : source_state_name(v.state));
+	}
+	return ready ? call_healthz(c) : call_refuse(c, 503, "temporarily_unavailable", words);
+}

@@ -1,0 +1,155 @@
+#include "broker.h"
+
+#include "core/buffer.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "host/state_file.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int make_salt(char ret_salt[CREDENTIAL_TAG_LENGTH + 1])
+{
+	unsigned char random[CREDENTIAL_TAG_LENGTH / 2];
+
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		return -EIO;
+	for (size_t i = 0; i < CREDENTIAL_TAG_LENGTH; i++)
+		ret_salt[i] = "0123456789abcdef"[i % 2 ? random[i / 2] & 15 : random[i / 2] >> 4];
+	ret_salt[CREDENTIAL_TAG_LENGTH] = '\0';
+	return 0;
+}
+
+/* What an earlier run left. A file that cannot be read must not bring back a generation that was
+ * used already, so the count goes on from the time of day: seconds since 1970 are more than any
+ * number of tokens that one client was ever given. */
+static void read_state(struct client *c)
+{
+	const char *directory = c->broker->config->broker.state_dir;
+	struct clock_reading now;
+	size_t length;
+	char *text;
+	int r;
+
+	r = state_read(directory, c->file, &text, &length);
+	if (r == -ENOENT)
+		return;
+	if (!r) {
+		r = client_state_read(text, length, c->broker->boot_id, &c->state);
+		free(text);
+	}
+	if (!r) {
+		/* the rest of the block may have been used */
+		c->state.generation_used = c->state.generation_reserved;
+		return;
+	}
+	clock_read(&now);
+	c->state.generation_used = (uint64_t)(now.wall.ns > 0 ? now.wall.ns / NS_PER_S : 0);
+	c->state.generation_reserved = c->state.generation_used;
+	log_line(LOG_ERR,
+		"%s/%s: %s; the limit on token requests starts afresh and generations go on from "
+		"%llu. Nothing needs to be done",
+		directory, c->file, r == -EINVAL ? "damaged" : strerror(-r),
+		(unsigned long long)c->state.generation_used);
+}
+
+int client_get(struct client **ret, struct broker *b, const char *token_url, const char *client_id,
+	enum grant grant)
+{
+	struct client *c;
+	int r = -ENOMEM;
+
+	TAILQ_FOREACH(c, &b->clients, link)
+	if (c->grant == grant && !strcmp(c->token_url, token_url) &&
+		!strcmp(c->client_id, client_id)) {
+		*ret = c;
+		return 0;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->broker = b;
+	c->grant = grant;
+	c->token_url = strdup(token_url);
+	c->client_id = strdup(client_id);
+	if (!c->token_url || !c->client_id)
+		goto fail;
+	c->state.not_before.ns = INT64_MIN;
+	client_state_name(token_url, client_id, "client_credentials", c->file);
+	read_state(c);
+	if (!c->state.salt[0] || c->state.salt[0] == '-') {
+		r = make_salt(c->state.salt);
+		if (r)
+			goto fail;
+	}
+	TAILQ_INSERT_TAIL(&b->clients, c, link);
+	*ret = c;
+	return 0;
+fail:
+	free(c->token_url);
+	free(c->client_id);
+	free(c);
+	return r;
+}
+
+void client_free(struct client *c)
+{
+	TAILQ_REMOVE(&c->broker->clients, c, link);
+	free(c->token_url);
+	free(c->client_id);
+	free(c);
+}
+
+uint64_t client_next_generation(const struct client *c)
+{
+	return c->state.generation_used + 1;
+}
+
+void client_use_generation(struct client *c, uint64_t generation)
+{
+	c->state.generation_used = generation;
+}
+
+static void state_written_now(void *context, int error)
+{
+	struct client *c = context;
+	struct broker *b = c->broker;
+
+	c->writes_ended++;
+	if (error && !c->write_failing)
+		log_line(LOG_ERR,
+			"%s/%s cannot be written: %s. Tokens go on being fetched and served, but a "
+			"restart now would forget how many were; make room or repair the directory",
+			b->config->broker.state_dir, c->file, strerror(-error));
+	else if (!error && c->write_failing)
+		log_line(LOG_NOTICE, "%s/%s can be written again", b->config->broker.state_dir,
+			c->file);
+	c->write_failing = error != 0;
+	for (size_t i = 0; i < b->profile_count; i++)
+		if (b->profiles[i]->client == c)
+			profile_state_written(b->profiles[i]);
+}
+
+uint64_t client_save(struct client *c, const struct profile *p)
+{
+	struct client_state *s = &c->state;
+	struct buffer text;
+	uint64_t ret = 0;
+
+	/* Half a block ahead, so that a disk that is full for a while stops nobody. */
+	if (s->generation_reserved < s->generation_used + GENERATION_BLOCK / 2)
+		s->generation_reserved = s->generation_used + GENERATION_BLOCK;
+	s->not_before = p->source.not_before;
+	s->failure = p->source.last_failure;
+	client_state_tag(s->salt, p->credential.client_id, p->credential.client_secret, s->tag);
+
+	buffer_init(&text, NULL, 0);
+	client_state_write(s, c->broker->boot_id, &text);
+	if (!buffer_failed(&text) && !state_write(c->broker->writer, c->file, text.data,
+					     text.length, state_written_now, c))
+		ret = ++c->writes_begun;
+	buffer_fini(&text);
+	return ret;
+}

@@ -1,0 +1,256 @@
+#include "broker.h"
+
+#include "core/token_answer.h"
+#include "core/token_request.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "upstream/fetch.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A disk may hang; the token must come all the same. */
+#define STATE_WRITE_PATIENCE_S 2
+
+static void send_token_request(struct profile *p);
+
+static void write_patience_ended(int fd, short events, void *context)
+{
+	struct profile *p = context;
+
+	(void)fd;
+	(void)events;
+	log_line(LOG_WARNING,
+		"profile %s: writing %s/%s takes longer than %d s; the token request goes out "
+		"before",
+		p->settings->name, p->broker->config->broker.state_dir, p->client->file,
+		STATE_WRITE_PATIENCE_S);
+	p->after_write = 0;
+	send_token_request(p);
+}
+
+struct token_source_settings profile_source_settings(const struct profile_settings *s)
+{
+	return (struct token_source_settings){
+		.policy = {.use_margin = s->use_margin,
+			.refresh_margin_auto = s->refresh_margin_auto,
+			.refresh_margin = s->refresh_margin},
+		.prefetch = s->prefetch,
+		.reject_cooldown = s->reject_cooldown,
+		.mint_limit = s->mint_limit,
+	};
+}
+
+/* What an earlier run was told to wait for holds for this one too, unless it was about another
+ * credential. */
+static void restore(struct profile *p, const struct clock_reading *now)
+{
+	const struct client_state *state = &p->client->state;
+	char tag[CREDENTIAL_TAG_LENGTH + 1];
+
+	if (state->not_before.ns == INT64_MIN || !boot_before(now->boot, state->not_before))
+		return;
+	client_state_tag(state->salt, p->credential.client_id, p->credential.client_secret, tag);
+	if (strcmp(tag, state->tag))
+		return;
+	token_source_restore(
+		&p->source, state->not_before, state->failure.any ? &state->failure : NULL);
+	history_add(&p->history, now, EVENT_STARTED, 0,
+		"an earlier run was told to wait another %lld s%s%s",
+		(long long)duration_ceil_s(boot_since(state->not_before, now->boot)),
+		state->failure.any ? ": " : "", state->failure.words);
+}
+
+int profile_new(struct profile **ret, struct broker *b, const struct profile_settings *settings,
+	struct credential *credential)
+{
+	struct token_source_settings source_settings = profile_source_settings(settings);
+	struct profile *p = calloc(1, sizeof(*p));
+	struct clock_reading now;
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->broker = b;
+	p->settings = settings;
+	TAILQ_INIT(&p->waiting);
+	r = client_get(&p->client, b, settings->token_url, credential->client_id, settings->grant);
+	if (!r)
+		r = endpoint_get(&p->endpoint, b, settings);
+	if (r) {
+		free(p);
+		return r;
+	}
+	p->endpoint->profiles++;
+	p->credential = *credential;
+	*credential = CREDENTIAL_NONE; /* taken */
+	evtimer_assign(&p->write_deadline, b->base, write_patience_ended, p);
+	clock_read(&now);
+	token_source_init(&p->source, &source_settings, &p->client->state.mint, &p->history,
+		random_next(&b->random));
+	restore(p, &now);
+	*ret = p;
+	return 0;
+}
+
+void profile_free(struct profile *p)
+{
+	struct waiter *w;
+
+	if (p->fetch)
+		fetch_cancel(p->fetch);
+	evtimer_del(&p->write_deadline);
+	while ((w = TAILQ_FIRST(&p->waiting)) != NULL) {
+		waiter_make_ready(w);
+		w->profile = NULL;
+	}
+	p->endpoint->profiles--;
+	token_source_fini(&p->source);
+	credential_fini(&p->credential);
+	free(p);
+}
+
+static bool text_changed(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) != 0 : a != b;
+}
+
+void profile_configure(struct profile *p, const struct profile_settings *settings,
+	struct credential *credential, struct endpoint *endpoint)
+{
+	struct token_source_settings source_settings = profile_source_settings(settings);
+	bool credential_changed =
+		strcmp(p->credential.client_secret, credential->client_secret) != 0;
+	bool request_changed = text_changed(p->settings->scope, settings->scope) ||
+			       text_changed(p->settings->extra_params, settings->extra_params);
+	struct clock_reading now;
+
+	p->endpoint->profiles--;
+	p->endpoint = endpoint;
+	p->endpoint->profiles++;
+	p->settings = settings;
+	credential_fini(&p->credential);
+	p->credential = *credential;
+	*credential = CREDENTIAL_NONE; /* taken */
+	clock_read(&now);
+	history_add(&p->history, &now, EVENT_RELOADED, 0, "configuration reloaded%s%s",
+		credential_changed ? "; the client secret changed" : "",
+		request_changed ? "; the token request changed" : "");
+	token_source_configure(
+		&p->source, &now, &source_settings, request_changed, credential_changed);
+}
+
+void profile_log(struct profile *p)
+{
+	const struct history *h = &p->history;
+
+	if (p->logged + 1 < history_first(h))
+		p->logged = history_first(h) - 1;
+	while (p->logged < h->count) {
+		const struct history_event *e = history_get(h, ++p->logged);
+
+		log_event(event_kind_priority(e->kind), event_kind_message_id(e->kind),
+			p->settings->name, e->generation, e->words);
+	}
+}
+
+static void fetch_ended(void *context, const struct exchange *x)
+{
+	struct profile *p = context;
+	struct skew_sample sample;
+	struct token_answer answer;
+	struct clock_reading now;
+	uint64_t generation;
+	bool usable, revoked;
+
+	clock_read(&now);
+	p->fetch = NULL;
+	p->fetching = false;
+	token_answer_read(x, &answer);
+	usable = endpoint_learn(p->endpoint, &now, x, true, &sample);
+	revoked = p->source.revoked;
+	generation = client_next_generation(p->client);
+	if (token_source_fetched(&p->source, &now, x, &answer, usable ? &sample : NULL,
+		    endpoint_spread(p->endpoint, &now), generation))
+		client_use_generation(p->client, generation);
+	else if (revoked && answer.class == ANSWER_TOKEN)
+		/* It was on its way when an admin revoked: nobody may have it. */
+		revoke_token(p, &answer.token, NULL);
+	client_save(p->client, p);
+	token_answer_fini(&answer);
+	broker_turn(p->broker);
+}
+
+/* A fetch that could not even begin ends like one that got no answer. */
+static void fetch_impossible(struct profile *p, const char *why)
+{
+	struct exchange x = {.failure = why};
+
+	clock_read(&x.sent);
+	x.received = x.sent;
+	fetch_ended(p, &x);
+}
+
+static void send_token_request(struct profile *p)
+{
+	const struct profile_settings *s = p->settings;
+	struct token_request grant = TOKEN_REQUEST_NONE;
+	struct fetch_request request = {
+		.method = FETCH_POST,
+		.url = s->token_url,
+		.ca_file = s->ca_file,
+		.proxy = s->proxy,
+		.timeout = s->fetch_timeout,
+	};
+	int r;
+
+	evtimer_del(&p->write_deadline);
+	p->after_write = 0;
+	r = token_request_client_credentials(&grant, p->credential.client_id,
+		p->credential.client_secret, s->scope, s->extra_params);
+	if (!r) {
+		request.authorization = grant.authorization;
+		request.body = grant.body;
+		request.body_length = grant.body_length;
+		r = fetch_start(p->broker->fetcher, &request, fetch_ended, p, &p->fetch);
+		token_request_fini(&grant);
+	}
+	if (r)
+		fetch_impossible(p, r == -EAGAIN   ? "too many exchanges are under way"
+				    : r == -EINVAL ? "the token URL cannot be used"
+						   : "out of memory");
+}
+
+void profile_state_written(struct profile *p)
+{
+	if (p->after_write && p->client->writes_ended >= p->after_write)
+		send_token_request(p);
+}
+
+static void begin_fetch(struct profile *p)
+{
+	struct timeval patience = {.tv_sec = STATE_WRITE_PATIENCE_S};
+
+	/* That this request was made is durable before it is made: a crash loop counts them all. */
+	p->fetching = true;
+	p->after_write = client_save(p->client, p);
+	if (!p->after_write || evtimer_add(&p->write_deadline, &patience))
+		send_token_request(p);
+}
+
+void profile_turn(struct profile *p, const struct clock_reading *now)
+{
+	struct token_source_decisions d;
+
+	token_source_decide(&p->source, now, &d);
+	p->wake_at = d.wake_at;
+	if (d.probes)
+		probe_want(&p->endpoint->plan, d.probes, true);
+	if (d.changed)
+		waiters_make_ready(p);
+	if (d.fetch)
+		begin_fetch(p);
+	profile_log(p);
+}

@@ -1,0 +1,168 @@
+/* A reload builds everything new first; only when nothing can fail any more does it swap. */
+#include "broker.h"
+
+#include "front/front.h"
+#include "host/config_files.h"
+#include "host/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What one profile of the new configuration will be. */
+struct adoption {
+	struct credential credential;
+	struct profile *kept;      /* goes on */
+	struct profile *made;      /* or is new */
+	struct endpoint *endpoint; /* of the kept one */
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(struct profile *const *)a)->settings->name,
+		(*(struct profile *const *)b)->settings->name);
+}
+
+/* The same client at the same place under the same name: its token lives on. */
+static bool goes_on(const struct profile *p, const struct profile_settings *s,
+	const struct credential *credential)
+{
+	return !strcmp(p->client->token_url, s->token_url) && p->client->grant == s->grant &&
+	       !strcmp(p->client->client_id, credential->client_id);
+}
+
+static int prepare(struct broker *b, const struct profile_settings *s, struct adoption *a,
+	char *problem, size_t size)
+{
+	struct profile *p = broker_find_profile(b, s->name);
+	int r = credential_load(s, &a->credential, problem, size);
+
+	if (r)
+		return r;
+	if (p && goes_on(p, s, &a->credential)) {
+		a->kept = p;
+		r = endpoint_get(&a->endpoint, b, s);
+	} else {
+		r = profile_new(&a->made, b, s, &a->credential);
+	}
+	if (r)
+		snprintf(problem, size, "profile %s: %s", s->name, strerror(-r));
+	return r;
+}
+
+int broker_adopt(struct broker *b, struct config *config, char *problem, size_t problem_size)
+{
+	size_t count = config->profile_count;
+	struct profile **profiles = calloc(count, sizeof(struct profile *));
+	struct adoption *adoptions = calloc(count, sizeof(*adoptions));
+	struct profile **old = b->profiles;
+	size_t old_count = b->profile_count;
+	int r = 0;
+
+	if (!profiles || !adoptions) {
+		snprintf(problem, problem_size, "out of memory");
+		r = -ENOMEM;
+		goto out;
+	}
+	for (size_t i = 0; i < count && !r; i++)
+		r = prepare(b, &config->profiles[i], &adoptions[i], problem, problem_size);
+	if (r)
+		goto out;
+
+	for (size_t i = 0; i < count; i++) {
+		struct adoption *a = &adoptions[i];
+
+		if (a->kept) {
+			profile_configure(
+				a->kept, &config->profiles[i], &a->credential, a->endpoint);
+			/* what is left in the old list goes away */
+			for (size_t k = 0; k < old_count; k++)
+				if (old[k] == a->kept)
+					old[k] = NULL;
+			profiles[i] = a->kept;
+		} else {
+			profiles[i] = a->made;
+			a->made = NULL; /* consumed */
+		}
+	}
+	qsort(profiles, count, sizeof(*profiles), by_name);
+	b->profiles = profiles;
+	b->profile_count = count;
+	profiles = NULL; /* consumed */
+	for (size_t k = 0; k < old_count; k++)
+		if (old[k])
+			profile_free(old[k]);
+	free(old);
+out:
+	for (size_t i = 0; adoptions && i < count; i++) {
+		credential_fini(&adoptions[i].credential);
+		if (adoptions[i].made)
+			profile_free(adoptions[i].made);
+	}
+	free(adoptions);
+	free(profiles);
+	return r;
+}
+
+static void tell_refused(struct broker *b, const char *problem)
+{
+	b->reload_failed = true;
+	snprintf(b->reload_problem, sizeof(b->reload_problem), "%s", problem);
+	log_line(LOG_ERR, "reload refused, the configuration that was read before goes on: %s",
+		problem);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* What a running daemon cannot change. */
+static void warn_of_restart(const struct broker_settings *old, const struct broker_settings *new)
+{
+	if (!same_text(old->socket, new->socket) || old->socket_mode != new->socket_mode ||
+		old->socket_gid != new->socket_gid)
+		log_line(LOG_WARNING,
+			"socket, socket_mode and socket_group change only with a restart");
+	if (!same_text(old->state_dir, new->state_dir))
+		log_line(LOG_WARNING, "state_dir changes only with a restart");
+}
+
+void broker_reload(struct broker *b)
+{
+	struct config_problems problems = CONFIG_PROBLEMS_NONE;
+	struct config *config = NULL, *old = b->config;
+	char problem[512] = "out of memory";
+	int r = config_load(b->config_path, &config, &problems);
+
+	for (size_t i = 0; i < problems.count; i++) {
+		bool error = problems.items[i].severity == CONFIG_ERROR;
+
+		config_problem_text(&problems.items[i], problem, sizeof(problem));
+		if (error && problems.errors) {
+			tell_refused(b, problem);
+			problems.errors = 0; /* the rest is told line by line */
+		} else {
+			log_line(error ? LOG_ERR : LOG_WARNING, "%s", problem);
+		}
+	}
+	if (r < 0)
+		tell_refused(b, problem);
+	config_problems_fini(&problems);
+	if (r)
+		return;
+	if (broker_adopt(b, config, problem, sizeof(problem))) {
+		tell_refused(b, problem);
+		config_free(config);
+		return;
+	}
+	warn_of_restart(&old->broker, &config->broker);
+	b->config = config;
+	broker_apply_settings(b);
+	config_free(old);
+	b->reload_failed = false;
+	log_line(LOG_NOTICE, "configuration reloaded: %zu profile%s", b->profile_count,
+		b->profile_count == 1 ? "" : "s");
+	broker_turn(b);
+}

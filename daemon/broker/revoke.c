@@ -1,0 +1,161 @@
+#include "broker.h"
+
+#include "core/answers.h"
+#include "core/buffer.h"
+#include "core/exchange.h"
+#include "core/report.h"
+#include "host/log.h"
+#include "upstream/fetch.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct revocation {
+	TAILQ_ENTRY(revocation) link;
+	struct broker *broker;
+	struct waiter *waiter; /* NULL: nobody waits for this one */
+	struct fetch *fetch;
+	bool ended;
+	char profile[PROFILE_NAME_MAX + 1];
+	char fingerprint[FINGERPRINT_LENGTH + 1];
+	char problem[256]; /* "" when Genesys agreed */
+};
+
+static bool waiter_served(const struct broker *b, const struct waiter *w)
+{
+	const struct revocation *r;
+
+	TAILQ_FOREACH(r, &b->revocations, link)
+	if (r->waiter == w && !r->ended)
+		return false;
+	return true;
+}
+
+static void revocation_free(struct revocation *r)
+{
+	TAILQ_REMOVE(&r->broker->revocations, r, link);
+	if (r->fetch)
+		fetch_cancel(r->fetch);
+	free(r);
+}
+
+static void revocation_ended(void *context, const struct exchange *x)
+{
+	struct revocation *r = context;
+	struct waiter *w = r->waiter;
+
+	r->fetch = NULL;
+	r->ended = true;
+	/* 401 and 404: the token was dead already, which is what was wanted */
+	if (x->failure)
+		snprintf(r->problem, sizeof(r->problem), "%s", x->failure);
+	else if (x->status / 100 != 2 && x->status != 401 && x->status != 404)
+		snprintf(r->problem, sizeof(r->problem), "HTTP %ld", x->status);
+	if (r->problem[0])
+		log_line(LOG_WARNING, "profile %s: token %s could not be revoked at Genesys: %s",
+			r->profile, r->fingerprint, r->problem);
+	else
+		log_line(LOG_NOTICE, "profile %s: token %s is revoked", r->profile, r->fingerprint);
+	if (!w)
+		revocation_free(r);
+	else if (waiter_served(r->broker, w))
+		waiter_make_ready(w);
+}
+
+int revoke_token(struct profile *p, struct token *token, struct waiter *w)
+{
+	struct revocation *r = NULL;
+	struct buffer url, authorization;
+	struct fetch_request request = {
+		.method = FETCH_DELETE,
+		.ca_file = p->settings->ca_file,
+		.proxy = p->settings->proxy,
+		.timeout = p->settings->fetch_timeout,
+	};
+	int error = -ENOMEM;
+
+	buffer_init(&url, NULL, 0);
+	buffer_init(&authorization, NULL, 0);
+	buffer_put_text(&url, p->settings->api_url);
+	buffer_put(&url, "/api/v2/tokens/me", sizeof("/api/v2/tokens/me"));
+	buffer_put_text(&authorization, "Bearer ");
+	buffer_put(&authorization, token->text, token->length + 1);
+	r = calloc(1, sizeof(*r));
+	if (!r || buffer_failed(&url) || buffer_failed(&authorization))
+		goto out;
+	request.url = url.data;
+	request.authorization = authorization.data;
+	error = fetch_start(p->broker->fetcher, &request, revocation_ended, r, &r->fetch);
+	if (error)
+		goto out;
+	r->broker = p->broker;
+	r->waiter = w;
+	snprintf(r->profile, sizeof(r->profile), "%s", p->settings->name);
+	memcpy(r->fingerprint, token->fingerprint, sizeof(r->fingerprint));
+	TAILQ_INSERT_TAIL(&p->broker->revocations, r, link);
+	r = NULL; /* owned by the list */
+out:
+	free(r);
+	buffer_fini(&url);
+	buffer_fini(&authorization);
+	token_fini(token);
+	return error;
+}
+
+void revoke_begun(struct waiter *w)
+{
+	if (waiter_served(w->broker, w))
+		waiter_make_ready(w);
+}
+
+void revoke_forget_waiter(struct broker *b, const struct waiter *w)
+{
+	struct revocation *r, *next;
+
+	for (r = TAILQ_FIRST(&b->revocations); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (r->waiter != w)
+			continue;
+		r->waiter = NULL;
+		if (r->ended)
+			revocation_free(r);
+	}
+}
+
+int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive)
+{
+	const char *problem = NULL;
+	const struct revocation *r;
+	char words[400];
+
+	TAILQ_FOREACH(r, &w->broker->revocations, link)
+	{
+		if (r->waiter != w)
+			continue;
+		if (!r->ended)
+			problem = "no answer in time";
+		else if (r->problem[0])
+			problem = r->problem;
+	}
+	if (!problem) {
+		report_state(out, keep_alive, w->profile->settings->name, "revoked");
+		return 200;
+	}
+	snprintf(words, sizeof(words),
+		"the token is forgotten here and the profile stays stopped, but Genesys could not "
+		"be "
+		"told: %s. It lives there until it expires",
+		problem);
+	return answer_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+}
+
+void revoke_free_all(struct broker *b)
+{
+	struct revocation *r;
+
+	while ((r = TAILQ_FIRST(&b->revocations)) != NULL)
+		revocation_free(r);
+}

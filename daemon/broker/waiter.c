@@ -1,0 +1,186 @@
+#include "broker.h"
+
+#include "core/answers.h"
+#include "front/front.h"
+#include "host/clock.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+
+/* Answers in one loop pass. Thousands may wait for the same token; who asks for something else in
+ * the meantime must not wait for all of them. */
+#define ANSWERS_A_PASS 128
+
+static void deadline_passed(int fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	waiter_make_ready(context);
+}
+
+static int arm_deadline(struct waiter *w, struct duration wait)
+{
+	/* rounded up: never awake before the deadline only to hold on for the rest */
+	int64_t us = wait.ns > 0 ? (wait.ns + 999) / 1000 : 0;
+	struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+
+	return evtimer_add(&w->deadline, &tv) ? -ENOMEM : 0;
+}
+
+int waiter_new(struct waiter **ret, struct profile *p, struct connection *c, enum waiter_kind kind,
+	struct duration wait)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->broker = p->broker;
+	w->profile = p;
+	w->connection = c;
+	w->kind = kind;
+	evtimer_assign(&w->deadline, p->broker->base, deadline_passed, w);
+	if (arm_deadline(w, wait)) {
+		free(w);
+		return -ENOMEM;
+	}
+	if (kind == WAITER_MEASURE) {
+		w->endpoint = p->endpoint;
+		TAILQ_INSERT_TAIL(&p->endpoint->measuring, w, link);
+	} else {
+		TAILQ_INSERT_TAIL(&p->waiting, w, link);
+	}
+	p->waiting_count++;
+	p->broker->waiting_count++;
+	connection_set_hold(c, w);
+	*ret = w;
+	return 0;
+}
+
+static void waiter_unlink(struct waiter *w)
+{
+	if (w->ready)
+		TAILQ_REMOVE(&w->broker->ready, w, link);
+	else if (w->kind == WAITER_MEASURE)
+		TAILQ_REMOVE(&w->endpoint->measuring, w, link);
+	else
+		TAILQ_REMOVE(&w->profile->waiting, w, link);
+}
+
+void waiter_free(struct waiter *w)
+{
+	waiter_unlink(w);
+	evtimer_del(&w->deadline);
+	if (w->kind == WAITER_REVOKE)
+		revoke_forget_waiter(w->broker, w);
+	if (w->profile)
+		w->profile->waiting_count--;
+	w->broker->waiting_count--;
+	connection_set_hold(w->connection, NULL);
+	free(w);
+}
+
+static void pump_soon(struct broker *b)
+{
+	/* A timer of zero, not event_active: the next pass looks at the sockets first. */
+	static const struct timeval at_once;
+
+	if (!TAILQ_EMPTY(&b->ready) && !evtimer_pending(&b->pump, NULL))
+		evtimer_add(&b->pump, &at_once);
+}
+
+void waiter_make_ready(struct waiter *w)
+{
+	if (w->ready)
+		return;
+	waiter_unlink(w);
+	w->ready = true;
+	TAILQ_INSERT_TAIL(&w->broker->ready, w, link);
+	pump_soon(w->broker);
+}
+
+void waiters_make_ready(struct profile *p)
+{
+	struct waiter *w, *next;
+
+	for (w = TAILQ_FIRST(&p->waiting); w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (w->kind == WAITER_TOKEN)
+			waiter_make_ready(w);
+	}
+}
+
+static void hold_on(struct waiter *w, const struct clock_reading *now)
+{
+	TAILQ_REMOVE(&w->broker->ready, w, link);
+	w->ready = false;
+	TAILQ_INSERT_TAIL(&w->profile->waiting, w, link);
+	if (!evtimer_pending(&w->deadline, NULL))
+		arm_deadline(w, boot_since(w->ask.deadline, now->boot));
+}
+
+static void answer_token(struct waiter *w, const struct clock_reading *now)
+{
+	struct connection *c = w->connection;
+	struct profile *p = w->profile;
+	struct token_outcome outcome;
+	bool text = w->text;
+	int status;
+
+	/* The rules are judged when something is handed out: a reload may have changed them. */
+	if (!call_granted(p, c)) {
+		waiter_free(w);
+		status = answer_error(connection_answer_begin(c), 403, connection_keep_alive(c),
+			"access_denied", "the rules changed while the request waited", -1);
+		connection_answer_end(c, status);
+		return;
+	}
+	token_source_ask(&p->source, now, &w->ask, &outcome);
+	if (p->source.attention)
+		broker_turn_soon(p->broker);
+	if (outcome.kind == OUTCOME_HOLD) {
+		hold_on(w, now);
+		return;
+	}
+	status = call_answer_outcome(
+		p, connection_answer_begin(c), connection_keep_alive(c), text, &w->ask, &outcome);
+	waiter_free(w);
+	connection_answer_end(c, status);
+}
+
+static void answer(struct waiter *w, const struct clock_reading *now)
+{
+	struct connection *c = w->connection;
+	bool keep_alive = connection_keep_alive(c);
+	struct buffer *out;
+	int status;
+
+	if (w->profile && w->kind == WAITER_TOKEN) {
+		answer_token(w, now);
+		return;
+	}
+	out = connection_answer_begin(c);
+	if (!w->profile)
+		status = answer_error(out, 404, keep_alive, "unknown_profile",
+			"a reload of the configuration took the profile away", -1);
+	else if (w->kind == WAITER_REVOKE)
+		status = revoke_answer(w, out, keep_alive);
+	else
+		status = call_answer_skew(w->profile, out, keep_alive);
+	waiter_free(w);
+	connection_answer_end(c, status);
+}
+
+void waiters_answer(int fd, short events, void *context)
+{
+	struct broker *b = context;
+	struct clock_reading now;
+	struct waiter *w;
+
+	(void)fd;
+	(void)events;
+	clock_read(&now);
+	for (int i = 0; i < ANSWERS_A_PASS && (w = TAILQ_FIRST(&b->ready)) != NULL; i++)
+		answer(w, &now);
+	pump_soon(b);
+}

@@ -1,0 +1,230 @@
+/* Arguments, the process's own protection, and the order of start and stop. */
+#include "broker/broker.h"
+
+#include "core/buffer.h"
+#include "core/config_keys.h"
+#include "host/config_files.h"
+#include "host/log.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <getopt.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+/* A power of two, as OpenSSL asks. Room for the credentials and tokens of about a hundred profiles;
+ * what does not fit goes to the ordinary heap, wiped all the same. */
+#define SECURE_HEAP_SIZE (1024 * 1024)
+#define SECURE_HEAP_SMALLEST 64
+
+enum action {
+	ACTION_SERVE,
+	ACTION_CHECK_CONFIG,
+};
+
+static void print_usage(FILE *to)
+{
+	fputs("Usage: gctokend [-c FILE] [--check-config]\n"
+	      "       gctokend --help-config | --version | --help\n"
+	      "\n"
+	      "Obtains OAuth tokens for Genesys Cloud, refreshes them ahead of their expiry and\n"
+	      "serves them to local processes over a Unix socket.\n"
+	      "\n"
+	      "  -c, --config FILE  read FILE, then FILE.d/*.conf (" CONFIG_FILE_DEFAULT ")\n"
+	      "      --check-config say everything that is wrong with the configuration, and end:\n"
+	      "                     0 if nothing is, 78 otherwise\n"
+	      "      --help-config  list every configuration key, with its default\n"
+	      "      --version      print the version\n"
+	      "  -h, --help         print this\n"
+	      "\n"
+	      "SIGHUP reads the configuration and the secrets anew, SIGTERM ends the daemon.\n",
+		to);
+}
+
+/* What the environment must not decide: where traffic goes and where TLS keys are written. */
+static void clear_environment(void)
+{
+	static const char *const names[] = {"SSLKEYLOGFILE", "http_proxy", "https_proxy",
+		"HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "CURL_HOME",
+		"NETRC"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		unsetenv(names[i]);
+}
+
+static void protect_process(void)
+{
+	const struct rlimit no_core = {0, 0};
+	struct rlimit files;
+
+	umask(077);
+	signal(SIGPIPE, SIG_IGN);
+	clear_environment();
+	if (setrlimit(RLIMIT_CORE, &no_core) || prctl(PR_SET_DUMPABLE, 0))
+		log_line(LOG_WARNING, "core dumps cannot be turned off: %s", strerror(errno));
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	switch (CRYPTO_secure_malloc_init(SECURE_HEAP_SIZE, SECURE_HEAP_SMALLEST)) {
+	case 1:
+		break;
+	case 2:
+		log_line(LOG_WARNING,
+			"memory for secrets cannot be locked: they may reach swap (raise "
+			"LimitMEMLOCK)");
+		break;
+	default:
+		log_line(LOG_WARNING, "no memory set apart for secrets; the ordinary heap is used");
+	}
+}
+
+static int help_config(void)
+{
+	struct buffer text;
+	int status = EX_OSERR;
+
+	buffer_init(&text, NULL, 0);
+	config_help_write(&text);
+	if (!buffer_failed(&text) && fwrite(text.data, 1, text.length, stdout) == text.length)
+		status = 0;
+	buffer_fini(&text);
+	return status;
+}
+
+static int check_config(const char *path)
+{
+	struct config_problems problems = CONFIG_PROBLEMS_NONE;
+	struct config *config = NULL;
+	int r = config_load(path, &config, &problems);
+
+	config_problems_print(&problems, stdout);
+	if (r < 0)
+		fprintf(stderr, "gctokend: %s\n", strerror(-r));
+	else if (!r)
+		printf("%s: %zu profile%s, nothing wrong\n", path, config->profile_count,
+			config->profile_count == 1 ? "" : "s");
+	config_problems_fini(&problems);
+	config_free(config);
+	return r ? EX_CONFIG : 0;
+}
+
+static struct config *load_or_tell(const char *path)
+{
+	struct config_problems problems = CONFIG_PROBLEMS_NONE;
+	struct config *config = NULL;
+	char text[1024];
+	int r = config_load(path, &config, &problems);
+
+	for (size_t i = 0; i < problems.count; i++) {
+		config_problem_text(&problems.items[i], text, sizeof(text));
+		log_line(problems.items[i].severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING, "%s",
+			text);
+	}
+	if (r)
+		log_line(LOG_ERR, "not started: %s",
+			r < 0 ? strerror(-r) : "the configuration is not valid");
+	config_problems_fini(&problems);
+	return r ? NULL : config;
+}
+
+static int serve(const char *path)
+{
+	struct event_base *base = NULL;
+	struct broker *broker = NULL;
+	struct config *config;
+	int status = EX_OSERR;
+
+	log_open(LOG_INFO);
+	protect_process();
+	config = load_or_tell(path);
+	if (!config)
+		return EX_CONFIG;
+	log_set_level(config->broker.log_level);
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		log_line(LOG_ERR, "libcurl cannot be set up");
+		goto out;
+	}
+	base = event_base_new();
+	if (!base) {
+		log_line(LOG_ERR, "the event loop cannot be made");
+		goto out;
+	}
+	switch (broker_new(&broker, base, path, config, GCTOKEND_VERSION)) {
+	case 0:
+		break;
+	case -ENOMEM:
+	case -EIO:
+		goto out;
+	case -EADDRINUSE:
+		status = EX_UNAVAILABLE;
+		goto out;
+	default: /* a path, a secret or a right that the configuration names */
+		status = EX_CONFIG;
+		goto out;
+	}
+	config = NULL; /* the broker's */
+	broker_run(broker);
+	broker_free(broker);
+	status = 0;
+out:
+	config_free(config);
+	if (base)
+		event_base_free(base);
+	libevent_global_shutdown();
+	curl_global_cleanup();
+	CRYPTO_secure_malloc_done();
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	enum { OPTION_CHECK = 256, OPTION_HELP_CONFIG, OPTION_VERSION };
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check-config", no_argument, NULL, OPTION_CHECK},
+		{"help-config", no_argument, NULL, OPTION_HELP_CONFIG},
+		{"version", no_argument, NULL, OPTION_VERSION},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	enum action action = ACTION_SERVE;
+	const char *path = CONFIG_FILE_DEFAULT;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			path = optarg;
+			break;
+		case OPTION_CHECK:
+			action = ACTION_CHECK_CONFIG;
+			break;
+		case OPTION_HELP_CONFIG:
+			return help_config();
+		case OPTION_VERSION:
+			puts("gctokend " GCTOKEND_VERSION);
+			return 0;
+		case 'h':
+			print_usage(stdout);
+			return 0;
+		default:
+			print_usage(stderr);
+			return EX_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "gctokend: %s: no arguments are expected\n", argv[optind]);
+		print_usage(stderr);
+		return EX_USAGE;
+	}
+	return action == ACTION_CHECK_CONFIG ? check_config(path) : serve(path);
+}
