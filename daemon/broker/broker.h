@@ -69,7 +69,7 @@ struct endpoint {
 	struct skew skew;
 	struct probe_plan plan;
 	struct fetch *head;
-	bool burst_begun;          /* the first HEADs after the first POST */
+	bool series_begun;         /* the HEADs after the first POST */
 	struct boot_time asked_at; /* latest HEAD that a client asked for */
 	bool was_asked;
 	TAILQ_HEAD(, waiter) measuring; /* clients who wait for the HEAD under way */

@@ -77,13 +77,14 @@ struct duration endpoint_spread(const struct endpoint *e, const struct clock_rea
 
 /* How many HEADs are good after a token request: a series the first time, then one for every
  * refresh, two where the next refresh is a long way off. */
-static unsigned probes_after_post(struct endpoint *e)
+static void want_probes_after_post(struct endpoint *e)
 {
 	unsigned wanted = 1;
 
-	if (!e->burst_begun) {
-		e->burst_begun = true;
-		return PROBES_AT_START;
+	if (!e->series_begun) {
+		e->series_begun = true;
+		probe_want_series(&e->plan);
+		return;
 	}
 	for (size_t i = 0; i < e->broker->profile_count; i++) {
 		const struct profile *p = e->broker->profiles[i];
@@ -92,7 +93,7 @@ static unsigned probes_after_post(struct endpoint *e)
 			p->source.current.life.issued.ns > LONG_LIVED_S * NS_PER_S)
 			wanted = 2;
 	}
-	return wanted;
+	probe_want(&e->plan, wanted, false);
 }
 
 static void tell_foreign_clock(struct endpoint *e, const struct clock_reading *now)
@@ -121,7 +122,7 @@ bool endpoint_learn(struct endpoint *e, const struct clock_reading *now, const s
 			probe_posted(&e->plan, usable ? &sample : NULL, rtt);
 		/* a server in trouble is not asked for the time on top */
 		if (x->status == 200)
-			probe_want(&e->plan, probes_after_post(e), false);
+			want_probes_after_post(e);
 	} else if (probe_answered(&e->plan, usable ? &sample : NULL, rtt, now->boot) ==
 		   PROBE_FOREIGN) {
 		tell_foreign_clock(e, now);

@@ -2,12 +2,20 @@
 
 #define WIDTH_ENOUGH_NS (100 * NS_PER_MS)
 #define AIM_AHEAD_NS (2 * NS_PER_MS)
+/* A wake-up later than this (a suspend) has missed the second boundary it was for. */
+#define AIM_MISSED_NS (50 * NS_PER_MS)
 #define PROOF_WITHIN_S 2
 #define PROOF_APART_S 10
 
 void probe_init(struct probe_plan *p, bool enabled)
 {
-	*p = (struct probe_plan){.enabled = enabled};
+	*p = (struct probe_plan){.enabled = enabled, .planned = BOOT_TIME_NEVER};
+}
+
+void probe_want_series(struct probe_plan *p)
+{
+	probe_want(p, PROBES_AT_START, false);
+	p->until_narrow = true;
 }
 
 void probe_want(struct probe_plan *p, unsigned n, bool urgent)
@@ -15,6 +23,8 @@ void probe_want(struct probe_plan *p, unsigned n, bool urgent)
 	if (p->wanted < n)
 		p->wanted = n;
 	p->urgent |= urgent;
+	if (urgent)
+		p->planned = BOOT_TIME_NEVER;
 }
 
 static void note_rtt(struct probe_plan *p, struct duration rtt)
@@ -26,6 +36,7 @@ static void note_rtt(struct probe_plan *p, struct duration rtt)
 void probe_posted(struct probe_plan *p, const struct skew_sample *sample, struct duration rtt)
 {
 	note_rtt(p, rtt);
+	p->planned = BOOT_TIME_NEVER;
 	p->has_post = sample != NULL;
 	if (sample)
 		p->post = *sample;
@@ -60,14 +71,20 @@ static struct boot_time aim(const struct probe_plan *p, const struct skew *s,
 }
 
 struct boot_time probe_next(
-	const struct probe_plan *p, const struct skew *s, const struct clock_reading *now)
+	struct probe_plan *p, const struct skew *s, const struct clock_reading *now)
 {
 	int64_t earliest = ns_add(now->boot.ns, AIM_AHEAD_NS);
 
 	if (!p->enabled || p->foreign || p->in_flight || !p->wanted)
 		return BOOT_TIME_NEVER;
-	if (!p->urgent && narrow_enough(p, s, now))
+	if (!p->urgent && p->until_narrow && narrow_enough(p, s, now)) {
+		p->until_narrow = false;
+		p->wanted = 0;
 		return BOOT_TIME_NEVER;
+	}
+	if (p->planned.ns != BOOT_TIME_NEVER.ns &&
+		ns_sub(now->boot.ns, p->planned.ns) <= AIM_MISSED_NS)
+		return p->planned;
 	if (p->sent_count >= PROBES_IN_WINDOW) {
 		int64_t room = ns_add(
 			p->sent[p->sent_count % PROBES_IN_WINDOW].ns, PROBE_WINDOW_S * NS_PER_S);
@@ -76,16 +93,20 @@ struct boot_time probe_next(
 	}
 	if (p->not_before.ns > earliest)
 		earliest = p->not_before.ns;
-	if (p->urgent)
-		return (struct boot_time){
-			earliest <= ns_add(now->boot.ns, AIM_AHEAD_NS) ? now->boot.ns : earliest};
-	return aim(p, s, now, earliest);
+	if (!p->urgent)
+		p->planned = aim(p, s, now, earliest);
+	else if (earliest > ns_add(now->boot.ns, AIM_AHEAD_NS))
+		p->planned.ns = earliest;
+	else
+		p->planned = now->boot;
+	return p->planned;
 }
 
 void probe_sent(struct probe_plan *p, struct boot_time now)
 {
 	p->in_flight = true;
 	p->urgent = false;
+	p->planned = BOOT_TIME_NEVER;
 	p->sent[p->sent_count++ % PROBES_IN_WINDOW] = now;
 	if (p->wanted)
 		p->wanted--;

@@ -21,10 +21,12 @@ struct probe_plan {
 	bool judged;  /* the first HEAD has been held against its POST */
 	bool urgent;  /* send at once, not aligned */
 	bool in_flight;
+	bool until_narrow; /* what is wanted ends early when the interval is narrow enough */
 	unsigned wanted;
 	unsigned failures; /* in a row */
 	struct boot_time not_before;
-	struct duration rtt_min; /* over every exchange; 0: none yet */
+	struct boot_time planned; /* the next HEAD, once aimed; BOOT_TIME_NEVER: to be aimed anew */
+	struct duration rtt_min;  /* over every exchange; 0: none yet */
 	bool has_post;
 	struct skew_sample post;                 /* of the latest POST */
 	struct boot_time sent[PROBES_IN_WINDOW]; /* ring of the latest */
@@ -38,14 +40,19 @@ enum probe_verdict {
 };
 
 void probe_init(struct probe_plan *p, bool enabled);
+/* The series after the first POST: up to PROBES_AT_START, until the interval is no wider than
+ * max(100 ms, 1.25 round trips). */
+void probe_want_series(struct probe_plan *p);
 /* Wants `n` HEADs more than none (never fewer than wanted already). `urgent`: the first one at
  * once. */
 void probe_want(struct probe_plan *p, unsigned n, bool urgent);
 /* A POST was answered: its sample (NULL: no usable Date), and how many HEADs are good after it. */
 void probe_posted(struct probe_plan *p, const struct skew_sample *sample, struct duration rtt);
-/* When the next HEAD is to be sent; BOOT_TIME_NEVER if none is. */
+/* When the next HEAD is to be sent, at or before now->boot when that is now; BOOT_TIME_NEVER if
+ * none is. Aimed once and kept until something is learnt, so that it may be asked at every wake-up.
+ */
 struct boot_time probe_next(
-	const struct probe_plan *p, const struct skew *s, const struct clock_reading *now);
+	struct probe_plan *p, const struct skew *s, const struct clock_reading *now);
 /* The HEAD leaves now. */
 void probe_sent(struct probe_plan *p, struct boot_time now);
 /* The HEAD came back; to be asked before the sample (NULL: no usable Date) is added to the
