@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""Runs the layers of tests named on the command line and counts test cases, not programs.
+
+Quiet where all is well: a line per layer, then the skips with their reasons. What failed is shown
+whole. The last line is `N passed, N failed, N skipped`; exit status 0 only if none failed and some
+passed."""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+LINT_CHECKS = ["format", "includes", "pure", "shellcheck", "cppcheck", "clang-tidy"]
+
+
+@dataclass
+class Case:
+    """One test case; `text` is why it was skipped, or what a failed one said."""
+    name: str
+    outcome: str
+    text: str = ""
+
+
+def command_case(name: str, *command: str, env: dict[str, str] | None = None) -> Case:
+    """A command that is a test by itself: passed if it succeeds."""
+    result = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})},
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    return Case(name, FAILED if result.returncode else PASSED, result.stdout)
+
+
+def run_lint(_build: str) -> list[Case]:
+    """The compile commands of the clang build are what clang-tidy reads, so it comes first."""
+    cases = [command_case("build with clang", "./dev", "build-clang")]
+    return cases + [command_case(check, "tests/lint", check) for check in LINT_CHECKS]
+
+
+TAP_LINE = re.compile(r"(not )?ok\b *\d*(?: *- *)?(.*)")
+TAP_SKIP = re.compile(r"# *skip\b:? *(.*)", re.IGNORECASE)
+TAP_PLAN = re.compile(r"1\.\.(\d+)")
+
+
+def tap_cases(program: str, output: str) -> list[Case]:
+    """cmocka says `not ok N # SKIP name` for a skipped case; the reason stands in a comment of the
+    test's own before it, `# skip: reason`."""
+    cases: list[Case] = []
+    planned, reason = 0, ""
+    for line in output.splitlines():
+        plan, result, comment = (p.match(line) for p in (TAP_PLAN, TAP_LINE, TAP_SKIP))
+        if plan:
+            planned += int(plan.group(1))
+        elif comment:
+            reason = comment.group(1)
+        elif result:
+            skip = TAP_SKIP.search(result.group(2))
+            name = f"{program}: {skip.group(1) if skip else result.group(2)}"
+            if skip:
+                cases.append(Case(name, SKIPPED, reason or "no reason given"))
+            else:
+                cases.append(Case(name, FAILED if result.group(1) else PASSED))
+            reason = ""
+    if len(cases) != planned:
+        cases.append(Case(f"{program}: {len(cases)} of {planned} cases ran", FAILED))
+    return cases
+
+
+def program_cases(record: dict) -> list[Case]:
+    """The cases of one test program; what it wrote goes to the first that failed."""
+    program = record["name"].rpartition(" / ")[2]
+    output = record.get("stdout", "")
+    said = output + record.get("stderr", "")
+    cases = tap_cases(program, output) if TAP_PLAN.search(output) else []
+    if record["result"] == "SKIP" and not cases:
+        return [Case(program, SKIPPED, said.strip())]
+    if record["result"] not in ("OK", "SKIP") and not any(c.outcome == FAILED for c in cases):
+        # It crashed, leaked, or ran out of time after cases that were fine.
+        cases.append(Case(f"{program}: {record['result']}, status {record.get('returncode')}",
+                          FAILED))
+    if not cases:
+        cases.append(Case(program, PASSED))
+    for case in cases:
+        if case.outcome == FAILED:
+            case.text = said
+            break
+    return cases
+
+
+def meson_suite(suite: str):
+    """A layer whose programs meson knows."""
+    def run(build: str) -> list[Case]:
+        log = os.path.join(build, "meson-logs", f"testlog-{suite}.json")
+        if os.path.exists(log):
+            os.unlink(log)
+        result = subprocess.run(
+            ["meson", "test", "-C", build, "--no-rebuild", "--suite", suite, "--logbase",
+             f"testlog-{suite}"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+        if not os.path.exists(log):
+            return [Case(f"{suite}: meson ran no test", FAILED, result.stdout)]
+        with open(log, encoding="utf-8") as file:
+            records = [json.loads(line) for line in file]
+        return [case for record in records for case in program_cases(record)]
+    return run
+
+
+def run_system(build: str) -> list[Case]:
+    """pytest, told which programs to test."""
+    report = os.path.join(build, "system.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    whole = command_case(
+        "system: pytest", "/usr/bin/python3", "-m", "pytest", "tests/system", "-q", "--tb=short",
+        f"--junitxml={report}",
+        env={"GCTOKEND": os.path.join(build, "daemon", "gctokend"),
+             "GCTOKEN": os.path.join(build, "client-lib", "gctoken")})
+    if not os.path.exists(report):
+        return [Case("system: pytest wrote no report", FAILED, whole.text)]
+    cases = []
+    for test in ElementTree.parse(report).iter("testcase"):
+        name = f"{test.get('classname', '').rpartition('.')[2]}: {test.get('name')}"
+        failure = test.find("failure") if test.find("error") is None else test.find("error")
+        skip = test.find("skipped")
+        if failure is not None:
+            cases.append(Case(name, FAILED, failure.text or failure.get("message", "")))
+        elif skip is not None:
+            cases.append(Case(name, SKIPPED, skip.get("message", "")))
+        else:
+            cases.append(Case(name, PASSED))
+    if whole.outcome == FAILED and not any(c.outcome == FAILED for c in cases):
+        cases.append(whole)
+    return cases
+
+
+LAYERS = {
+    "lint": run_lint,
+    "unit": meson_suite("unit"),
+    "edge": meson_suite("edge"),
+    "sim": meson_suite("sim"),
+    "system": run_system,
+}
+
+
+def count(cases: list[Case]) -> str:
+    """The line that everything is about."""
+    return ", ".join(f"{sum(c.outcome == outcome for c in cases)} {outcome}"
+                     for outcome in (PASSED, FAILED, SKIPPED))
+
+
+def main() -> int:
+    """Runs the layers in the order given."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--build", default="build", help="the folder of the programs to test")
+    parser.add_argument("layers", nargs="+", choices=LAYERS, metavar="LAYER",
+                        help=", ".join(LAYERS))
+    options = parser.parse_args()
+    build = os.path.join(ROOT, options.build)
+    cases: list[Case] = []
+    for layer in options.layers:
+        begun = time.monotonic()
+        found = LAYERS[layer](build)
+        for case in found:
+            if case.outcome == FAILED:
+                print(f"--- FAILED {layer}: {case.name}\n{case.text.rstrip()}\n---")
+        print(f"{layer:8}{count(found)}  ({time.monotonic() - begun:.1f} s)", flush=True)
+        cases += found
+    for case in cases:
+        if case.outcome == SKIPPED:
+            print(f"skipped {case.name}: {case.text}")
+    print(count(cases))
+    outcomes = {case.outcome for case in cases}
+    return 0 if FAILED not in outcomes and PASSED in outcomes else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
