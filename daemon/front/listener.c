@@ -19,7 +19,7 @@
 #define LOCK_SUFFIX ".lock"
 #define NEW_SUFFIX ".new"
 #define PATH_MAX_LENGTH (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof(LOCK_SUFFIX))
-#define LOCK_TRIES 200
+#define LOCK_TRIES 100
 #define LOCK_PAUSE_MS 10
 
 struct listening_path {
