@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define RESPONSE_HEAD_MAX 16384
-#define RESPONSE_BODY_MAX (64 * 1024 * 1024)
+#define RESPONSE_BODY_MAX (4 * 1024 * 1024)
 
 /* Points into the parsed bytes; `at` is NULL where a field is absent. */
 struct response_span {

@@ -372,7 +372,7 @@ static void refuses_garbage(void **state)
 		HEAD TOKEN_FIELDS "Content-Length: 9\r\n\r\ntoken\xc3\xa4"
 				  "7\n",
 		HEAD TOKEN_FIELDS "Gctoken-Generation: 18\r\nContent-Length: 9\r\n\r\ntoken-17\n",
-		HEAD TOKEN_FIELDS "Content-Length: 9000000\r\n\r\n",
+		HEAD TOKEN_FIELDS "Content-Length: 20\r\n\r\n",
 		HEAD "Gctoken-Generation: 0\r\nGctoken-Expires-In-Ms: 1\r\n"
 		     "Gctoken-Fingerprint: 9f86d081884c7d65\r\nContent-Length: 9\r\n\r\ntoken-17\n",
 		HEAD "Gctoken-Generation: 1\r\nGctoken-Expires-In-Ms: -1\r\n"

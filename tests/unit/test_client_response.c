@@ -105,7 +105,7 @@ static const struct case_row table[] = {
 
 	{"nothing yet", "", -EAGAIN, 0, false, 0},
 	{"half a body", OK_200 "Content-Length: 4\r\n\r\nabc", -EAGAIN, 0, false, 0},
-	{"a body at the limit", OK_200 "Content-Length: 67108864\r\n\r\n", -EAGAIN, 0, false, 0},
+	{"a body at the limit", OK_200 "Content-Length: 4194304\r\n\r\n", -EAGAIN, 0, false, 0},
 
 	{"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n", -EBADMSG, 0, false, 0},
 	{"not HTTP, first byte", "x", -EBADMSG, 0, false, 0},
@@ -134,7 +134,7 @@ static const struct case_row table[] = {
 	{"a length in hex", OK_200 "Content-Length: 0x0\r\n\r\n", -EBADMSG, 0, false, 0},
 	{"a list of lengths", OK_200 "Content-Length: 0, 0\r\n\r\n", -EBADMSG, 0, false, 0},
 	{"two lengths", OK_200 LENGTH_0 LENGTH_0 "\r\n", -EBADMSG, 0, false, 0},
-	{"a length over the limit", OK_200 "Content-Length: 67108865\r\n\r\n", -EBADMSG, 0, false,
+	{"a length over the limit", OK_200 "Content-Length: 4194305\r\n\r\n", -EBADMSG, 0, false,
 		0},
 	{"a length beyond 64 bits", OK_200 "Content-Length: 99999999999999999999\r\n\r\n", -EBADMSG,
 		0, false, 0},

@@ -1,0 +1,217 @@
+#include "daemon_call.h"
+
+#include "../http_client.h"
+#include "json_read.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STORAGE_SIZE (RESPONSE_HEAD_MAX + RESPONSE_BODY_MAX)
+
+void daemon_answer_fini(struct daemon_answer *a)
+{
+	if (a->storage) {
+		explicit_bzero(a->storage, a->used);
+		free(a->storage);
+	}
+	*a = DAEMON_ANSWER_NONE;
+}
+
+int daemon_answer_odd(const struct settings *s)
+{
+	complain("what answers at %s is not gctokend, or of another version: its answer makes no "
+		 "sense",
+		s->socket);
+	return EXIT_FAILED;
+}
+
+int check_profile_name(const struct settings *s)
+{
+	static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+	size_t n = strlen(s->profile);
+
+	if (n >= 1 && n <= 48 && strspn(s->profile, rest) == n && s->profile[0] != '_' &&
+		s->profile[0] != '-')
+		return EXIT_OK;
+	complain("\"%s\" cannot be a profile: names are 1 to 48 of a-z, 0-9, _ and -, and begin "
+		 "with "
+		 "a letter or a digit",
+		s->profile);
+	return EXIT_CONFIG;
+}
+
+/* No answer. */
+static int explain_silence(const struct settings *s, int error, int64_t timeout_s)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+		complain("may not connect to %s: %s. Is this user in the socket's group? "
+			 "(ls -l %s; id)",
+			s->socket, strerror(-error), s->socket);
+		return EXIT_DENIED;
+	case -EINVAL:
+	case -ENAMETOOLONG:
+		complain("\"%s\" cannot be a socket: a path of 1 to 107 bytes is needed (--socket, "
+			 "GCTOKEN_SOCKET)",
+			s->socket);
+		return EXIT_USAGE;
+	case -ETIMEDOUT:
+		complain("the daemon at %s did not answer within %" PRId64
+			 " s. Is it well? (systemctl status gctokend)",
+			s->socket, timeout_s);
+		return EXIT_UNREACHABLE;
+	case -EBADMSG:
+		return daemon_answer_odd(s);
+	case -EMSGSIZE:
+		complain("the answer of the daemon at %s is too long", s->socket);
+		return EXIT_FAILED;
+	case -ECONNRESET:
+		complain("the daemon at %s closed the connection without an answer. Is it well? "
+			 "(systemctl status gctokend)",
+			s->socket);
+		return EXIT_UNREACHABLE;
+	default:
+		complain(
+			"cannot reach the daemon at %s: %s. Is gctokend running? (systemctl status "
+			"gctokend)",
+			s->socket, strerror(-error));
+		return EXIT_UNREACHABLE;
+	}
+}
+
+struct error_words {
+	char code[64];
+	char description[1024];
+	double retry_after;
+	bool has_retry_after;
+};
+
+static void see_error(void *context, const struct json_value *v)
+{
+	struct error_words *w = context;
+
+	json_take_text(v, "error", w->code, sizeof(w->code));
+	json_take_text(v, "error_description", w->description, sizeof(w->description));
+	if (json_take_number(v, "retry_after", &w->retry_after))
+		w->has_retry_after = true;
+}
+
+struct remedy {
+	int status;
+	const char *code; /* NULL: whatever code */
+	int exit_code;
+	const char *what; /* where the daemon did not say */
+	const char *todo; /* NULL: nothing but to wait or to read */
+};
+
+/* The first row that fits counts. */
+static const struct remedy remedies[] = {
+	{400, NULL, EXIT_USAGE, "the daemon does not accept this request", NULL},
+	{403, NULL, EXIT_DENIED, "access denied",
+		"allow_users and allow_groups of the profile in gctokend.conf say who may have its "
+		"token"},
+	{404, "not_found", EXIT_FAILED, "the daemon does not know this request",
+		"Is it older than this command?"},
+	{404, NULL, EXIT_CONFIG, "unknown profile",
+		"'gctoken status' lists those there are; name one with --profile or "
+		"GCTOKEN_PROFILE"},
+	{408, NULL, EXIT_TRY_LATER, "the request took too long", NULL},
+	{429, NULL, EXIT_TRY_LATER, "too many requests", NULL},
+	{503, "login_required", EXIT_FAILED, "a person has to log this profile in", NULL},
+	{503, "client_rejected", EXIT_FAILED, "Genesys Cloud refuses the client's credentials",
+		"Correct client_id and client_secret_file, then: systemctl reload gctokend"},
+	{503, "revoked", EXIT_FAILED, "the token has been revoked",
+		"An administrator brings the profile back with: gctoken refresh"},
+	{503, NULL, EXIT_TRY_LATER, "no token is available now",
+		"'gctoken status' shows what is wrong"},
+	{504, NULL, EXIT_TRY_LATER, "no token came within the wait",
+		"--wait sets how long to wait"},
+	{0, NULL, EXIT_FAILED, "the request failed", NULL},
+};
+
+static const struct remedy *find_remedy(int status, const char *code)
+{
+	const struct remedy *r = remedies;
+
+	while (r->status && (r->status != status || (r->code && strcmp(r->code, code))))
+		r++;
+	return r;
+}
+
+static bool ends_sentence(const char *text)
+{
+	size_t n = strlen(text);
+
+	return n && strchr(".!?", text[n - 1]);
+}
+
+static int explain_refusal(const struct settings *s, const struct response *r)
+{
+	struct error_words w = {.code = ""};
+	const struct remedy *remedy;
+	const char *what;
+
+	json_read(r->body.at, r->body.length, see_error, &w);
+	remedy = find_remedy(r->status, w.code);
+	what = *w.description ? w.description : remedy->what;
+	fprintf(stderr, "gctoken: profile %s: %s%s", s->profile, what,
+		ends_sentence(what) ? "" : ".");
+	fprintf(stderr, " (%s%sHTTP %d)", w.code, *w.code ? ", " : "", r->status);
+	if (w.has_retry_after && w.retry_after > 0)
+		fprintf(stderr, " Try again in %.0f s.", w.retry_after);
+	if (remedy->todo)
+		fprintf(stderr, "\n  %s%s", remedy->todo, ends_sentence(remedy->todo) ? "" : ".");
+	fputc('\n', stderr);
+	if (s->json)
+		print_bytes(r->body.at, r->body.length);
+	return remedy->exit_code;
+}
+
+int daemon_call(
+	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret)
+{
+	int64_t now_ms = gctoken_monotonic_ms();
+	struct http_call call = {
+		.method = request->method,
+		.target = request->target,
+		.accept = request->accept,
+		.deadline_ms = now_ms + request->timeout_s * 1000,
+		.patience_ms = now_ms + request->patience_ms,
+		.wait_until_ms =
+			request->wait_s < 0 ? HTTP_CALL_NO_WAIT : now_ms + request->wait_s * 1000,
+		.repeatable = request->repeatable,
+	};
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct http_client client;
+	struct http_result result;
+	int error, code;
+
+	error = gctoken_http_init(&client, s->socket);
+	if (error)
+		return explain_silence(s, error, request->timeout_s);
+	answer.storage = malloc(STORAGE_SIZE); /* touched only as far as the answer goes */
+	if (!answer.storage) {
+		complain("out of memory");
+		return EXIT_FAILED;
+	}
+	error = gctoken_http_call(&client, &call, answer.storage, STORAGE_SIZE, &result);
+	gctoken_http_fini(&client);
+	if (error) {
+		code = explain_silence(s, error, request->timeout_s);
+	} else {
+		answer.body = result.response.body.at;
+		answer.length = result.response.body.length;
+		answer.used = result.response.length;
+		code = result.response.status == 200 ? EXIT_OK
+						     : explain_refusal(s, &result.response);
+	}
+	if (code == EXIT_OK)
+		*ret = answer;
+	else
+		daemon_answer_fini(&answer);
+	return code;
+}

@@ -1,0 +1,48 @@
+/* One request of the command to the daemon, and the words for what can go wrong with it. */
+#ifndef GCTOKEN_CLI_DAEMON_CALL_H
+#define GCTOKEN_CLI_DAEMON_CALL_H
+
+#include "../response_parser.h"
+#include "cli.h"
+#include <stdint.h>
+
+/* The longest --wait: as far as the client goes; the daemon has its own max_wait. */
+#define WAIT_MAX_S 86400
+/* How long the daemon holds a request that names no wait. */
+#define WAIT_DEFAULT_S 5
+
+struct daemon_request {
+	const char *method;
+	const char *target; /* with a query; &wait= is appended */
+	const char *accept;
+	int64_t wait_s; /* -1: not sent */
+	int64_t timeout_s;
+	int64_t patience_ms; /* how long an absent socket is tried again: a daemon that restarts */
+	bool repeatable;
+};
+
+struct daemon_answer {
+	const char *body;
+	size_t length;
+	char *storage;
+	size_t used;
+};
+
+#define DAEMON_ANSWER_NONE ((struct daemon_answer){0})
+
+/* EXIT_OK: status 200, *ret is to be ended with daemon_answer_fini. Otherwise an exit code by the
+ * contract, after saying on stderr what was wrong, where, and what to do; where s->json, an error's
+ * JSON has been printed to stdout as well. */
+int daemon_call(
+	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret);
+/* Wipes and frees; safe on DAEMON_ANSWER_NONE. */
+void daemon_answer_fini(struct daemon_answer *a);
+
+/* 200, but not what was asked for: complains, EXIT_FAILED. */
+int daemon_answer_odd(const struct settings *s);
+
+/* EXIT_OK, or EXIT_CONFIG with the complaint made: no profile can have that name. Also makes it
+ * safe to put into a target as it is. */
+int check_profile_name(const struct settings *s);
+
+#endif

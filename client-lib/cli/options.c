@@ -1,0 +1,208 @@
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHARED_COUNT 6
+
+/* Set by a request that is answered at once. */
+struct asked {
+	bool help;
+	bool version;
+};
+
+static void shared_options(struct settings *s, struct asked *asked, struct option_spec *ret)
+{
+	const struct option_spec shared[SHARED_COUNT] = {
+		{"socket", OPTION_TEXT, &s->socket, "PATH",
+			"the daemon's socket (GCTOKEN_SOCKET, else /run/gctokend/gctokend.sock)",
+			0},
+		{"profile", OPTION_TEXT, &s->profile, "NAME",
+			"whose token (GCTOKEN_PROFILE, else default)", 0},
+		{"json", OPTION_FLAG, &s->json, NULL, "print the daemon's JSON as it is", 0},
+		{"color", OPTION_TEXT, &s->color, "WHEN",
+			"auto (on a terminal, unless NO_COLOR is set), always, never", 0},
+		{"help", OPTION_FLAG, &asked->help, NULL, "this text", 0},
+		{"version", OPTION_FLAG, &asked->version, NULL, "print the version", 0},
+	};
+
+	memcpy(ret, shared, sizeof(shared));
+}
+
+static void print_options(const struct option_spec *specs, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		char left[40];
+
+		snprintf(left, sizeof(left), "--%s%s%s", specs[i].name,
+			specs[i].argument ? " " : "", specs[i].argument ? specs[i].argument : "");
+		printf("  %-18s %s\n", left, specs[i].help);
+	}
+}
+
+static void print_help(const struct command *command, const struct option_spec *own,
+	size_t own_count, const struct option_spec *shared)
+{
+	if (command->name)
+		printf("Usage: gctoken %s [OPTIONS]%s%s\n", command->name,
+			*command->arguments ? " " : "", command->arguments);
+	else
+		printf("Usage: gctoken [OPTIONS] %s\n", command->arguments);
+	printf("%s\n", command->summary);
+	if (*command->details)
+		printf("\n%s", command->details);
+	if (own_count) {
+		printf("\nOptions:\n");
+		print_options(own, own_count);
+	}
+	printf("\nOptions of all commands:\n");
+	print_options(shared, SHARED_COUNT);
+}
+
+static void point_to_help(const struct command *command)
+{
+	fprintf(stderr, "Try 'gctoken %s%s--help'.\n", command->name ? command->name : "",
+		command->name ? " " : "");
+}
+
+static const struct option_spec *find_option(
+	const struct option_spec *specs, size_t count, const char *name, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strlen(specs[i].name) == length && !memcmp(specs[i].name, name, length))
+			return &specs[i];
+	return NULL;
+}
+
+static bool read_number(const char *text, int64_t max, int64_t *ret)
+{
+	char *end;
+	long long n;
+
+	if (!*text || text[strspn(text, "0123456789")])
+		return false;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	if (errno || n > max)
+		return false;
+	*ret = n;
+	return true;
+}
+
+/* `value` is NULL where none was given with '='. Takes the next word where one is needed. */
+static int set_option(const struct option_spec *o, const char *value, int *i, int argc, char **argv)
+{
+	if (o->kind == OPTION_FLAG) {
+		if (value) {
+			complain("--%s takes no value", o->name);
+			return EXIT_USAGE;
+		}
+		*(bool *)o->value = true;
+		return GO_ON;
+	}
+	if (!value) {
+		if (*i + 1 >= argc) {
+			complain("--%s needs a value: --%s %s", o->name, o->name, o->argument);
+			return EXIT_USAGE;
+		}
+		value = argv[++*i];
+	}
+	if (o->kind == OPTION_TEXT) {
+		*(const char **)o->value = value;
+	} else if (!read_number(value, o->max, o->value)) {
+		complain("--%s: \"%s\" is not a whole number from 0 to %lld", o->name, value,
+			(long long)o->max);
+		return EXIT_USAGE;
+	}
+	return GO_ON;
+}
+
+int options_read(const struct command *command, struct settings *s, const struct option_spec *own,
+	size_t own_count, bool in_order, int *argc, char ***argv)
+{
+	struct option_spec shared[SHARED_COUNT];
+	struct asked asked = {false, false};
+	const char *profile_before = s->profile;
+	int i, words = 0;
+
+	shared_options(s, &asked, shared);
+	for (i = 1; i < *argc; i++) {
+		char *word = (*argv)[i];
+		const struct option_spec *o;
+		const char *equals;
+		size_t length;
+		int result;
+
+		if (!strcmp(word, "--")) {
+			i++;
+			break;
+		}
+		if (word[0] != '-' || !word[1]) {
+			if (in_order)
+				break;
+			(*argv)[words++] = word;
+			continue;
+		}
+		if (!strcmp(word, "-h")) {
+			asked.help = true;
+			continue;
+		}
+		equals = strchr(word, '=');
+		length = equals ? (size_t)(equals - word) : strlen(word);
+		o = NULL;
+		if (word[1] == '-') {
+			o = find_option(own, own_count, word + 2, length - 2);
+			if (!o)
+				o = find_option(shared, SHARED_COUNT, word + 2, length - 2);
+		}
+		if (!o) {
+			complain("unknown option %.*s", (int)length, word);
+			point_to_help(command);
+			return EXIT_USAGE;
+		}
+		result = set_option(o, equals ? equals + 1 : NULL, &i, *argc, *argv);
+		if (result != GO_ON) {
+			point_to_help(command);
+			return result;
+		}
+	}
+	while (i < *argc)
+		(*argv)[words++] = (*argv)[i++];
+	(*argv)[words] = NULL; /* as execvp wants it; argv always has room for that */
+	*argc = words;
+	if (s->profile != profile_before)
+		s->profile_named = true;
+	if (asked.help) {
+		print_help(command, own, own_count, shared);
+		return EXIT_OK;
+	}
+	if (asked.version) {
+		printf("gctoken %s\n", GCTOKEN_VERSION);
+		return EXIT_OK;
+	}
+	if (strcmp(s->color, "auto") && strcmp(s->color, "always") && strcmp(s->color, "never")) {
+		complain("--color: \"%s\" is none of auto, always, never", s->color);
+		point_to_help(command);
+		return EXIT_USAGE;
+	}
+	return GO_ON;
+}
+
+int options_read_alone(const struct command *command, struct settings *s,
+	const struct option_spec *own, size_t own_count, int argc, char **argv)
+{
+	int result = options_read(command, s, own, own_count, false, &argc, &argv);
+
+	if (result == GO_ON && argc) {
+		complain("%s: \"%s\" is one word too many", command->name, argv[0]);
+		point_to_help(command);
+		return EXIT_USAGE;
+	}
+	return result;
+}

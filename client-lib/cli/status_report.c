@@ -1,0 +1,115 @@
+#include "status_report.h"
+
+#include "json_read.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct status_row row_empty = {
+	.generation = STATUS_ABSENT,
+	.expires_in = STATUS_ABSENT,
+	.refresh_in = STATUS_ABSENT,
+	.skew = STATUS_ABSENT,
+	.next_attempt_in = STATUS_ABSENT,
+	.fetches = STATUS_ABSENT,
+	.failures = STATUS_ABSENT,
+	.rejections = STATUS_ABSENT,
+	.served = STATUS_ABSENT,
+	.error_status = STATUS_ABSENT,
+	.error_ago = STATUS_ABSENT,
+};
+
+static struct status_row *row_at(struct status_report *r, size_t index)
+{
+	if (index >= r->capacity) {
+		size_t capacity = r->capacity ? r->capacity * 2 : 16;
+		struct status_row *rows;
+
+		while (capacity <= index)
+			capacity *= 2;
+		rows = realloc(r->rows, capacity * sizeof(*rows));
+		if (!rows) {
+			r->out_of_memory = true;
+			return NULL;
+		}
+		r->rows = rows;
+		r->capacity = capacity;
+	}
+	while (r->count <= index)
+		r->rows[r->count++] = row_empty;
+	return &r->rows[index];
+}
+
+static void see_profile(struct status_row *row, const struct json_value *v)
+{
+	const struct {
+		const char *path;
+		char *to;
+		size_t size;
+	} texts[] = {
+		{"profiles[].profile", row->name, sizeof(row->name)},
+		{"profiles[].state", row->state, sizeof(row->state)},
+		{"profiles[].region", row->region, sizeof(row->region)},
+		{"profiles[].fingerprint", row->fingerprint, sizeof(row->fingerprint)},
+		{"profiles[].last_error.class", row->error_class, sizeof(row->error_class)},
+		{"profiles[].last_error.words", row->error_words, sizeof(row->error_words)},
+		{"profiles[].last_error.correlation_id", row->correlation_id,
+			sizeof(row->correlation_id)},
+	};
+	const struct {
+		const char *path;
+		double *to;
+	} numbers[] = {
+		{"profiles[].generation", &row->generation},
+		{"profiles[].expires_in", &row->expires_in},
+		{"profiles[].refresh_in", &row->refresh_in},
+		{"profiles[].skew_seconds", &row->skew},
+		{"profiles[].next_attempt_in", &row->next_attempt_in},
+		{"profiles[].counters.fetches", &row->fetches},
+		{"profiles[].counters.failures", &row->failures},
+		{"profiles[].counters.rejections", &row->rejections},
+		{"profiles[].counters.served", &row->served},
+		{"profiles[].last_error.status", &row->error_status},
+		{"profiles[].last_error.ago", &row->error_ago},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (json_take_text(v, texts[i].path, texts[i].to, texts[i].size))
+			return;
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (json_take_number(v, numbers[i].path, numbers[i].to))
+			return;
+}
+
+static void see_value(void *context, const struct json_value *v)
+{
+	struct status_report *r = context;
+
+	if (!strncmp(v->path, "profiles[].", 11)) {
+		struct status_row *row = row_at(r, v->index);
+
+		if (row)
+			see_profile(row, v);
+		return;
+	}
+	json_take_text(v, "broker.version", r->version, sizeof(r->version));
+	json_take_text(v, "broker.reload_problem", r->reload_problem, sizeof(r->reload_problem));
+	json_take_number(v, "broker.uptime", &r->uptime);
+	json_take_number(v, "broker.connections", &r->connections);
+	json_take_number(v, "broker.waiting", &r->waiting);
+}
+
+int status_report_read(const char *json, size_t length, struct status_report *ret)
+{
+	if (!json_read(json, length, see_value, ret))
+		return -EBADMSG;
+	return ret->out_of_memory ? -ENOMEM : 0;
+}
+
+void status_report_fini(struct status_report *r)
+{
+	free(r->rows);
+	*r = STATUS_REPORT_NONE;
+}

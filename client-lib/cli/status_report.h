@@ -1,0 +1,42 @@
+/* What GET /v1/status answers, as plain data. */
+#ifndef GCTOKEN_CLI_STATUS_REPORT_H
+#define GCTOKEN_CLI_STATUS_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define STATUS_CELL_SIZE 64
+/* A number that the answer does not have. */
+#define STATUS_ABSENT (-1e300)
+
+/* Texts are printable ASCII, "" where absent; times are seconds from now. */
+struct status_row {
+	char name[STATUS_CELL_SIZE];
+	char state[STATUS_CELL_SIZE];
+	char region[STATUS_CELL_SIZE];
+	char fingerprint[STATUS_CELL_SIZE];
+	char error_class[STATUS_CELL_SIZE];
+	char error_words[512];
+	char correlation_id[128];
+	double generation, expires_in, refresh_in, skew, next_attempt_in;
+	double fetches, failures, rejections, served;
+	double error_status, error_ago;
+};
+
+struct status_report {
+	struct status_row *rows;
+	size_t count, capacity;
+	bool out_of_memory;
+	char version[STATUS_CELL_SIZE]; /* this and what follows: for administrators only */
+	char reload_problem[512];
+	double uptime, connections, waiting;
+};
+
+#define STATUS_REPORT_NONE ((struct status_report){.rows = NULL})
+
+/* Members it does not know are skipped. 0; -EBADMSG: no JSON; -ENOMEM. *ret is to be ended with
+ * status_report_fini in either case. */
+int status_report_read(const char *json, size_t length, struct status_report *ret);
+void status_report_fini(struct status_report *r);
+
+#endif
