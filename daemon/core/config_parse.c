@@ -140,7 +140,7 @@ static struct draft_section *section_get(
 static void read_section(void *context, unsigned line, const char *inside)
 {
 	struct config_builder *b = context;
-	struct draft_section *section = section_get(b, line, inside);
+	struct draft_section *section = inside ? section_get(b, line, inside) : NULL;
 
 	b->any_section = true;
 	b->open = section;

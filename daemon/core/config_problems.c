@@ -105,7 +105,7 @@ void config_quote(char *quoted, size_t size, const char *value)
 			at += 3;
 			break;
 		}
-		if (c >= 0x20 && c <= 0x7e)
+		if (c >= 0x20 && c <= 0x7e && c != '"' && c != '\\')
 			quoted[at++] = (char)c;
 		else
 			at += (size_t)snprintf(quoted + at, size - at, "\\x%02x", c);

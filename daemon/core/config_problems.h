@@ -43,7 +43,8 @@ void config_problems_fini(struct config_problems *p);
 /* "file:line: key: message", with "warning: " before the message of one. Truncated to `size`. */
 void config_problem_text(const struct config_problem *p, char *text, size_t size);
 
-/* `value` in quotes, for a message: what is not printable ASCII becomes \xNN, what is long ends in
+/* `value` in quotes, for a message: what is not printable ASCII, quotes and backslashes become
+ * \xNN, what is long ends in
  * "...". */
 void config_quote(char *quoted, size_t size, const char *value);
 

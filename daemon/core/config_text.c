@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BOM "\xef\xbb\xbf" /* of UTF-8 */
+
 struct reader {
 	const struct config_text_handler *handler;
 	const char *at;
@@ -39,6 +41,12 @@ static void reader_settle(struct reader *r)
 	r->offered = false;
 }
 
+static void section_broken(struct reader *r, const char *message)
+{
+	report(r, message);
+	r->handler->section(r->handler->context, r->line, NULL);
+}
+
 static void read_section(struct reader *r, const char *line, size_t length)
 {
 	const char *close = memchr(line, ']', length);
@@ -48,7 +56,7 @@ static void read_section(struct reader *r, const char *line, size_t length)
 	char inside[256];
 
 	if (!close) {
-		report(r, "a section without its ']'; allowed: [broker], [profile NAME]");
+		section_broken(r, "a section without its ']'; allowed: [broker], [profile NAME]");
 		return;
 	}
 	rest = close + 1;
@@ -56,7 +64,8 @@ static void read_section(struct reader *r, const char *line, size_t length)
 		rest++;
 	/* As with values, a comment needs white space before it. */
 	if (rest < line + length && (*rest != ';' || rest == close + 1)) {
-		report(r, "something follows the section's ']'; its keys go on lines of their own");
+		section_broken(r,
+			"something follows the section's ']'; its keys go on lines of their own");
 		return;
 	}
 	while (from < to && is_blank(*from))
@@ -64,7 +73,8 @@ static void read_section(struct reader *r, const char *line, size_t length)
 	while (to > from && is_blank(to[-1]))
 		to--;
 	if ((size_t)(to - from) >= sizeof(inside)) {
-		report(r, "a section name of this length; allowed: [broker], [profile NAME]");
+		section_broken(
+			r, "a section name of this length; allowed: [broker], [profile NAME]");
 		return;
 	}
 	memcpy(inside, from, (size_t)(to - from));
@@ -100,6 +110,11 @@ static bool line_judge(struct reader *r, const char *line, size_t length, size_t
 		report(r, message);
 		return false;
 	}
+	/* inih would skip it in the first line that it gets, which need not be the file's. */
+	if (length >= 3 && memcmp(line, BOM, 3) == 0) {
+		report(r, "a byte order mark; it may stand at the file's beginning only");
+		return false;
+	}
 	if (first > 0) {
 		report(r, "this line starts with white space; a value cannot go on over several "
 			  "lines, and keys and sections start at the line's beginning");
@@ -130,7 +145,7 @@ static char *next_line(char *buffer, int size, void *context)
 
 		r->at = newline ? newline + 1 : r->end;
 		r->line++;
-		if (r->line == 1 && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
+		if (r->line == 1 && length >= 3 && memcmp(line, BOM, 3) == 0) {
 			line += 3;
 			length -= 3;
 		}

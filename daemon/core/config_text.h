@@ -9,7 +9,8 @@
 /* Strings live as long as the call. Lines count from 1. */
 struct config_text_handler {
 	void *context;
-	/* What stands between the brackets, trimmed. */
+	/* What stands between the brackets, trimmed; NULL after a section line that was a problem:
+	 * what follows belongs nowhere. */
 	void (*section)(void *context, unsigned line, const char *inside);
 	/* Both trimmed, the comment cut off. The name is never empty, the value may be. */
 	void (*setting)(void *context, unsigned line, const char *name, const char *value);

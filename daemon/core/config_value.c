@@ -213,6 +213,8 @@ static const char *value_read(
 	case CONFIG_PATH:
 		return path_problem(text, 4095);
 	case CONFIG_SOCKET_PATH:
+		if (text[strlen(text) - 1] == '/')
+			return "ends in a slash";
 		return path_problem(text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	case CONFIG_MODE:
 		return read_mode(text, &value->mode);
