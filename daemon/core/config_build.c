@@ -270,3 +270,36 @@ void draft_check_credential(struct config_draft *d, struct draft_section *sectio
 			"%s %s; the unit needs LoadCredential=%s:PATH", path, problem, name);
 	free(path);
 }
+
+int draft_finish_broker(
+	struct config_draft *d, struct broker_settings *broker, const struct config_lookup *lookup)
+{
+	struct draft_section *section = &d->broker;
+	int error = draft_fill(d, section, broker, lookup);
+
+	if (error < 0)
+		return error;
+	if (!broker->state_dir) {
+		const char *directories = lookup->variable(lookup->context, "STATE_DIRECTORY");
+
+		/* systemd lists all StateDirectory= with colons; the first is the daemon's. */
+		if (!directories || !*directories)
+			directories = "/var/lib/gctokend";
+		if (*directories != '/')
+			draft_problem(d, CONFIG_ERROR, section, "state_dir",
+				"the environment's STATE_DIRECTORY is not an absolute path");
+		broker->state_dir = strndup(directories, strcspn(directories, ":"));
+		if (!broker->state_dir)
+			return -ENOMEM;
+	}
+	if (broker->socket && broker->page_socket &&
+		strcmp(broker->socket, broker->page_socket) == 0)
+		draft_problem(d, CONFIG_ERROR, section, "page_socket",
+			"the same path as socket; allowed: another one, or nothing");
+	draft_exclude(d, section, "state_key_file", "state_key_credential");
+	draft_check_secret(
+		d, section, "state_key_file", broker->state_key_file, broker->socket_gid, lookup);
+	draft_check_credential(
+		d, section, "state_key_credential", broker->state_key_credential, lookup);
+	return 0;
+}

@@ -61,6 +61,9 @@ void draft_check_secret(struct config_draft *d, struct draft_section *section, c
 void draft_check_credential(struct config_draft *d, struct draft_section *section, const char *key,
 	const char *name, const struct config_lookup *lookup);
 
+/* All of [broker]. 0 or -ENOMEM. */
+int draft_finish_broker(
+	struct config_draft *d, struct broker_settings *broker, const struct config_lookup *lookup);
 /* What a profile is beyond its keys. 0 or -ENOMEM. */
 int draft_finish_profile(struct config_draft *d, struct draft_section *section,
 	struct profile_settings *profile, const struct broker_settings *broker,

@@ -10,6 +10,7 @@ struct config_builder {
 	struct config_draft draft;
 	struct draft_section *open; /* where settings go; NULL: a section nobody knows */
 	bool any_section;           /* of the file being read */
+	bool unread;                /* a file is missing, so nothing is known of what it sets */
 };
 
 static unsigned current_file(const struct config_builder *b)
@@ -290,6 +291,7 @@ void config_builder_add(struct config_builder *b, const char *file, const char *
 
 void config_builder_add_problem(struct config_builder *b, const char *file, const char *message)
 {
+	b->unread = true;
 	if (add_file(b, file))
 		problem_here(b, 0, "", message);
 }
@@ -319,36 +321,19 @@ static int build_profiles(
 	return 0;
 }
 
-static int build_broker(
-	struct config_draft *d, struct broker_settings *broker, const struct config_lookup *lookup)
+static int build(struct config_draft *d, struct config *config, const struct config_lookup *lookup)
 {
-	struct draft_section *section = &d->broker;
-	int error = draft_fill(d, section, broker, lookup);
+	int error = draft_finish_broker(d, &config->broker, lookup);
 
+	if (error == 0)
+		error = build_profiles(d, config, lookup);
 	if (error < 0)
 		return error;
-	if (!broker->state_dir) {
-		const char *directories = lookup->variable(lookup->context, "STATE_DIRECTORY");
-
-		/* systemd lists all StateDirectory= with colons; the first is the daemon's. */
-		if (!directories || !*directories)
-			directories = "/var/lib/gctokend";
-		if (*directories != '/')
-			draft_problem(d, CONFIG_ERROR, section, "state_dir",
-				"the environment's STATE_DIRECTORY is not an absolute path");
-		broker->state_dir = strndup(directories, strcspn(directories, ":"));
-		if (!broker->state_dir)
-			return -ENOMEM;
-	}
-	if (broker->socket && broker->page_socket &&
-		strcmp(broker->socket, broker->page_socket) == 0)
-		draft_problem(d, CONFIG_ERROR, section, "page_socket",
-			"the same path as socket; allowed: another one, or nothing");
-	draft_exclude(d, section, "state_key_file", "state_key_credential");
-	draft_check_secret(
-		d, section, "state_key_file", broker->state_key_file, broker->socket_gid, lookup);
-	draft_check_credential(
-		d, section, "state_key_credential", broker->state_key_credential, lookup);
+	/* A profile that only was misspelt has been reported as that. */
+	if (d->profile_count == 0 && d->problems.errors == 0)
+		config_problems_add(&d->problems, CONFIG_ERROR, 0, d->files[0], 0, "",
+			"there is no profile; at least one [profile NAME] is needed");
+	draft_compare_profiles(d, config);
 	return 0;
 }
 
@@ -363,16 +348,9 @@ int config_builder_finish(struct config_builder *b, const struct config_lookup *
 		return -ENOMEM;
 	if (d->file_count == 0 && !add_file(b, "(no file)"))
 		goto out;
-	error = build_broker(d, &config->broker, lookup);
-	if (error == 0)
-		error = build_profiles(d, config, lookup);
+	error = b->unread ? 0 : build(d, config, lookup);
 	if (error < 0)
 		goto out;
-	/* A profile that only was misspelt has been reported as that. */
-	if (d->profile_count == 0 && d->problems.errors == 0)
-		config_problems_add(&d->problems, CONFIG_ERROR, 0, d->files[0], 0, "",
-			"there is no profile; at least one [profile NAME] is needed");
-	draft_compare_profiles(d, config);
 
 	error = -ENOMEM;
 	if (d->problems.out_of_memory)

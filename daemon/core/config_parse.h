@@ -41,7 +41,8 @@ void config_builder_free(struct config_builder *b);
 /* Reads one file's text (any bytes). Problems are kept for config_builder_finish. */
 void config_builder_add(
 	struct config_builder *b, const char *file, const char *text, size_t length);
-/* A problem with a file that could not even be read. */
+/* A problem with a file that could not even be read. Then only what the other files say is judged,
+ * not what they leave out. */
 void config_builder_add_problem(struct config_builder *b, const char *file, const char *message);
 
 /* Once, after the last file. CONFIG_VALID: *ret is set, and *ret_problems holds warnings at most.
