@@ -1,0 +1,491 @@
+#include "driver.h"
+
+#include "core/token_answer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG_LIVED_S 900
+#define URGENT_MISS_S 1
+#define ROUND_TRIPS_TO_CONNECT 2 /* TCP and TLS 1.3 */
+#define TURNS_MAX 50
+#define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
+#define TIMER_LATE_US 500
+#define GENERATIONS_AT_ONCE 1000
+
+static void driver_turn(struct driver *d);
+
+static struct clock_reading driver_now(const struct driver *d)
+{
+	return machine_read(d->machine);
+}
+
+/* ---- the network ---- */
+
+static struct letter *letter_new(struct driver *d, bool head)
+{
+	for (size_t i = 0; i < sizeof(d->letters) / sizeof(*d->letters); i++) {
+		struct letter *l = &d->letters[i];
+
+		if (!l->used) {
+			*l = (struct letter){.used = true, .head = head, .serial = ++d->serial};
+			return l;
+		}
+	}
+	/* A letter stays until its answer came or can no longer come; there are never so many. */
+	tally_fail(d->tally, "more requests on their way than the daemon would ever send");
+	return NULL;
+}
+
+static void exchange_of(
+	const struct letter *l, const struct clock_reading *received, struct exchange *ret)
+{
+	const struct server_answer *a = &l->answer;
+
+	*ret = (struct exchange){
+		.sent = l->sent,
+		.received = a->status ? *received : l->sent,
+		.status = a->status,
+		.failure = a->status ? NULL : "connection refused, or no answer in time",
+		.body = a->body,
+		.body_length = strlen(a->body),
+	};
+	memcpy(ret->date, a->date, sizeof(ret->date));
+	memcpy(ret->retry_after, a->retry_after, sizeof(ret->retry_after));
+}
+
+static struct duration driver_spread(const struct driver *d, const struct clock_reading *now)
+{
+	struct skew_estimate e;
+
+	skew_query(&d->skew, now, &e);
+	return e.known ? e.spread : DURATION_ZERO;
+}
+
+/* A series of HEADs the first time, then one after every refresh, two where the next is far off. */
+static void want_probes_after_post(struct driver *d)
+{
+	bool longer = d->source.current.token.text &&
+		      d->source.current.life.issued.ns > LONG_LIVED_S * NS_PER_S;
+
+	if (d->series_begun) {
+		probe_want(&d->probe, longer ? 2 : 1, false);
+		return;
+	}
+	d->series_begun = true;
+	probe_want_series(&d->probe);
+}
+
+/* Every exchange. True: its Date is evidence. */
+static bool driver_learn(struct driver *d, const struct clock_reading *now, const struct letter *l,
+	const struct exchange *x, struct skew_sample *ret)
+{
+	struct duration rtt = boot_since(x->received.boot, x->sent.boot), miss;
+	struct skew_sample sample;
+	bool usable = skew_sample_of(x, &sample);
+
+	if (!l->head) {
+		if (x->status)
+			probe_posted(&d->probe, usable ? &sample : NULL, rtt);
+		if (x->status == 200)
+			want_probes_after_post(d);
+	} else if (probe_answered(&d->probe, usable ? &sample : NULL, rtt, now->boot) ==
+		   PROBE_FOREIGN) {
+		return false;
+	}
+	if (!usable)
+		return false;
+	if (skew_add(&d->skew, &sample, &miss) == SKEW_CONFLICTS &&
+		miss.ns > URGENT_MISS_S * NS_PER_S)
+		probe_want(&d->probe, 1, true);
+	tally_exchanged(d->tally, l->left_at);
+	tally_estimate(d->tally, &d->skew, d->server, now);
+	token_source_exchange(&d->source, now, &sample, driver_spread(d, now));
+	*ret = sample;
+	return true;
+}
+
+static void post_ended(struct driver *d, struct letter *l)
+{
+	struct clock_reading now = driver_now(d);
+	struct token_answer answer;
+	struct skew_sample sample;
+	struct exchange x;
+	bool usable;
+
+	d->post = 0;
+	exchange_of(l, &now, &x);
+	token_answer_read(&x, &answer);
+	usable = driver_learn(d, &now, l, &x, &sample);
+	if (token_source_fetched(&d->source, &now, &x, &answer, usable ? &sample : NULL,
+		    driver_spread(d, &now), d->generation + 1)) {
+		d->generation++;
+		tally_token_came(d->tally, l->left_at, d->generation);
+	}
+	token_answer_fini(&answer);
+}
+
+static void head_ended(struct driver *d, struct letter *l)
+{
+	struct clock_reading now = driver_now(d);
+	struct skew_sample sample;
+	struct exchange x;
+
+	d->head = 0;
+	exchange_of(l, &now, &x);
+	driver_learn(d, &now, l, &x, &sample);
+	/* A suspicion that this HEAD could not clear is asked about again. */
+	d->source.attention = true;
+}
+
+/* It arrived, or never will; a daemon that was restarted or gave up does not care. */
+static void letter_ended(void *context, uint64_t index)
+{
+	struct driver *d = context;
+	struct letter *l = &d->letters[index];
+
+	if (l->serial == (l->head ? d->head : d->post)) {
+		if (l->head)
+			head_ended(d, l);
+		else
+			post_ended(d, l);
+		l->used = false;
+		driver_turn(d);
+		return;
+	}
+	l->used = false;
+}
+
+static void letter_timed_out(void *context, uint64_t serial)
+{
+	struct driver *d = context;
+
+	for (size_t i = 0; i < sizeof(d->letters) / sizeof(*d->letters); i++) {
+		struct letter *l = &d->letters[i];
+		struct letter gone = *l;
+
+		if (!l->used || l->serial != serial)
+			continue;
+		if (l->lost)
+			l->used = false;
+		if (serial != (gone.head ? d->head : d->post))
+			return;
+		gone.answer = (struct server_answer){0};
+		if (gone.head)
+			head_ended(d, &gone);
+		else
+			post_ended(d, &gone);
+		driver_turn(d);
+		return;
+	}
+}
+
+static void answer_leaves(void *context, uint64_t index)
+{
+	struct driver *d = context;
+	struct letter *l = &d->letters[index];
+
+	if (l->head)
+		server_answer_head(d->server, &l->answer);
+	else
+		server_answer_post(d->server, &l->answer);
+	sim_after(d->sim, server_latency(d->server), SIM_LOCAL, letter_ended, d, index);
+}
+
+static void request_arrives(void *context, uint64_t index)
+{
+	struct driver *d = context;
+	struct letter *l = &d->letters[index];
+
+	if (d->server->mood == SERVER_SILENT) {
+		l->lost = true; /* its place is free when the daemon has stopped waiting */
+		return;
+	}
+	if (!server_listens(d->server)) {
+		sim_after(d->sim, server_latency(d->server), SIM_LOCAL, letter_ended, d, index);
+		return;
+	}
+	sim_after(d->sim, l->head ? duration_ms(1) : server_thinks(d->server), SIM_WORLD,
+		answer_leaves, d, index);
+}
+
+static void request_leaves(void *context, uint64_t index)
+{
+	struct driver *d = context;
+	struct letter *l = &d->letters[index];
+
+	l->sent = driver_now(d);
+	l->left_at = d->sim->now;
+	sim_after(d->sim, server_latency(d->server), SIM_WORLD, request_arrives, d, index);
+}
+
+static void letter_send(struct driver *d, bool head)
+{
+	struct clock_reading now = driver_now(d);
+	struct letter *l = letter_new(d, head);
+	struct duration timeout = d->settings.fetch_timeout, connecting = DURATION_ZERO;
+	uint64_t index;
+
+	if (!l)
+		return;
+	index = (uint64_t)(l - d->letters);
+	l->sent = now;
+	l->left_at = d->sim->now;
+	if (head) {
+		d->head = l->serial;
+		d->tally->heads++;
+	} else {
+		if (d->post)
+			tally_fail(d->tally, "a second token request while one is under way");
+		d->post = l->serial;
+		tally_posted(d->tally, now.boot);
+		/* a new connection each time; HEADs reuse it */
+		for (unsigned i = 0; i < 2 * ROUND_TRIPS_TO_CONNECT; i++)
+			connecting = duration_add(connecting, server_latency(d->server));
+	}
+	if (!timeout.ns)
+		timeout = duration_s(10);
+	sim_after(d->sim, connecting, SIM_LOCAL, request_leaves, d, index);
+	sim_at(d->sim, machine_when(d->machine, boot_add(now.boot, timeout)), SIM_LOCAL,
+		letter_timed_out, d, l->serial);
+}
+
+/* ---- callers ---- */
+
+static void call_deadline(void *context, uint64_t serial)
+{
+	struct driver *d = context;
+	struct clock_reading now = driver_now(d);
+	struct token_outcome outcome;
+
+	for (struct call **at = &d->held; *at; at = &(*at)->next) {
+		struct call *call = *at;
+
+		if (call->serial != serial)
+			continue;
+		if (boot_before(now.boot, call->ask.deadline)) {
+			sim_at(d->sim, machine_when(d->machine, call->ask.deadline), SIM_LOCAL,
+				call_deadline, d, serial);
+			return;
+		}
+		*at = call->next;
+		token_source_ask(&d->source, &now, &call->ask, &outcome);
+		if (outcome.kind == OUTCOME_HOLD)
+			tally_fail(d->tally, "a call is held past its deadline");
+		call->answered(call->context, call, &outcome);
+		if (d->source.attention)
+			driver_turn(d);
+		return;
+	}
+}
+
+/* True: answered. */
+static bool call_try(struct driver *d, const struct clock_reading *now, struct call *call)
+{
+	struct token_outcome outcome;
+
+	token_source_ask(&d->source, now, &call->ask, &outcome);
+	if (outcome.kind == OUTCOME_HOLD)
+		return false;
+	call->answered(call->context, call, &outcome);
+	return true;
+}
+
+static void call_hold(struct driver *d, struct call *call)
+{
+	call->next = d->held;
+	d->held = call;
+}
+
+static void held_try_again(struct driver *d, const struct clock_reading *now)
+{
+	struct call *call = d->held, *next;
+
+	d->held = NULL;
+	for (; call; call = next) {
+		next = call->next;
+		if (!call_try(d, now, call))
+			call_hold(d, call);
+	}
+}
+
+void driver_ask(struct driver *d, struct call *call)
+{
+	struct clock_reading now = driver_now(d);
+
+	call->serial = ++d->serial;
+	if (!call_try(d, &now, call)) {
+		call_hold(d, call);
+		sim_at(d->sim, machine_when(d->machine, call->ask.deadline), SIM_LOCAL,
+			call_deadline, d, call->serial);
+	}
+	if (d->source.attention)
+		driver_turn(d);
+}
+
+/* ---- timers and decisions ---- */
+
+static void driver_wakes(void *context, uint64_t serial)
+{
+	struct driver *d = context;
+
+	if (serial != d->timer_serial)
+		return;
+	d->timer_at = BOOT_TIME_NEVER;
+	driver_turn(d);
+}
+
+/* One timer for everything, as the daemon has it. */
+static void arm(struct driver *d, struct boot_time at)
+{
+	struct true_time when;
+
+	if (at.ns == d->timer_at.ns)
+		return;
+	d->timer_at = at;
+	d->timer_serial++;
+	if (at.ns == BOOT_TIME_NEVER.ns)
+		return;
+	when = machine_when(d->machine, at);
+	when.ns =
+		ns_add(when.ns, random_duration(&d->random, duration_ns(TIMER_LATE_US * 1000)).ns);
+	sim_at(d->sim, when, SIM_LOCAL, driver_wakes, d, d->timer_serial);
+}
+
+static void driver_trace(struct driver *d)
+{
+	uint64_t first = history_first(&d->history);
+
+	for (uint64_t n = d->traced + 1 > first ? d->traced + 1 : first; n <= d->history.count;
+		n++) {
+		const struct history_event *e = history_get(&d->history, n);
+
+		if (d->trace)
+			printf("# %12.3f %s (generation %llu): %s\n", (double)d->sim->now.ns / 1e9,
+				event_kind_name(e->kind), (unsigned long long)e->generation,
+				e->words);
+	}
+	d->traced = d->history.count;
+}
+
+static void look_at_wall_clock(struct driver *d, const struct clock_reading *now)
+{
+	struct duration offset = clock_wall_offset(now);
+
+	if (llabs(duration_sub(offset, d->wall_offset).ns) < WALL_STEP_NOTICEABLE_NS)
+		return;
+	d->wall_offset = offset;
+	token_source_clock_changed(&d->source);
+	probe_want(&d->probe, 1, true);
+}
+
+static void source_turn(struct driver *d, const struct clock_reading *now)
+{
+	struct token_source_decisions decisions;
+
+	token_source_decide(&d->source, now, &decisions);
+	d->wake_at = decisions.wake_at;
+	if (decisions.probes)
+		probe_want(&d->probe, decisions.probes, true);
+	if (decisions.changed)
+		held_try_again(d, now);
+	if (decisions.fetch)
+		letter_send(d, false);
+	tally_source(d->tally, &d->source);
+	driver_trace(d);
+}
+
+static struct boot_time probe_turn(struct driver *d, const struct clock_reading *now)
+{
+	struct boot_time at = probe_next(&d->probe, &d->skew, now);
+
+	if (boot_before(now->boot, at))
+		return at;
+	probe_sent(&d->probe, now->boot);
+	letter_send(d, true);
+	return probe_next(&d->probe, &d->skew, now);
+}
+
+static void driver_turn(struct driver *d)
+{
+	struct clock_reading now = driver_now(d);
+	unsigned turns = 0;
+
+	look_at_wall_clock(d, &now);
+	while (d->source.attention || !boot_before(now.boot, d->wake_at)) {
+		source_turn(d, &now);
+		if (++turns > TURNS_MAX) {
+			tally_fail(d->tally, "decisions without end");
+			break;
+		}
+	}
+	arm(d, boot_min(d->wake_at, probe_turn(d, &now)));
+}
+
+static void driver_clock_set(void *context)
+{
+	driver_turn(context);
+}
+
+/* ---- life ---- */
+
+static void driver_begin(struct driver *d)
+{
+	d->skew = (struct skew){0};
+	probe_init(&d->probe, !d->settings.no_probes);
+	token_source_init(&d->source, &d->settings.source, &d->mint, &d->history,
+		d->seed + d->tally->restarts);
+	d->series_begun = false;
+	d->post = d->head = 0;
+	d->wake_at = d->timer_at = BOOT_TIME_NEVER;
+	d->timer_serial++;
+}
+
+void driver_init(struct driver *d, struct sim *sim, struct machine *machine, struct server *server,
+	struct tally *tally, const struct driver_settings *settings, uint64_t seed)
+{
+	struct clock_reading now;
+
+	*d = (struct driver){
+		.sim = sim,
+		.machine = machine,
+		.server = server,
+		.tally = tally,
+		.settings = *settings,
+		.seed = seed,
+		.random = {~seed},
+	};
+	now = driver_now(d);
+	d->wall_offset = clock_wall_offset(&now);
+	machine->clock_set = driver_clock_set;
+	machine->clock_set_context = d;
+	driver_begin(d);
+	driver_turn(d);
+}
+
+void driver_fini(struct driver *d)
+{
+	token_source_fini(&d->source);
+}
+
+void driver_restart(struct driver *d)
+{
+	struct boot_time not_before = d->source.not_before;
+	struct source_failure failure = d->source.last_failure;
+	struct token_outcome broken = {.kind = OUTCOME_UNAVAILABLE, .retry_after_s = -1};
+	struct call *call = d->held, *next;
+
+	d->held = NULL;
+	token_source_fini(&d->source);
+	d->tally->restarts++;
+	/* the rest of the block of generations that was reserved on disk */
+	d->generation += GENERATIONS_AT_ONCE;
+	driver_begin(d);
+	token_source_restore(&d->source, not_before, failure.any ? &failure : NULL);
+	for (; call; call = next) {
+		next = call->next;
+		call->answered(call->context, call, &broken);
+	}
+	driver_turn(d);
+}

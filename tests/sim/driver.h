@@ -1,0 +1,80 @@
+/* Does what the daemon's broker does with the core's decisions, over a simulated network: token
+ * requests, HEADs as the probe plan wants them, callers that are held and answered. The estimator,
+ * the plan, the reading of answers and the token source are the daemon's own. */
+#ifndef GCTOKEND_TESTS_SIM_DRIVER_H
+#define GCTOKEND_TESTS_SIM_DRIVER_H
+
+#include "core/history.h"
+#include "core/probe.h"
+#include "core/retry.h"
+#include "core/skew.h"
+#include "core/token_source.h"
+#include "machine.h"
+#include "server.h"
+#include "tally.h"
+
+struct driver_settings {
+	struct token_source_settings source;
+	bool no_probes;
+	struct duration fetch_timeout; /* 0 means 10 s */
+};
+
+/* Somebody who asked. The owner keeps it until answered() was called. */
+struct call {
+	struct token_ask ask;
+	void (*answered)(void *context, struct call *call, const struct token_outcome *outcome);
+	void *context;
+	/* the driver's own */
+	struct call *next;
+	uint64_t serial;
+};
+
+/* One request on its way, or its answer. */
+struct letter {
+	bool used, head;
+	bool lost; /* no answer will come */
+	uint64_t serial;
+	struct true_time left_at;
+	struct clock_reading sent;
+	struct server_answer answer;
+};
+
+struct driver {
+	struct sim *sim;
+	struct machine *machine;
+	struct server *server;
+	struct tally *tally;
+	struct driver_settings settings;
+	uint64_t seed;
+	struct random random; /* lateness of timers */
+	bool trace;
+	uint64_t traced;
+
+	struct skew skew;
+	struct probe_plan probe;
+	struct mint_window mint;
+	struct history history;
+	struct token_source source;
+	uint64_t generation; /* the latest that was used */
+	bool series_begun;
+
+	struct letter letters[16];
+	uint64_t post, head; /* serials of what is awaited, 0: nothing */
+	uint64_t serial;
+	struct duration wall_offset;
+	struct boot_time wake_at;  /* as the source decided */
+	struct boot_time timer_at; /* armed for */
+	uint64_t timer_serial;
+	struct call *held;
+};
+
+void driver_init(struct driver *d, struct sim *sim, struct machine *machine, struct server *server,
+	struct tally *tally, const struct driver_settings *settings, uint64_t seed);
+void driver_fini(struct driver *d);
+/* The daemon stops and starts again at once: what is on disk stays, nothing else. Callers that are
+ * held get OUTCOME_UNAVAILABLE, as from a connection that breaks. */
+void driver_restart(struct driver *d);
+/* Calls back at once, or later. */
+void driver_ask(struct driver *d, struct call *call);
+
+#endif

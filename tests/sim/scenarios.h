@@ -1,0 +1,71 @@
+/* The table of scenarios: what the world is like, what happens in it, what must come out. */
+#ifndef GCTOKEND_TESTS_SIM_SCENARIOS_H
+#define GCTOKEND_TESTS_SIM_SCENARIOS_H
+
+#include "clients.h"
+#include "driver.h"
+#include "machine.h"
+#include "server.h"
+
+enum happening_kind {
+	HAPPENS_NOTHING,     /* ends the list */
+	HAPPENS_WALL_STEP,   /* by_ms: our wall clock is set */
+	HAPPENS_SLEW,        /* by: ppm, 0 ends it */
+	HAPPENS_SUSPEND,     /* by_ms: long */
+	HAPPENS_PAUSE,       /* by_ms: a hypervisor holds us for so long */
+	HAPPENS_SERVER_STEP, /* by_ms: the servers' clocks are set */
+	HAPPENS_MOOD,        /* by: enum server_mood */
+	HAPPENS_EVICTION,    /* all live tokens of the client die */
+	HAPPENS_RESTART,     /* of the daemon */
+	HAPPENS_STORM,       /* by: so many calls at once */
+	HAPPENS_REPORTS,     /* by: so many report the token they have */
+	HAPPENS_REST,        /* by: 1 nobody asks any more, 0 they ask again */
+};
+
+struct happening {
+	enum happening_kind kind;
+	int64_t at_s;
+	int64_t within_s; /* so much later at most, by the seed */
+	int64_t by;       /* see the kinds */
+	unsigned times;   /* 0 means once */
+	int64_t every_s;
+};
+
+#define HAPPENINGS_MAX 6
+
+struct expectation {
+	/* Token requests in all. */
+	unsigned posts_min, posts_max;
+	/* Calls that had to wait, and that got nothing. */
+	uint64_t waited_max, errors_max;
+	/* Of what was handed out in blind time and for eviction the API may refuse so many. */
+	uint64_t blind_max, revoked_max, cold_max;
+	/* Share of estimates whose interval has the truth; 0 means all. None: no Date at all. */
+	unsigned covered_percent;
+	bool no_estimate;
+	/* The estimate's error after 8 exchanges; 0: not judged. */
+	int64_t point_error_ms;
+	/* Fetching fails in [from, until): there may be one request a second in the first minute,
+	 * then two a minute; and a token again so long after its end. */
+	int64_t failing_from_s, failing_until_s, recovered_in_s;
+	/* There, at most so many requests in all; 0: not judged. */
+	unsigned failing_posts_max;
+};
+
+struct scenario {
+	const char *name;
+	const char *what;
+	int64_t hours;
+	unsigned seeds; /* 0 means 3 */
+	struct machine_settings machine;
+	struct server_settings server;
+	struct driver_settings driver;
+	struct client_load load;
+	struct happening happenings[HAPPENINGS_MAX];
+	struct expectation expect;
+};
+
+extern const struct scenario scenarios[];
+extern const size_t scenario_count;
+
+#endif

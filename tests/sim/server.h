@@ -1,0 +1,110 @@
+/* The login server and the API behind it: one or several machines with clocks of their own, what
+ * they answer to a token request and to HEAD, and which tokens the API takes. */
+#ifndef GCTOKEND_TESTS_SIM_SERVER_H
+#define GCTOKEND_TESTS_SIM_SERVER_H
+
+#include "core/exchange.h"
+#include "core/random.h"
+#include "sim.h"
+
+#define SERVER_CLOCKS_MAX 3
+#define SERVER_BODY_MAX 1024
+#define SIM_EPOCH_S INT64_C(1767225600) /* 2026-01-01: the time of day when a run begins */
+
+enum server_date {
+	DATE_LIVE,
+	DATE_CACHED, /* made once in a second, at an instant of the server's own */
+	DATE_ABSENT,
+};
+
+enum server_mood {
+	SERVER_WELL,
+	SERVER_REFUSES,   /* connections are refused at once */
+	SERVER_SILENT,    /* no answer ever comes */
+	SERVER_BROKEN,    /* HTTP 503 */
+	SERVER_THROTTLES, /* HTTP 400 "rate limit exceeded", as Genesys has it */
+	SERVER_BUSY,      /* HTTP 429, Retry-After in seconds */
+	SERVER_BUSY_DATE, /* HTTP 429, Retry-After as a date of its own clock */
+	SERVER_DENIES,    /* HTTP 401: wrong secret */
+};
+
+struct server_settings {
+	struct duration ahead; /* of the true time of day, all its clocks */
+	int drift_ppm;         /* up to so much, each clock */
+	unsigned clocks;       /* 0 means 1 */
+	struct duration clocks_apart;
+	enum server_date date;
+	struct duration latency, jitter; /* one way */
+	struct duration thinks;          /* between the request and the answer */
+	struct duration minted_before;   /* the answer leaves */
+	int64_t lifetime_s;
+	bool jwt;
+	struct duration iat_ahead;  /* JWT: iat and nbf against the clock */
+	unsigned live_max;          /* more tokens than that: the oldest dies; 0: no limit */
+	unsigned requests_in_60_s;  /* more than that are throttled; 0: no limit */
+	int64_t retry_after_s;      /* SERVER_BUSY and SERVER_BUSY_DATE */
+	int64_t same_token_until_s; /* gives the same token while it lives longer; 0: never */
+};
+
+struct server_token {
+	int64_t exp_s, from_s; /* by the clock of whoever judges */
+	bool dead;             /* evicted or revoked */
+};
+
+struct server {
+	struct sim *sim;
+	struct server_settings settings;
+	struct random random;
+	int64_t clock_ns[SERVER_CLOCKS_MAX], ppm[SERVER_CLOCKS_MAX];
+	struct duration date_phase;
+	enum server_mood mood;
+	struct server_token *tokens; /* by id, from 0 */
+	size_t count, room;
+	size_t oldest_live;
+	struct true_time recent[64]; /* ring: latest token requests */
+	uint64_t requests, heads;
+};
+
+/* What the server put into its answer; what is missing from it belongs to the network. */
+struct server_answer {
+	long status;
+	char date[40], retry_after[40];
+	char body[SERVER_BODY_MAX];
+};
+
+enum api_verdict {
+	API_TAKES,
+	API_EXPIRED,
+	API_TOO_EARLY, /* a JWT whose nbf or iat has not come */
+	API_REVOKED,   /* evicted or revoked */
+};
+
+void server_init(
+	struct server *s, struct sim *sim, const struct server_settings *settings, uint64_t seed);
+void server_fini(struct server *s);
+
+/* One way through the network, at random. */
+struct duration server_latency(struct server *s);
+/* How long it takes from the request's arrival to the answer's leaving. */
+struct duration server_thinks(struct server *s);
+bool server_listens(const struct server *s);
+
+/* The answer leaves now. */
+void server_answer_post(struct server *s, struct server_answer *ret);
+void server_answer_head(struct server *s, struct server_answer *ret);
+
+void server_step(struct server *s, struct duration by);
+/* All tokens of the client die: others minted so many that ours are evicted, or an admin did it. */
+void server_evict_all(struct server *s);
+
+/* The id of a token that this server made. */
+uint64_t server_token_id(const char *text);
+/* Judged now, by one of the clocks at random. */
+enum api_verdict server_api(struct server *s, uint64_t token_id);
+/* How long the API will surely still take it, by the clock that is ahead; negative: it is dead. */
+struct duration server_token_left(const struct server *s, uint64_t token_id);
+/* A clock of the server against BOOTTIME. */
+struct duration server_theta(const struct server *s, unsigned clock, struct boot_time boot);
+unsigned server_clocks(const struct server *s);
+
+#endif

@@ -1,0 +1,83 @@
+/* What is counted in a run, and the promises that hold in every run, whatever the scenario.
+ *
+ * The blind time: the server's clock was stepped, or a hypervisor held our machine, and nothing can
+ * have told the broker. It ends when the second exchange since then is answered (one may lie), when
+ * our wall clock is put right by the time that was lost, or two seconds (the longest guard) after
+ * a new token came. What the API refuses in it is counted apart: it is measured, not promised. */
+#ifndef GCTOKEND_TESTS_SIM_TALLY_H
+#define GCTOKEND_TESTS_SIM_TALLY_H
+
+#include "core/token_source.h"
+#include "server.h"
+#include "sim.h"
+
+#define TALLY_FAILURES_MAX 6
+#define TALLY_POINT_AT 8 /* exchanges after which the estimate's error is taken */
+
+struct tally_post {
+	struct true_time at;
+	struct boot_time boot;
+	bool token; /* it brought one */
+};
+
+struct tally {
+	struct sim *sim;
+	uint64_t calls, served, stale, waited, longest_wait_ms;
+	uint64_t errors;          /* calls that got no token, by_outcome apart */
+	uint64_t errors_needless; /* while the newest token was good for long */
+	uint64_t outcomes[OUTCOME_TIMEOUT + 1];
+	uint64_t refused_early, refused_late; /* by the API, where it is promised not to */
+	uint64_t refused_blind, refused_cold, refused_revoked;
+	uint64_t kept; /* used again at the very end of the expires_in they came with */
+	uint64_t restarts;
+	struct tally_post *posts;
+	size_t post_count, post_room;
+	uint64_t heads, exchanges;
+
+	bool blind, cluster;
+	struct true_time disturbed_at, blind_ends, lost_at;
+	struct duration lost;
+	unsigned exchanges_since;
+	bool ever_disturbed;
+
+	uint64_t estimates, covered, tight_covered;
+	unsigned clocks_most;
+	struct duration point_error; /* negative: not taken */
+
+	uint64_t generation;   /* the newest that came */
+	struct boot_time dead; /* its */
+	uint64_t reported;     /* the highest that was reported with effect */
+
+	unsigned failure_count;
+	char failures[TALLY_FAILURES_MAX][200];
+};
+
+void tally_init(struct tally *t, struct sim *sim, bool cluster);
+void tally_fini(struct tally *t);
+void tally_fail(struct tally *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The server's clock was stepped (lost 0), or we lost time. */
+void tally_disturbed(struct tally *t, struct duration lost);
+void tally_wall_stepped(struct tally *t, struct duration by);
+bool tally_blind(const struct tally *t);
+
+void tally_posted(struct tally *t, struct boot_time now);
+/* An exchange with a usable Date was answered. */
+void tally_exchanged(struct tally *t, struct true_time sent);
+void tally_token_came(struct tally *t, struct true_time sent, uint64_t generation);
+/* The estimate now, against the truth. */
+void tally_estimate(struct tally *t, const struct skew *skew, const struct server *server,
+	const struct clock_reading *now);
+/* After every decision. */
+void tally_source(struct tally *t, const struct token_source *source);
+void tally_served(struct tally *t, uint64_t generation);
+
+/* What the API said to a token that was handed out at `served`; `blind`: in the blind time. */
+void tally_api(struct tally *t, enum api_verdict verdict, struct true_time served, bool blind,
+	uint64_t generation);
+
+/* Most token requests in any `window` of BOOTTIME within [from, until) of true time. */
+unsigned tally_posts_in(const struct tally *t, struct duration window, struct true_time from,
+	struct true_time until);
+
+#endif
