@@ -129,6 +129,9 @@ void token_source_decide(
 	struct duration suspect;
 	struct boot_time at;
 
+	/* Somebody may be held for just this instant: a token that has become valid. */
+	if (!boot_before(now->boot, s->change_at))
+		s->changed = true;
 	let_go_of_the_dead(s, now);
 	suspect = suspect_now(s, now);
 	d.probes = suspect.ns && !s->probes_wanted ? 1 : s->probes_wanted;
@@ -143,7 +146,8 @@ void token_source_decide(
 		mint_window_add(s->mint, now->boot);
 		at = BOOT_TIME_NEVER;
 	}
-	d.wake_at = boot_min(at, next_change(s, now));
+	s->change_at = next_change(s, now);
+	d.wake_at = boot_min(at, s->change_at);
 	/* A suspected loss of time can eat up the rest before dead is reached. */
 	if (suspect.ns && !s->fetching && s->current.token.text) {
 		struct boot_time gone = boot_sub(lifetime_dead(&s->current.life), suspect);

@@ -40,6 +40,7 @@ void token_source_init(struct token_source *s, const struct token_source_setting
 		.random = {seed},
 		.not_before = {INT64_MIN},
 		.attention = true,
+		.change_at = BOOT_TIME_NEVER,
 	};
 }
 

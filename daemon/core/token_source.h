@@ -71,8 +71,9 @@ struct token_source {
 	bool mint_limit_told, expiry_told;
 	struct source_failure last_failure; /* cleared by a success */
 
-	bool attention; /* decisions are due */
-	bool changed;   /* what asks get may have changed */
+	bool attention;             /* decisions are due */
+	bool changed;               /* what asks get may have changed */
+	struct boot_time change_at; /* and will by itself, without an event */
 	unsigned probes_wanted;
 	struct source_counters counters;
 };
