@@ -21,11 +21,9 @@ static const char *tls_reason(const struct failure_evidence *e)
 	words = behind(words, "SSL certificate problem: ");
 	words = behind(words, "SSL: ");
 	words = behind(words, "OpenSSL SSL_connect: ");
-	if (strncmp(words, "error:", 6) == 0) {
-		reason = strstr(words, "::");
-		if (reason)
-			words = reason + 2;
-	}
+	reason = strstr(words, "error:") ? strstr(words, "::") : NULL;
+	if (reason)
+		words = reason + 2;
 	return *words ? words : curl_easy_strerror(e->code);
 }
 
@@ -78,6 +76,10 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_UNSUPPORTED_PROTOCOL:
 		snprintf(ret, FAILURE_MAX, "%s did not answer in HTTP/1.1", e->host);
+		break;
+	case CURLE_OUT_OF_MEMORY: /* is also what a header line beyond libcurl's own limit gives */
+		snprintf(ret, FAILURE_MAX,
+			"out of memory, or a header line too long to be taken into it");
 		break;
 	default:
 		snprintf(ret, FAILURE_MAX, "%s", curl_easy_strerror(e->code));

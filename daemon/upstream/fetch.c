@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CA_AGE_MAX_S 86400L
+
 struct fetcher {
 	struct event_base *base;
 	void (*clock_read)(struct clock_reading *ret);
@@ -28,7 +30,7 @@ struct fetcher {
 	struct event *timer;
 	struct fetch_list fetches; /* given up ones included */
 	unsigned count;
-	bool ca_forgotten;
+	struct duration ca_since; /* CLOCK_MONOTONIC: what was read before is not trusted */
 };
 
 /* Out of the list, and of libcurl: its callbacks do not come any more. */
@@ -91,8 +93,11 @@ static const char *failure_find(struct fetch *x, CURLcode code)
 
 	if (x->reply.problem)
 		return x->reply.problem;
+	/* A connection that ends within the header, or after a 1xx, is no failure to libcurl. */
+	if (code == CURLE_OK && x->exchange.status == 0)
+		return "the server sent no final answer";
 	if (code == CURLE_OK)
-		return x->exchange.status ? NULL : "the server sent no final answer";
+		return x->reply.part == REPLY_CONTENT ? NULL : "the answer was cut short";
 	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e.os_error);
 	curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &e.connect_status);
 	failure_of_curl(x->failure, &e);
@@ -212,6 +217,20 @@ static int socket_wanted(
 	return 0;
 }
 
+/* libcurl's clock for its cached CA store is CLOCK_MONOTONIC. */
+static struct duration monotonic(const struct clock_reading *r)
+{
+	return duration_ns(ns_sub(r->boot.ns, r->suspended.ns));
+}
+
+/* libcurl cannot be told to forget its CA store, but how old it may be, for each exchange anew. */
+static long ca_age_allowed(const struct fetcher *f, const struct clock_reading *now)
+{
+	int64_t s = duration_floor_s(duration_sub(monotonic(now), f->ca_since));
+
+	return s < 0 ? 0 : s < CA_AGE_MAX_S ? (long)s : CA_AGE_MAX_S;
+}
+
 static int deadline_arm(struct fetch *x)
 {
 	struct timeval t = {.tv_sec = (time_t)(x->timeout.ns / NS_PER_S),
@@ -242,12 +261,12 @@ int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_do
 	x->method = request->method;
 	x->timeout = request->timeout;
 	x->clock_read = f->clock_read;
-	r = fetch_handle_make(x, request, f->ca_forgotten);
+	f->clock_read(&x->exchange.sent);
+	r = fetch_handle_make(x, request, ca_age_allowed(f, &x->exchange.sent));
 	if (r == 0)
 		r = deadline_arm(x);
 	if (r < 0)
 		goto fail;
-	f->clock_read(&x->exchange.sent);
 	if (curl_multi_add_handle(f->multi, x->easy) != CURLM_OK) {
 		r = -ENOMEM;
 		goto fail;
@@ -255,8 +274,6 @@ int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_do
 	x->running = true;
 	LIST_INSERT_HEAD(&f->fetches, x, link);
 	f->count++;
-	if (x->method != FETCH_HEAD) /* a HEAD may not connect at all */
-		f->ca_forgotten = false;
 	if (ret)
 		*ret = x;
 	return 0;
@@ -273,7 +290,10 @@ void fetch_cancel(struct fetch *fetch)
 
 void fetcher_forget_ca(struct fetcher *f)
 {
-	f->ca_forgotten = true;
+	struct clock_reading now;
+
+	f->clock_read(&now);
+	f->ca_since = monotonic(&now);
 }
 
 /* QUICK_EXIT and the cached CA store came with 7.87; a synchronous resolver would block the loop.
@@ -310,6 +330,7 @@ int fetcher_new(struct fetcher **ret, struct event_base *base,
 	}
 	f->base = base;
 	f->clock_read = clock_read;
+	f->ca_since = duration_ns(INT64_MIN);
 	LIST_INIT(&f->fetches);
 	if (!curl_suits()) {
 		fetcher_free(f);

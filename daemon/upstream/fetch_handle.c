@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 
 #define AUTHORIZATION "Authorization: "
-#define CA_CACHE_S 86400L
 #define NET_MS 60000 /* how far below the deadline libcurl's own timeout hangs */
 
 static int resolver_started(void *resolver, void *reserved, void *context)
@@ -162,7 +161,7 @@ static int callbacks_set(struct fetch *x)
 }
 
 /* Secrets go to the configured origin, verified, and nowhere else. */
-static int security_set(struct fetch *x, const struct fetch_request *q, bool ca_forgotten)
+static int security_set(struct fetch *x, const struct fetch_request *q, long ca_age_s)
 {
 	SET(CURLOPT_PROTOCOLS_STR, "https");
 	SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
@@ -185,7 +184,7 @@ static int security_set(struct fetch *x, const struct fetch_request *q, bool ca_
 	SET(CURLOPT_CAPATH, NULL);
 	if (q->ca_file)
 		SET(CURLOPT_CAINFO, q->ca_file);
-	SET(CURLOPT_CA_CACHE_TIMEOUT, ca_forgotten ? 0L : CA_CACHE_S);
+	SET(CURLOPT_CA_CACHE_TIMEOUT, ca_age_s);
 	return 0;
 }
 
@@ -219,7 +218,7 @@ static int request_set(struct fetch *x, const struct fetch_request *q)
 
 #undef SET
 
-int fetch_handle_make(struct fetch *x, const struct fetch_request *q, bool ca_forgotten)
+int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long ca_age_s)
 {
 	int r = url_read(q->url, &x->host);
 
@@ -232,7 +231,7 @@ int fetch_handle_make(struct fetch *x, const struct fetch_request *q, bool ca_fo
 		return -ENOMEM;
 	r = callbacks_set(x);
 	if (r == 0)
-		r = security_set(x, q, ca_forgotten);
+		r = security_set(x, q, ca_age_s);
 	return r < 0 ? r : request_set(x, q);
 }
 

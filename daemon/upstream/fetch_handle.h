@@ -42,9 +42,9 @@ struct fetch {
 };
 
 /* Fills in host, body, authorization, fields and easy, with every option set; `method`, `timeout`
- * and `clock_read` are there already. `ca_forgotten`: do not use the cached store. 0; -EINVAL;
- * -ENOMEM; what has been filled in is the caller's to free in every case. */
-int fetch_handle_make(struct fetch *x, const struct fetch_request *q, bool ca_forgotten);
+ * and `clock_read` are there already. `ca_age_s`: a CA store read longer ago is read anew. 0;
+ * -EINVAL; -ENOMEM; what has been filled in is the caller's to free in every case. */
+int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long ca_age_s);
 void fetch_secrets_wipe(struct fetch *x);
 
 #endif
