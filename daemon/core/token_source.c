@@ -67,6 +67,8 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 	struct token_slot *slots[] = {&s->current, &s->previous};
 	struct boot_time dead = lifetime_dead(&s->current.life);
 
+	/* Who is held because of a doubt need not wait for the fetch: this answer ends it. */
+	s->changed |= s->current.token.text && lifetime_suspect(&s->current.life, now).ns > 0;
 	for (size_t i = 0; i < 2; i++) {
 		struct token_slot *slot = slots[i];
 		struct duration before = slot->life.step;
