@@ -18,7 +18,8 @@ struct options {
 
 /* The sums over the seeds of a scenario, and the worst of what cannot be added up. */
 struct figures {
-	uint64_t served, stale, kept, refused, blind, cold, revoked, waited, longest_wait_ms;
+	uint64_t served, stale, kept, refused, blind, overtaken, cold, revoked, waited,
+		longest_wait_ms;
 	uint64_t errors, posts, least, heads, estimates, covered;
 	int64_t point_error_ns;
 };
@@ -37,6 +38,7 @@ static void figures_add(struct figures *f, const struct scenario *scenario, cons
 	f->kept += t->kept;
 	f->refused += t->refused_early + t->refused_late;
 	f->blind += t->refused_blind;
+	f->overtaken += t->refused_overtaken;
 	f->cold += t->refused_cold;
 	f->revoked += t->refused_revoked;
 	f->waited += t->waited;
@@ -63,6 +65,7 @@ static void figures_print(const struct figures *f)
 	printf("served %llu, refused %llu", (unsigned long long)f->served,
 		(unsigned long long)f->refused);
 	count_print("refused blind", f->blind);
+	count_print("refused overtaken", f->overtaken);
 	count_print("refused cold", f->cold);
 	count_print("refused evicted", f->revoked);
 	count_print("stale", f->stale);

@@ -197,9 +197,12 @@ static void judge(struct world *w)
 			(struct true_time){INT64_MAX}),
 		mint_limit);
 	expect_at_most(t, "calls that waited", t->waited, e->waited_max);
+	if (e->longest_wait_ms)
+		expect_at_most(t, "the longest wait in ms", t->longest_wait_ms, e->longest_wait_ms);
 	expect_at_most(t, "calls without a token", t->errors, e->errors_max);
 	expect_at_most(t, "calls let down while a token was good", t->errors_needless, 0);
 	expect_at_most(t, "refused in blind time", t->refused_blind, e->blind_max);
+	expect_at_most(t, "refused after a step", t->refused_overtaken, e->overtaken_max);
 	expect_at_most(t, "refused for eviction", t->refused_revoked, e->revoked_max);
 	expect_at_most(t, "refused at a cold start", t->refused_cold, e->cold_max);
 	if (!t->served)

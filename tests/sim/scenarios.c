@@ -149,6 +149,25 @@ const struct scenario scenarios[] = {
 		.expect = {.posts_min = 33, .posts_max = 41, .waited_max = 12},
 	},
 	{
+		.name = "wall_step_slow",
+		.what = "our wall clock is set a day ahead, token requests take 4 s: HEAD clears "
+			"it",
+		.hours = 8,
+		.machine = {USUAL_MACHINE},
+		.server = {.drift_ppm = 45,
+			.latency = MS(20),
+			.jitter = MS(15),
+			.thinks = MS(3500),
+			.lifetime_s = DAY},
+		.driver = {.source = {USUAL_SOURCE, .prefetch = true}},
+		.load = {USUAL_LOAD, .in_an_hour = 36000},
+		.happenings = {{HAPPENS_REST, .by = 1}, {HAPPENS_REST, .at_s = 10, .by = 0},
+			{HAPPENS_WALL_STEP, .at_s = HOUR, .within_s = 2000, .by = DAY * 1000LL,
+				.times = 6, .every_s = HOUR}},
+		.expect =
+			{.posts_min = 7, .posts_max = 9, .waited_max = 20, .longest_wait_ms = 1000},
+	},
+	{
 		.name = "wall_step_600",
 		.what = "our wall clock is set by ten minutes, forward and back, twelve times",
 		.hours = 30,
@@ -211,7 +230,7 @@ const struct scenario scenarios[] = {
 		.load = {USUAL_LOAD, .in_an_hour = 7200},
 		.happenings = {{HAPPENS_SUSPEND, .at_s = 10, .within_s = 12, .by = 9000,
 			.times = 1200, .every_s = 17}},
-		.expect = {.posts_min = 400, .posts_max = 700, .waited_max = 400, .errors_max = 60},
+		.expect = {.posts_min = 400, .posts_max = 700, .waited_max = 400},
 	},
 	{
 		.name = "pause_ntp",
@@ -225,7 +244,11 @@ const struct scenario scenarios[] = {
 			{{HAPPENS_PAUSE, .at_s = HOUR, .by = 40000, .times = 20, .every_s = 4001},
 				{HAPPENS_WALL_STEP, .at_s = HOUR + 43, .by = 40000, .times = 20,
 					.every_s = 4001}},
-		.expect = {.posts_min = 1940, .posts_max = 2120, .waited_max = 30, .blind_max = 90},
+		.expect = {.posts_min = 1940,
+			.posts_max = 2120,
+			.waited_max = 30,
+			.overtaken_max = 400,
+			.blind_max = 90},
 	},
 	{
 		.name = "pause_alone",
@@ -237,7 +260,11 @@ const struct scenario scenarios[] = {
 		.load = {USUAL_LOAD, .silent = true},
 		.happenings = {{HAPPENS_PAUSE, .at_s = HOUR, .by = 40000, .times = 20,
 			.every_s = 4001}},
-		.expect = {.posts_min = 320, .posts_max = 390, .waited_max = 30, .blind_max = 400},
+		.expect = {.posts_min = 320,
+			.posts_max = 390,
+			.waited_max = 30,
+			.overtaken_max = 400,
+			.blind_max = 400},
 	},
 
 	/* ---- the server's clock ---- */
@@ -251,8 +278,11 @@ const struct scenario scenarios[] = {
 		.load = {USUAL_LOAD, .silent = true},
 		.happenings = {{HAPPENS_SERVER_STEP, .at_s = HOUR, .within_s = 3000, .by = 30000,
 			.times = 20, .every_s = HOUR}},
-		.expect =
-			{.posts_min = 1960, .posts_max = 2130, .waited_max = 30, .blind_max = 400},
+		.expect = {.posts_min = 1960,
+			.posts_max = 2130,
+			.waited_max = 30,
+			.overtaken_max = 400,
+			.blind_max = 400},
 	},
 	{
 		.name = "server_step_3600",
@@ -288,7 +318,11 @@ const struct scenario scenarios[] = {
 		.load = {USUAL_LOAD, .silent = true},
 		.happenings = {{HAPPENS_SERVER_STEP, .at_s = HOUR, .within_s = 3000, .by = -45000,
 			.times = 20, .every_s = HOUR}},
-		.expect = {.posts_min = 325, .posts_max = 400, .waited_max = 30, .blind_max = 500},
+		.expect = {.posts_min = 325,
+			.posts_max = 400,
+			.waited_max = 30,
+			.overtaken_max = 400,
+			.blind_max = 500},
 	},
 	{
 		.name = "server_back_60",
@@ -316,7 +350,7 @@ const struct scenario scenarios[] = {
 			.jwt = true},
 		.driver = {.source = {USUAL_SOURCE, .prefetch = true}},
 		.load = {USUAL_LOAD},
-		.expect = {.posts_min = 1600, .posts_max = 2000, .waited_max = 15},
+		.expect = {.posts_min = 2150, .posts_max = 2330, .waited_max = 15},
 	},
 	{
 		.name = "jwt",
@@ -345,8 +379,11 @@ const struct scenario scenarios[] = {
 		.machine = {USUAL_MACHINE},
 		.server = {USUAL_SERVER, .lifetime_s = 300, .jwt = true, .iat_ahead = S(3)},
 		.driver = {.source = {USUAL_SOURCE, .prefetch = true}},
-		.load = {USUAL_LOAD},
-		.expect = {.posts_min = 160, .posts_max = 175, .waited_max = 15},
+		.load = {USUAL_LOAD, .wait = S(30)},
+		.expect = {.posts_min = 160,
+			.posts_max = 175,
+			.waited_max = 15,
+			.longest_wait_ms = 4600},
 	},
 	{
 		.name = "date_cached",
@@ -393,7 +430,7 @@ const struct scenario scenarios[] = {
 			.posts_max = 400,
 			.waited_max = 10,
 			.cold_max = 3,
-			.covered_percent = 98},
+			.covered_percent = 90},
 	},
 
 	/* ---- outages ---- */
@@ -548,7 +585,7 @@ const struct scenario scenarios[] = {
 			{HAPPENS_MOOD, .at_s = 7 * HOUR, .by = SERVER_WELL}},
 		.expect = {.posts_min = 20,
 			.posts_max = 30,
-			.waited_max = 60,
+			.waited_max = 200,
 			.errors_max = 6 * HOUR,
 			.failing_from_s = 2 * HOUR,
 			.failing_until_s = 7 * HOUR,

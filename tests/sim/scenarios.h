@@ -38,8 +38,10 @@ struct expectation {
 	unsigned posts_min, posts_max;
 	/* Calls that had to wait, and that got nothing. */
 	uint64_t waited_max, errors_max;
-	/* Of what was handed out in blind time and for eviction the API may refuse so many. */
-	uint64_t blind_max, revoked_max, cold_max;
+	uint64_t longest_wait_ms; /* 0: not judged */
+	/* So many the API may refuse: handed out in blind time; handed out before it and used in
+	 * it or later; evicted; by a cluster just after the start. */
+	uint64_t blind_max, overtaken_max, revoked_max, cold_max;
 	/* Share of estimates whose interval has the truth; 0 means all. None: no Date at all. */
 	unsigned covered_percent;
 	bool no_estimate;

@@ -84,6 +84,7 @@ void tally_estimate(struct tally *t, const struct skew *skew, const struct serve
 	const struct clock_reading *now)
 {
 	struct skew_estimate e;
+	struct duration error = DURATION_ZERO; /* to the nearest of a cluster's clocks */
 	bool within = true, tight = false;
 
 	skew_query(skew, now, &e);
@@ -91,7 +92,9 @@ void tally_estimate(struct tally *t, const struct skew *skew, const struct serve
 		return;
 	for (unsigned i = 0; i < server_clocks(server); i++) {
 		struct duration theta = server_theta(server, i, now->boot);
+		struct duration off = duration_ns(llabs(e.point.ns - theta.ns));
 
+		error = i ? duration_min(error, off) : off;
 		within &= e.lo.ns <= theta.ns && theta.ns <= e.hi.ns;
 		tight |= e.tight_lo.ns <= theta.ns && theta.ns <= e.tight_hi.ns;
 	}
@@ -101,8 +104,7 @@ void tally_estimate(struct tally *t, const struct skew *skew, const struct serve
 	if (e.clocks > t->clocks_most)
 		t->clocks_most = e.clocks;
 	if (e.samples == TALLY_POINT_AT && t->point_error.ns < 0)
-		t->point_error =
-			duration_ns(llabs(e.point.ns - server_theta(server, 0, now->boot).ns));
+		t->point_error = error;
 }
 
 void tally_source(struct tally *t, const struct token_source *source)
@@ -135,8 +137,10 @@ void tally_api(struct tally *t, enum api_verdict verdict, struct true_time serve
 		return;
 	if (verdict == API_REVOKED) {
 		t->refused_revoked++;
-	} else if (blind || disturbed_since) {
+	} else if (blind) {
 		t->refused_blind++;
+	} else if (disturbed_since) {
+		t->refused_overtaken++;
 	} else if (t->cluster && generation == 1) {
 		t->refused_cold++;
 	} else {

@@ -27,7 +27,7 @@ struct tally {
 	uint64_t errors_needless; /* while the newest token was good for long */
 	uint64_t outcomes[OUTCOME_TIMEOUT + 1];
 	uint64_t refused_early, refused_late; /* by the API, where it is promised not to */
-	uint64_t refused_blind, refused_cold, refused_revoked;
+	uint64_t refused_blind, refused_overtaken, refused_cold, refused_revoked;
 	uint64_t kept; /* used again at the very end of the expires_in they came with */
 	uint64_t restarts;
 	struct tally_post *posts;
