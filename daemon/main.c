@@ -141,7 +141,7 @@ static int serve(const char *path)
 	struct event_base *base = NULL;
 	struct broker *broker = NULL;
 	struct config *config;
-	int status = EX_OSERR;
+	int status = EX_OSERR, r;
 
 	log_open(LOG_INFO);
 	protect_process();
@@ -158,7 +158,9 @@ static int serve(const char *path)
 		log_line(LOG_ERR, "the event loop cannot be made");
 		goto out;
 	}
-	switch (broker_new(&broker, base, path, config, GCTOKEND_VERSION)) {
+	r = broker_new(&broker, base, path, config, GCTOKEND_VERSION);
+	config = NULL; /* consumed */
+	switch (r) {
 	case 0:
 		break;
 	case -ENOMEM:
@@ -171,7 +173,6 @@ static int serve(const char *path)
 		status = EX_CONFIG;
 		goto out;
 	}
-	config = NULL; /* the broker's */
 	broker_run(broker);
 	broker_free(broker);
 	status = 0;

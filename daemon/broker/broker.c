@@ -203,6 +203,8 @@ static int open_front(struct broker *b)
 		log_line(LOG_ERR, "%s", problem);
 		return r;
 	}
+	if (lstat(b->socket, &b->bound))
+		b->bound.st_ino = 0;
 	r = front_listen(b->front, fd);
 	if (r) {
 		close(fd);
@@ -247,7 +249,8 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->wall_offset = clock_wall_offset(&b->started);
 	b->config = config;
 	b->config_path = strdup(config_path);
-	if (!b->config_path)
+	b->socket = strdup(config->broker.socket);
+	if (!b->config_path || !b->socket)
 		goto fail;
 	if (RAND_bytes((unsigned char *)&b->random.state, sizeof(b->random.state)) != 1) {
 		r = -EIO;
@@ -288,7 +291,6 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	*ret = b;
 	return 0;
 fail:
-	b->config = NULL; /* stays the caller's */
 	broker_free(b);
 	return r;
 }
@@ -312,6 +314,8 @@ void broker_free(struct broker *b)
 	b->stopping = true;
 	if (b->front) {
 		front_stop(b->front);
+		if (b->bound.st_ino)
+			listener_remove(b->socket, &b->bound);
 		event_base_loop(b->base, EVLOOP_NONBLOCK);
 		front_free(b->front);
 	}
@@ -337,6 +341,7 @@ void broker_free(struct broker *b)
 	if (event_initialized(&b->after_request))
 		event_del(&b->after_request);
 	config_free(b->config);
+	free(b->socket);
 	free(b->config_path);
 	free(b);
 }

@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct boot_timer;
@@ -130,6 +131,8 @@ struct broker {
 
 	struct fetcher *fetcher;
 	struct front *front;
+	char *socket;      /* where it listens, whatever a reload says later */
+	struct stat bound; /* the socket as it was made; st_ino 0: none of ours */
 	struct state_writer *writer;
 	struct boot_timer *timer;
 	struct wall_watch *wall_watch;

@@ -187,7 +187,11 @@ int call_revoke(struct call *c)
 	if (status) {
 		waiter_free(w);
 		return call_refuse(c, 503, "temporarily_unavailable",
-			"the token is forgotten here, but Genesys could not be told");
+			*p->settings->api_url
+				? "the token is forgotten here and the profile stays stopped, but "
+				  "Genesys could not be told"
+				: "the token is forgotten here and the profile stays stopped, but "
+				  "Genesys could not be told: the profile has no api_url");
 	}
 	revoke_begun(w);
 	return FRONT_HELD;

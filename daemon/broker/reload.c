@@ -1,7 +1,7 @@
 /* A reload builds everything new first; only when nothing can fail any more does it swap. */
 #include "broker.h"
 
-#include "front/front.h"
+#include "core/config_keys.h"
 #include "host/config_files.h"
 #include "host/log.h"
 
@@ -113,20 +113,14 @@ static void tell_refused(struct broker *b, const char *problem)
 		problem);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
 /* What a running daemon cannot change. */
-static void warn_of_restart(const struct broker_settings *old, const struct broker_settings *new)
+static void warn_of_restart(const struct config *before, const struct config *after)
 {
-	if (!same_text(old->socket, new->socket) || old->socket_mode != new->socket_mode ||
-		old->socket_gid != new->socket_gid)
-		log_line(LOG_WARNING,
-			"socket, socket_mode and socket_group change only with a restart");
-	if (!same_text(old->state_dir, new->state_dir))
-		log_line(LOG_WARNING, "state_dir changes only with a restart");
+	const char *names[8];
+	size_t count = config_restart_keys(before, after, names, sizeof(names) / sizeof(*names));
+
+	for (size_t i = 0; i < count; i++)
+		log_line(LOG_WARNING, "%s has changed, but changes only with a restart", names[i]);
 }
 
 void broker_reload(struct broker *b)
@@ -157,7 +151,7 @@ void broker_reload(struct broker *b)
 		config_free(config);
 		return;
 	}
-	warn_of_restart(&old->broker, &config->broker);
+	warn_of_restart(old, config);
 	b->config = config;
 	broker_apply_settings(b);
 	config_free(old);

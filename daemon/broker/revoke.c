@@ -77,6 +77,13 @@ int revoke_token(struct profile *p, struct token *token, struct waiter *w)
 	};
 	int error = -ENOMEM;
 
+	if (!*p->settings->api_url) {
+		log_line(LOG_WARNING,
+			"profile %s: token %s cannot be revoked at Genesys: api_url is not known",
+			p->settings->name, token->fingerprint);
+		token_fini(token);
+		return -EDESTADDRREQ;
+	}
 	buffer_init(&url, NULL, 0);
 	buffer_init(&authorization, NULL, 0);
 	buffer_put_text(&url, p->settings->api_url);

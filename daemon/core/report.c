@@ -21,6 +21,9 @@ static void put_seconds(struct buffer *out, const char *name, struct duration d)
 	buffer_put_signed(out, duration_floor_s(d));
 }
 
+#define STATE_FRESH "\r\nGctoken-State: fresh\r\n"
+#define STATE_STALE "\r\nGctoken-State: stale\r\n"
+
 /* On the serving path: no printf, no allocation. */
 void report_token(struct buffer *out, bool keep_alive, bool text,
 	const struct profile_settings *settings, const struct token_outcome *outcome)
@@ -37,7 +40,8 @@ void report_token(struct buffer *out, bool keep_alive, bool text,
 	buffer_put_signed(&fields, outcome->expires_in.ns / NS_PER_MS);
 	buffer_put_text(&fields, "\r\nGctoken-Fingerprint: ");
 	buffer_put(&fields, token->fingerprint, FINGERPRINT_LENGTH);
-	buffer_put(&fields, "\r\n", 3);
+	/* the last one with its NUL: the fields go on as a string */
+	buffer_put(&fields, outcome->stale ? STATE_STALE : STATE_FRESH, sizeof(STATE_STALE));
 	answer_begin(&a, out, 200, text ? ANSWER_TEXT : ANSWER_JSON, keep_alive, fields.data);
 	if (text) {
 		buffer_put(out, token->text, token->length);

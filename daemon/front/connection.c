@@ -112,7 +112,7 @@ static void refuse_truncated(struct connection *c)
 
 	f->counters.bad_requests++;
 	front_count(f, 400);
-	front_send_error(event_get_fd(&c->event), 400, "bad_request",
+	front_send_error(event_get_fd(&c->event), 400, "invalid_request",
 		"the request ended before its empty line", -1);
 }
 

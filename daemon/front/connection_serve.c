@@ -39,7 +39,7 @@ static void request_refuse(struct connection *c, int status, const char *reason)
 {
 	struct front *f = c->front;
 	size_t at = f->answers.length;
-	const char *code = "bad_request";
+	const char *code = "invalid_request";
 
 	if (status == 414)
 		code = "uri_too_long";

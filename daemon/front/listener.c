@@ -248,3 +248,11 @@ int listener_bind(
 	lock_release(&p, lock);
 	return r;
 }
+
+void listener_remove(const char *path, const struct stat *bound)
+{
+	struct stat now;
+
+	if (!lstat(path, &now) && now.st_dev == bound->st_dev && now.st_ino == bound->st_ino)
+		unlink(path);
+}

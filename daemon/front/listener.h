@@ -3,6 +3,7 @@
 #define GCTOKEND_FRONT_LISTENER_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Binds and listens (non-blocking, close-on-exec) at `path` with exactly `mode` and, unless
@@ -12,5 +13,9 @@
  * to do. */
 int listener_bind(
 	const char *path, mode_t mode, gid_t gid, int *ret_fd, char *problem, size_t problem_size);
+
+/* At a clean stop: removes the socket at `path` if it still is the one that `bound` was read of (by
+ * lstat, after binding). Another daemon may have taken the place over. */
+void listener_remove(const char *path, const struct stat *bound);
 
 #endif
