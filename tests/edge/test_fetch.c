@@ -40,7 +40,7 @@ static char ca_file[] = "/tmp/test_fetch_ca.XXXXXX";
 /* Names below dead.test hang until they are let go; then they are 127.0.0.1. libcurl calls this
  * one, because a program's own symbols come first. */
 static pthread_mutex_t dns_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t dns_changed = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t dns_let_go = PTHREAD_COND_INITIALIZER;
 static int dns_inside;
 static bool dns_released;
 
@@ -55,11 +55,9 @@ int getaddrinfo(
 		*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
 	if (node && strstr(node, "dead.test")) {
 		dns_inside++;
-		pthread_cond_broadcast(&dns_changed);
 		while (!dns_released)
-			pthread_cond_wait(&dns_changed, &dns_lock);
+			pthread_cond_wait(&dns_let_go, &dns_lock);
 		dns_inside--;
-		pthread_cond_broadcast(&dns_changed);
 		name = "127.0.0.1";
 	}
 	pthread_mutex_unlock(&dns_lock);
@@ -73,19 +71,21 @@ static void dns_hold(void)
 	pthread_mutex_unlock(&dns_lock);
 }
 
-static void dns_wait_for(int inside)
+static int dns_waiting(void)
 {
+	int inside;
+
 	pthread_mutex_lock(&dns_lock);
-	while (dns_inside != inside)
-		pthread_cond_wait(&dns_changed, &dns_lock);
+	inside = dns_inside;
 	pthread_mutex_unlock(&dns_lock);
+	return inside;
 }
 
 static void dns_release(void)
 {
 	pthread_mutex_lock(&dns_lock);
 	dns_released = true;
-	pthread_cond_broadcast(&dns_changed);
+	pthread_cond_broadcast(&dns_let_go);
 	pthread_mutex_unlock(&dns_lock);
 }
 
@@ -162,6 +162,17 @@ static void run_for_ms(int ms)
 
 	assert_int_equal(event_base_once(base, -1, EV_TIMEOUT, nothing, &fired, &t), 0);
 	run_until(&fired, 1);
+}
+
+/* Until so many threads sit in getaddrinfo; the loop runs on. */
+static void dns_wait_for(int inside)
+{
+	int64_t end = now_ms() + 10000;
+
+	while (dns_waiting() != inside) {
+		assert_true(now_ms() < end);
+		run_for_ms(2);
+	}
 }
 
 static void fetch_now(const struct fetch_request *q, struct outcome *o)
@@ -1100,7 +1111,8 @@ static int64_t dead_resolver_round(struct server *s)
 	for (int i = 0; i < FETCHES_MAX - 16; i++)
 		assert_int_equal(fetch_start(fetcher, &q, on_done, never, NULL), 0);
 	assert_int_equal(fetch_start(fetcher, &q, on_done, never, NULL), -EAGAIN);
-	run_for_ms(50);
+	/* All of them inside, so that none is late for this round and stuck in the next. */
+	dns_wait_for(FETCHES_MAX);
 	before = clock_ns(CLOCK_MONOTONIC);
 	fetcher_free(fetcher);
 	fetcher = NULL;
