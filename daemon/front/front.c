@@ -77,10 +77,13 @@ void front_stop(struct front *f)
 
 void front_free(struct front *f)
 {
-	struct link *lists[] = {&f->held, &f->busy.list, &f->idle.list};
+	struct link *lists[3];
 
 	if (!f)
 		return;
+	lists[0] = &f->held;
+	lists[1] = &f->busy.list;
+	lists[2] = &f->idle.list;
 	f->stopping = true;
 	accept_fini(f);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
