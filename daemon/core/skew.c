@@ -8,6 +8,7 @@
 
 bool skew_sample_of(const struct exchange *x, struct skew_sample *ret)
 {
+	struct duration date, drift;
 	int64_t date_s;
 	char *end;
 
@@ -20,14 +21,16 @@ bool skew_sample_of(const struct exchange *x, struct skew_sample *ret)
 		return false;
 	/* A millisecond of slack: the two clocks of the difference are not read in one instruction.
 	 */
-	if (llabs(ns_sub(x->received.suspended.ns, x->sent.suspended.ns)) > NS_PER_MS)
+	if (ns_distance(x->received.suspended.ns, x->sent.suspended.ns) > NS_PER_MS)
 		return false;
 	if (http_date_parse(x->date, strlen(x->date), &date_s))
 		return false;
-	struct duration date = duration_s(date_s);
+	date = duration_s(date_s);
+	/* Further off than we can count: all such dates would look alike, and agree. */
+	if (date.ns == INT64_MAX || date.ns == INT64_MIN)
+		return false;
 	/* Theta is wanted as of `sent`, and the server wrote Date up to a round trip later. */
-	struct duration drift = skew_widening(&x->sent, &x->received);
-
+	drift = skew_widening(&x->sent, &x->received);
 	*ret = (struct skew_sample){
 		.sent = x->sent,
 		.received = x->received.boot,
@@ -43,8 +46,8 @@ bool skew_sample_of(const struct exchange *x, struct skew_sample *ret)
 struct duration skew_widening(const struct clock_reading *a, const struct clock_reading *b)
 {
 	/* Divide first: a product of nanoseconds over months would not fit. */
-	int64_t drift = llabs(ns_sub(b->boot.ns, a->boot.ns)) / (1000000 / SKEW_DRIFT_PPM) + 1;
-	int64_t bent = llabs(ns_sub(b->slew.ns, a->slew.ns));
+	int64_t drift = ns_distance(b->boot.ns, a->boot.ns) / (1000000 / SKEW_DRIFT_PPM) + 1;
+	int64_t bent = ns_distance(b->slew.ns, a->slew.ns);
 
 	return duration_ns(a->boot.ns == b->boot.ns ? 0 : drift > bent ? drift : bent);
 }
@@ -95,6 +98,22 @@ static struct skew_group *place_for_group(struct skew *s)
 	return least;
 }
 
+/* Two groups that a sample narrowed to the same interval say the same from now on, and would be
+ * told apart as two clocks for ever: the older goes on for both. */
+static void merge_equal_groups(struct skew *s)
+{
+	for (size_t i = 0; i < SKEW_GROUPS_MAX; i++)
+		for (size_t j = 0; j < SKEW_GROUPS_MAX; j++) {
+			struct skew_group *a = &s->groups[i], *b = &s->groups[j];
+
+			if (!a->born || a->born >= b->born || a->lo.ns != b->lo.ns ||
+				a->hi.ns != b->hi.ns || a->at.boot.ns != b->at.boot.ns)
+				continue;
+			a->reach |= b->reach;
+			*b = (struct skew_group){0};
+		}
+}
+
 enum skew_verdict skew_add(
 	struct skew *s, const struct skew_sample *sample, struct duration *ret_miss)
 {
@@ -143,6 +162,7 @@ enum skew_verdict skew_add(
 		if (g->born && (!g->reach || (g->n == 1 && !(g->reach & 7))))
 			*g = (struct skew_group){0};
 	}
+	merge_equal_groups(s);
 	if (missed)
 		s->conflict_left = SKEW_CONFLICT_MEMORY;
 	if (ret_miss)

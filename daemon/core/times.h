@@ -57,6 +57,14 @@ static inline int64_t ns_sub(int64_t a, int64_t b)
 	return difference;
 }
 
+/* |a - b|, also where that does not fit. */
+static inline int64_t ns_distance(int64_t a, int64_t b)
+{
+	int64_t difference = ns_sub(a, b);
+
+	return difference < 0 ? ns_sub(0, difference) : difference;
+}
+
 static inline struct duration duration_ns(int64_t ns)
 {
 	return (struct duration){ns};
