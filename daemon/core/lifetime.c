@@ -1,7 +1,5 @@
 #include "lifetime.h"
 
-#include <stdlib.h>
-
 #define DATE_ROUNDING_NS NS_PER_S
 #define BACKDATED_S 60
 #define SUSPECT_MIN_NS (NS_PER_S / 2)
@@ -11,12 +9,12 @@
 /* d(1 - rho) and d(1 + rho): what d of the server's time is on a clock that drifts. */
 static struct duration drift_short(struct duration d)
 {
-	return duration_sub(d, duration_ns(llabs(d.ns) / (1000000 / SKEW_DRIFT_PPM)));
+	return duration_sub(d, duration_ns(ns_distance(d.ns, 0) / (1000000 / SKEW_DRIFT_PPM)));
 }
 
 static struct duration drift_long(struct duration d)
 {
-	return duration_add(d, duration_ns(llabs(d.ns) / (1000000 / SKEW_DRIFT_PPM)));
+	return duration_add(d, duration_ns(ns_distance(d.ns, 0) / (1000000 / SKEW_DRIFT_PPM)));
 }
 
 /* The server's instant `s` on our clock if theta is `theta`, as far from `from`. */
@@ -141,10 +139,12 @@ enum lifetime_step lifetime_exchange(
 	struct duration seen, counts, before = l->step;
 	bool more;
 
-	l->wall_ref = clock_wall_offset(&sample->sent);
 	l->spread = duration_max(l->spread, spread);
+	/* Without a Date of its own nothing tells whether time was lost since: a suspicion stays.
+	 */
 	if (!l->dated)
 		return LIFETIME_STEP_NONE;
+	l->wall_ref = clock_wall_offset(&sample->sent);
 	seen = duration_sub(
 		duration_sub(sample->lo, l->hi0), skew_widening(&l->sent, &sample->sent));
 	if (seen.ns <= 0)
@@ -153,7 +153,7 @@ enum lifetime_step lifetime_exchange(
 	l->step_second = duration_max(l->step_second, duration_min(seen, l->step_most));
 	l->step_most = duration_max(l->step_most, seen);
 	counts = l->step_second;
-	if (suspect.ns && llabs(ns_sub(suspect.ns, seen.ns)) <= WALL_AGREES_NS)
+	if (suspect.ns && ns_distance(suspect.ns, seen.ns) <= WALL_AGREES_NS)
 		counts = duration_max(counts, seen);
 	l->step = duration_max(l->step, counts);
 	if (l->step.ns > before.ns)

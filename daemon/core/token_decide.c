@@ -134,7 +134,10 @@ void token_source_decide(
 		s->changed = true;
 	let_go_of_the_dead(s, now);
 	suspect = suspect_now(s, now);
-	d.probes = suspect.ns && !s->probes_wanted ? 1 : s->probes_wanted;
+	d.probes = s->probes_wanted;
+	/* Of a token without a Date no exchange can tell; it is replaced in time instead. */
+	if (suspect.ns && s->current.life.dated && !d.probes)
+		d.probes = 1;
 	s->probes_wanted = 0;
 	tell_mint_limit(s, now);
 	at = fetch_at(s, now);
