@@ -1,0 +1,185 @@
+/* Backoff, Retry-After and the mint window. */
+#include "core/retry.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define LENGTH(a) (sizeof(a) / sizeof(*(a)))
+
+static struct boot_time at_s(int64_t s)
+{
+	return (struct boot_time){s * NS_PER_S};
+}
+
+static void delays_double_to_a_minute(void **state)
+{
+	static const struct {
+		unsigned failures;
+		int64_t most_s;
+	} cases[] = {
+		{0, 1}, /* not a failure in a row, and yet no storm */
+		{1, 1},
+		{2, 2},
+		{3, 4},
+		{4, 8},
+		{5, 16},
+		{6, 32},
+		{7, 60},
+		{8, 60},
+		{63, 60},
+		{64, 60},
+		{65, 60},
+		{UINT32_MAX, 60},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		int64_t most = cases[i].most_s * NS_PER_S, least_seen = INT64_MAX, most_seen = 0;
+		struct random random = {i};
+
+		for (int n = 0; n < 2000; n++) {
+			int64_t d = retry_delay(cases[i].failures, &random).ns;
+
+			assert_true(d >= most / 2 && d <= most);
+			least_seen = d < least_seen ? d : least_seen;
+			most_seen = d > most_seen ? d : most_seen;
+		}
+		/* jitter over the whole range, or a fleet retries in step */
+		assert_true(least_seen < most / 2 + most / 40);
+		assert_true(most_seen > most - most / 40);
+	}
+}
+
+/* What a server in trouble feels of one broker: at most one request a second in the first minute,
+ * two a minute after it. */
+static void retries_are_gentle(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 0; seed < 500; seed++) {
+		struct random random = {seed};
+		struct boot_time now = at_s(0), sent[200];
+		unsigned in_first_minute = 0;
+
+		for (unsigned n = 0; n < LENGTH(sent); n++) {
+			sent[n] = now;
+			in_first_minute += now.ns < 60 * NS_PER_S;
+			if (n >= 2 && sent[n - 2].ns >= 60 * NS_PER_S)
+				assert_true(boot_since(sent[n], sent[n - 2]).ns >= 60 * NS_PER_S);
+			if (n)
+				assert_true(boot_since(sent[n], sent[n - 1]).ns >= NS_PER_S / 2);
+			now = boot_add(now, retry_delay(n + 1, &random));
+		}
+		assert_in_range(in_first_minute, 5, 9);
+	}
+}
+
+static void retry_after_is_obeyed_within_reason(void **state)
+{
+	static const struct {
+		int64_t asked_ns, obeyed_ns;
+	} cases[] = {
+		{0, NS_PER_S},
+		{-1, NS_PER_S},
+		{INT64_MIN, NS_PER_S},
+		{NS_PER_S, 2 * NS_PER_S},
+		{120 * NS_PER_S, 121 * NS_PER_S},
+		{3599 * NS_PER_S, 3600 * NS_PER_S},
+		{3600 * NS_PER_S, 3600 * NS_PER_S},
+		{86400 * NS_PER_S, 3600 * NS_PER_S},
+		{INT64_MAX, 3600 * NS_PER_S},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++)
+		assert_int_equal(retry_obey(duration_ns(cases[i].asked_ns)).ns, cases[i].obeyed_ns);
+}
+
+static void window_opens_as_the_oldest_leaves(void **state)
+{
+	static struct mint_window w;
+
+	(void)state;
+	w = (struct mint_window){.count = 0};
+	assert_int_equal(mint_window_next(&w, 1, at_s(5)).ns, at_s(5).ns);
+	mint_window_add(&w, at_s(10));
+	assert_int_equal(mint_window_next(&w, 1, at_s(10)).ns, at_s(310).ns);
+	assert_int_equal(mint_window_next(&w, 1, at_s(309)).ns, at_s(310).ns);
+	assert_int_equal(mint_window_next(&w, 1, at_s(310)).ns, at_s(310).ns);
+	assert_int_equal(mint_window_next(&w, 1, at_s(400)).ns, at_s(400).ns);
+	assert_int_equal(mint_window_next(&w, 2, at_s(10)).ns, at_s(10).ns);
+	mint_window_add(&w, at_s(20));
+	mint_window_add(&w, at_s(30));
+	assert_int_equal(mint_window_next(&w, 3, at_s(30)).ns, at_s(310).ns);
+	assert_int_equal(mint_window_next(&w, 2, at_s(30)).ns, at_s(320).ns);
+	/* a reload lowered the limit: the latest alone fills it */
+	assert_int_equal(mint_window_next(&w, 1, at_s(30)).ns, at_s(330).ns);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(mint_window_at(&w, i).ns, at_s(30 - 10 * (int64_t)i).ns);
+}
+
+static void ring_keeps_the_latest(void **state)
+{
+	static struct mint_window w;
+
+	(void)state;
+	w = (struct mint_window){.count = 0};
+	for (int64_t s = 0; s < 2 * MINT_LIMIT_MAX + 7; s++) {
+		mint_window_add(&w, at_s(s));
+		assert_int_equal(mint_window_at(&w, 0).ns, at_s(s).ns);
+		assert_in_range(w.count, 1, MINT_LIMIT_MAX);
+		assert_int_equal(
+			mint_window_at(&w, w.count - 1).ns, at_s(s + 1 - (int64_t)w.count).ns);
+	}
+	assert_int_equal(w.count, MINT_LIMIT_MAX);
+}
+
+/* Whoever asks first and posts no earlier than it is told can never have more than the limit in any
+ * window, whatever the limit and the pace; and is never kept waiting without need. */
+static void limit_holds_for_every_window(void **state)
+{
+	static const unsigned limits[] = {1, 2, 15, 60, 999, 1000};
+	static struct boot_time posts[6000];
+
+	(void)state;
+	for (size_t l = 0; l < LENGTH(limits); l++) {
+		static struct mint_window w;
+		struct random random = {l};
+		struct boot_time now = at_s(1);
+
+		w = (struct mint_window){.count = 0};
+		for (unsigned n = 0; n < LENGTH(posts); n++) {
+			struct boot_time next;
+
+			now = boot_add(now,
+				random_duration(&random, duration_ms(600000 / (int64_t)limits[l])));
+			next = mint_window_next(&w, limits[l], now);
+			assert_true(next.ns >= now.ns);
+			if (n < limits[l] ||
+				boot_since(now, posts[n - limits[l]]).ns >= 300 * NS_PER_S)
+				assert_int_equal(next.ns, now.ns);
+			now = posts[n] = next;
+			mint_window_add(&w, now);
+			if (n >= limits[l])
+				assert_true(boot_since(posts[n], posts[n - limits[l]]).ns >=
+					    300 * NS_PER_S);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(delays_double_to_a_minute),
+		cmocka_unit_test(retries_are_gentle),
+		cmocka_unit_test(retry_after_is_obeyed_within_reason),
+		cmocka_unit_test(window_opens_as_the_oldest_leaves),
+		cmocka_unit_test(ring_keeps_the_latest),
+		cmocka_unit_test(limit_holds_for_every_window),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
