@@ -4,6 +4,7 @@
 #include "core/config_keys.h"
 #include "host/config_files.h"
 #include "host/log.h"
+#include "upstream/fetch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -151,6 +152,7 @@ void broker_reload(struct broker *b)
 		config_free(config);
 		return;
 	}
+	fetcher_forget_ca(b->fetcher); /* ca_file may have been renewed in place */
 	warn_of_restart(old, config);
 	b->config = config;
 	broker_apply_settings(b);
