@@ -49,7 +49,8 @@ struct duration skew_widening(const struct clock_reading *a, const struct clock_
 	int64_t drift = ns_distance(b->boot.ns, a->boot.ns) / (1000000 / SKEW_DRIFT_PPM) + 1;
 	int64_t bent = ns_distance(b->slew.ns, a->slew.ns);
 
-	return duration_ns(a->boot.ns == b->boot.ns ? 0 : drift > bent ? drift : bent);
+	/* Both: NTP may bend our clock the way the crystals are off anyway. */
+	return duration_ns(a->boot.ns == b->boot.ns ? 0 : ns_add(drift, bent));
 }
 
 static unsigned bits_in(unsigned value)

@@ -72,8 +72,8 @@ enum skew_verdict {
  * malformed, Age above 0, received before sent, or the machine slept in between. */
 bool skew_sample_of(const struct exchange *x, struct skew_sample *ret);
 
-/* How far theta may have moved between two readings: 100 ppm of the time between, or what
- * MONOTONIC_RAW and MONOTONIC moved against each other where that is more. Never negative. */
+/* How far theta may have moved between two readings: 100 ppm of the time between, plus what
+ * MONOTONIC_RAW and MONOTONIC moved against each other. Never negative. */
 struct duration skew_widening(const struct clock_reading *a, const struct clock_reading *b);
 
 /* *ret_miss, where not NULL: the distance to the nearest interval that the sample missed, 0 if

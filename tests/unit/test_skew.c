@@ -95,7 +95,7 @@ static void clockless_exchange_gives_none(void **state)
 	}
 }
 
-static void widening_is_drift_or_slew(void **state)
+static void widening_is_drift_and_slew(void **state)
 {
 	static const struct {
 		int64_t passed, slewed, expected;
@@ -104,9 +104,9 @@ static void widening_is_drift_or_slew(void **state)
 		{1, 0, 1},
 		{S, 0, 100000 + 1},
 		{10000 * S, 0, S + 1},
-		{S, 99999, 100001},   /* within what a crystal may do anyway */
-		{S, 5 * MS, 5 * MS},  /* adjtimex can do 500 ppm and more */
-		{S, -5 * MS, 5 * MS}, /* either way */
+		{S, 99999, 200000},            /* the crystal's drift is not in the slew */
+		{S, 5 * MS, 5 * MS + 100001},  /* adjtimex can do 500 ppm and more */
+		{S, -5 * MS, 5 * MS + 100001}, /* either way */
 		{450 * 86400 * S, 0, 3888 * S + 1},
 		{INT64_MAX, 0, INT64_MAX / 10000 + 1},
 	};
@@ -412,7 +412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sample_bounds_theta),
 		cmocka_unit_test(clockless_exchange_gives_none),
-		cmocka_unit_test(widening_is_drift_or_slew),
+		cmocka_unit_test(widening_is_drift_and_slew),
 		cmocka_unit_test(nothing_is_known_at_first),
 		cmocka_unit_test(one_sample_is_an_estimate),
 		cmocka_unit_test(agreeing_samples_are_intersected),
