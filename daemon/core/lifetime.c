@@ -132,10 +132,26 @@ struct duration lifetime_suspect(const struct lifetime *l, const struct clock_re
 	return s.ns > SUSPECT_MIN_NS ? s : DURATION_ZERO;
 }
 
+/* Did the wall clock step by what was seen? That is a lower bound: the step may be more by the
+ * rounding of both Dates, both round trips, and drift, which was taken off and may be the other
+ * way.
+ */
+static bool wall_agrees(const struct lifetime *l, const struct skew_sample *sample,
+	struct duration suspect, struct duration seen, struct duration widening)
+{
+	struct duration trips = duration_add(boot_since(l->received, l->sent.boot),
+		boot_since(sample->received, sample->sent.boot));
+	struct duration below = duration_add(trips, duration_add(widening, widening));
+
+	return seen.ns <= ns_add(suspect.ns, WALL_AGREES_NS) &&
+	       suspect.ns <= ns_add(ns_add(seen.ns, below.ns), WALL_AGREES_NS);
+}
+
 enum lifetime_step lifetime_exchange(
 	struct lifetime *l, const struct skew_sample *sample, struct duration spread)
 {
 	struct duration suspect = lifetime_suspect(l, &sample->sent);
+	struct duration widening = skew_widening(&l->sent, &sample->sent);
 	struct duration seen, counts, before = l->step;
 	bool more;
 
@@ -145,15 +161,14 @@ enum lifetime_step lifetime_exchange(
 	if (!l->dated)
 		return LIFETIME_STEP_NONE;
 	l->wall_ref = clock_wall_offset(&sample->sent);
-	seen = duration_sub(
-		duration_sub(sample->lo, l->hi0), skew_widening(&l->sent, &sample->sent));
+	seen = duration_sub(duration_sub(sample->lo, l->hi0), widening);
 	if (seen.ns <= 0)
 		return LIFETIME_STEP_NONE;
 	more = seen.ns > l->step_most.ns;
 	l->step_second = duration_max(l->step_second, duration_min(seen, l->step_most));
 	l->step_most = duration_max(l->step_most, seen);
 	counts = l->step_second;
-	if (suspect.ns && ns_distance(suspect.ns, seen.ns) <= WALL_AGREES_NS)
+	if (suspect.ns && wall_agrees(l, sample, suspect, seen, widening))
 		counts = duration_max(counts, seen);
 	l->step = duration_max(l->step, counts);
 	if (l->step.ns > before.ns)

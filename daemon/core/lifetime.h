@@ -8,9 +8,10 @@
  *
  * step is how far the server's clock later turned out to run ahead of what this token's exchange
  * allowed for (stepped, or our machine was paused). A single exchange may lie, so it counts once a
- * second one says at least as much, or our wall clock was stepped by the same amount (+-3 s).
- * suspect is a forward step of our wall clock since the last exchange: NTP repaired a wrong clock,
- * or the machine stood still and time was lost; nobody can tell until an exchange answers. */
+ * second one says at least as much, or our wall clock was stepped by the same amount (+-3 s, and
+ * what round trips and drift can hide). suspect is a forward step of our wall clock since the last
+ * exchange: NTP repaired a wrong clock, or the machine stood still and time was lost; nobody can
+ * tell until an exchange answers. */
 #ifndef GCTOKEND_CORE_LIFETIME_H
 #define GCTOKEND_CORE_LIFETIME_H
 
