@@ -174,8 +174,8 @@ static void judge_failing(const struct world *w, const struct expectation *e)
 		expect_at_most(t, "requests while failing",
 			tally_posts_in(t, duration_s(INT64_C(1000000)), from, until),
 			e->failing_posts_max);
-	for (size_t i = t->post_count; i-- && t->posts[i].at.ns >= until.ns;)
-		if (t->posts[i].token)
+	for (size_t i = t->post_count; i--;)
+		if (t->posts[i].token && t->posts[i].came.ns >= until.ns)
 			back = t->posts[i].at;
 	if (e->recovered_in_s && back.ns > until.ns + e->recovered_in_s * NS_PER_S)
 		tally_fail(t, "the fetch that brought a token came %lld ms after the end",

@@ -6,6 +6,7 @@
 
 #define GUARD_S 2
 #define WALL_AGREES_S 3
+#define COLD_S 10 /* as long as the first series of HEADs may take */
 
 void tally_init(struct tally *t, struct sim *sim, bool cluster)
 {
@@ -39,6 +40,7 @@ void tally_disturbed(struct tally *t, struct duration lost)
 	t->disturbed_at = t->sim->now;
 	t->blind_ends = (struct true_time){INT64_MAX};
 	t->exchanges_since = 0;
+	t->generation_then = t->generation;
 	t->lost = lost;
 }
 
@@ -69,8 +71,10 @@ void tally_exchanged(struct tally *t, struct true_time sent)
 
 void tally_token_came(struct tally *t, struct true_time sent, uint64_t generation)
 {
-	if (t->post_count)
+	if (t->post_count) {
 		t->posts[t->post_count - 1].token = true;
+		t->posts[t->post_count - 1].came = t->sim->now;
+	}
 	if (generation <= t->generation)
 		tally_fail(t, "generation %llu came after %llu", (unsigned long long)generation,
 			(unsigned long long)t->generation);
@@ -137,11 +141,11 @@ void tally_api(struct tally *t, enum api_verdict verdict, struct true_time serve
 		return;
 	if (verdict == API_REVOKED) {
 		t->refused_revoked++;
-	} else if (blind) {
+	} else if (blind || (verdict == API_TOO_EARLY && generation <= t->generation_then)) {
 		t->refused_blind++;
 	} else if (disturbed_since) {
 		t->refused_overtaken++;
-	} else if (t->cluster && generation == 1) {
+	} else if (t->cluster && served.ns < COLD_S * NS_PER_S) {
 		t->refused_cold++;
 	} else {
 		*(verdict == API_EXPIRED ? &t->refused_late : &t->refused_early) += 1;

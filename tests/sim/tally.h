@@ -3,7 +3,8 @@
  * The blind time: the server's clock was stepped, or a hypervisor held our machine, and nothing can
  * have told the broker. It ends when the second exchange since then is answered (one may lie), when
  * our wall clock is put right by the time that was lost, or two seconds (the longest guard) after
- * a new token came. What the API refuses in it is counted apart: it is measured, not promised. */
+ * a new token came. What the API refuses in it is counted apart: it is measured, not promised. So
+ * is a JWT that came before the server's clock was set back, while that clock is before its nbf. */
 #ifndef GCTOKEND_TESTS_SIM_TALLY_H
 #define GCTOKEND_TESTS_SIM_TALLY_H
 
@@ -17,7 +18,8 @@
 struct tally_post {
 	struct true_time at;
 	struct boot_time boot;
-	bool token; /* it brought one */
+	bool token;            /* it brought one */
+	struct true_time came; /* then */
 };
 
 struct tally {
@@ -37,6 +39,7 @@ struct tally {
 	bool blind, cluster;
 	struct true_time disturbed_at, blind_ends, lost_at;
 	struct duration lost;
+	uint64_t generation_then; /* the newest when it happened */
 	unsigned exchanges_since;
 	bool ever_disturbed;
 
