@@ -20,6 +20,9 @@ void probe_want_series(struct probe_plan *p)
 
 void probe_want(struct probe_plan *p, unsigned n, bool urgent)
 {
+	/* what a series left to be done early ends with the series */
+	if (!p->wanted)
+		p->until_narrow = false;
 	if (p->wanted < n)
 		p->wanted = n;
 	p->urgent |= urgent;
@@ -73,7 +76,7 @@ static struct boot_time aim(const struct probe_plan *p, const struct skew *s,
 struct boot_time probe_next(
 	struct probe_plan *p, const struct skew *s, const struct clock_reading *now)
 {
-	int64_t earliest = ns_add(now->boot.ns, AIM_AHEAD_NS);
+	int64_t open = p->not_before.ns; /* none before, however urgent */
 
 	if (!p->enabled || p->foreign || p->in_flight || !p->wanted)
 		return BOOT_TIME_NEVER;
@@ -89,16 +92,15 @@ struct boot_time probe_next(
 		int64_t room = ns_add(
 			p->sent[p->sent_count % PROBES_IN_WINDOW].ns, PROBE_WINDOW_S * NS_PER_S);
 
-		earliest = room > earliest ? room : earliest;
+		open = room > open ? room : open;
 	}
-	if (p->not_before.ns > earliest)
-		earliest = p->not_before.ns;
-	if (!p->urgent)
-		p->planned = aim(p, s, now, earliest);
-	else if (earliest > ns_add(now->boot.ns, AIM_AHEAD_NS))
-		p->planned.ns = earliest;
-	else
-		p->planned = now->boot;
+	if (p->urgent) {
+		p->planned.ns = open > now->boot.ns ? open : now->boot.ns;
+	} else {
+		int64_t ahead = ns_add(now->boot.ns, AIM_AHEAD_NS);
+
+		p->planned = aim(p, s, now, open > ahead ? open : ahead);
+	}
 	return p->planned;
 }
 
