@@ -32,6 +32,8 @@ int call_refuse(const struct call *c, int status, const char *code, const char *
 bool call_rules_grant(
 	const struct broker *b, const struct access_rules *rules, struct connection *c);
 bool call_is_admin(const struct broker *b, struct connection *c);
+/* The same for what is to be done with `p`; a refusal is counted and remembered. */
+bool call_admin_granted(struct profile *p, struct connection *c);
 /* Its status, clock and metrics: who may have the token, and admins. */
 bool call_may_see(struct profile *p, struct connection *c);
 

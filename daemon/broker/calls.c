@@ -28,23 +28,37 @@ bool call_is_admin(const struct broker *b, struct connection *c)
 	return call_rules_grant(b, &b->config->broker.admins, c);
 }
 
+static void note_denial(struct profile *p, struct connection *c, const char *reason)
+{
+	struct clock_reading now;
+	char words[HISTORY_WORDS];
+
+	clock_read(&now);
+	snprintf(words, sizeof(words), "denied: uid %ld, %s", (long)(int)connection_peer(c)->uid,
+		reason);
+	history_add_folded(&p->history, &now, EVENT_DENIED, words);
+	profile_log(p);
+	p->denied++;
+}
+
 bool call_granted(struct profile *p, struct connection *c)
 {
 	const struct access_rules *rules = &p->settings->allow;
 	struct access_decision decision;
-	struct clock_reading now;
-	char words[HISTORY_WORDS];
 
 	if (call_rules_grant(p->broker, rules, c))
 		return true;
 	access_decide(rules, connection_peer(c), rules->unit_count ? connection_unit(c) : NULL,
 		p->broker->uid, &decision);
-	clock_read(&now);
-	snprintf(words, sizeof(words), "denied: uid %ld, %s", (long)(int)connection_peer(c)->uid,
-		decision.rule);
-	history_add_folded(&p->history, &now, EVENT_DENIED, words);
-	profile_log(p);
-	p->denied++;
+	note_denial(p, c, decision.rule);
+	return false;
+}
+
+bool call_admin_granted(struct profile *p, struct connection *c)
+{
+	if (call_is_admin(p->broker, c))
+		return true;
+	note_denial(p, c, "not an admin");
 	return false;
 }
 
@@ -91,7 +105,7 @@ int call_find_profile(struct call *c, enum right right)
 		granted = call_is_admin(c->broker, c->connection) || call_granted(p, c->connection);
 		break;
 	case RIGHT_ADMIN:
-		granted = call_is_admin(c->broker, c->connection);
+		granted = call_admin_granted(p, c->connection);
 		break;
 	}
 	if (!granted)

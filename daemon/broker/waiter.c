@@ -1,4 +1,4 @@
-#include "broker.h"
+#include "call.h"
 
 #include "core/answers.h"
 #include "front/front.h"
@@ -127,8 +127,8 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 	bool text = w->text;
 	int status;
 
-	/* The rules are judged when something is handed out: a reload may have changed them. */
-	if (!call_granted(p, c)) {
+	/* Judged when something is handed out: a reload may have changed the rules. */
+	if (w->ask.kind == ASK_REFRESH ? !call_admin_granted(p, c) : !call_granted(p, c)) {
 		waiter_free(w);
 		status = answer_error(connection_answer_begin(c), 403, connection_keep_alive(c),
 			"access_denied", "the rules changed while the request waited", -1);
