@@ -4,11 +4,20 @@
 
 #define OVERDUE_S 15
 
+bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now)
+{
+	struct duration suspect = lifetime_suspect(&slot->life, now);
+
+	return suspect.ns &&
+	       boot_since(lifetime_dead(&slot->life), now->boot).ns < ns_add(suspect.ns, NS_PER_S);
+}
+
 const struct token_slot *token_source_pick(
 	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation)
 {
 	bool previous = token_slot_usable(&s->previous, now) && !s->previous.reported &&
-			s->previous.generation != not_generation;
+			s->previous.generation != not_generation &&
+			!token_source_doubtful(&s->previous, now);
 
 	if (token_slot_usable(&s->current, now) &&
 		!(previous && boot_before(now->boot, s->current.life.guard_until)))
@@ -51,7 +60,7 @@ static struct boot_time fetch_due(const struct token_source *s, const struct clo
 		return now->boot;
 	if (!c->token.text)
 		return s->settings.prefetch ? now->boot : BOOT_TIME_NEVER;
-	if (boot_before(lifetime_dead(&c->life), boot_add(now->boot, suspect_now(s, now))))
+	if (token_source_doubtful(c, now))
 		return now->boot;
 	return s->settings.prefetch ? s->refresh_at : BOOT_TIME_NEVER;
 }
@@ -153,10 +162,11 @@ void token_source_decide(
 	d.wake_at = boot_min(at, s->change_at);
 	/* A suspected loss of time can eat up the rest before dead is reached. */
 	if (suspect.ns && !s->fetching && s->current.token.text) {
-		struct boot_time gone = boot_sub(lifetime_dead(&s->current.life), suspect);
+		struct boot_time gone = boot_sub(lifetime_dead(&s->current.life),
+			duration_add(suspect, duration_ns(NS_PER_S - 1)));
 
 		if (boot_before(now->boot, gone))
-			d.wake_at = boot_min(d.wake_at, boot_add(gone, duration_ns(1)));
+			d.wake_at = boot_min(d.wake_at, gone);
 	}
 	d.changed = s->changed;
 	s->changed = false;

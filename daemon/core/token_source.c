@@ -199,7 +199,9 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 	struct duration spread, uint64_t generation)
 {
 	const struct token_slot *older = token_source_pick(s, now, 0);
-	bool older_serves = older == &s->current && !s->current.reported;
+	/* An older token that is in doubt is no reason to hold the new one back. */
+	bool older_serves = older == &s->current && !s->current.reported &&
+			    !token_source_doubtful(&s->current, now);
 	struct lifetime_evidence evidence = {
 		.sent = x->sent,
 		.received = x->received.boot,

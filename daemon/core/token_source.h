@@ -209,6 +209,8 @@ uint64_t token_source_generation_of(const struct token_source *s, const char *fi
  */
 const struct token_slot *token_source_pick(
 	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation);
+/* Would it be dead already if a suspected loss of time is real? */
+bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now);
 /* Now or the instant before which no fetch may begin. */
 struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced);
 bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
