@@ -113,9 +113,11 @@ static void kept_token_used(void *context, uint64_t value)
 static void token_given(struct client_call *call, const struct token_outcome *outcome)
 {
 	struct clients *c = call->clients;
+	struct clock_reading now = machine_read(c->machine);
 
 	call->served = c->sim->now;
-	call->blind = tally_blind(c->tally);
+	call->blind = tally_blind(c->tally) ||
+		      (outcome->stale && token_source_doubtful(outcome->slot, &now));
 	call->token_id = server_token_id(outcome->slot->token.text);
 	call->generation = c->last_generation = outcome->slot->generation;
 	c->tally->stale += outcome->stale;

@@ -290,6 +290,25 @@ const struct scenario scenarios[] = {
 			.blind_max = 400},
 	},
 
+	{
+		.name = "pause_no_date",
+		.what = "the same with NTP at once, but a server that tells no Date",
+		.hours = 24,
+		.machine = {USUAL_MACHINE},
+		.server = {USUAL_SERVER, .lifetime_s = 300, .date = DATE_ABSENT},
+		.driver = {.source = {USUAL_SOURCE, .prefetch = true}},
+		.load = {.silent = true},
+		.happenings =
+			{{HAPPENS_PAUSE, .at_s = HOUR, .by = 100000, .times = 20, .every_s = 4001},
+				{HAPPENS_WALL_STEP, .at_s = HOUR + 101, .by = 100000, .times = 20,
+					.every_s = 4001}},
+		.expect = {.posts_min = 310,
+			.posts_max = 390,
+			.waited_max = 30,
+			.blind_max = 40,
+			.no_estimate = true},
+	},
+
 	/* ---- the server's clock ---- */
 	{
 		.name = "server_step_60",
@@ -460,6 +479,21 @@ const struct scenario scenarios[] = {
 			.covered_percent = 60},
 	},
 
+	{
+		.name = "cluster_three",
+		.what = "three servers, each 0.7 s from the next, opaque tokens of 60 s",
+		.hours = 24,
+		.machine = {USUAL_MACHINE},
+		.server = {USUAL_SERVER, .lifetime_s = 60, .clocks = 3, .clocks_apart = MS(700)},
+		.driver = {.source = {USUAL_SOURCE, .prefetch = true}},
+		.load = {USUAL_LOAD},
+		.expect = {.posts_min = 1960,
+			.posts_max = 2400,
+			.waited_max = 10,
+			.cold_max = 3,
+			.covered_percent = 10},
+	},
+
 	/* ---- outages ---- */
 	{
 		.name = "outage_short",
@@ -559,7 +593,7 @@ const struct scenario scenarios[] = {
 		.expect = {.posts_min = 30,
 			.posts_max = 90,
 			.waited_max = 400,
-			.errors_max = 1900,
+			.errors_max = 2100,
 			.failing_from_s = 3000,
 			.failing_until_s = 5400,
 			.recovered_in_s = 60},
@@ -738,6 +772,41 @@ const struct scenario scenarios[] = {
 			.failing_until_s = 3600,
 			.failing_posts_max = 1,
 			.recovered_in_s = 601},
+	},
+
+	/* ---- all at once ---- */
+	{
+		.name = "chaos",
+		.what = "steps of both clocks, sleep, slewing, outages, evictions, restarts",
+		.hours = 48,
+		.seeds = 6,
+		.machine = {USUAL_MACHINE, .wall_ahead = S(100)},
+		.server = {USUAL_SERVER, .lifetime_s = 300, .jwt = true},
+		.driver = {.source = {USUAL_SOURCE, .prefetch = true}},
+		.load = {USUAL_LOAD, .min_ttl_percent = 2, .false_in_an_hour = 4},
+		.happenings = {{HAPPENS_WALL_STEP, .at_s = HOUR, .within_s = 5000, .by = 20000,
+				       .times = 30, .every_s = 5600},
+			{HAPPENS_WALL_STEP, .at_s = HOUR, .within_s = 5000, .by = -400000,
+				.times = 30, .every_s = 5700},
+			{HAPPENS_SERVER_STEP, .at_s = HOUR, .within_s = 5000, .by = 7000,
+				.times = 30, .every_s = 5500},
+			{HAPPENS_SUSPEND, .at_s = HOUR, .within_s = 5000, .by = 250000, .times = 60,
+				.every_s = 2700},
+			{HAPPENS_EVICTION, .at_s = HOUR, .within_s = 5000, .times = 20,
+				.every_s = 8000},
+			{HAPPENS_RESTART, .at_s = HOUR, .within_s = 5000, .times = 20,
+				.every_s = 8000},
+			{HAPPENS_MOOD, .at_s = 2 * HOUR, .by = SERVER_BROKEN, .times = 20,
+				.every_s = 7200},
+			{HAPPENS_MOOD, .at_s = 2 * HOUR + 120, .by = SERVER_WELL, .times = 20,
+				.every_s = 7200}},
+		.expect = {.posts_min = 600,
+			.posts_max = 1400,
+			.waited_max = 1100,
+			.errors_max = 2500,
+			.blind_max = 350,
+			.overtaken_max = 400,
+			.revoked_max = 700},
 	},
 };
 

@@ -31,7 +31,7 @@ struct happening {
 	int64_t every_s;
 };
 
-#define HAPPENINGS_MAX 6
+#define HAPPENINGS_MAX 8
 
 struct expectation {
 	/* Token requests in all. */

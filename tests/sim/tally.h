@@ -4,7 +4,9 @@
  * have told the broker. It ends when the second exchange since then is answered (one may lie), when
  * our wall clock is put right by the time that was lost, or two seconds (the longest guard) after
  * a new token came. What the API refuses in it is counted apart: it is measured, not promised. So
- * is a JWT that came before the server's clock was set back, while that clock is before its nbf. */
+ * is a JWT that came before the server's clock was set back, while that clock is before its nbf,
+ * and a doubtful token that is handed out as stale because the fetch that was to replace it failed.
+ */
 #ifndef GCTOKEND_TESTS_SIM_TALLY_H
 #define GCTOKEND_TESTS_SIM_TALLY_H
 
