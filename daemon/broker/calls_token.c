@@ -15,11 +15,23 @@ static void describe_failure(const struct token_source *s, const struct clock_re
 	enum ask_outcome outcome, char *words, size_t size)
 {
 	const struct source_failure *f = &s->last_failure;
+	struct boot_time room = mint_window_next(s->mint, s->settings.mint_limit, now->boot);
+	/* What the caller waits for is whichever comes later: room, or the end of a backoff. */
+	bool limited = boot_before(boot_max(now->boot, s->not_before), room);
 	char status[32] = "no answer";
 
 	if (outcome == OUTCOME_REVOKED) {
 		snprintf(words, size, "an admin revoked the token; POST /v1/refresh starts again");
 		return;
+	}
+	if (limited) {
+		int length =
+			snprintf(words, size, "mint_limit: %u token requests in %d s are used up%s",
+				s->settings.mint_limit, MINT_WINDOW_S,
+				f->any ? "; the latest of them: " : "");
+
+		words += length;
+		size -= (size_t)length;
 	}
 	if (f->status)
 		snprintf(status, sizeof(status), "HTTP %ld", f->status);
@@ -27,10 +39,8 @@ static void describe_failure(const struct token_source *s, const struct clock_re
 		snprintf(words, size, "%s (%s%s%s): %s%s%s", answer_class_name(f->class), status,
 			f->error[0] ? ", " : "", f->error, f->words,
 			f->correlation_id[0] ? "; correlation id " : "", f->correlation_id);
-	else if (boot_before(
-			 now->boot, mint_window_next(s->mint, s->settings.mint_limit, now->boot)))
-		snprintf(words, size, "mint_limit: %u token requests in %d s are used up",
-			s->settings.mint_limit, MINT_WINDOW_S);
+	else if (limited)
+		return;
 	else if (s->current.token.text)
 		snprintf(words, size, "the login server gave no other token than the one there is");
 	else

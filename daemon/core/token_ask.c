@@ -187,7 +187,7 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 	}
 	if (s->fetching || !boot_before(now->boot, next))
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
-	else if (!expired && !boot_before(ask->deadline, next))
+	else if (!expired && !forced && !boot_before(ask->deadline, next))
 		ret->kind = OUTCOME_HOLD;
 	else
 		set_failure(s, now, next, ret);
@@ -198,7 +198,8 @@ static void begin_refresh(
 {
 	s->revoked = false;
 	ask->ticket = ticket_now(s);
-	if (!s->fetching)
+	/* Not later: an admin who was told that the mint limit is used up may be long gone. */
+	if (!s->fetching && !boot_before(now->boot, token_source_gate(s, now->boot, true)))
 		s->wanted = s->forced = true;
 	s->attention = true;
 	history_add(s->history, now, EVENT_REFRESH_ASKED, s->current.generation,
