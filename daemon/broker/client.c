@@ -22,9 +22,13 @@ static int make_salt(char ret_salt[CREDENTIAL_TAG_LENGTH + 1])
 	return 0;
 }
 
+/* Generations taken from the time of day count this much each. A start may use up a whole block of
+ * them: in units this small no loop of starts gets ahead of the time. */
+#define GENERATION_FROM_TIME_NS 10000
+
 /* What an earlier run left. A file that cannot be read must not bring back a generation that was
- * used already, so the count goes on from the time of day: seconds since 1970 are more than any
- * number of tokens that one client was ever given. */
+ * used already, so the count goes on from the time of day: more than any number of tokens that one
+ * client was ever given, and if the file is damaged again, more than what came after the first. */
 static void read_state(struct client *c)
 {
 	const char *directory = c->broker->config->broker.state_dir;
@@ -46,7 +50,8 @@ static void read_state(struct client *c)
 		return;
 	}
 	clock_read(&now);
-	c->state.generation_used = (uint64_t)(now.wall.ns > 0 ? now.wall.ns / NS_PER_S : 0);
+	c->state.generation_used =
+		(uint64_t)(now.wall.ns > 0 ? now.wall.ns / GENERATION_FROM_TIME_NS : 0);
 	c->state.generation_reserved = c->state.generation_used;
 	log_line(LOG_ERR,
 		"%s/%s: %s; the limit on token requests starts afresh and generations go on from "
