@@ -117,6 +117,13 @@ int durable_directory_open(const char *directory, int *ret_fd)
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	/* Better known now than when the first file is due. */
+	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
 	*ret_fd = fd;
 	return 0;
 }

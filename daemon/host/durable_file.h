@@ -10,8 +10,8 @@
 /* Not empty, not too long, no slash, no dot in front (those are the temporary files). */
 bool durable_name_is_valid(const char *name);
 
-/* Opens `directory`, made (0700) if only its last part is missing. 0 and *ret_fd; negative errno.
- */
+/* Opens `directory`, made (0700) if only its last part is missing. 0 and *ret_fd; negative errno,
+ * -EACCES or -EROFS also where no file could be made in it. */
 int durable_directory_open(const char *directory, int *ret_fd);
 
 /* Replaces the file `name` (0600). 0 when that is durable; negative errno with the old file in
