@@ -16,12 +16,10 @@ enum verdict {
 	DENIED_UNIT,
 };
 
-/* -1 is how the kernel's "no such user" is written: it never matches, not even a rule that by some
- * accident holds it. */
 static bool user_find(const struct access_rules *rules, uid_t uid, size_t *ret_at)
 {
 	for (size_t i = 0; i < rules->user_count; i++) {
-		if (rules->users[i] == uid && uid != (uid_t)-1) {
+		if (rules->users[i] == uid) {
 			*ret_at = i;
 			return true;
 		}
@@ -69,6 +67,7 @@ static enum verdict judge(const struct access_rules *rules, const struct peer *p
 {
 	enum verdict verdict;
 
+	/* first of all, so that -1 matches nothing, whatever the rules or daemon_uid hold */
 	if (peer->uid == (uid_t)-1)
 		return DENIED_PEER_UNKNOWN;
 	if (peer->uid == 0)

@@ -451,10 +451,12 @@ static void only_listening_unix_sockets_are_taken(void **state)
 static void stopping_answers_what_was_asked(void **state)
 {
 	int idle = client_served(), asked = client_served(), holding = client_served();
-	int partial = client_served(), late, left = client_served();
+	int partial = client_served(), late, left = client_served(), slow = client_served();
 	struct got g = {0};
 
 	(void)state;
+	/* its answer says nothing of closing, because nobody thought of it then */
+	client_write(slow, REQUEST("/big?1000000"));
 	client_write(holding, REQUEST("/hold"));
 	client_write(left, REQUEST("/hold"));
 	client_write(partial, "GET /now?n=0 HTTP/1.1\r\n");
@@ -472,8 +474,11 @@ static void stopping_answers_what_was_asked(void **state)
 	answers_check(&g, check_in_order);
 	assert_non_null(strstr(g.bytes, "Connection: close\r\n"));
 	got_free(&g);
-	/* begun and held ones go on to their end */
-	assert_int_equal(front_counters(front)->connections, 3);
+	/* begun, held and unread ones go on to their end */
+	assert_int_equal(front_counters(front)->connections, 4);
+	WAIT_UNTIL(has_ended(slow, &g));
+	assert_int_equal(g.answers, 1);
+	got_free(&g);
 	client_write(partial, H "\r\n");
 	WAIT_UNTIL(has_ended(partial, &g));
 	assert_int_equal(g.answers, 1);
@@ -503,6 +508,7 @@ static void stopping_answers_what_was_asked(void **state)
 	close(partial);
 	close(late);
 	close(left);
+	close(slow);
 }
 
 static void idle_connections_are_small(void **state)
