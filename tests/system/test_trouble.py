@@ -1,0 +1,197 @@
+"""The login server is in trouble: while a token lives nobody notices but for `stale`, after its end
+the answer says what is wrong and when to come back, and everything mends itself.
+
+Tokens here live for 10 s, of which the broker serves 8 and refreshes after 5. All worlds run side
+by side, and a test tells what became of its one."""
+
+import concurrent.futures
+import itertools
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Callable
+
+import pytest
+
+from daemon import Daemon, canary
+from fake import Fake
+from outages import LIFETIME, OUTAGES
+from trouble_cases import TROUBLES, Trouble
+from unix_http import Answer, UnixConnection, exchange
+from waiting import PATIENCE, wait_until
+
+PACE = 0.1  # seconds between two looks
+
+
+def failure_words(trouble: Trouble) -> str:
+    """A pattern of the error_description that a caller without a token gets."""
+    status = f"HTTP {trouble.status}" if trouble.status else "no answer"
+    error = f", {re.escape(trouble.error)}" if trouble.error else ""
+    return rf"{trouble.kind} \({status}{error}\): .*({trouble.words})"
+
+
+# One profile for each trouble, all of one daemon, and what its client saw.
+
+@dataclass
+class Look:
+    begun: float
+    answer: Answer
+    ended: float
+
+
+@dataclass
+class Course:
+    looks: list[Look] = field(default_factory=list)
+    ended: dict = field(default_factory=dict)  # the profile in /v1/status once its token is dead
+    mended: dict = field(default_factory=dict)  # and in the end
+    posts: list[dict] = field(default_factory=list)  # as the server received them
+
+    def last(self) -> Answer:
+        return self.looks[-1].answer
+
+
+@dataclass
+class Troubled:
+    courses: dict[str, Course]
+    printed: str = ""  # by `gctoken status` once all tokens are dead
+    log: str = ""
+
+
+def look_at_all(connection: UnixConnection, courses: dict[str, Course]) -> None:
+    for name, course in courses.items():
+        begun = time.monotonic()
+        answer = exchange(connection, "GET", f"/v1/token?profile={name}&wait=0")
+        course.looks.append(Look(begun, answer, time.monotonic()))
+
+
+def look_until(connection: UnixConnection, courses: dict[str, Course], what: str,
+               done: Callable[[Course], bool]) -> None:
+    def all_done() -> bool:
+        look_at_all(connection, courses)
+        return all(done(course) for course in courses.values())
+
+    wait_until(all_done, what, 30.0, PACE)
+
+
+def suffer(troubles: list[Trouble]) -> Troubled:
+    fake = Fake([{"id": one.name, "secret": canary()} for one in troubles], lifetime=LIFETIME)
+    secrets = {client["id"]: client["secret"] for client in fake.clients}
+    daemon = Daemon(fake, profiles={
+        one.name: {"client_id": one.name, "secret": secrets[one.name], **one.profile}
+        for one in troubles})
+    world = Troubled({one.name: Course() for one in troubles})
+    try:
+        for one in troubles:
+            fake.fault("token", client=one.name, after=1, times=-1, **one.fault)
+        daemon.start()
+        connection = daemon.connect()
+        look_until(connection, world.courses, "a token of each", lambda course: (
+            course.last().status == 200))
+        for course in world.courses.values():
+            course.looks = course.looks[-1:]
+        look_until(connection, world.courses, "the end of each token", lambda course: (
+            course.last().status == 503))
+        for name, course in world.courses.items():
+            course.ended = daemon.status(name)
+        world.printed = daemon.gctoken("status").stdout
+        fake.set(lifetime=3600)
+        fake.clear_faults()
+        look_until(connection, world.courses, "a new token of each", lambda course: (
+            course.last().status == 200))
+        connection.close()
+        log = fake.log("token")
+        for name, course in world.courses.items():
+            course.mended = daemon.status(name)
+            course.posts = [entry for entry in log if entry["client"] == name]
+        world.log = daemon.stderr_text()
+        return world
+    finally:
+        try:
+            daemon.close()
+        finally:
+            fake.stop()
+
+
+@pytest.fixture(scope="module")
+def pool(request):
+    """Every world whose tests were chosen, running."""
+    items = [item for item in request.session.items
+             if item.module is request.module and hasattr(item, "callspec")]
+    troubles = [item.callspec.params["trouble"] for item in items
+                if "trouble" in item.callspec.params]
+    worlds = [item.callspec.params["world"] for item in items if "world" in item.callspec.params]
+    with concurrent.futures.ThreadPoolExecutor(len(worlds) + 1) as running:
+        futures = {world.name: running.submit(world.run) for world in worlds}
+        if troubles:
+            futures["troubles"] = running.submit(suffer, troubles)
+        yield futures
+
+
+def check_looks(course: Course, trouble: Trouble) -> None:
+    first = course.looks[0]
+    assert first.answer.json["state"] == "fresh"
+    generation = first.answer.json["generation"]
+    # Less the second that a token must have left to be handed out at all.
+    end = first.begun + int(first.answer.headers["Gctoken-Expires-In-Ms"]) / 1000 - 1
+    states = []
+    for look in course.looks:
+        answer = look.answer
+        if answer.status == 200:
+            states.append(answer.json["state"])
+            if answer.json["generation"] == generation:
+                assert answer.json["expires_in"] >= 1
+                assert answer.json["access_token"] == first.answer.json["access_token"]
+            continue
+        assert look.ended >= end, f"refused before the token's end: {answer}"
+        states.append("none")
+        if answer.status == 504:  # just then an attempt was under way
+            continue
+        assert answer.status == 503
+        assert answer.json["error"] == "temporarily_unavailable"
+        assert re.match(failure_words(trouble), answer.json["error_description"]), answer
+        assert 1 <= answer.retry_after == answer.json["retry_after"] <= 60
+    assert [state for state, _ in itertools.groupby(states)] == ["fresh", "stale", "none", "fresh"]
+    assert course.last().json["generation"] == generation + 1
+
+
+def check_posts(course: Course) -> None:
+    """One for each attempt, and they become rarer: 1, 2, 4 ... s, halved at most."""
+    counters = course.mended["counters"]
+    assert len(course.posts) == counters["fetches"] + counters["failures"]
+    failed = course.posts[1:-1]
+    assert len(failed) == counters["failures"] >= 2
+    for number, (one, next) in enumerate(itertools.pairwise(course.posts[1:])):
+        gap, most = next["time"] - one["time"], 2 ** number
+        assert most / 2 <= gap <= most + 1.5 * PATIENCE, f"pause {number + 1} was {gap} s"
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
+def test_a_token_outlives(trouble, pool):
+    problem = pool["troubles"].exception()
+    if problem:
+        pytest.fail(f"the world ended early: {problem!r}", pytrace=False)
+    world = pool["troubles"].result()
+    course = world.courses[trouble.name]
+    check_looks(course, trouble)
+    ended = course.ended
+    assert (ended["state"], ended["generation"], ended["expires_in"]) == ("unavailable", None, None)
+    last = ended["last_error"]
+    assert (last["class"], last["status"], last["error"]) == (
+        trouble.kind, trouble.status, trouble.error)
+    assert re.search(trouble.words, last["words"])
+    # The server's own name for this request, where its answer came as far as that.
+    sent = {post["correlation_id"] for post in course.posts}
+    assert last["correlation_id"] in sent | {""}
+    if trouble.fault["action"] in ("answer", "members", "redirect"):
+        assert last["correlation_id"] in sent
+    row = re.search(rf"^{trouble.name} +(\S+)", world.printed, re.M)
+    assert row and row[1] == "unavailable", world.printed
+    assert course.mended["state"] == "fresh" and course.mended["last_error"] is None
+    check_posts(course)
+    told = re.findall(rf"^<4>{trouble.name}: .*; next attempt in \d+ s$", world.log, re.M)
+    assert len(told) == course.mended["counters"]["failures"]
+
+
+@pytest.mark.parametrize("world", OUTAGES, ids=lambda world: world.name)
+def test_when(world, pool):
+    pool[world.name].result()
