@@ -10,7 +10,7 @@ static int64_t min_ttl_limit_s(const struct token_slot *slot)
 	struct duration half = duration_ns(slot->life.issued.ns / 2);
 	struct duration whole = boot_since(lifetime_dead(&slot->life), slot->life.valid);
 
-	return duration_floor_s(duration_min(half, whole));
+	return duration_floor_s(duration_max(DURATION_ZERO, duration_min(half, whole)));
 }
 
 static void set_failure(const struct token_source *s, const struct clock_reading *now,
@@ -44,7 +44,9 @@ static void need_fetch(struct token_source *s, const struct clock_reading *now,
 		s->wanted = s->attention = true;
 	next = token_source_gate(s, now->boot, s->forced);
 	if (!boot_before(now->boot, next)) {
-		/* it begins within this very wake-up */
+		/* it begins within this very wake-up, even if the timer that was armed for it is
+		 * late */
+		s->attention = true;
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
 		return;
 	}
@@ -88,6 +90,18 @@ static void serve(struct token_source *s, const struct clock_reading *now,
 		s->wanted = s->attention = true;
 }
 
+/* The newest token is here, and good in a moment. */
+static void await_current(const struct token_source *s, const struct clock_reading *now,
+	const struct token_ask *ask, bool expired, struct token_outcome *ret)
+{
+	struct boot_time valid = s->current.life.valid;
+
+	if (!expired && !boot_before(ask->deadline, valid))
+		ret->kind = OUTCOME_HOLD;
+	else
+		set_failure(s, now, valid, ret);
+}
+
 static void ask_get(struct token_source *s, const struct clock_reading *now,
 	const struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
@@ -103,31 +117,29 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 		}
 	}
 	if (!slot) {
-		if (s->current.token.text && boot_before(now->boot, s->current.life.valid) &&
-			!s->revoked) {
-			/* it is here, and good in a moment */
-			if (!expired && !boot_before(ask->deadline, s->current.life.valid))
-				ret->kind = OUTCOME_HOLD;
-			else
-				set_failure(s, now, s->current.life.valid, ret);
-			return;
-		}
-		need_fetch(s, now, ask, expired, ret);
+		if (s->current.token.text && boot_before(now->boot, s->current.life.valid))
+			await_current(s, now, ask, expired, ret);
+		else
+			need_fetch(s, now, ask, expired, ret);
 		return;
 	}
 	left = boot_since(lifetime_dead(&slot->life), now->boot);
 	if (left.ns < ask->min_ttl.ns) {
 		const struct token_slot *c = &s->current;
+		struct boot_time from = boot_max(now->boot, c->life.valid);
 
-		/* A guard is caution towards replicas; a caller who needs the time gets the newer.
-		 */
-		if (slot == &s->previous && !boot_before(now->boot, c->life.valid) &&
-			boot_since(lifetime_dead(&c->life), now->boot).ns >= ask->min_ttl.ns) {
-			slot = c;
-		} else {
+		if (slot == c || !c->token.text ||
+			boot_since(lifetime_dead(&c->life), from).ns < ask->min_ttl.ns) {
 			need_fetch(s, now, ask, expired, ret);
 			return;
 		}
+		if (boot_before(now->boot, from)) {
+			await_current(s, now, ask, expired, ret);
+			return;
+		}
+		/* A guard is caution towards replicas; a caller who needs the time gets the newer.
+		 */
+		slot = c;
 	}
 	if (ask->has_after &&
 		(slot->generation == ask->after || s->current.generation == ask->after)) {
@@ -169,11 +181,13 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 	struct boot_time next;
 
 	if (s->fetch_succeeded >= ask->ticket && s->current.token.text) {
-		if (boot_before(now->boot, s->current.life.valid)) {
+		/* At once, whatever its guard; but much may have happened since it came. */
+		if (token_slot_usable(&s->current, now) && !s->current.reported &&
+			!token_source_doubtful(&s->current, now))
+			serve(s, now, &s->current, lifetime_suspect(&s->current.life, now),
+				token_source_stale(s, now, &s->current), ret);
+		else
 			ask_get(s, now, ask, expired, ret);
-			return;
-		}
-		serve(s, now, &s->current, DURATION_ZERO, false, ret);
 		return;
 	}
 	if (s->revoked) {

@@ -100,7 +100,10 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 		token_slot_empty(&s->previous);
 		s->changed = true;
 	}
-	if (c->token.text && !boot_before(now->boot, c->life.valid) && !token_slot_usable(c, now)) {
+	/* Also before it is valid, where a step has left nothing of it. */
+	if (c->token.text &&
+		boot_since(lifetime_dead(&c->life), boot_max(now->boot, c->life.valid)).ns <
+			NS_PER_S) {
 		if (!s->expiry_told)
 			history_add(s->history, now, EVENT_EXPIRED, c->generation,
 				"the token reached its end and there is no newer one%s%s",

@@ -156,12 +156,16 @@ static void same_token(
 	struct token_source *s, const struct clock_reading *now, struct token_slot *offered)
 {
 	struct lifetime *l = &s->current.life;
+	struct boot_time dead = lifetime_dead(&offered->life);
 	struct duration left, pause;
 
 	s->counters.same_token++;
-	/* Only the earlier of the two ends: the server may count the same token's life anew. */
-	if (boot_before(lifetime_dead(&offered->life), lifetime_dead(l)))
-		*l = offered->life;
+	/* Only the earlier of the two ends: the server may count the same token's life anew. It is
+	 * valid since it first came. */
+	if (boot_before(dead, lifetime_dead(l))) {
+		l->end = boot_sub(l->end, boot_since(lifetime_dead(l), dead));
+		l->by_exp = offered->life.by_exp;
+	}
 	left = boot_since(lifetime_dead(l), now->boot);
 	pause = duration_max(duration_ns(left.ns / 2), duration_s(SAME_TOKEN_WAIT_S));
 	s->refresh_at = s->not_before = boot_add(now->boot, pause);
@@ -171,7 +175,7 @@ static void same_token(
 }
 
 static void new_token(struct token_source *s, const struct clock_reading *now,
-	struct token_slot *slot, bool older_serves)
+	struct token_slot *slot, const struct token_slot *older)
 {
 	bool replaced = s->current.reported;
 
@@ -179,9 +183,9 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 		history_add(s->history, now, EVENT_REPLACED, slot->generation,
 			"replaces generation %llu, which a client reported as refused",
 			(unsigned long long)s->current.generation);
-	if (older_serves)
+	if (older == &s->current)
 		token_slot_move(&s->previous, &s->current);
-	else
+	else if (older != &s->previous)
 		token_slot_empty(&s->previous);
 	token_slot_move(&s->current, slot);
 	s->fetch_succeeded = s->fetches_ended;
@@ -194,14 +198,21 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 		(long long)duration_floor_s(boot_since(s->refresh_at, now->boot)));
 }
 
+/* What goes on serving until a new token may; NULL: nothing. A token that was reported or is in
+ * doubt is no reason to hold the new one back. */
+static const struct token_slot *older_in_service(
+	const struct token_source *s, const struct clock_reading *now)
+{
+	const struct token_slot *older = token_source_pick(s, now, 0);
+
+	return older && !older->reported && !token_source_doubtful(older, now) ? older : NULL;
+}
+
 static void take_token(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation)
 {
-	const struct token_slot *older = token_source_pick(s, now, 0);
-	/* An older token that is in doubt is no reason to hold the new one back. */
-	bool older_serves = older == &s->current && !s->current.reported &&
-			    !token_source_doubtful(&s->current, now);
+	const struct token_slot *older = older_in_service(s, now);
 	struct lifetime_evidence evidence = {
 		.sent = x->sent,
 		.received = x->received.boot,
@@ -209,7 +220,7 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 		.expires_in = answer->expires_in,
 		.claims = answer->claims,
 		.spread = spread,
-		.background = older_serves,
+		.background = older != NULL,
 	};
 	struct token_slot slot = {.generation = generation};
 
@@ -244,7 +255,7 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 	if (s->current.token.text && token_equal(&s->current.token, &slot.token))
 		same_token(s, now, &slot);
 	else
-		new_token(s, now, &slot, older_serves);
+		new_token(s, now, &slot, older);
 	token_slot_empty(&slot);
 }
 
@@ -287,9 +298,10 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 	}
 	if (s->current.token.text) {
 		/* use_margin belongs to the token as it was judged; the refresh can move */
-		s->refresh_at = request_changed ? now->boot
-						: lifetime_refresh_at(&s->current.life,
-							  &s->settings.policy, &s->random);
+		s->refresh_at = request_changed || s->current.reported
+					? now->boot
+					: lifetime_refresh_at(&s->current.life, &s->settings.policy,
+						  &s->random);
 	}
 	s->attention = s->changed = true;
 }

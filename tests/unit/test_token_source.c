@@ -1,5 +1,6 @@
-/* States and transitions of the token source: when it fetches, what an answer changes, what a
- * failure does not. What callers get is in test_token_ask.c and test_token_reject.c. */
+/* States and transitions of the token source: when it fetches, hands over, and stops. What answers
+ * do is in test_token_source_answers.c, clocks in test_token_source_clocks.c, what callers get in
+ * test_token_ask.c and test_token_reject.c. */
 #include "source_fixture.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
@@ -110,178 +111,6 @@ static void guard_ends_with_the_old_token(void **state)
 	rig_free(r);
 }
 
-static void failing_refresh_takes_nothing_away(void **state)
-{
-	struct rig *r = rig_new(NULL, 3);
-	int64_t dead;
-
-	(void)state;
-	rig_fetch_token(r, "one", 3600);
-	dead = lifetime_dead(&r->s.current.life).ns;
-	assert_true(rig_wake(r));
-	rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
-	assert_int_equal(rig_state(r), SOURCE_STALE);
-	assert_string_equal(rig_served(r), "one");
-	assert_true(r->o.stale);
-	while (r->s.current.token.text) {
-		assert_int_equal(lifetime_dead(&r->s.current.life).ns, dead);
-		assert_string_equal(rig_served(r), "one");
-		rig_decide(r);
-		if (!r->s.fetching)
-			rig_wake(r);
-		if (r->s.fetching)
-			rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
-		assert_true(r->now.boot.ns < dead);
-		if (dead - r->now.boot.ns < S)
-			break;
-	}
-	rig_decide(r);
-	assert_null(rig_served(r));
-	assert_int_equal(rig_state(r), SOURCE_UNAVAILABLE);
-	assert_int_equal(rig_told(r, EVENT_EXPIRED), 1);
-	/* it comes back within the longest pause */
-	while (!rig_wake(r))
-		assert_true(r->now.boot.ns < dead + 61 * S);
-	rig_answer_token(r, "two", 3600);
-	rig_decide(r);
-	assert_int_equal(rig_state(r), SOURCE_FRESH);
-	assert_string_equal(rig_served(r), "two");
-	assert_false(r->o.stale);
-	rig_free(r);
-}
-
-/* In seconds: the pause after the n-th failure in a row. */
-static void failures_by_class(void **state)
-{
-	static const struct {
-		enum answer_class class;
-		int64_t retry_after_s;
-		unsigned failure;
-		double least_s, most_s;
-		enum source_state state;
-		enum event_kind told;
-	} cases[] = {
-		{ANSWER_UNAVAILABLE, -1, 1, 0.5, 1, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_UNAVAILABLE, -1, 4, 4, 8, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_UNAVAILABLE, -1, 9, 30, 60, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_UNAVAILABLE, 20, 1, 21, 21, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_UNAVAILABLE, 0, 9, 30, 60, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_THROTTLED, -1, 1, 0.5, 1, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
-		{ANSWER_THROTTLED, 120, 1, 121, 121, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
-		{ANSWER_THROTTLED, 86400, 1, 3600, 3600, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
-		{ANSWER_CLIENT_REJECTED, -1, 1, 900, 900, SOURCE_CLIENT_REJECTED,
-			EVENT_CLIENT_REJECTED},
-		{ANSWER_CLIENT_REJECTED, 5, 5, 900, 900, SOURCE_CLIENT_REJECTED,
-			EVENT_CLIENT_REJECTED},
-		{ANSWER_CLIENT_REJECTED, 1800, 1, 1801, 1801, SOURCE_CLIENT_REJECTED,
-			EVENT_CLIENT_REJECTED},
-		{ANSWER_LOGIN_REQUIRED, -1, 1, 900, 900, SOURCE_LOGIN_REQUIRED,
-			EVENT_LOGIN_REQUIRED},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(cases); i++)
-		for (uint64_t seed = 1; seed <= 20; seed++) {
-			struct rig *r = rig_new(NULL, seed);
-			struct source_view v;
-			int64_t pause;
-
-			rig_decide(r);
-			for (unsigned n = 1; n < cases[i].failure; n++) {
-				rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
-				rig_decide(r);
-				assert_true(rig_wake(r));
-			}
-			rig_answer_failure(r, cases[i].class, cases[i].retry_after_s);
-			assert_false(rig_decide(r));
-			pause = r->d.wake_at.ns - r->now.boot.ns;
-			assert_true(pause >= (int64_t)(cases[i].least_s * 1e9));
-			assert_true(pause <= (int64_t)(cases[i].most_s * 1e9));
-			assert_int_equal(rig_state(r), cases[i].state);
-			assert_int_equal(rig_told(r, cases[i].told) +
-						 (cases[i].class == ANSWER_UNAVAILABLE
-								 ? 0
-								 : rig_told(r, EVENT_FETCH_FAILED)),
-				cases[i].failure);
-			assert_string_equal(r->s.last_failure.words, "words of the server");
-			assert_string_equal(r->s.last_failure.error, "an_error");
-			assert_string_equal(r->s.last_failure.correlation_id, "c0ffee");
-			assert_int_equal(r->s.counters.fetches[cases[i].class],
-				cases[i].class == ANSWER_UNAVAILABLE ? cases[i].failure : 1);
-			token_source_view(&r->s, &r->now, &v);
-			assert_int_equal(v.next_attempt.ns, r->d.wake_at.ns);
-			assert_true(rig_wake(r)); /* then, and not before */
-			rig_free(r);
-		}
-}
-
-/* Whoever asks and however often: once in 15 minutes, as long as the credentials are the same. */
-static void refused_credentials_are_not_hammered(void **state)
-{
-	struct rig *r = rig_new(NULL, 1);
-	unsigned fetches;
-
-	(void)state;
-	rig_decide(r);
-	rig_answer_failure(r, ANSWER_CLIENT_REJECTED, -1);
-	fetches = r->fetches;
-	for (int i = 0; i < 899; i++) {
-		struct token_ask get = rig_get(r, 0), reject = rig_reject(r, 1, 0);
-
-		assert_int_equal(rig_ask(r, &get), OUTCOME_CLIENT_REJECTED);
-		assert_int_equal(r->o.retry_after_s, 900 - i);
-		assert_int_equal(rig_ask(r, &reject), OUTCOME_CLIENT_REJECTED);
-		assert_false(rig_decide(r));
-		rig_pass(r, S);
-	}
-	rig_pass(r, S);
-	assert_true(rig_decide(r));
-	assert_int_equal(r->fetches, fetches + 1);
-	rig_free(r);
-}
-
-static void new_credentials_are_tried_at_once(void **state)
-{
-	static const enum answer_class classes[] = {ANSWER_CLIENT_REJECTED, ANSWER_LOGIN_REQUIRED};
-	struct token_source_settings settings = usual_settings();
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(classes); i++) {
-		struct rig *r = rig_new(NULL, 1);
-
-		rig_decide(r);
-		rig_answer_failure(r, classes[i], -1);
-		rig_decide(r);
-		/* another reload than that changes nothing */
-		token_source_configure(&r->s, &r->now, &settings, false, false);
-		assert_false(rig_decide(r));
-		token_source_configure(&r->s, &r->now, &settings, false, true);
-		assert_true(rig_decide(r));
-		rig_answer_failure(r, classes[i], -1);
-		assert_false(rig_decide(r));
-		token_source_configure(&r->s, &r->now, &settings, true, false);
-		assert_true(rig_decide(r));
-		rig_answer_token(r, "one", 3600);
-		assert_int_equal(rig_state(r), SOURCE_FRESH);
-		rig_free(r);
-	}
-}
-
-/* A server that is merely down is not asked sooner for a reload. */
-static void reload_is_no_way_around_backoff(void **state)
-{
-	struct token_source_settings settings = usual_settings();
-	struct rig *r = rig_new(NULL, 1);
-
-	(void)state;
-	rig_decide(r);
-	rig_answer_failure(r, ANSWER_THROTTLED, 600);
-	token_source_configure(&r->s, &r->now, &settings, true, true);
-	assert_false(rig_decide(r));
-	assert_int_equal(r->d.wake_at.ns, r->now.boot.ns + 601 * S);
-	rig_free(r);
-}
-
 static void changed_request_fetches_anew(void **state)
 {
 	struct token_source_settings settings = usual_settings();
@@ -317,6 +146,26 @@ static void changed_margin_moves_the_refresh(void **state)
 	token_source_configure(&r->s, &r->now, &settings, false, false);
 	rig_decide(r);
 	assert_int_equal(dead.ns - r->d.wake_at.ns, S - 1); /* nothing to do before its end */
+	rig_free(r);
+}
+
+/* Replaced or not: a reload does not forget that a token was reported. */
+static void reported_token_is_still_due_after_a_reload(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	ask = rig_reject(r, 1, 5);
+	rig_ask(r, &ask);
+	assert_true(rig_decide(r));
+	rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+	token_source_configure(&r->s, &r->now, &settings, false, false);
+	assert_false(rig_decide(r)); /* backoff */
+	assert_true(rig_wake(r));
+	assert_true(r->now.boot.ns < 1003 * S);
 	rig_free(r);
 }
 
@@ -427,28 +276,6 @@ static void revoked_stays_stopped(void **state)
 	rig_free(r);
 }
 
-static void token_on_its_way_is_not_taken_when_revoked(void **state)
-{
-	struct token_answer answer = {
-		.class = ANSWER_TOKEN, .status = 200, .expires_in = duration_s(3600)};
-	struct rig *r = rig_new(NULL, 1);
-	struct exchange x = {.status = 200};
-	struct token tokens[2];
-
-	(void)state;
-	rig_decide(r);
-	token_source_revoke(&r->s, &r->now, tokens);
-	assert_int_equal(token_init(&answer.token, "late", 4), 0);
-	x.sent = x.received = r->now;
-	assert_false(token_source_fetched(&r->s, &r->now, &x, &answer, NULL, DURATION_ZERO, 1));
-	assert_string_equal(answer.token.text, "late"); /* left to be revoked */
-	token_answer_fini(&answer);
-	assert_false(rig_decide(r));
-	assert_null(rig_served(r));
-	assert_int_equal(rig_state(r), SOURCE_REVOKED);
-	rig_free(r);
-}
-
 /* The same events and seed, the same decisions to the nanosecond. */
 static void seed_decides(void **state)
 {
@@ -516,17 +343,12 @@ int main(void)
 		cmocka_unit_test(without_prefetch_nothing_is_fetched_unasked),
 		cmocka_unit_test(refreshes_ahead_and_hands_over),
 		cmocka_unit_test(guard_ends_with_the_old_token),
-		cmocka_unit_test(failing_refresh_takes_nothing_away),
-		cmocka_unit_test(failures_by_class),
-		cmocka_unit_test(refused_credentials_are_not_hammered),
-		cmocka_unit_test(new_credentials_are_tried_at_once),
-		cmocka_unit_test(reload_is_no_way_around_backoff),
 		cmocka_unit_test(changed_request_fetches_anew),
 		cmocka_unit_test(changed_margin_moves_the_refresh),
+		cmocka_unit_test(reported_token_is_still_due_after_a_reload),
 		cmocka_unit_test(mint_limit_holds_and_is_told),
 		cmocka_unit_test(earlier_run_is_heeded),
 		cmocka_unit_test(revoked_stays_stopped),
-		cmocka_unit_test(token_on_its_way_is_not_taken_when_revoked),
 		cmocka_unit_test(seed_decides),
 		cmocka_unit_test(names_and_fingerprints),
 	};
