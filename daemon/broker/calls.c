@@ -176,8 +176,7 @@ static int request(void *context, struct connection *connection, const struct ht
 	case 404:
 		return call_refuse(&c, 404, "not_found", "no such route");
 	case 405:
-		return call_refuse(&c, 405, "method_not_allowed",
-			"this route takes GET or POST, and not the one that was used");
+		return answer_wrong_method(out, c.keep_alive, c.api.allowed);
 	default:
 		return call_refuse(&c, 400, "invalid_request", c.api.problem);
 	}

@@ -88,16 +88,11 @@ void answer_not_modified(struct buffer *out, bool keep_alive)
 	buffer_put_text(out, "\r\n");
 }
 
-int answer_error(struct buffer *out, int status, bool keep_alive, const char *code,
-	const char *words, int64_t retry_after_s)
+static int error_with(struct buffer *out, int status, bool keep_alive, const char *fields,
+	const char *code, const char *words, int64_t retry_after_s)
 {
 	struct answer a;
-	char fields[64] = "";
 
-	if (retry_after_s >= 0)
-		snprintf(fields, sizeof(fields), "Retry-After: %lld\r\n", (long long)retry_after_s);
-	else if (status == 405)
-		snprintf(fields, sizeof(fields), "Allow: GET, POST\r\n");
 	answer_begin(&a, out, status, ANSWER_JSON, keep_alive, fields);
 	buffer_put_text(out, "{\"error\":");
 	buffer_put_json(out, code);
@@ -110,4 +105,23 @@ int answer_error(struct buffer *out, int status, bool keep_alive, const char *co
 	buffer_put_text(out, "}\n");
 	answer_end(&a);
 	return status;
+}
+
+int answer_error(struct buffer *out, int status, bool keep_alive, const char *code,
+	const char *words, int64_t retry_after_s)
+{
+	char fields[64] = "";
+
+	if (retry_after_s >= 0)
+		snprintf(fields, sizeof(fields), "Retry-After: %lld\r\n", (long long)retry_after_s);
+	return error_with(out, status, keep_alive, fields, code, words, retry_after_s);
+}
+
+int answer_wrong_method(struct buffer *out, bool keep_alive, const char *allowed)
+{
+	char fields[64], words[64];
+
+	snprintf(fields, sizeof(fields), "Allow: %s\r\n", allowed);
+	snprintf(words, sizeof(words), "this route takes %s and nothing else", allowed);
+	return error_with(out, 405, keep_alive, fields, "method_not_allowed", words, -1);
 }

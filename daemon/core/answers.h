@@ -27,8 +27,10 @@ void answer_end(struct answer *a);
 void answer_not_modified(struct buffer *out, bool keep_alive);
 
 /* {"error": code, "error_description": words, "retry_after": S}; retry_after_s < 0: none, and no
- * Retry-After field. Status 405 carries Allow: GET, POST. Returns `status`. */
+ * Retry-After field. Returns `status`. */
 int answer_error(struct buffer *out, int status, bool keep_alive, const char *code,
 	const char *words, int64_t retry_after_s);
+/* 405, with the method that would have been right. */
+int answer_wrong_method(struct buffer *out, bool keep_alive, const char *allowed);
 
 #endif

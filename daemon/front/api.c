@@ -169,18 +169,18 @@ static int read_query(struct http_span query, unsigned allowed, struct api_call 
 int api_parse(const struct http_request *request, struct api_call *ret)
 {
 	const struct route *route = NULL;
-	bool known = false;
 
-	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes) && !route; i++) {
-		if (!span_is(request->path, routes[i].path))
-			continue;
-		known = true;
-		if (routes[i].method == request->method)
+	/* each path has one method */
+	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes) && !route; i++)
+		if (span_is(request->path, routes[i].path))
 			route = &routes[i];
-	}
 	if (!route)
-		return known ? 405 : 404;
+		return 404;
 	*ret = (struct api_call){.route = route->route};
+	if (route->method != request->method) {
+		ret->allowed = route->method == HTTP_GET ? "GET" : "POST";
+		return 405;
+	}
 	memcpy(ret->profile, "default", sizeof("default"));
 	if (request->query.length && read_query(request->query, route->parameters, ret) < 0) {
 		snprintf(ret->problem, sizeof(ret->problem),

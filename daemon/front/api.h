@@ -35,12 +35,13 @@ struct api_call {
 	uint64_t after;
 	uint64_t generation;
 	char fingerprint[FINGERPRINT_LENGTH + 1];
+	const char *allowed; /* of a 405: the method that the route takes */
 	/* What is wrong with the parameters, "" if nothing: told only after access was granted. */
 	char problem[160];
 };
 
-/* 0; 404: no such route; 405: not with this method; 400: the query cannot be read (*ret->problem
- * says why). */
+/* 0; 404: no such route; 405: not with this method (see ret->allowed); 400: the query cannot be
+ * read (*ret->problem says why). */
 int api_parse(const struct http_request *request, struct api_call *ret);
 
 #endif

@@ -23,7 +23,9 @@ static void request_serve(struct connection *c, struct http_request *request)
 	size_t at = f->answers.length;
 	int status;
 
-	if (f->stopping)
+	/* How long the answer to an unknown method is only that method tells: to HEAD it would end
+	 * with its header, and the body be taken for the next answer. */
+	if (f->stopping || request->method == HTTP_OTHER)
 		request->keep_alive = false;
 	c->keep_alive = request->keep_alive;
 	status = f->handler->request(f->context, c, request, &f->answers);

@@ -57,15 +57,14 @@ static void errors_to_the_byte(void **state)
 			"\r\n"
 			"{\"error\":\"temporarily_unavailable\",\"error_description\":"
 			"\"HTTP 500: \\\"out\\\" of\\u000aorder\",\"retry_after\":7}\n"},
-		{405, false, "method_not_allowed", "GET only", -1,
-			"HTTP/1.1 405 Method Not Allowed\r\n"
+		{403, false, "access_denied", "no rule", -1,
+			"HTTP/1.1 403 Forbidden\r\n"
 			"Cache-Control: no-store\r\n"
 			"Connection: close\r\n"
-			"Allow: GET, POST\r\n"
 			"Content-Type: application/json\r\n"
-			"Content-Length:       62\r\n"
+			"Content-Length:       56\r\n"
 			"\r\n"
-			"{\"error\":\"method_not_allowed\",\"error_description\":\"GET only\"}\n"},
+			"{\"error\":\"access_denied\",\"error_description\":\"no rule\"}\n"},
 		{429, true, "reject_cooldown", "", 0,
 			"HTTP/1.1 429 Too Many Requests\r\n"
 			"Cache-Control: no-store\r\n"
@@ -87,6 +86,25 @@ static void errors_to_the_byte(void **state)
 			cases[i].status);
 		assert_written(&b, cases[i].expected);
 	}
+}
+
+/* RFC 9110 section 15.5.6: what the target supports, not what the server knows. */
+static void a_wrong_method_is_told_the_right_one(void **state)
+{
+	char storage[512];
+	struct buffer b;
+
+	(void)state;
+	buffer_init(&b, storage, sizeof(storage));
+	assert_int_equal(answer_wrong_method(&b, true, "POST"), 405);
+	assert_written(&b, "HTTP/1.1 405 Method Not Allowed\r\n"
+			   "Cache-Control: no-store\r\n"
+			   "Allow: POST\r\n"
+			   "Content-Type: application/json\r\n"
+			   "Content-Length:       92\r\n"
+			   "\r\n"
+			   "{\"error\":\"method_not_allowed\",\"error_description\":"
+			   "\"this route takes POST and nothing else\"}\n");
 }
 
 /* RFC 9110 section 15 */
@@ -198,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_a_whole_answer),
 		cmocka_unit_test(errors_to_the_byte),
+		cmocka_unit_test(a_wrong_method_is_told_the_right_one),
 		cmocka_unit_test(every_status_has_its_phrase),
 		cmocka_unit_test(not_modified_has_no_body),
 		cmocka_unit_test(length_is_right_wherever_the_bytes_are),
