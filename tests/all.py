@@ -48,24 +48,25 @@ TAP_PLAN = re.compile(r"1\.\.(\d+)")
 
 
 def tap_cases(program: str, output: str) -> list[Case]:
-    """cmocka says `not ok N # SKIP name` for a skipped case; the reason stands in a comment of the
-    test's own before it, `# skip: reason`."""
+    """cmocka says `not ok N # SKIP name` of a skipped case, which meson takes for a failure; why it
+    was skipped the test itself says, in the line before."""
     cases: list[Case] = []
-    planned, reason = 0, ""
+    planned, said = 0, ""
     for line in output.splitlines():
-        plan, result, comment = (p.match(line) for p in (TAP_PLAN, TAP_LINE, TAP_SKIP))
+        plan, result = TAP_PLAN.match(line), TAP_LINE.match(line)
         if plan:
             planned += int(plan.group(1))
-        elif comment:
-            reason = comment.group(1)
         elif result:
             skip = TAP_SKIP.search(result.group(2))
             name = f"{program}: {skip.group(1) if skip else result.group(2)}"
             if skip:
-                cases.append(Case(name, SKIPPED, reason or "no reason given"))
+                cases.append(Case(name, SKIPPED, said or "no reason given"))
             else:
                 cases.append(Case(name, FAILED if result.group(1) else PASSED))
-            reason = ""
+            said = ""
+        else:
+            comment = TAP_SKIP.match(line)
+            said = comment.group(1) if comment else line.removeprefix("# ")
     if len(cases) < planned:
         cases.append(Case(f"{program}: {len(cases)} of {planned} cases ran", FAILED))
     return cases
@@ -76,15 +77,14 @@ def program_cases(record: dict) -> list[Case]:
     program = record["name"].rpartition(" / ")[2]
     output = record.get("stdout", "")
     said = output + record.get("stderr", "")
-    cases = tap_cases(program, output) if TAP_PLAN.search(output) else []
-    if record["result"] == "SKIP" and not cases:
-        return [Case(program, SKIPPED, said.strip())]
-    if record["result"] not in ("OK", "SKIP") and not any(c.outcome == FAILED for c in cases):
+    ended_badly = record.get("returncode") != 0 or record["result"] in ("TIMEOUT", "INTERRUPT")
+    cases = tap_cases(program, output)
+    if ended_badly and not any(c.outcome == FAILED for c in cases):
         # It crashed, leaked, or ran out of time after cases that were fine.
         cases.append(Case(f"{program}: {record['result']}, status {record.get('returncode')}",
                           FAILED))
     if not cases:
-        cases.append(Case(program, PASSED))
+        cases.append(Case(f"{program}: no TAP in what it wrote", FAILED))
     for case in cases:
         if case.outcome == FAILED:
             case.text = said
@@ -122,17 +122,18 @@ def run_system(build: str) -> list[Case]:
              "GCTOKEN": os.path.join(build, "client-lib", "gctoken")})
     if not os.path.exists(report):
         return [Case("system: pytest wrote no report", FAILED, whole.text)]
-    cases = []
+    found: dict[str, Case] = {}
     for test in ElementTree.parse(report).iter("testcase"):
         name = f"{test.get('classname', '').rpartition('.')[2]}: {test.get('name')}"
-        failure = test.find("failure") if test.find("error") is None else test.find("error")
+        # A test whose fixtures fail at its end is reported twice; it is one case.
+        case = found.setdefault(name, Case(name, PASSED))
         skip = test.find("skipped")
-        if failure is not None:
-            cases.append(Case(name, FAILED, failure.text or failure.get("message", "")))
-        elif skip is not None:
-            cases.append(Case(name, SKIPPED, skip.get("message", "")))
-        else:
-            cases.append(Case(name, PASSED))
+        for failure in test.findall("failure") + test.findall("error"):
+            case.outcome = FAILED
+            case.text += (failure.text or failure.get("message", "")) + "\n"
+        if skip is not None and case.outcome == PASSED:
+            case.outcome, case.text = SKIPPED, skip.get("message", "")
+    cases = list(found.values())
     if whole.outcome == FAILED and not any(c.outcome == FAILED for c in cases):
         cases.append(whole)
     return cases
@@ -145,6 +146,15 @@ LAYERS = {
     "sim": meson_suite("sim"),
     "system": run_system,
 }
+
+
+def shown(text: str, limit: int = 200) -> str:
+    """What a failed case wrote, without the middle where that is very long."""
+    lines = text.rstrip().splitlines()
+    if len(lines) > limit:
+        left_out = f"[... {len(lines) - limit} lines ...]"
+        lines = lines[:limit // 2] + [left_out] + lines[-limit // 2:]
+    return "\n".join(lines)
 
 
 def count(cases: list[Case]) -> str:
@@ -167,7 +177,8 @@ def main() -> int:
         found = LAYERS[layer](build)
         for case in found:
             if case.outcome == FAILED:
-                print(f"--- FAILED {layer}: {case.name}\n{case.text.rstrip()}\n---")
+                print(f"--- FAILED {layer}: {case.name}")
+                print(shown(case.text) + "\n---" if case.text else "---")
         print(f"{layer:8}{count(found)}  ({time.monotonic() - begun:.1f} s)", flush=True)
         cases += found
     for case in cases:
