@@ -20,6 +20,7 @@
 /* Descriptors that are not clients': the log, the state files, login servers, a reserve. */
 #define DESCRIPTORS_ELSEWHERE 128
 #define CONNECTIONS_MIN 16
+#define TELL_FAILURES_APART_S 60
 #define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
 
 static int by_name(const void *name, const void *profile)
@@ -57,17 +58,19 @@ static void look_at_wall_clock(struct broker *b, const struct clock_reading *now
 	}
 }
 
-static void tell_accept_failures(struct broker *b)
+void broker_accept_failed(void *context)
 {
-	uint64_t failures = front_counters(b->front)->accept_failures;
+	struct broker *b = context;
+	struct boot_time now = clock_boot_now();
 
-	if (failures == b->accept_failures_told)
+	if (b->accept_failure_told.ns &&
+		boot_since(now, b->accept_failure_told).ns < TELL_FAILURES_APART_S * NS_PER_S)
 		return;
+	b->accept_failure_told = now;
 	log_line(LOG_ERR,
 		"connections could not be accepted (%llu times so far): descriptors or memory ran "
 		"out; raise LimitNOFILE or lower max_connections",
-		(unsigned long long)failures);
-	b->accept_failures_told = failures;
+		(unsigned long long)front_counters(b->front)->accept_failures);
 }
 
 void broker_turn(struct broker *b)
@@ -81,7 +84,6 @@ void broker_turn(struct broker *b)
 	evtimer_del(&b->after_request);
 	clock_read(&now);
 	look_at_wall_clock(b, &now);
-	tell_accept_failures(b);
 	for (size_t i = 0; i < b->profile_count; i++) {
 		struct profile *p = b->profiles[i];
 

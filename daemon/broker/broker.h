@@ -151,7 +151,7 @@ struct broker {
 	bool reload_failed;
 	char reload_problem[512];
 	bool stopping;
-	uint64_t accept_failures_told;
+	struct boot_time accept_failure_told; /* when it was logged; 0: never */
 };
 
 /* ---- broker.c ---- */
@@ -170,6 +170,8 @@ void broker_turn(struct broker *b);
 void broker_turn_soon(struct broker *b);
 /* Limits and log level of b->config. */
 void broker_apply_settings(struct broker *b);
+/* Of the front's handler: logs that clients were kept waiting, once in a while. */
+void broker_accept_failed(void *broker);
 struct profile *broker_find_profile(const struct broker *b, const char *name);
 
 /* ---- reload.c ---- */

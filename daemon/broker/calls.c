@@ -193,4 +193,5 @@ static void abandoned(void *context, struct connection *connection)
 const struct front_handler broker_front_handler = {
 	.request = request,
 	.abandoned = abandoned,
+	.accept_failed = broker_accept_failed,
 };

@@ -53,6 +53,8 @@ static void pause_accepting(struct front *f)
 	static const struct timeval a_moment = {.tv_usec = PAUSE_MS * 1000};
 
 	f->counters.accept_failures++;
+	if (f->handler->accept_failed)
+		f->handler->accept_failed(f->context);
 	/* Without the timer nothing would ever take up listening again: rather spin, then. */
 	if (event_add(&f->accept_again, &a_moment) < 0)
 		return;

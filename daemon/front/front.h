@@ -33,6 +33,9 @@ struct front_handler {
 	/* The client of a held connection is gone, or the front is being closed: forget it. A
 	 * client that has only stopped sending (half a close) still gets its answer. */
 	void (*abandoned)(void *context, struct connection *c);
+	/* Descriptors or memory ran out, and accepting pauses for a moment: up to ten times a
+	 * second. May be NULL. */
+	void (*accept_failed)(void *context);
 };
 
 struct front_limits {

@@ -1,0 +1,560 @@
+"""Requests that no client should send, and clients that are slow, greedy or gone. Each gets its
+answer, nobody else suffers, and nothing of it stays behind in the daemon."""
+
+import contextlib
+import random
+import resource
+import select
+import socket
+import statistics
+import threading
+import time
+
+import pytest
+
+from raw_http import Raw, cpu_seconds, descriptors, memory_kib
+from unix_http import exchange
+from users import account, as_user, connect_as, needs_root
+from waiting import PATIENCE, wait_until
+
+GOOD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+KEPT, CLOSED = "kept", "closed"
+
+
+def get(target=b"/healthz", fields=b"Host: x\r\n", version=b"HTTP/1.1", method=b"GET"):
+    return method + b" " + target + b" " + version + b"\r\n" + fields + b"\r\n"
+
+
+def of_length(length):
+    """A request whose line has so many bytes, without its CRLF."""
+    return get(b"/" + b"a" * (length - len("GET / HTTP/1.1")))
+
+
+def with_header(size):
+    """A request that takes so many bytes altogether."""
+    bare = get(fields=b"Host: x\r\nX: \r\n")
+    return get(fields=b"Host: x\r\nX: " + b"v" * (size - len(bare)) + b"\r\n")
+
+
+# name: the bytes, the status, whether the connection goes on.
+REQUESTS = {
+    # What is right, or harmless.
+    "a good one": (GOOD, 200, KEPT),
+    "asked to close": (get(fields=b"Host: x\r\nConnection: close\r\n"), 200, CLOSED),
+    "close among others": (get(fields=b"Host: x\r\nConnection: a, CLOSE ,b\r\n"), 200, CLOSED),
+    "HTTP/1.0": (get(version=b"HTTP/1.0"), 200, CLOSED),
+    "HTTP/1.0 without Host": (get(fields=b"", version=b"HTTP/1.0"), 200, CLOSED),
+    "HTTP/1.0 that wants to stay": (
+        get(fields=b"Connection: keep-alive\r\n", version=b"HTTP/1.0"), 200, CLOSED),
+    "an empty Host": (get(fields=b"Host:\r\n"), 200, KEPT),
+    "no content, and says so": (get(fields=b"Host: x\r\nContent-Length: 0\r\n"), 200, KEPT),
+    "expects 100-continue": (get(fields=b"Host: x\r\nExpect: 100-Continue\r\n"), 200, KEPT),
+    "bytes over 127 in a value": (get(fields=b"Host: x\r\nX: caf\xc3\xa9 \xff\r\n"), 200, KEPT),
+    "names in any case": (get(fields=b"hOsT: x\r\ncOnTeNt-LeNgTh: 0\r\n"), 200, KEPT),
+    "a line of 8 KiB": (of_length(8192), 404, KEPT),
+    "a header of 16 KiB": (with_header(16384), 200, KEPT),
+    # Routes and parameters: the framing is fine, so the connection goes on.
+    "no such route": (get(b"/nothing"), 404, KEPT),
+    "an escaped route": (get(b"/%68ealthz"), 404, KEPT),
+    "two slashes": (get(b"//healthz"), 404, KEPT),
+    "a dot segment": (get(b"/v1/../healthz"), 404, KEPT),
+    "a slash too many": (get(b"/healthz/"), 404, KEPT),
+    "POST where GET is right": (get(method=b"POST"), 405, KEPT),
+    "a query it cannot read": (get(b"/v1/token?wait"), 400, KEPT),
+    "a query with a NUL": (get(b"/v1/token?profile=a%00b"), 400, KEPT),
+    "an unknown parameter": (get(b"/healthz?x=1"), 400, KEPT),
+    # Methods nobody serves: how their answer ends is theirs to say.
+    "HEAD": (get(method=b"HEAD"), 405, CLOSED),
+    "DELETE": (get(method=b"DELETE"), 405, CLOSED),
+    "OPTIONS": (get(method=b"OPTIONS"), 405, CLOSED),
+    "a method in small letters": (get(method=b"get"), 405, CLOSED),
+    "an unknown method and route": (get(b"/nothing", method=b"BREW"), 404, CLOSED),
+    # The request line.
+    "garbage": (b"\x00\x01\x02\x03", 400, CLOSED),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, CLOSED),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, CLOSED),
+    "an empty line first": (b"\r\n" + GOOD, 400, CLOSED),
+    "HTTP/0.9": (b"GET /healthz\r\n", 400, CLOSED),
+    "no target": (b"GET  HTTP/1.1\r\n", 400, CLOSED),
+    "two blanks": (b"GET  /healthz HTTP/1.1\r\n", 400, CLOSED),
+    "a blank before the method": (b" " + GOOD, 400, CLOSED),
+    "a tab": (b"GET\t/healthz HTTP/1.1\r\n", 400, CLOSED),
+    "a blank at the line's end": (b"GET /healthz HTTP/1.1 \r\n", 400, CLOSED),
+    "a bare line feed": (b"GET /healthz HTTP/1.1\nHost: x\n\n", 400, CLOSED),
+    "a carriage return alone": (b"GET /healthz HTTP/1.1\rHost: x\r\n\r\n", 400, CLOSED),
+    "the absolute form": (get(b"http://x/healthz"), 400, CLOSED),
+    "the authority form": (get(b"x:443", method=b"CONNECT"), 400, CLOSED),
+    "the asterisk form": (get(b"*", method=b"OPTIONS"), 400, CLOSED),
+    "a fragment": (get(b"/healthz#top"), 400, CLOSED),
+    "a NUL in the target": (get(b"/health\x00z"), 400, CLOSED),
+    "a byte over 127 in the target": (get(b"/caf\xc3\xa9"), 400, CLOSED),
+    "half an escape": (get(b"/%4"), 400, CLOSED),
+    "an escape that is none": (get(b"/%zz"), 400, CLOSED),
+    "HTTP/2.0 by name": (get(version=b"HTTP/2.0"), 505, CLOSED),
+    "HTTP/1.2": (get(version=b"HTTP/1.2"), 505, CLOSED),
+    "HTTP/11": (get(version=b"HTTP/11"), 400, CLOSED),
+    "http in small letters": (get(version=b"http/1.1"), 400, CLOSED),
+    "a line one too long": (of_length(8193), 414, CLOSED),
+    "a target without end": (b"GET /" + b"a" * 20000, 414, CLOSED),
+    "a method without end": (b"A" * 20000, 414, CLOSED),
+    # Header fields.
+    "no Host": (get(fields=b""), 400, CLOSED),
+    "two Hosts": (get(fields=b"Host: x\r\nHost: x\r\n"), 400, CLOSED),
+    "a Host that is none": (get(fields=b"Host: a b\r\n"), 400, CLOSED),
+    "a folded field": (get(fields=b"Host: x\r\nX: a\r\n b\r\n"), 400, CLOSED),
+    "a blank before the colon": (get(fields=b"Host : x\r\n"), 400, CLOSED),
+    "no colon": (get(fields=b"Host: x\r\nnonsense\r\n"), 400, CLOSED),
+    "no name": (get(fields=b"Host: x\r\n: x\r\n"), 400, CLOSED),
+    "an odd name": (get(fields=b"Host: x\r\nX(y): z\r\n"), 400, CLOSED),
+    "a NUL in a value": (get(fields=b"Host: x\r\nX: a\x00b\r\n"), 400, CLOSED),
+    "a control character": (get(fields=b"Host: x\r\nX: a\x1bb\r\n"), 400, CLOSED),
+    "a line feed in a value": (get(fields=b"Host: x\r\nX: a\nY: b\r\n"), 400, CLOSED),
+    "a carriage return in a value": (get(fields=b"Host: x\r\nX: a\rb\r\n"), 400, CLOSED),
+    "a header one too large": (with_header(16385), 431, CLOSED),
+    "a field without end": (b"GET / HTTP/1.1\r\nX: " + b"v" * 40000, 431, CLOSED),
+    "fields without end": (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 8000, 431, CLOSED),
+    # Bodies, and what could hide a second request.
+    "a body": (get(method=b"POST", fields=b"Host: x\r\nContent-Length: 2\r\n") + b"{}", 400,
+               CLOSED),
+    "a body of GET": (get(fields=b"Host: x\r\nContent-Length: 1\r\n") + b"x", 400, CLOSED),
+    "a length of two zeros": (get(fields=b"Host: x\r\nContent-Length: 00\r\n"), 400, CLOSED),
+    "a length with a sign": (get(fields=b"Host: x\r\nContent-Length: +0\r\n"), 400, CLOSED),
+    "a negative length": (get(fields=b"Host: x\r\nContent-Length: -1\r\n"), 400, CLOSED),
+    "a list of lengths": (get(fields=b"Host: x\r\nContent-Length: 0, 0\r\n"), 400, CLOSED),
+    "two lengths": (
+        get(fields=b"Host: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n"), 400, CLOSED),
+    "chunks": (
+        get(fields=b"Host: x\r\nTransfer-Encoding: chunked\r\n") + b"0\r\n\r\n", 400, CLOSED),
+    "identity": (get(fields=b"Host: x\r\nTransfer-Encoding: identity\r\n"), 400, CLOSED),
+    "chunks and a length": (
+        get(fields=b"Host: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n"), 400, CLOSED),
+    "an unknown expectation": (get(fields=b"Host: x\r\nExpect: the-best\r\n"), 400, CLOSED),
+}
+
+
+@pytest.fixture
+def idle(make_daemon):
+    """A factory of daemons with a profile that nobody asks for: nothing happens but requests."""
+    def start(**broker):
+        return make_daemon(profile={"token_url": "https://localhost:1/oauth/token",
+                                    "prefetch": False}, broker=broker).start()
+    return start
+
+
+def alone(d):
+    """Until the daemon has seen all others close."""
+    wait_until(lambda: d.get("/v1/status").json["broker"]["connections"] == 1, "all are gone")
+
+
+class Resources:
+    """What a daemon uses when nobody does anything to it."""
+
+    def __init__(self, d):
+        self._d = d
+        for _ in range(3):  # what is made at the first request of a kind stays
+            d.get("/healthz"), d.get("/metrics")
+        alone(d)
+        self._descriptors, self.memory = descriptors(d), memory_kib(d)
+
+    def assert_back(self, memory_kib_more=2048):
+        alone(self._d)
+        wait_until(lambda: descriptors(self._d) <= self._descriptors, "descriptors are back")
+        grown = memory_kib(self._d) - self.memory
+        assert grown <= memory_kib_more, f"{grown} KiB of memory did not come back"
+        before = cpu_seconds(self._d)
+        time.sleep(0.2)
+        assert cpu_seconds(self._d) - before <= 0.1, "it is busy with nothing"
+
+
+def counted(d, name):
+    lines = [line for line in d.get("/metrics").text.splitlines() if line.startswith(name + " ")]
+    return int(lines[0].rsplit(" ", 1)[1]) if lines else 0
+
+
+def test_each_gets_its_answer(idle):
+    """Sent whole, a byte at a time, and behind a good one: the same status, the same end."""
+    assert len(REQUESTS) >= 40
+    d = idle()
+    resources = Resources(d)
+    for name, (data, status, end) in REQUESTS.items():
+        ways = {"whole": [data], "behind a good one": [GOOD + data],
+                "in two": [data[:len(data) // 2], data[len(data) // 2:]]}
+        if len(data) < 100:
+            ways["a byte at a time"] = [data[i:i + 1] for i in range(len(data))]
+        for way, pieces in ways.items():
+            with Raw(d) as client:
+                for piece in pieces:
+                    client.send(piece)
+                if way == "behind a good one":
+                    assert client.answer()[0] == 200, (name, way)
+                got, fields, body = client.answer()
+                assert got == status, (name, way, got, body)
+                assert fields["cache-control"] == "no-store", (name, way)
+                assert (fields.get("connection") == "close") == (end == CLOSED), (name, way)
+                if status >= 400:
+                    assert b'"error":"' in body and b'"error_description":"' in body, (name, way)
+                if end == KEPT:
+                    client.send(GOOD)
+                    assert client.answer()[0] == 200, (name, way)
+                else:
+                    client.send(GOOD)  # too late: nothing behind it is looked at
+                    assert client.until_end() == b"", (name, way)
+    resources.assert_back()
+
+
+@pytest.mark.parametrize("target, allowed", [
+    ("/v1/token", "GET"), ("/healthz", "GET"), ("/v1/refresh", "POST"),
+    ("/v1/token/reject", "POST")])
+def test_a_wrong_method_is_told_the_right_one(idle, target, allowed):
+    d = idle()
+    for method in {"GET", "POST", "HEAD", "PUT"} - {allowed}:
+        with Raw(d) as client:
+            client.send(get(target.encode(), method=method.encode()))
+            status, fields, _ = client.answer()
+            assert (status, fields["allow"]) == (405, allowed), method
+
+
+def test_the_answer_to_head_is_not_taken_for_the_next(idle):
+    """A client knows that HEAD's answer has no body; what follows must not be one."""
+    d = idle()
+    connection = d.connect()
+    assert exchange(connection, "HEAD", "/healthz").status == 405
+    assert exchange(connection, "GET", "/healthz").text == "ok\n"
+    connection.close()
+
+
+def test_random_bytes(idle):
+    """Whatever comes, each connection is answered in HTTP or closed, and the daemon lives."""
+    r = random.Random(20240601)
+    d = idle()
+    resources = Resources(d)
+    alphabet = [b"GET ", b"POST ", b"/", b"healthz", b" HTTP/1.1", b"\r\n", b"\n", b"\r", b": ",
+                b"Host", b"Content-Length", b"0", b"%", b"?", b"=", b"&", b"\x00", b"\xff", b" ",
+                b"v1/token", b"Host: x\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"]
+    for number in range(300):
+        data = b"".join(r.choice(alphabet) for _ in range(r.randrange(1, 60)))
+        with Raw(d) as client:
+            client.send(data)
+            client.socket.shutdown(socket.SHUT_WR)
+            answer = client.until_end()
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 "), (number, data)
+    resources.assert_back()
+
+
+# Slow clients.
+
+def test_slow_senders_are_cut_at_the_deadline(idle):
+    """Counted from a request's first byte, whatever else arrives; half a second later at most."""
+    d = idle(request_deadline="1s")
+    resources = Resources(d)
+    trickles = {
+        "nothing after the first byte": (b"", b"G"),
+        "a byte at a time": (b"", b"GET /healthz HTTP/1.1\r\nHost: " + b"x" * 1000),
+        "field by field": (b"", b"GET /healthz HTTP/1.1\r\n" + b"a: b\r\n" * 200),
+        "behind a good one": (GOOD, b"GET /healthz HTTP/1.1\r\nHost: " + b"x" * 1000),
+        "all but the last byte": (b"", GOOD[:-1]),
+    }
+    clients = {}
+    started = time.monotonic()
+    for name, (before, data) in trickles.items():
+        client = Raw(d)
+        if before:
+            client.send(before)
+            assert client.answer()[0] == 200
+        clients[name] = (client, time.monotonic())
+        client.send(data[:1])
+    cut = {}
+    step = 1
+    # One more byte, or field, for everybody, every 20 ms: as each comes the clock must not restart.
+    while len(cut) < len(clients):
+        waiting = [c.socket for name, (c, _) in clients.items() if name not in cut]
+        ready, _, _ = select.select(waiting, [], [], 0.02)
+        for name, (client, begun) in clients.items():
+            if client.socket in ready and name not in cut:
+                cut[name] = time.monotonic() - begun
+                status, fields, body = client.answer()
+                assert status == 408 and fields["connection"] == "close", name
+                assert b'"error":"request_timeout"' in body, name
+                assert client.until_end() == b"", name
+            elif name not in cut and name != "nothing after the first byte":
+                client.send(trickles[name][1][step:step + 1])
+        step += 1
+        assert time.monotonic() - started < 10 * PATIENCE
+    for name, seconds in cut.items():
+        assert 0.99 <= seconds <= 1.5 + 0.25 * PATIENCE, (name, seconds)
+    for client, _ in clients.values():
+        client.socket.close()
+    assert counted(d, 'gctokend_requests_total{code="408"}') == len(trickles)
+    assert counted(d, "gctokend_deadline_cuts_total") == len(trickles)
+    resources.assert_back()
+
+
+def test_who_does_not_read_is_cut_too(idle):
+    """Answers that nobody takes: they are not kept for ever, and no more requests are read."""
+    d = idle(request_deadline="1s")
+    resources = Resources(d)
+    with Raw(d) as client:
+        client.socket.settimeout(0.5)
+        sent = 0
+        request = get(b"/metrics") * 50
+        with pytest.raises((TimeoutError, BrokenPipeError)):
+            while True:
+                sent += client.socket.send(request)
+                assert sent < 64 << 20, "it reads and reads"
+        assert memory_kib(d) - resources.memory < 4096, "it gathers answers nobody takes"
+        wait_until(lambda: counted(d, "gctokend_deadline_cuts_total") == 1, "the cut", 5.0)
+    resources.assert_back()
+
+
+def test_idle_connections_are_closed_and_held_ones_are_not(fake, make_daemon):
+    f = fake()
+    f.fault("token", "hang")
+    d = make_daemon(f, broker={"idle_timeout": "1s"}).start()
+    with Raw(d) as fresh, Raw(d) as used, Raw(d) as held:
+        begun = time.monotonic()
+        held.send(get(b"/v1/token?wait=3"))
+        used.send(GOOD)
+        assert used.answer()[0] == 200
+        for client in (fresh, used):
+            assert client.until_end() == b""
+            assert 0.99 <= time.monotonic() - begun <= 1.5 + 0.5 * PATIENCE
+        assert held.answer()[0] == 504
+        assert time.monotonic() - begun >= 2.99
+
+
+def test_a_request_that_ends_early(idle):
+    """The client has closed its side: the rest can never come."""
+    d = idle()
+    with Raw(d) as client:
+        client.send(GOOD[:-2])
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.answer()[0] == 400
+        assert client.until_end() == b""
+    with Raw(d) as client:
+        client.send(GOOD + GOOD[:10])
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.answer()[0] == 200
+        assert client.answer()[0] == 400
+        assert client.until_end() == b""
+    with Raw(d) as client:
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.until_end() == b""
+
+
+# Greedy clients.
+
+def test_a_giant_pipeline(idle):
+    """20,000 requests at once on one connection: each answered, in order."""
+    d = idle()
+    resources = Resources(d)
+    pattern = [(get(), 200), (get(b"/nothing"), 404), (get(method=b"POST"), 405),
+               (get(b"/v1/token?wait"), 400)]
+    rounds = 5000
+    with Raw(d, timeout=30) as client:
+        data = b"".join(request for request, _ in pattern) * rounds
+        writer = threading.Thread(target=client.send, args=(data,))
+        writer.start()
+        for number in range(rounds * len(pattern)):
+            status, _, _ = client.answer()
+            assert status == pattern[number % len(pattern)][1], f"answer {number}"
+        writer.join()
+        assert client.received == b""
+    for _, status in pattern:
+        assert counted(d, f'gctokend_requests_total{{code="{status}"}}') >= rounds
+    resources.assert_back()
+
+
+def test_a_pipeline_behind_a_held_request(fake, make_daemon):
+    """What comes behind a request that waits is answered after it, and is kept only to a limit."""
+    f = fake()
+    f.fault("token", "hang", seconds=1)
+    d = make_daemon(f).start()
+    resources_memory = memory_kib(d)
+    with Raw(d) as client:
+        client.send(get(b"/v1/token?wait=1"))
+        wait_until(lambda: d.status()["waiting"] == 1, "it is held")
+        client.socket.setblocking(False)
+        sent = 0
+        with pytest.raises(BlockingIOError):
+            while True:
+                sent += client.socket.send(GOOD * 1000)
+                assert sent < 64 << 20
+        assert memory_kib(d) - resources_memory < 2048
+        client.socket.settimeout(20 * PATIENCE)
+        assert client.answer()[0] in (200, 504, 503)
+        for _ in range(sent // len(GOOD)):
+            assert client.answer()[0] == 200
+
+
+def test_a_flood_on_one_connection_while_another_is_served(idle):
+    d = idle()
+    resources = Resources(d)
+    stop = threading.Event()
+    flood = Raw(d)
+    answered = [0]
+
+    def write():
+        while not stop.is_set():
+            try:
+                flood.socket.sendall(GOOD * 200)
+            except OSError:
+                return
+
+    def read():
+        while not stop.is_set():
+            try:
+                answered[0] += flood.socket.recv(1 << 16).count(b"\r\n\r\nok")
+            except OSError:
+                return
+
+    threads = [threading.Thread(target=t) for t in (write, read)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: answered[0] > 1000, "the flood")
+    connection = d.connect()
+    seconds = []
+    for _ in range(200):
+        begun = time.monotonic()
+        assert exchange(connection, "GET", "/healthz").status == 200
+        seconds.append(time.monotonic() - begun)
+    stop.set()
+    flood.socket.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join()
+    flood.socket.close()
+    connection.close()
+    # Most of this is this test's own threads taking turns; a starved client would need seconds.
+    assert statistics.median(seconds) < 0.05 * PATIENCE, sorted(seconds)[-5:]
+    resources.assert_back()
+
+
+def test_connect_and_leave(idle):
+    """Two thousand connections that come and go, half of them in the middle of something."""
+    d = idle()
+    resources = Resources(d)
+    for number in range(2000):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(d.socket)
+        client.send([b"", GOOD, GOOD[:20], b"\x00" * 100][number % 4] or b"")
+        client.close()
+    resources.assert_back()
+
+
+# Limits.
+
+def fill(d, count, user=None):
+    """So many connections that have been served once."""
+    held = []
+    for _ in range(count):
+        connection = connect_as(d, user) if user else d.connect()
+        assert exchange(connection, "GET", "/healthz").status == 200
+        held.append(connection)
+    return held
+
+
+def refused(d, user=None):
+    """What a connection is told that is one too many, and that it is closed."""
+    with as_user(user) if user else contextlib.nullcontext():
+        client = Raw(d)
+    with client:
+        status, fields, body = client.answer()
+        assert fields["connection"] == "close" and int(fields["retry-after"]) >= 1
+        assert client.until_end() == b""
+        return status, body
+
+
+@needs_root
+def test_one_user_has_so_many_connections_and_no_more(idle):
+    d = idle(max_connections_per_user=5, socket_mode="0666")
+    games = account("games")
+    # The one that is asked by; its slot is free when the daemon has seen it close.
+    alone(d)
+    held = fill(d, 5, games)
+    for _ in range(3):
+        status, body = refused(d, games)
+        assert status == 429 and b'"too_many_requests"' in body
+    others = fill(d, 3) + fill(d, 5, account("mail"))  # nobody else is kept out
+    assert counted(d, 'gctokend_connections_refused_total{reason="user_limit"}') == 3
+    for connection in held:
+        assert exchange(connection, "GET", "/healthz").status == 200
+    held.pop().close()
+
+    def there_is_room():
+        connection = connect_as(d, games)
+        try:
+            return exchange(connection, "GET", "/healthz").status == 200
+        finally:
+            connection.close()
+
+    wait_until(there_is_room, "room for another")
+    for connection in held + others:
+        connection.close()
+
+
+def test_so_many_connections_and_no_more(idle):
+    d = idle(max_connections=8)
+    alone(d)
+    held = fill(d, 7)
+    last = d.connect()
+    assert exchange(last, "GET", "/healthz").status == 200
+    status, body = refused(d)
+    assert status == 503 and b'"temporarily_unavailable"' in body
+    text = exchange(last, "GET", "/metrics").text
+    assert 'gctokend_connections_refused_total{reason="total_limit"} 1\n' in text
+    assert "\ngctokend_connections 8\n" in text
+    for connection in held:
+        connection.close()
+    wait_until(lambda: "gctokend_connections 1\n" in exchange(last, "GET", "/metrics").text,
+               "room for others")
+    assert d.get("/healthz").status == 200
+    last.close()
+
+
+def test_a_low_limit_of_descriptors_lowers_ours(make_daemon):
+    d = make_daemon(profile={"token_url": "https://localhost:1/oauth/token", "prefetch": False},
+                    wrap=["prlimit", "--nofile=150"]).start()
+    allowed = int(d.wait_log(r"RLIMIT_NOFILE of 150 allows (\d+)").group(1))
+    assert 16 <= allowed < 150
+    alone(d)
+    held = fill(d, allowed)
+    assert refused(d)[0] == 503
+    for connection in held:
+        connection.close()
+
+
+def test_out_of_descriptors(idle):
+    """Those connected are served, the loop does not spin, the log is not filled, and it ends."""
+    d = idle()
+    resources = Resources(d)
+    hard = resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE)[1]
+    inside = fill(d, 3)
+    resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, (descriptors(d) + 4, hard))
+    outside = []
+    for _ in range(100):
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        client.connect(d.socket)
+        outside.append(client)
+    d.wait_log("connections could not be accepted")
+    logged, cpu = len(d.stderr_text()), cpu_seconds(d)
+    begun = time.monotonic()
+    while time.monotonic() - begun < 1:
+        for connection in inside:
+            assert exchange(connection, "GET", "/healthz").status == 200
+        time.sleep(0.02)
+    passed = time.monotonic() - begun
+    assert (cpu_seconds(d) - cpu) / passed < 0.1, "it spins"
+    assert d.stderr_text()[logged:] == "", "it fills the log"
+    told = [client for client in outside if select.select([client], [], [], 0)[0]]
+    assert told, "nobody was told"
+    assert b" 503 " in told[0].recv(4096)
+    resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    begun = time.monotonic()
+    assert d.get("/healthz").status == 200
+    assert time.monotonic() - begun < PATIENCE
+    for client in outside:
+        client.close()
+    assert counted(d, "gctokend_accept_failures_total") > 0
+    for connection in inside:
+        connection.close()
+    resources.assert_back()
