@@ -361,6 +361,25 @@ static void bad_paths_are_explained(void **state)
 	close(fd);
 }
 
+static void only_the_own_socket_is_removed(void **state)
+{
+	struct stat first, second;
+	int fd = -1, other = -1;
+
+	(void)state;
+	assert_int_equal(bind_here(0660, &fd), 0);
+	assert_int_equal(lstat(path, &first), 0);
+	close(fd);
+	assert_int_equal(bind_here(0660, &other), 0);
+	assert_int_equal(lstat(path, &second), 0);
+	listener_remove(path, &first);
+	assert_answers(other);
+	listener_remove(path, &second);
+	assert_directory_has_only(NULL);
+	listener_remove(path, &second);
+	close(other);
+}
+
 static void *bind_at_once(void *ret)
 {
 	char words[256];
@@ -417,6 +436,7 @@ int main(void)
 		TEST(leftovers_of_a_crash_are_no_hindrance),
 		TEST(held_lock_is_waited_for_and_then_named),
 		TEST(bad_paths_are_explained),
+		TEST(only_the_own_socket_is_removed),
 		TEST(only_one_wins_a_race),
 	};
 
