@@ -1,0 +1,385 @@
+/* "The API answered 401 to this token": replaced once, whoever and however many report it; never a
+ * way to make the broker fetch in a loop, nor to take a good token from everybody. */
+#include "source_fixture.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof(*(a)))
+
+static void report_replaces_at_once(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, other;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	reporter = rig_reject(r, 1, 5);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	/* nobody gets it while the replacement is on its way */
+	other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	assert_int_equal(r->d.probes, 1); /* one HEAD: was it the clock? */
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	rig_answer_token(r, "two", 3600);
+	/* no guard: the old one serves nobody */
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_false(r->o.stale);
+	rig_decide(r);
+	assert_null(r->s.previous.token.text);
+	assert_int_equal(rig_told(r, EVENT_REPORTED), 1);
+	assert_int_equal(rig_told(r, EVENT_REPLACED), 1);
+	rig_free(r);
+}
+
+static void thousand_reports_are_one_fetch(void **state)
+{
+	static struct token_ask asks[1000];
+	struct rig *r = rig_new(NULL, 1);
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	for (size_t i = 0; i < LENGTH(asks); i++) {
+		asks[i] = rig_reject(r, 1, 5);
+		assert_int_equal(rig_ask(r, &asks[i]), OUTCOME_HOLD);
+		if (i == 500)
+			assert_true(rig_decide(r));
+	}
+	assert_false(rig_decide(r));
+	rig_answer_token(r, "two", 3600);
+	for (size_t i = 0; i < LENGTH(asks); i++) {
+		assert_int_equal(rig_ask(r, &asks[i]), OUTCOME_TOKEN);
+		assert_int_equal(r->o.slot->generation, 2);
+	}
+	/* and those who are late get the newer one at once, cool-down or not */
+	for (size_t i = 0; i < LENGTH(asks); i++) {
+		asks[i] = rig_reject(r, 1, 0);
+		assert_int_equal(rig_ask(r, &asks[i]), OUTCOME_TOKEN);
+		assert_int_equal(r->o.slot->generation, 2);
+	}
+	assert_false(rig_decide(r));
+	assert_int_equal(r->fetches, 2);
+	assert_int_equal(r->s.counters.reported, 1000);
+	assert_int_equal(rig_told(r, EVENT_REPORTED), 1);
+	rig_free(r);
+}
+
+static void unknown_generations_change_nothing(void **state)
+{
+	static const uint64_t generations[] = {0, 1, 4, 1000000};
+	struct rig *r = rig_new(NULL, 1);
+
+	(void)state;
+	r->generation = 4; /* the next is 5 */
+	rig_fetch_token(r, "five", 3600);
+	for (size_t i = 0; i < LENGTH(generations); i++) {
+		struct token_ask ask = rig_reject(r, generations[i], 0);
+
+		assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+		assert_int_equal(r->o.slot->generation, 5);
+		assert_false(r->o.stale);
+		assert_false(rig_decide(r));
+	}
+	assert_int_equal(r->s.counters.reported, 0);
+	rig_free(r);
+}
+
+static void report_joins_a_fetch_under_way(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, other;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	assert_true(rig_wake(r));
+	reporter = rig_reject(r, 1, 5);
+	other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	assert_false(rig_decide(r));
+	rig_answer_token(r, "two", 3600);
+	assert_false(rig_decide(r));
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(r->fetches, 2);
+	rig_free(r);
+}
+
+static void cool_down_stops_a_loop(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	unsigned replaced = 0, refused = 0;
+	char text[32];
+
+	(void)state;
+	rig_fetch_token(r, "token-0", 3600);
+	/* a client whose every call gets a 401, ten times a second, for five minutes */
+	for (int i = 0; i < 3000; i++) {
+		struct token_ask ask = rig_reject(r, r->s.current.generation, 0);
+		int64_t since = r->now.boot.ns - r->s.forced_at.ns;
+
+		switch (rig_ask(r, &ask)) {
+		case OUTCOME_COOLDOWN:
+			refused++;
+			assert_int_equal(r->o.retry_after_s, (30 * S - since + S - 1) / S);
+			break;
+		case OUTCOME_TIMEOUT: /* it would not wait for the fetch */
+			replaced++;
+			break;
+		default:
+			fail_msg("outcome %d", (int)r->o.kind);
+		}
+		if (rig_decide(r)) {
+			snprintf(text, sizeof(text), "token-%u", r->fetches);
+			rig_answer_token(r, text, 3600);
+		}
+		rig_pass(r, 100 * MS);
+	}
+	assert_in_range(replaced, 10, 11);
+	assert_int_equal(refused, 3000 - replaced);
+	assert_int_equal(r->fetches, 1 + replaced);
+	assert_int_equal(r->s.counters.cooled_down, refused);
+	rig_free(r);
+}
+
+/* In the cool-down others are served as if nothing had been said. */
+static void refused_report_harms_nobody(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	ask = rig_reject(r, 1, 5);
+	rig_ask(r, &ask);
+	rig_decide(r);
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	rig_pass(r, 10 * S);
+	ask = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_COOLDOWN);
+	assert_in_range(r->o.retry_after_s, 19, 20);
+	assert_false(rig_decide(r));
+	assert_string_equal(rig_served(r), "two");
+	assert_false(r->o.stale);
+	rig_free(r);
+}
+
+static void failed_replacement_leaves_it_stale(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, other;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	reporter = rig_reject(r, 1, 5);
+	other = rig_get(r, 5);
+	rig_ask(r, &reporter);
+	rig_decide(r);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	rig_answer_failure(r, ANSWER_UNAVAILABLE, 60);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_UNAVAILABLE);
+	assert_int_equal(r->o.retry_after_s, 61);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "one");
+	assert_true(r->o.stale);
+	assert_int_equal(rig_state(r), SOURCE_STALE);
+	assert_false(rig_decide(r));
+	/* it is still to be replaced */
+	assert_int_equal(r->d.wake_at.ns, r->now.boot.ns + 61 * S);
+	assert_true(rig_wake(r));
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	assert_string_equal(rig_served(r), "two");
+	assert_false(r->o.stale);
+	assert_int_equal(rig_told(r, EVENT_REPLACED), 1);
+	rig_free(r);
+}
+
+/* Whoever does not want to wait for the replacement gets what there is, marked. */
+static void wait_that_ends_first_gets_it_stale(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, other;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	reporter = rig_reject(r, 1, 2);
+	rig_ask(r, &reporter);
+	other = rig_get(r, 2);
+	rig_ask(r, &other);
+	rig_decide(r);
+	assert_string_equal(rig_served(r), "one");
+	assert_true(r->o.stale);
+	rig_pass(r, 2 * S);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_true(r->o.stale);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TIMEOUT); /* it knows better */
+	rig_free(r);
+}
+
+static void same_token_again_is_a_failed_replacement(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, other;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	reporter = rig_reject(r, 1, 5);
+	other = rig_get(r, 5);
+	rig_ask(r, &reporter);
+	rig_decide(r);
+	rig_ask(r, &other);
+	assert_false(rig_answer_token(r, "one", 3600));
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_UNAVAILABLE);
+	assert_in_range(r->o.retry_after_s, 1790, 1800);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_true(r->o.stale);
+	assert_false(rig_decide(r));
+	assert_in_range(r->d.wake_at.ns, r->now.boot.ns + 1790 * S, r->now.boot.ns + 1800 * S);
+	rig_free(r);
+}
+
+/* No fetch may begin for now: there is nothing to hold anybody for. */
+static void report_in_a_backoff_holds_nobody(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, patient, other;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	assert_true(rig_wake(r));
+	rig_answer_failure(r, ANSWER_THROTTLED, 59);
+	rig_decide(r);
+	reporter = rig_reject(r, 1, 5);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_UNAVAILABLE);
+	assert_int_equal(r->o.retry_after_s, 60);
+	other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_true(r->o.stale);
+	assert_false(rig_decide(r));
+	rig_pass(r, 31 * S); /* past the cool-down */
+	patient = rig_reject(r, 1, 60);
+	assert_int_equal(rig_ask(r, &patient), OUTCOME_HOLD);
+	rig_decide(r);
+	assert_true(rig_wake(r));
+	rig_answer_token(r, "two", 3600);
+	assert_int_equal(rig_ask(r, &patient), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	rig_free(r);
+}
+
+/* The newer token waits out its guard while the older serves; the older is reported: the guard has
+ * lost its purpose, for everybody. */
+static void report_of_the_older_ends_the_guard(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, waiting;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	rig_wake(r);
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	assert_string_equal(rig_served(r), "one");
+	waiting = rig_get(r, 5);
+	waiting.has_after = true;
+	waiting.after = 1;
+	assert_int_equal(rig_ask(r, &waiting), OUTCOME_HOLD);
+	reporter = rig_reject(r, 1, 0);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_true(r->s.attention);
+	assert_false(rig_decide(r));
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &waiting), OUTCOME_TOKEN);
+	assert_string_equal(rig_served(r), "two");
+	rig_free(r);
+}
+
+/* With clocks of a cluster apart the newer one may not even be valid yet; then it is waited for. */
+static void report_of_the_older_waits_until_valid(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	rig_wake(r);
+	r->spread.ns = 4 * S;
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	reporter = rig_reject(r, 1, 5);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_false(rig_decide(r));
+	assert_false(rig_wake(r));
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(r->fetches, 2);
+	rig_free(r);
+}
+
+/* The newest is reported while the one before it is still in use: that one is nobody's complaint.
+ */
+static void report_in_the_guard_leaves_the_older(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	rig_wake(r);
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	reporter = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_string_equal(rig_served(r), "one");
+	assert_false(r->o.stale);
+	assert_true(rig_decide(r));
+	rig_answer_token(r, "three", 3600);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "three");
+	rig_free(r);
+}
+
+static void nothing_to_replace_is_a_plain_ask(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask = rig_reject(r, 0, 5);
+
+	(void)state;
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	rig_answer_token(r, "one", 3600);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_int_equal(r->s.counters.reported, 0);
+	assert_false(r->s.was_forced);
+	rig_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(report_replaces_at_once),
+		cmocka_unit_test(thousand_reports_are_one_fetch),
+		cmocka_unit_test(unknown_generations_change_nothing),
+		cmocka_unit_test(report_joins_a_fetch_under_way),
+		cmocka_unit_test(cool_down_stops_a_loop),
+		cmocka_unit_test(refused_report_harms_nobody),
+		cmocka_unit_test(failed_replacement_leaves_it_stale),
+		cmocka_unit_test(wait_that_ends_first_gets_it_stale),
+		cmocka_unit_test(same_token_again_is_a_failed_replacement),
+		cmocka_unit_test(report_in_a_backoff_holds_nobody),
+		cmocka_unit_test(report_of_the_older_ends_the_guard),
+		cmocka_unit_test(report_of_the_older_waits_until_valid),
+		cmocka_unit_test(report_in_the_guard_leaves_the_older),
+		cmocka_unit_test(nothing_to_replace_is_a_plain_ask),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
