@@ -102,6 +102,14 @@ static void await_current(const struct token_source *s, const struct clock_readi
 		set_failure(s, now, valid, ret);
 }
 
+/* Is a fetch under way, or may one begin while the caller waits? */
+static bool fetch_in_time(
+	const struct token_source *s, const struct clock_reading *now, const struct token_ask *ask)
+{
+	return s->fetching ||
+	       !boot_before(ask->deadline, token_source_gate(s, now->boot, s->forced));
+}
+
 static void ask_get(struct token_source *s, const struct clock_reading *now,
 	const struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
@@ -153,12 +161,13 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 			return;
 		}
 		suspect = lifetime_suspect(&slot->life, now);
-		if (suspect.ns && boot_since(lifetime_dead(&slot->life), now->boot).ns <
-					  ns_add(suspect.ns, NS_PER_S)) {
+		if (token_source_doubtful(slot, now)) {
 			/* Time may have been lost, and then this token is dead. Nobody knows until
-			 * the fetch is answered; if it is not, a doubtful token beats none. */
-			if (!s->failures && !expired) {
-				s->attention = true;
+			 * the fetch is answered; if it is not, or not in time, a doubtful token
+			 * beats none. */
+			if (!s->fetching && !s->wanted)
+				s->wanted = s->attention = true;
+			if (!s->failures && !expired && fetch_in_time(s, now, ask)) {
 				ret->kind = OUTCOME_HOLD;
 				return;
 			}

@@ -60,9 +60,9 @@ static struct boot_time fetch_due(const struct token_source *s, const struct clo
 		return now->boot;
 	if (!c->token.text)
 		return s->settings.prefetch ? now->boot : BOOT_TIME_NEVER;
-	if (token_source_doubtful(c, now))
-		return now->boot;
-	return s->settings.prefetch ? s->refresh_at : BOOT_TIME_NEVER;
+	if (!s->settings.prefetch)
+		return BOOT_TIME_NEVER;
+	return token_source_doubtful(c, now) ? now->boot : s->refresh_at;
 }
 
 /* When the next fetch begins by itself. */
