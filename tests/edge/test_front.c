@@ -215,7 +215,7 @@ static void slow_requests_are_cut(void **state)
 		assert_true(now_ms() < begin + 5000);
 	}
 	taken = now_ms() - begin;
-	assert_in_range(taken, 300, 800);
+	assert_in_range(taken, 300, 300 + SLACK_MS);
 	assert_int_equal(answer_at(&g, 0, body, sizeof(body)), 408);
 	assert_non_null(strstr(body, "request_timeout"));
 	assert_int_equal(front_counters(front)->deadline_cut, 1);
@@ -268,7 +268,7 @@ static void idle_ones_are_closed_and_then_nothing_ticks(void **state)
 		turn_for(20);
 		assert_true(now_ms() < begin + 5000);
 	}
-	assert_in_range(now_ms() - begin, 300, 800);
+	assert_in_range(now_ms() - begin, 300, 300 + SLACK_MS);
 	assert_int_equal(g.length, 0);
 	assert_int_equal(front_counters(front)->connections, 1);
 	close(busy);
