@@ -97,15 +97,10 @@ int profile_new(struct profile **ret, struct broker *b, const struct profile_set
 
 void profile_free(struct profile *p)
 {
-	struct waiter *w;
-
 	if (p->fetch)
 		fetch_cancel(p->fetch);
 	evtimer_del(&p->write_deadline);
-	while ((w = TAILQ_FIRST(&p->waiting)) != NULL) {
-		waiter_make_ready(w);
-		w->profile = NULL;
-	}
+	waiters_lose_profile(p);
 	p->endpoint->profiles--;
 	token_source_fini(&p->source);
 	credential_fini(&p->credential);

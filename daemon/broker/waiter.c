@@ -110,6 +110,26 @@ void waiters_make_ready(struct profile *p)
 	}
 }
 
+/* They wait in three places: with the profile, for a HEAD of any endpoint that it has had, and for
+ * the pump. */
+void waiters_lose_profile(struct profile *p)
+{
+	struct waiter *w, *next;
+	struct endpoint *e;
+
+	while ((w = TAILQ_FIRST(&p->waiting)) != NULL)
+		waiter_make_ready(w);
+	TAILQ_FOREACH(e, &p->broker->endpoints, link)
+	for (w = TAILQ_FIRST(&e->measuring); w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (w->profile == p)
+			waiter_make_ready(w);
+	}
+	TAILQ_FOREACH(w, &p->broker->ready, link)
+	if (w->profile == p)
+		w->profile = NULL;
+}
+
 static void hold_on(struct waiter *w, const struct clock_reading *now)
 {
 	TAILQ_REMOVE(&w->broker->ready, w, link);

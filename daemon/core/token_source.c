@@ -108,8 +108,9 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 	s->attention = true;
 }
 
-static void fetch_failed(
-	struct token_source *s, const struct clock_reading *now, const struct token_answer *answer)
+/* `outdated`: what was refused is not what would be sent now. */
+static void fetch_failed(struct token_source *s, const struct clock_reading *now,
+	const struct token_answer *answer, bool outdated)
 {
 	struct source_failure *f = &s->last_failure;
 	enum event_kind kind = EVENT_FETCH_FAILED;
@@ -131,11 +132,11 @@ static void fetch_failed(
 	switch (answer->class) {
 	case ANSWER_CLIENT_REJECTED:
 		kind = EVENT_CLIENT_REJECTED;
-		pause = duration_s(RETRY_REJECTED_S);
+		pause = outdated ? DURATION_ZERO : duration_s(RETRY_REJECTED_S);
 		break;
 	case ANSWER_LOGIN_REQUIRED:
 		kind = EVENT_LOGIN_REQUIRED;
-		pause = duration_s(RETRY_REJECTED_S);
+		pause = outdated ? DURATION_ZERO : duration_s(RETRY_REJECTED_S);
 		break;
 	case ANSWER_THROTTLED:
 		kind = EVENT_THROTTLED;
@@ -234,7 +235,7 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 			(long long)(answer->expires_in.ns / NS_PER_S),
 			(long long)(spread.ns / NS_PER_MS));
 		s->counters.fetches[ANSWER_UNAVAILABLE]++;
-		fetch_failed(s, now, answer);
+		fetch_failed(s, now, answer, false);
 		return;
 	case LIFETIME_CLAIMS_IGNORED:
 		history_add(s->history, now, EVENT_CLAIMS_IGNORED, generation,
@@ -263,17 +264,23 @@ bool token_source_fetched(struct token_source *s, const struct clock_reading *no
 	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation)
 {
+	bool request_outdated = s->request_outdated;
+	bool outdated = request_outdated || s->credential_outdated;
+
 	s->fetching = false;
 	s->replacing = false;
+	s->request_outdated = s->credential_outdated = false;
 	s->fetches_ended++;
 	s->attention = s->changed = true;
 	if (s->revoked)
 		return false;
 	if (answer->class == ANSWER_TOKEN) {
 		take_token(s, now, x, answer, sample, spread, generation);
+		if (request_outdated && s->current.token.text)
+			s->refresh_at = now->boot;
 	} else {
 		s->counters.fetches[answer->class]++;
-		fetch_failed(s, now, answer);
+		fetch_failed(s, now, answer, outdated);
 	}
 	return s->current.generation == generation;
 }
@@ -291,6 +298,9 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 					       s->last_failure.class == ANSWER_LOGIN_REQUIRED);
 
 	s->settings = *settings;
+	/* What is under way was begun before; its end is judged by that. */
+	s->request_outdated |= s->fetching && request_changed;
+	s->credential_outdated |= s->fetching && credential_changed;
 	if ((credential_changed || request_changed) && rejected) {
 		s->not_before = (struct boot_time){INT64_MIN};
 		s->failures = 0;

@@ -58,9 +58,11 @@ struct token_source {
 	bool fetching;
 	bool replacing; /* the fetch under way is to replace a reported token: callers wait for it
 			 */
-	bool wanted;    /* somebody needs a fetch now */
-	bool forced;    /* and it may ignore the backoff */
-	bool revoked;   /* stopped by an admin until the next forced fetch */
+	bool request_outdated;    /* the fetch under way asks for a token as it was wanted before */
+	bool credential_outdated; /* or with a credential that was replaced since */
+	bool wanted;              /* somebody needs a fetch now */
+	bool forced;              /* and it may ignore the backoff */
+	bool revoked;             /* stopped by an admin until the next forced fetch */
 	uint64_t fetches_begun, fetches_ended, fetch_succeeded; /* numbers of fetches, from 1 */
 	unsigned failures;                                      /* in a row */
 	struct boot_time not_before; /* of the next fetch: backoff, Retry-After, rejection */
