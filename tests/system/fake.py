@@ -114,8 +114,11 @@ class Fake:
                                    "highest": highest})
 
     def reset(self) -> None:
-        self._note_tokens()
+        """As if just started, also for what must not be told: the next test has a log of its own,
+        and the short secrets of another test are words that may well stand in it."""
         self.control_post("/reset")
+        self._secrets = {client["secret"] for client in self.clients}
+        self._tokens.clear()
 
     def log(self, kind: str | None = None, since: int = 0, secrets: bool = False) -> list[dict]:
         return self.control_get(f"/log?since={since}" + (f"&kind={kind}" if kind else "")
