@@ -1,0 +1,263 @@
+"""What serving a token costs, counted: system calls by strace, allocations by a preloaded counter.
+docs/performance.md rests on these."""
+
+import collections
+import contextlib
+import glob
+import mmap
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+
+import pytest
+
+from daemon import GCTOKEN, GCTOKEND, environment
+from raw_http import Raw
+from waiting import PATIENCE, wait_until
+
+COUNTER = os.environ.get("GCTOKEN_MALLOC_COUNTER") or os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(GCTOKEND))), "tests", "system",
+    "malloc_counter.so")
+WAITS = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
+
+
+def request(target="/v1/token", fields=""):
+    return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode()
+
+
+def at_rest(d):
+    """Nobody else is connected, the token's generation is on the disk, and every thread sleeps."""
+    if d.get("/v1/status").json["broker"]["connections"] != 1:
+        return False
+    if len(os.listdir(d.state_dir)) != 1:  # another is being written
+        return False
+    (name,) = glob.glob(os.path.join(d.state_dir, "*.state"))
+    with open(name, encoding="ascii") as file:
+        if f"\ngeneration {d.status()['generation']} " not in file.read():
+            return False
+    process = d.process.pid
+    for task in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{task}/stat", encoding="ascii") as file:
+            if file.read().rsplit(")", 1)[1].split()[0] != "S":
+                return False
+    return True
+
+
+@pytest.fixture
+def quiet(server, make_daemon):
+    """A factory of daemons with a fresh token, to which nothing happens but requests."""
+    def start(**env):
+        server.set(lifetime=86400)
+        d = make_daemon(server, profile={"clock_probe": False}, env=env).start()
+        assert d.token(wait=20).json["state"] == "fresh"
+        wait_until(lambda: at_rest(d), "rest")
+        return d
+    return start
+
+
+class Clients:
+    """Connections that stay, each of which has been served."""
+
+    def __init__(self, d, number):
+        self._all = [Raw(d) for _ in range(number)]
+        # The loop's list of who is ready has grown to its size once all were, at one moment.
+        for _ in range(3):
+            d.process.send_signal(signal.SIGSTOP)
+            for client in self._all:
+                client.socket.sendall(request())
+            d.process.send_signal(signal.SIGCONT)
+            for client in self._all:
+                client.socket.recv(1 << 16)
+
+    def rounds(self, count, data):
+        """On every connection this request, then every answer is read; so many times."""
+        for _ in range(count):
+            for client in self._all:
+                client.socket.sendall(data)
+            for client in self._all:
+                answer = client.socket.recv(1 << 16)
+                assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 304 ")), answer[:12]
+
+    def close(self):
+        for client in self._all:
+            client.socket.close()
+
+
+# System calls.
+
+@contextlib.contextmanager
+def traced(d, path):
+    """All its threads, from here to the end of the block. Clocks are read without a system call
+    where the machine allows for it; they are not what is counted."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not there")
+    process = d.process.pid
+    strace = subprocess.Popen(
+        ["strace", "-f", "-qq", "-e", "trace=!clock_gettime", "-o", path, "-p", str(process)],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def attached():
+        if strace.poll() is not None:
+            pytest.skip(f"strace may not look: {strace.stderr.read().strip()}")
+        for task in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{task}/status", encoding="ascii") as file:
+                if "\nTracerPid:\t0\n" in file.read():
+                    return False
+        return True
+
+    try:
+        wait_until(attached, "strace is attached")
+        yield
+    finally:
+        if strace.poll() is None:
+            strace.send_signal(signal.SIGINT)
+        strace.wait(20 * PATIENCE)
+        strace.stderr.close()
+
+
+def calls_in(path):
+    """Of all threads; but for the one futex that a thread without work was found waiting for."""
+    with open(path, encoding="ascii", errors="replace") as file:
+        found = re.findall(r"^(\d+) +(\w+)\(", file.read(), re.M)
+    counted = collections.Counter("wait" if name in WAITS else name for _, name in found)
+    if counted["futex"] == 1:
+        del counted["futex"]
+    return counted
+
+
+@pytest.mark.parametrize("what", [
+    request(), request(fields="Accept: text/plain\r\n"), request("/v1/token?min_ttl=60"),
+    request("/healthz")], ids=["json", "text", "min_ttl", "healthz"])
+def test_system_calls_of_one_request(quiet, what, tmp_path):
+    """It is waited for, read, and answered: three system calls, whatever is asked for."""
+    d = quiet()
+    path = str(tmp_path / "strace")
+    number = 300
+    clients = Clients(d, 1)
+    clients.rounds(1, what)
+    with traced(d, path):
+        clients.rounds(number, what)
+    clients.close()
+    calls = calls_in(path)
+    assert set(calls) == {"wait", "recvfrom", "sendto"}, calls
+    assert calls["recvfrom"] == calls["sendto"] == number, calls
+    # The wait that attaching met, the one at the end, and ticks of the clock of idle connections.
+    assert number <= calls["wait"] <= number + 2 + 3 * PATIENCE, calls
+
+
+def test_system_calls_of_64_connections(quiet, tmp_path):
+    """One read and one write each; a wait serves as many as were ready."""
+    d = quiet()
+    path = str(tmp_path / "strace")
+    clients, rounds = Clients(d, 64), 20
+    with traced(d, path):
+        clients.rounds(rounds, request())
+    clients.close()
+    calls = calls_in(path)
+    assert set(calls) == {"wait", "recvfrom", "sendto"}, calls
+    assert calls["recvfrom"] == calls["sendto"] == 64 * rounds, calls
+    assert calls["wait"] <= 64 * rounds + 2 + 3 * PATIENCE, calls
+
+
+def test_system_calls_of_requests_that_come_together(quiet, tmp_path):
+    """Pipelined: read at once and answered at once."""
+    d = quiet()
+    path = str(tmp_path / "strace")
+    with Raw(d) as client:
+        client.send(request())
+        client.answer()
+        with traced(d, path):
+            for _ in range(20):
+                client.send(request() * 16)
+                for _ in range(16):
+                    assert client.answer()[0] == 200
+    calls = calls_in(path)
+    assert set(calls) == {"wait", "recvfrom", "sendto"}, calls
+    assert calls["recvfrom"] == calls["sendto"] == 20, calls
+
+
+# Allocations.
+
+class Allocations:
+    """How often a daemon has asked for memory so far."""
+
+    def __init__(self, start, path):
+        if b"__asan_init" in open(GCTOKEND, "rb").read():
+            pytest.skip("a sanitizer's allocator is in the place of the one to be counted")
+        assert os.path.exists(COUNTER), \
+            f"{COUNTER} is not there: build it, or name it in GCTOKEN_MALLOC_COUNTER"
+        with open(path, "w+b") as file:
+            file.truncate(8)
+            self._count = mmap.mmap(file.fileno(), 8)
+        self.daemon = start(LD_PRELOAD=COUNTER, GCTOKEN_TEST_COUNT=path)
+        # The counter works: starting took many, and a list of profiles takes one.
+        before = self.now()
+        assert before > 1000
+        self.daemon.get("/v1/status")
+        assert self.now() > before
+
+    def now(self):
+        return struct.unpack("q", self._count[:8])[0]
+
+
+@pytest.mark.parametrize("number", [1, 64])
+def test_no_allocation(quiet, number, tmp_path):
+    """10,000 requests for a token, in every form, on connections that stay."""
+    allocations = Allocations(quiet, str(tmp_path / "count"))
+    d = allocations.daemon
+    generation = d.token().json["generation"]
+    clients = Clients(d, number)
+    forms = [request(), request(fields="Accept: text/plain\r\n"),
+             request("/v1/token?profile=default&min_ttl=60&wait=5"),
+             request(f"/v1/token?after={generation}&wait=0"), request("/healthz")]
+    before = allocations.now()
+    for form in forms:
+        clients.rounds(2000 // number + 1, form)
+    assert allocations.now() == before
+    assert d.status()["counters"]["served"] >= 8000 * 3 // 5
+    clients.close()
+
+
+# The command.
+
+def libraries(output):
+    """Those that LD_DEBUG=libs says were looked for."""
+    return set(re.findall(r"find library=(\S+)", output))
+
+
+@pytest.mark.parametrize("arguments", [["get"], ["header"], ["exec", "--", "/bin/true"]],
+                         ids=["get", "header", "exec"])
+def test_the_command_loads_no_libcurl(quiet, gctoken, arguments):
+    """Nor TLS, nor what these need: most of the time of such a start would go there."""
+    d = quiet()
+    run = subprocess.run([gctoken, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                         text=True, timeout=30 * PATIENCE, check=False,
+                         env=environment(GCTOKEN_SOCKET=d.socket, LD_DEBUG="libs"))
+    assert run.returncode == 0
+    found = libraries(run.stderr)
+    assert "libc.so.6" in found  # what is looked for would be seen
+    for name in ("curl", "ssl", "crypto", "event", "systemd"):
+        assert not [library for library in found if name in library], found
+    linked = subprocess.run(["ldd", gctoken], capture_output=True, text=True, check=True).stdout
+    assert "libc.so.6" in linked and "curl" not in linked
+
+
+def test_the_command_asks_once(quiet, gctoken, tmp_path):
+    """One connection, one request, and no thread."""
+    d = quiet()
+    if not shutil.which("strace"):
+        pytest.skip("strace is not there")
+    path = str(tmp_path / "strace")
+    run = subprocess.run(
+        ["strace", "-f", "-qq", "-e", "trace=network,clone,clone3,fork,vfork", "-o", path,
+         GCTOKEN, "get"], env=environment(GCTOKEN_SOCKET=d.socket), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=30 * PATIENCE, check=False)
+    if run.returncode and "ptrace" in run.stderr:
+        pytest.skip(f"strace may not look: {run.stderr.strip()}")
+    assert run.returncode == 0
+    calls = calls_in(path)
+    assert calls["socket"] == calls["connect"] == calls["sendto"] + calls["sendmsg"] == 1, calls
+    assert not set(calls) & {"clone", "clone3", "fork", "vfork"}, calls
