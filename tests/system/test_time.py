@@ -62,6 +62,11 @@ def two_slow_tokens(world: World) -> None:
     assert world.fake.posts <= 3
 
 
+def three_tokens_by_their_exp(world: World) -> None:
+    three_tokens(world)
+    assert world.user.skew()["token"]["evidence"] == ["expires_in", "exp"]
+
+
 def three_tokens_of_a_cluster(world: World) -> None:
     three_tokens(world)
     # By now both clocks have been met, and the interval has room for both.
@@ -231,6 +236,8 @@ SCENARIOS = [
     Scenario("jwt-backdated", fake={**JWT, "jwt_iat_offset": -300, "jwt_nbf_offset": -300,
                                     "clock_offset": 30}),
     Scenario("jwt-from-the-future", fake={**JWT, "jwt_iat_offset": 2}, wall=-600),
+    Scenario("jwt-ends-before-expires-in", three_tokens_by_their_exp, lifetime=12,
+             fake={**JWT, "jwt_exp_offset": -3, "clock_offset": 600}, wall=-600),
     Scenario("cached-date", fake={"date_stale": 1, **JWT}, tight=False),
     Scenario("no-date", three_tokens_without_date, fake={"date": "none", **JWT}, wall=+600),
     Scenario("cluster-of-two-clocks", three_tokens_of_a_cluster, fake={"clocks": "0,1.5"},
