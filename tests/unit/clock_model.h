@@ -14,8 +14,9 @@
 struct clock_model {
 	struct random random;
 	struct clock_reading now;
-	int64_t theta;   /* ns: server clock - boot */
-	int64_t ppm_max; /* theta moves by at most this */
+	int64_t theta;    /* ns: server clock - boot */
+	int64_t ppm_max;  /* theta moves by at most this, */
+	int64_t slew_ppm; /* and by this while NTP bends our clock */
 };
 
 /* Uniform in [0, most]. */
@@ -46,6 +47,8 @@ static inline void model_pass(struct clock_model *m, int64_t ns)
 	m->now.boot.ns += ns;
 	m->now.wall.ns += ns;
 	m->theta += (int64_t)((__int128)ns * rate / 1000000);
+	m->theta += (int64_t)((__int128)ns * m->slew_ppm / 1000000);
+	m->now.slew.ns += (int64_t)((__int128)ns * m->slew_ppm / 1000000);
 }
 
 static inline int64_t model_server_s(const struct clock_model *m)

@@ -163,7 +163,7 @@ static void length_is_right_wherever_the_bytes_are(void **state)
 	struct random random = {11};
 
 	(void)state;
-	for (int round = 0; round < 500; round++) {
+	for (int round = 0; round < 150; round++) {
 		char storage[300];
 		struct buffer b;
 		size_t at = 0, bodies[4];

@@ -63,7 +63,7 @@ static void clockless_exchange_gives_none(void **state)
 		{"received before sent", NULL, "", 200, -1, 0, false},
 		{"slept in it", NULL, "", 200, 3600 * S, 3590 * S, false},
 		{"slept a blink", NULL, "", 200, 40 * MS, 2 * MS, false},
-		{"two readings, one instant apart", NULL, "", 200, 40 * MS, MS / 2, true},
+		{"two readings, one instant apart", NULL, "", 200, 40 * MS, MS, true},
 		{"the same, the other way", NULL, "", 200, 40 * MS, -MS / 2, true},
 		{"no date", "yesterday", "", 200, 40 * MS, 0, false},
 		{"30 February", "Wed, 30 Feb 2022 00:00:00 GMT", "", 200, 40 * MS, 0, false},

@@ -311,7 +311,7 @@ static void any_order_of_events(void **state)
 	uint64_t served = 0;
 
 	(void)state;
-	for (uint64_t seed = 1; seed <= 400; seed++)
+	for (uint64_t seed = 1; seed <= 200; seed++)
 		world_run(seed, &fetches, &tokens, &served);
 	print_message("# %u fetches, %u tokens, served %llu times\n", fetches, tokens,
 		(unsigned long long)served);
@@ -326,7 +326,7 @@ static void any_order_of_events(void **state)
 static void held_callers_miss_nothing(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 300; seed++) {
+	for (uint64_t seed = 1; seed <= 120; seed++) {
 		struct world w_storage = {.seed = seed,
 			.dice = {seed},
 			.fetch_ends = INT64_MAX,
