@@ -4,8 +4,6 @@ struct duration retry_delay(unsigned failures, struct random *random)
 {
 	int64_t most = failures > 6 ? 60 : INT64_C(1) << (failures ? failures - 1 : 0);
 
-	if (most > 60)
-		most = 60;
 	most *= NS_PER_S;
 	return duration_add(duration_ns(most / 2), random_duration(random, duration_ns(most / 2)));
 }
