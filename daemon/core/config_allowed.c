@@ -1,6 +1,5 @@
 #include "config_value.h"
 #include <stdio.h>
-#include <sys/un.h>
 
 const struct duration_unit duration_units[] = {
 	{"d", INT64_C(86400) * NS_PER_S},
@@ -33,8 +32,8 @@ void config_key_allowed(const struct config_key *key, char *text, size_t size)
 		snprintf(text, size, "an absolute path");
 		break;
 	case CONFIG_SOCKET_PATH:
-		snprintf(text, size, "an absolute path of at most %zu bytes",
-			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+		snprintf(
+			text, size, "an absolute path of at most %d bytes", CONFIG_SOCKET_PATH_MAX);
 		break;
 	case CONFIG_MODE:
 		snprintf(text, size, "an octal mode from 0600 to 0777");

@@ -10,6 +10,10 @@
 struct buffer;
 struct config;
 
+/* Five less than a socket's address holds: while the socket is made, a lock and the new socket
+ * stand beside it under its name and a suffix. */
+#define CONFIG_SOCKET_PATH_MAX 102
+
 enum config_section {
 	CONFIG_SECTION_BROKER,
 	CONFIG_SECTION_PROFILE,
@@ -17,7 +21,7 @@ enum config_section {
 
 enum config_type {
 	CONFIG_PATH,             /* char * */
-	CONFIG_SOCKET_PATH,      /* char *, fits sun_path */
+	CONFIG_SOCKET_PATH,      /* char *, CONFIG_SOCKET_PATH_MAX */
 	CONFIG_MODE,             /* mode_t */
 	CONFIG_GROUP,            /* gid_t; none: (gid_t)-1 */
 	CONFIG_USERS,            /* struct access_rules: everybody, users */

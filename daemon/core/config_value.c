@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 #include <syslog.h>
 
 static const struct {
@@ -215,7 +214,7 @@ static const char *value_read(
 	case CONFIG_SOCKET_PATH:
 		if (text[strlen(text) - 1] == '/')
 			return "ends in a slash";
-		return path_problem(text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+		return path_problem(text, CONFIG_SOCKET_PATH_MAX);
 	case CONFIG_MODE:
 		return read_mode(text, &value->mode);
 	case CONFIG_GROUP:

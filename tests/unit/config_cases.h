@@ -30,7 +30,7 @@
 #define PARAMETERS "; allowed: form-encoded NAME=VALUE pairs joined by '&', no secrets\n"
 #define PROFILE_NAME "; allowed: a-z, 0-9, '_' and '-', at most 48 of them, the first a letter or a digit\n"
 #define DOMAIN "; allowed: a domain such as usw2.pure.cloud\n"
-#define SOCKET_PATH "; allowed: an absolute path of at most 107 bytes\n"
+#define SOCKET_PATH "; allowed: an absolute path of at most 102 bytes\n"
 #define NO_SERVER " profile p has neither region nor environment nor token_url; say where its login server is, for instance: region = us-west-2\n"
 #define NO_ID " profile p has neither client_id nor client_id_file; one of them is needed\n"
 #define NO_SECRET " profile p has neither client_secret_file nor client_secret_credential; one of them is needed: the secret in a file of mode 0600, or from systemd\n"

@@ -1,0 +1,479 @@
+"""How gctokend starts, or says why it does not: arguments, configuration, sockets, limits."""
+
+import concurrent.futures
+import grp
+import os
+import pwd
+import re
+import resource
+import shutil
+import socket
+import stat
+import subprocess
+
+import pytest
+
+import daemon as daemon_module
+from daemon import GCTOKEND, Daemon, canary, environment
+from unix_http import exchange
+from waiting import PATIENCE, wait_until
+
+EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([GCTOKEND, *arguments], env=environment(), stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=30 * PATIENCE)
+
+
+def check(d: Daemon) -> subprocess.CompletedProcess:
+    return run("-c", d.config_file, "--check-config")
+
+
+def fail_to_start(d: Daemon, code: int = EX_CONFIG) -> str:
+    """What it logs. It leaves nothing where its sockets would be."""
+    before = set(os.listdir(d.directory))
+    d.start(ready=False)
+    assert d.wait_exit() == code, d.stderr_text()
+    assert set(os.listdir(d.directory)) == before
+    text = d.stderr_text()
+    assert re.match(r"<3>", text), text
+    return text
+
+
+def start_failing_once(d: Daemon, **broker) -> str:
+    """With these settings it fails, without them it starts. What it logged as it failed."""
+    kept = dict(d.broker)
+    d.broker.update(broker)
+    d.write_config()
+    text = fail_to_start(d)
+    d.broker = kept
+    d.write_config()
+    d.start()
+    return text
+
+
+# Arguments.
+
+def test_version():
+    told = run("--version")
+    assert told.returncode == 0 and told.stderr == ""
+    assert re.fullmatch(r"gctokend \d+\.\d+\.\d+\n", told.stdout)
+
+
+@pytest.mark.parametrize("argument", ["--help", "-h"])
+def test_help(argument):
+    told = run(argument)
+    assert told.returncode == 0 and told.stderr == ""
+    for words in ("Usage: gctokend", "--check-config", "--help-config", "--version", "SIGHUP"):
+        assert words in told.stdout
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--bogus"], "--bogus"), (["-x"], "x"), (["--check-config=yes"], "check-config"),
+    (["-c"], "argument"), (["--config"], "argument"), (["serve"], "serve"),
+    (["-c", "/dev/null", "more"], "more"),
+])
+def test_usage(arguments, words):
+    told = run(*arguments)
+    assert (told.returncode, told.stdout) == (EX_USAGE, "")
+    assert words in told.stderr.splitlines()[0]
+    assert "Usage: gctokend" in told.stderr
+
+
+def test_help_config_tells_of_every_key():
+    told = run("--help-config")
+    assert told.returncode == 0 and told.stderr == ""
+    for key in ("socket", "socket_mode", "admin_users", "max_connections", "max_wait", "region",
+                "client_secret_file", "token_url", "allow_users", "mint_limit", "fetch_timeout"):
+        assert re.search(rf"^ +{key} =( |$)", told.stdout, re.M), key
+    assert "us-west-2" in told.stdout
+
+
+# --check-config.
+
+def test_check_config_of_a_good_file(server, make_daemon):
+    """It neither starts anything nor disturbs what runs."""
+    d = make_daemon(server)
+    before = os.listdir(d.directory)
+    told = check(d)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == f"{d.config_file}: 1 profile, nothing wrong\n"
+    assert os.listdir(d.directory) == before and os.listdir(d.state_dir) == []
+    assert server.posts == 0
+    d.start()
+    connection = d.connect()
+    assert exchange(connection, "GET", "/v1/token").status == 200
+    assert check(d).returncode == 0
+    assert exchange(connection, "GET", "/v1/token").status == 200
+    connection.close()
+
+
+def test_check_config_tells_every_problem(server, make_daemon):
+    d = make_daemon(server)
+    secret = d.path("bad.secret")
+    with open(secret, "w", encoding="ascii") as file:
+        file.write("not told\n")
+    os.chmod(secret, 0o644)
+    d.write_config(f"""\
+[broker]
+socket = {d.socket}
+socket_group =
+colour = red
+max_wait = 5
+max_connections = 0
+max_connections = 5
+
+[profile one]
+region = atlantis
+client_id = x
+client_secret_file = {secret}
+allow_users = no-such-user-here
+
+[profile two]
+region = us-west-2
+environment = example.com
+client_secret = hush-hush
+token_url = http://example.com/token
+
+[profile Three]
+""")
+    told = check(d)
+    assert told.returncode == EX_CONFIG and told.stderr == ""
+    lines = told.stdout.splitlines()
+    for number, key, words in [
+        (4, "colour", "unknown key"), (5, "max_wait", "unit"), (6, "max_connections", "allowed: "),
+        (7, "max_connections", ""), (10, "region", "atlantis"),
+        (12, "client_secret_file", "0600"), (13, "allow_users", "no-such-user-here"),
+        (15, "client_id", "neither"), (17, "environment", "region"),
+        (18, "client_secret", "client_secret_file"), (19, "token_url", "https"),
+        (21, r"\[profile\]", "Three"),
+    ]:
+        pattern = rf"{re.escape(d.config_file)}:{number}: {key}: .*{words}"
+        assert any(re.match(pattern, line) for line in lines), (pattern, told.stdout)
+    # Each line is a place and a key, in the file's order, and none of them tells a secret.
+    numbers = [int(re.match(rf"{re.escape(d.config_file)}:(\d+): \S+: ", line)[1])
+               for line in lines]
+    assert numbers == sorted(numbers)
+    assert "hush-hush" not in told.stdout and "not told" not in told.stdout
+    # The daemon itself says the same, and does not start.
+    log = fail_to_start(d)
+    assert [line for line in log.splitlines() if line.startswith(f"<3>{d.config_file}:")] == [
+        f"<3>{line}" for line in lines]
+    assert server.posts == 0
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda path: None, "No such file or directory"),
+    (os.mkdir, "this is not a regular file"),
+    (os.mkfifo, "this is not a regular file"),
+    (lambda path: open(path, "wb").write(b"\0" * 100), "control character"),
+    (lambda path: open(path, "wb").write(b"#" * 2_000_000), "longer than 1 MiB"),
+], ids=["missing", "directory", "fifo", "binary", "huge"])
+def test_files_that_are_none(make_daemon, make, words):
+    d = make_daemon(None)
+    os.unlink(d.config_file)
+    make(d.config_file)
+    told = check(d)
+    assert told.returncode == EX_CONFIG
+    assert told.stdout.startswith(d.config_file) and words in told.stdout
+    assert words in fail_to_start(d)
+
+
+def test_a_file_without_a_profile(make_daemon):
+    d = make_daemon(None)
+    d.profiles.clear()
+    d.write_config()
+    assert check(d).stdout == (
+        f"{d.config_file}: there is no profile; at least one [profile NAME] is needed\n")
+    assert "there is no profile" in fail_to_start(d)
+
+
+# Drop-ins.
+
+def test_drop_ins(fake, make_daemon):
+    clients = [{"id": "a", "secret": canary()}, {"id": "b", "secret": canary()}]
+    f = fake(clients=clients)
+    d = make_daemon(f, profiles={"default": {"client_id": "a", "secret": clients[0]["secret"]}})
+    # The second profile, as a package's own file would bring it.
+    d.add_profile("second", client_id="b", secret=clients[1]["secret"])
+    whole = d.config_text()
+    second = whole[whole.index("[profile second]"):]
+    d.write_config(whole[:whole.index("[profile second]")])
+    folder = d.config_file + ".d"
+    os.mkdir(folder)
+    for name, text in {
+        "10-second.conf": second,
+        "20-wait.conf": "[broker]\nmax_wait = 10s\n",
+        "9-wait.conf": "[broker]\nmax_wait = 20s\n",  # by bytes, the last
+        ".hidden.conf": "nonsense\n", "30-off.conf.disabled": "nonsense\n", "README": "nonsense\n",
+    }.items():
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    told = check(d)
+    assert told.returncode == 0 and "2 profiles" in told.stdout
+    d.start()
+    assert d.token("second").status == 200
+    assert d.token(wait=20).status == 200 and d.token(wait=21).status == 400
+    with open(os.path.join(folder, "40-bad.conf"), "w", encoding="utf-8") as file:
+        file.write("\n[profile default]\nregoin = us-west-2\n")
+    told = check(d)
+    assert told.returncode == EX_CONFIG
+    assert told.stdout.startswith(f"{folder}/40-bad.conf:3: regoin: ")
+
+
+# Secrets.
+
+@pytest.mark.parametrize("spoil, words", [
+    (lambda path: os.chmod(path, 0o604), "mode 0604, which is open to everybody"),
+    (lambda path: os.chmod(path, 0o666), "mode 0666, which is open to everybody"),
+    (lambda path: os.chown(path, 65534, -1), "belongs to|owner"),
+    (lambda path: (os.chown(path, -1, 5), os.chmod(path, 0o640)), "group"),
+    (lambda path: (os.unlink(path), os.mkfifo(path)), "not a regular file"),
+    (lambda path: (os.unlink(path), os.mkdir(path)), "not a regular file"),
+    (os.unlink, "No such file or directory"),
+    (lambda path: os.truncate(path, 0), "empty"),
+    (lambda path: open(path, "ab").write(b"second line\n"), "more than one line"),
+    (lambda path: open(path, "ab").write(b"x" * 5000), "longer than 4096 bytes"),
+], ids=["world-readable", "world-writable", "other-owner", "other-group", "fifo", "directory",
+        "missing", "empty", "two-lines", "too-long"])
+def test_a_secret_file_that_is_not_as_it_should_be(server, make_daemon, spoil, words):
+    d = make_daemon(server)
+    secret = d.path("default.secret")
+    spoil(secret)
+    log = fail_to_start(d)
+    assert re.search(rf"client_secret_file: {re.escape(secret)} .*({words})", log), log
+    assert server.posts == 0
+
+
+# The socket.
+
+@pytest.mark.parametrize("mode", ["0600", "0660", "0666", "0777"])
+def test_mode_and_group_of_the_socket(server, daemon, mode):
+    d = daemon(server, broker={"socket_mode": mode, "socket_group": "games"})
+    made = os.stat(d.socket)
+    assert stat.S_ISSOCK(made.st_mode) and stat.S_IMODE(made.st_mode) == int(mode, 8)
+    assert made.st_gid == grp.getgrnam("games").gr_gid and made.st_uid == os.geteuid()
+    # Nothing is left of its making.
+    assert [name for name in os.listdir(d.directory) if name.startswith("gctokend.sock")] == [
+        "gctokend.sock"]
+    assert d.token().status == 200
+
+
+def test_an_empty_group_is_left_alone(server, daemon):
+    d = daemon(server, broker={"socket_group": ""})
+    assert os.stat(d.socket).st_gid == os.getegid()
+    assert stat.S_IMODE(os.stat(d.socket).st_mode) == 0o660
+
+
+def test_the_longest_path_of_a_socket(server, make_daemon):
+    d = make_daemon(server)
+    for length, fits in ((103, False), (102, True)):
+        d.broker["socket"] = d.socket = d.path("").ljust(length, "s")
+        d.write_config()
+        assert (check(d).returncode == 0) is fits
+        if fits:
+            d.start()
+        else:
+            assert "too long" in fail_to_start(d)
+    assert d.token().status == 200
+
+
+def test_a_second_daemon_leaves_the_first_alone(server, make_daemon):
+    first = make_daemon(server).start()
+    token = first.token().json
+    connection = first.connect()
+    assert exchange(connection, "GET", "/v1/token").status == 200
+    second = make_daemon(server, broker={"socket": first.socket})
+    log = fail_to_start(second, EX_UNAVAILABLE)
+    assert f"another gctokend answers at {first.socket}: stop it, or choose another path" in log
+    assert exchange(connection, "GET", "/v1/token").status == 200
+    assert first.token().json["generation"] == token["generation"]
+    assert server.posts == 1  # the second asked for none
+    connection.close()
+
+
+def test_of_many_that_start_at_once_one_lives(server, make_daemon):
+    socket_path = None
+    many = []
+    for _ in range(6):
+        d = make_daemon(server, broker={"socket": socket_path} if socket_path else None)
+        socket_path = d.socket = socket_path or d.socket
+        many.append(d)
+    for d in many:
+        d.start(ready=False)
+    wait_until(lambda: sum(d.process.poll() is None for d in many) == 1, "only one lives")
+    for d in many:
+        if d.process.poll() is not None:
+            assert d.wait_exit() == EX_UNAVAILABLE
+    assert many[0].token().status == 200
+    assert server.posts == 1
+
+
+def test_a_stale_socket_is_replaced(server, make_daemon):
+    d = make_daemon(server).start()
+    d.token()
+    stale = os.stat(d.socket).st_ino
+    d.kill()
+    assert os.stat(d.socket).st_ino == stale
+    d.start()
+    assert d.token().status == 200
+    # Half of a start that was killed.
+    d.kill()
+    for suffix in (".new", ".lock"):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(d.socket + suffix)
+    os.unlink(d.socket + ".lock")
+    open(d.socket + ".lock", "wb").close()
+    d.start()
+    assert d.token().status == 200
+
+
+def test_another_s_socket_outlives_our_stop(server, make_daemon):
+    """As when a newer daemon has taken the path over."""
+    d = make_daemon(server).start()
+    os.unlink(d.socket)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(d.socket)
+        d.stop()
+        assert os.path.exists(d.socket)
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda path: open(path, "wb").write(b"precious"), "is there and is no socket: remove it"),
+    (os.mkdir, "is there and is no socket: remove it"),
+    (lambda path: os.symlink("/etc/passwd", path), "is there and is no socket: remove it"),
+], ids=["file", "directory", "symlink"])
+def test_something_else_at_the_socket_s_path(server, make_daemon, make, words):
+    d = make_daemon(server)
+    make(d.socket)
+    before = os.lstat(d.socket)
+    assert words in fail_to_start(d)
+    after = os.lstat(d.socket)
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
+    assert server.posts == 0
+
+
+def test_a_missing_directory_for_the_socket(server, make_daemon):
+    d = make_daemon(server)
+    log = start_failing_once(d, socket=d.path("none/gctokend.sock"))
+    assert f"{d.path('none')} is not a directory: create it" in log
+    assert d.token().status == 200
+
+
+# Where state is kept.
+
+@pytest.mark.parametrize("make, words", [
+    (lambda path: open(path, "wb").close(), "Not a directory|File exists"),
+    (lambda path: os.symlink("/nowhere", path), "No such file or directory"),
+], ids=["file", "dangling"])
+def test_a_state_directory_that_cannot_be_used(server, make_daemon, make, words):
+    d = make_daemon(server)
+    state = d.path("unusable")
+    make(state)
+    log = start_failing_once(d, state_dir=state)
+    assert re.search(rf"state_dir {re.escape(state)}: ({words})\. It has to be a directory", log)
+    assert d.token().status == 200
+    assert server.posts == 1
+
+
+def test_the_state_directory_is_made(server, make_daemon):
+    d = make_daemon(server, broker={"state_dir": None},
+                    env={"STATE_DIRECTORY": "/from/systemd"})
+    d.broker["state_dir"] = d.path("made")
+    d.write_config()
+    d.start()
+    d.token()
+    assert stat.S_IMODE(os.stat(d.path("made")).st_mode) == 0o700
+    files = [os.stat(os.path.join(d.path("made"), name)) for name in os.listdir(d.path("made"))]
+    assert files and all(stat.S_IMODE(file.st_mode) == 0o600 for file in files)
+    d.stop()
+    # systemd's comes next, where the configuration names none.
+    d.broker["state_dir"] = None
+    d.env["STATE_DIRECTORY"] = d.path("given")
+    d.write_config()
+    d.start()
+    d.token()
+    assert os.listdir(d.path("given"))
+
+
+# Another user than root.
+
+def test_it_needs_no_root(server, make_daemon, monkeypatch):
+    d = make_daemon(server, wrap=["setpriv", "--reuid=nobody", "--regid=nogroup",
+                                  "--clear-groups"])
+    monkeypatch.setattr(daemon_module, "GCTOKEND", shutil.copy(GCTOKEND, d.directory))
+    entry = pwd.getpwnam("nobody")
+    for name in os.listdir(d.directory):
+        os.chown(d.path(name), entry.pw_uid, entry.pw_gid)
+    os.chmod(server.directory, 0o711)  # the way to the CA's certificate
+    os.chmod(server.ca_file, 0o644)
+    # Its folder is not its own yet.
+    assert f"cannot make a socket in {d.directory}: Permission denied" in fail_to_start(d)
+    os.chown(d.directory, entry.pw_uid, entry.pw_gid)
+    log = start_failing_once(d, socket_group="games")
+    assert "the user this runs as must be in that group" in log
+    assert d.token().status == 200
+    d.stop()
+    os.chown(d.state_dir, 0, 0)
+    os.chmod(d.state_dir, 0o755)
+    log = fail_to_start(d)
+    assert f"state_dir {d.state_dir}: Permission denied" in log
+
+
+# A shortage of descriptors.
+
+def test_few_descriptors(server, make_daemon):
+    d = make_daemon(server, wrap=["prlimit", "--nofile=200:200"]).start()
+    warning = d.wait_log(r"^<4>max_connections is 16384, but RLIMIT_NOFILE of 200 allows (\d+): "
+                         "raise LimitNOFILE$")
+    allowed = int(warning[1])
+    assert 16 <= allowed < 200
+    assert d.token().status == 200
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        connections = [d.connect() for _ in range(allowed)]
+        answers = list(pool.map(lambda c: exchange(c, "GET", "/v1/token"), connections))
+    assert {answer.status for answer in answers} == {200}
+    # One more is turned away, and the daemon still has what it needs itself.
+    with pytest.raises((OSError, EOFError)):
+        assert d.get("/healthz", timeout=5).status != 200
+        raise EOFError
+    assert exchange(connections[0], "POST", "/v1/refresh").status == 200
+    for connection in connections:
+        connection.close()
+    wait_until(lambda: _healthy(d), "room again")
+    assert server.posts == 2
+
+
+def _healthy(d: Daemon) -> bool:
+    try:
+        return d.get("/healthz").status == 200
+    except (OSError, EOFError):
+        return False
+
+
+@pytest.mark.parametrize("limit", [40, 64])
+def test_hardly_any_descriptors(server, make_daemon, limit):
+    d = make_daemon(server, wrap=["prlimit", f"--nofile={limit}:{limit}"]).start()
+    d.wait_log(rf"^<4>max_connections is 16384, but RLIMIT_NOFILE of {limit} allows 16")
+    assert d.token().status == 200
+
+
+def test_the_soft_limit_is_raised(server, make_daemon):
+    hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 20_000)
+    d = make_daemon(server, wrap=["prlimit", f"--nofile=64:{hard}"],
+                    broker={"max_connections": 1000}).start()
+    assert resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    assert "RLIMIT_NOFILE" not in d.stderr_text()
+
+
+# What it says when all is well.
+
+def test_the_log_of_a_good_start(server, make_daemon):
+    d = make_daemon(server).start()
+    d.token()
+    version = run("--version").stdout.split()[1]
+    d.wait_log(rf"\A<5>gctokend {re.escape(version)} serves 1 profile at {re.escape(d.socket)}$")
+    d.stop()
+    assert d.stderr_text().endswith("<5>stopping\n")
+    assert not re.search(r"^<[0-4]>", d.stderr_text(), re.M)
