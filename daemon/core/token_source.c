@@ -221,7 +221,8 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 		.expires_in = answer->expires_in,
 		.claims = answer->claims,
 		.spread = spread,
-		.background = older != NULL,
+		/* A report is about this token's like: what replaces it is not held back. */
+		.background = older && !s->current.reported,
 	};
 	struct token_slot slot = {.generation = generation};
 
