@@ -110,11 +110,18 @@ static bool fetch_in_time(
 	       !boot_before(ask->deadline, token_source_gate(s, now->boot, s->forced));
 }
 
+/* What is surely left of it from `from` on, also if the time that is in doubt was lost. */
+static struct duration surely_left(
+	const struct token_slot *slot, const struct clock_reading *now, struct boot_time from)
+{
+	return duration_sub(
+		boot_since(lifetime_dead(&slot->life), from), lifetime_suspect(&slot->life, now));
+}
+
 static void ask_get(struct token_source *s, const struct clock_reading *now,
 	const struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
 	const struct token_slot *slot = token_source_pick(s, now, ask->generation);
-	struct duration suspect = DURATION_ZERO, left;
 	bool stale;
 
 	if (s->current.token.text) {
@@ -131,13 +138,11 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 			need_fetch(s, now, ask, expired, ret);
 		return;
 	}
-	left = boot_since(lifetime_dead(&slot->life), now->boot);
-	if (left.ns < ask->min_ttl.ns) {
+	if (ask->min_ttl.ns && surely_left(slot, now, now->boot).ns < ask->min_ttl.ns) {
 		const struct token_slot *c = &s->current;
 		struct boot_time from = boot_max(now->boot, c->life.valid);
 
-		if (slot == c || !c->token.text ||
-			boot_since(lifetime_dead(&c->life), from).ns < ask->min_ttl.ns) {
+		if (slot == c || !c->token.text || surely_left(c, now, from).ns < ask->min_ttl.ns) {
 			need_fetch(s, now, ask, expired, ret);
 			return;
 		}
@@ -160,7 +165,6 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 			ret->kind = OUTCOME_HOLD;
 			return;
 		}
-		suspect = lifetime_suspect(&slot->life, now);
 		if (token_source_doubtful(slot, now)) {
 			/* Time may have been lost, and then this token is dead. Nobody knows until
 			 * the fetch is answered; if it is not, or not in time, a doubtful token
@@ -174,7 +178,7 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 			stale = true;
 		}
 	}
-	serve(s, now, slot, suspect, stale, ret);
+	serve(s, now, slot, lifetime_suspect(&slot->life, now), stale, ret);
 }
 
 /* The fetch that answers this ask: the one under way, or the next. */
