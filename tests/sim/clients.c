@@ -121,7 +121,9 @@ static void token_given(struct client_call *call, const struct token_outcome *ou
 	call->token_id = server_token_id(outcome->slot->token.text);
 	call->generation = c->last_generation = outcome->slot->generation;
 	c->tally->stale += outcome->stale;
-	tally_served(c->tally, call->generation);
+	tally_served(c->tally, call->generation,
+		outcome->slot->reported && c->driver->source.replacing &&
+			boot_before(now.boot, call->call.ask.deadline));
 	if (outcome->expires_in.ns < NS_PER_S)
 		tally_fail(c->tally, "a token was handed out for less than a second");
 	if (call->call.ask.min_ttl.ns > outcome->expires_in.ns)
@@ -158,9 +160,8 @@ static void call_answered(void *context, struct call *answered, const struct tok
 		if ((uint64_t)(held.ns / NS_PER_MS) > c->tally->longest_wait_ms)
 			c->tally->longest_wait_ms = (uint64_t)(held.ns / NS_PER_MS);
 	}
-	if (answered->ask.generation && outcome->kind != OUTCOME_COOLDOWN &&
-		answered->ask.generation > c->tally->reported)
-		c->tally->reported = answered->ask.generation;
+	if (!call->get && outcome->kind != OUTCOME_COOLDOWN)
+		tally_reported(c->tally, answered->ask.generation);
 	if (outcome->kind == OUTCOME_TOKEN) {
 		token_given(call, outcome);
 		return;

@@ -767,7 +767,7 @@ const struct scenario scenarios[] = {
 		.expect = {.posts_min = 3,
 			.posts_max = 4,
 			.waited_max = 20,
-			.errors_max = 620,
+			.errors_max = 700,
 			.failing_from_s = 3000,
 			.failing_until_s = 3600,
 			.failing_posts_max = 1,

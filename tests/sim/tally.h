@@ -15,6 +15,7 @@
 #include "sim.h"
 
 #define TALLY_FAILURES_MAX 6
+#define TALLY_REPORTED 8
 #define TALLY_POINT_AT 8 /* exchanges after which the estimate's error is taken */
 
 struct tally_post {
@@ -49,9 +50,10 @@ struct tally {
 	unsigned clocks_most;
 	struct duration point_error; /* negative: not taken */
 
-	uint64_t generation;   /* the newest that came */
-	struct boot_time dead; /* its */
-	uint64_t reported;     /* the highest that was reported with effect */
+	uint64_t generation;               /* the newest that came */
+	struct boot_time dead;             /* its */
+	uint64_t reported[TALLY_REPORTED]; /* ring: the latest reported with effect */
+	uint64_t reported_count;
 
 	unsigned failure_count;
 	char failures[TALLY_FAILURES_MAX][200];
@@ -75,7 +77,10 @@ void tally_estimate(struct tally *t, const struct skew *skew, const struct serve
 	const struct clock_reading *now);
 /* After every decision. */
 void tally_source(struct tally *t, const struct token_source *source);
-void tally_served(struct tally *t, uint64_t generation);
+/* `awaited`: a fetch to replace it is under way, and the caller could have waited for it. */
+void tally_served(struct tally *t, uint64_t generation, bool awaited);
+/* A report was not refused. */
+void tally_reported(struct tally *t, uint64_t generation);
 
 /* What the API said to a token that was handed out at `served`; `blind`: in the blind time. */
 void tally_api(struct tally *t, enum api_verdict verdict, struct true_time served, bool blind,
