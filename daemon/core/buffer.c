@@ -162,6 +162,18 @@ static size_t utf8_length(const unsigned char *text, size_t length)
 	return n;
 }
 
+/* How many bytes from `text` on stand for themselves in JSON: all of a token, most of the rest. */
+static size_t plain_length(const unsigned char *text, size_t length)
+{
+	static const bool plain[256] = {
+		[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
+	size_t n = 0;
+
+	while (n < length && plain[text[n]])
+		n++;
+	return n;
+}
+
 void buffer_put_json_bytes(struct buffer *b, const char *text, size_t length)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -169,8 +181,15 @@ void buffer_put_json_bytes(struct buffer *b, const char *text, size_t length)
 
 	buffer_put_char(b, '"');
 	while (length) {
-		size_t n = utf8_length(at, length);
+		size_t n = plain_length(at, length);
 
+		if (n) {
+			buffer_put(b, (const char *)at, n);
+			at += n;
+			length -= n;
+			continue;
+		}
+		n = utf8_length(at, length);
 		if (!n) {
 			buffer_put_text(b, "\xEF\xBF\xBD");
 			n = 1;
