@@ -104,11 +104,9 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 	if (c->token.text &&
 		boot_since(lifetime_dead(&c->life), boot_max(now->boot, c->life.valid)).ns <
 			NS_PER_S) {
-		if (!s->expiry_told)
-			history_add(s->history, now, EVENT_EXPIRED, c->generation,
-				"the token reached its end and there is no newer one%s%s",
-				s->last_failure.any ? ": " : "", s->last_failure.words);
-		s->expiry_told = true;
+		history_add(s->history, now, EVENT_EXPIRED, c->generation,
+			"the token reached its end and there is no newer one%s%s",
+			s->last_failure.any ? ": " : "", s->last_failure.words);
 		token_slot_empty(&s->current);
 		s->changed = true;
 	}

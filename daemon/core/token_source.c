@@ -191,7 +191,6 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 	token_slot_move(&s->current, slot);
 	s->fetch_succeeded = s->fetches_ended;
 	s->refresh_at = lifetime_refresh_at(&s->current.life, &s->settings.policy, &s->random);
-	s->expiry_told = false;
 	history_add(s->history, now, EVENT_TOKEN, s->current.generation,
 		"token %s for %lld s, served for %lld s, refresh in %lld s",
 		s->current.token.fingerprint, (long long)(s->current.life.issued.ns / NS_PER_S),

@@ -70,7 +70,7 @@ struct token_source {
 	bool was_forced;
 	struct boot_time step_refresh_at; /* latest refresh because of a lone exchange */
 	bool had_step_refresh;
-	bool mint_limit_told, expiry_told;
+	bool mint_limit_told;
 	struct source_failure last_failure; /* cleared by a success */
 
 	bool attention;             /* decisions are due */

@@ -371,7 +371,9 @@ static void overdue_refresh_is_stale(void **state)
 
 static void last_second_is_not_handed_out(void **state)
 {
+	struct token_source_settings settings = usual_settings();
 	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
 
 	(void)state;
 	rig_fetch_token(r, "one", 3600);
@@ -382,6 +384,17 @@ static void last_second_is_not_handed_out(void **state)
 	assert_null(rig_served(r)); /* whether or not it has been let go */
 	rig_decide(r);
 	assert_null(rig_served(r));
+	rig_free(r);
+
+	/* nor is it waited for */
+	settings.prefetch = false;
+	r = rig_new(&settings, 1);
+	rig_served(r);
+	rig_fetch_token(r, "one", 3600);
+	rig_pass_until(r, lifetime_dead(&r->s.current.life));
+	ask = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
 	rig_free(r);
 }
 

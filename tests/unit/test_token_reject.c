@@ -11,6 +11,7 @@ static void report_replaces_at_once(void **state)
 
 	(void)state;
 	rig_fetch_token(r, "one", 3600);
+	assert_int_equal(rig_told(r, EVENT_REPLACED), 0);
 	reporter = rig_reject(r, 1, 5);
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
 	/* nobody gets it while the replacement is on its way */
@@ -286,6 +287,9 @@ static void report_of_the_older_ends_the_guard(void **state)
 	rig_answer_token(r, "two", 3600);
 	rig_decide(r);
 	assert_string_equal(rig_served(r), "one");
+	reporter = rig_reject(r, 0, 0); /* not about either of them */
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "one");
 	waiting = rig_get(r, 5);
 	waiting.has_after = true;
 	waiting.after = 1;
@@ -344,6 +348,8 @@ static void report_in_the_guard_leaves_the_older(void **state)
 	rig_answer_token(r, "three", 3600);
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
 	assert_string_equal(r->o.slot->token.text, "three");
+	/* a refused token of that age is a reason to doubt those before it */
+	assert_string_equal(rig_served(r), "three");
 	rig_free(r);
 }
 

@@ -8,6 +8,7 @@
 static void prefetch_fetches_at_once(void **state)
 {
 	struct rig *r = rig_new(NULL, 1);
+	struct source_view v;
 
 	(void)state;
 	assert_true(r->s.attention);
@@ -21,9 +22,16 @@ static void prefetch_fetches_at_once(void **state)
 	assert_int_equal(rig_state(r), SOURCE_FRESH);
 	assert_false(rig_decide(r));
 	assert_true(r->d.changed);
+	assert_false(rig_decide(r));
+	assert_false(r->d.changed); /* told once */
 	assert_string_equal(rig_served(r), "one");
 	assert_int_equal(r->o.slot->generation, 1);
 	assert_int_equal(rig_told(r, EVENT_TOKEN), 1);
+	token_source_view(&r->s, &r->now, &v);
+	assert_ptr_equal(v.slot, &r->s.current);
+	assert_int_equal(v.expires_in.ns, r->o.expires_in.ns);
+	assert_int_equal(v.refresh_in.ns, r->s.refresh_at.ns - r->now.boot.ns);
+	assert_int_equal(v.next_attempt.ns, r->s.refresh_at.ns);
 	assert_int_equal(r->s.counters.fetches[ANSWER_TOKEN], 1);
 	rig_free(r);
 }
@@ -188,6 +196,7 @@ static void mint_limit_holds_and_is_told(void **state)
 		rig_decide(r);
 		rig_pass(r, 10 * S);
 	}
+	assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), 0); /* nobody needs a fourth */
 	for (int i = 0; i < 5; i++) {
 		struct token_ask refresh = rig_refresh(r, 5);
 		struct token_ask reject = rig_reject(r, r->generation, 5);
@@ -202,6 +211,22 @@ static void mint_limit_holds_and_is_told(void **state)
 	assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), 1); /* once, not each time */
 	assert_true(rig_wake(r));
 	assert_int_equal(r->now.boot.ns, 1000 * S + 300 * S);
+	rig_free(r);
+}
+
+/* A pause that is longer anyway is not the limit's doing. */
+static void mint_limit_is_not_blamed_for_a_pause(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct rig *r;
+
+	(void)state;
+	settings.mint_limit = 1;
+	r = rig_new(&settings, 1);
+	rig_decide(r);
+	rig_answer_failure(r, ANSWER_THROTTLED, 400);
+	assert_false(rig_decide(r));
+	assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), 0);
 	rig_free(r);
 }
 
@@ -347,6 +372,7 @@ int main(void)
 		cmocka_unit_test(changed_margin_moves_the_refresh),
 		cmocka_unit_test(reported_token_is_still_due_after_a_reload),
 		cmocka_unit_test(mint_limit_holds_and_is_told),
+		cmocka_unit_test(mint_limit_is_not_blamed_for_a_pause),
 		cmocka_unit_test(earlier_run_is_heeded),
 		cmocka_unit_test(revoked_stays_stopped),
 		cmocka_unit_test(seed_decides),

@@ -92,11 +92,12 @@ static void failures_by_class(void **state)
 			assert_true(pause >= (int64_t)(cases[i].least_s * 1e9));
 			assert_true(pause <= (int64_t)(cases[i].most_s * 1e9));
 			assert_int_equal(rig_state(r), cases[i].state);
-			assert_int_equal(rig_told(r, cases[i].told) +
-						 (cases[i].class == ANSWER_UNAVAILABLE
-								 ? 0
-								 : rig_told(r, EVENT_FETCH_FAILED)),
-				cases[i].failure);
+			assert_int_equal(rig_told(r, cases[i].told),
+				cases[i].class == ANSWER_UNAVAILABLE ? cases[i].failure : 1);
+			assert_true(strstr(history_get(&r->history, r->history.count)->words,
+				cases[i].class == ANSWER_CLIENT_REJECTED
+					? "(HTTP 401, correlation id c0ffee)"
+					: ", correlation id c0ffee)"));
 			assert_string_equal(r->s.last_failure.words, "words of the server");
 			assert_string_equal(r->s.last_failure.error, "an_error");
 			assert_string_equal(r->s.last_failure.correlation_id, "c0ffee");
@@ -159,6 +160,77 @@ static void new_credentials_are_tried_at_once(void **state)
 		assert_int_equal(rig_state(r), SOURCE_FRESH);
 		rig_free(r);
 	}
+}
+
+/* Also where there is a token yet, and no refresh is due. */
+static void new_credentials_are_tried_while_a_token_lives(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	ask = rig_refresh(r, 5);
+	rig_ask(r, &ask);
+	rig_decide(r);
+	rig_answer_failure(r, ANSWER_CLIENT_REJECTED, -1);
+	assert_false(rig_decide(r));
+	token_source_configure(&r->s, &r->now, &settings, false, true);
+	assert_true(rig_decide(r));
+	rig_free(r);
+}
+
+/* A reload while a fetch is under way: what comes back was asked for with the old configuration. */
+static void answer_to_an_old_request_settles_nothing(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+
+	(void)state;
+	for (int request = 0; request < 2; request++) {
+		struct rig *r = rig_new(NULL, 1);
+
+		rig_decide(r);
+		token_source_configure(&r->s, &r->now, &settings, request, !request);
+		assert_false(rig_decide(r));
+		rig_answer_failure(r, ANSWER_CLIENT_REJECTED, -1);
+		assert_true(rig_decide(r)); /* not in 15 minutes */
+		rig_answer_failure(r, ANSWER_CLIENT_REJECTED, -1);
+		assert_false(rig_decide(r));
+		assert_int_equal(r->d.wake_at.ns, r->now.boot.ns + 900 * S);
+		rig_free(r);
+
+		r = rig_new(NULL, 1);
+		rig_decide(r);
+		token_source_configure(&r->s, &r->now, &settings, request, !request);
+		rig_answer_token(r, "one", 3600);
+		assert_string_equal(rig_served(r), "one");
+		assert_int_equal(rig_decide(r), request); /* of the old scope */
+		rig_free(r);
+	}
+}
+
+static void backoff_begins_anew_after_a_success(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+
+	(void)state;
+	rig_decide(r);
+	for (int n = 0; n < 8; n++) {
+		rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+		rig_decide(r);
+		assert_true(rig_wake(r));
+	}
+	rig_answer_token(r, "one", 3600);
+	assert_false(rig_decide(r));
+	assert_false(r->s.last_failure.any);
+	assert_true(rig_wake(r));
+	rig_served(r);
+	assert_false(r->o.stale);
+	rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+	assert_false(rig_decide(r));
+	assert_true(r->d.wake_at.ns - r->now.boot.ns <= S);
+	rig_free(r);
 }
 
 /* A server that is merely down is not asked sooner for a reload. */
@@ -255,6 +327,7 @@ static void token_dead_on_arrival_is_a_failure(void **state)
 	assert_int_equal(rig_told(r, EVENT_FETCH_FAILED), 1);
 	assert_int_equal(r->s.counters.fetches[ANSWER_UNAVAILABLE], 1);
 	assert_int_equal(r->s.counters.fetches[ANSWER_TOKEN], 0);
+	assert_int_equal(r->s.last_failure.class, ANSWER_UNAVAILABLE);
 	assert_false(rig_decide(r));
 	assert_true(rig_wake(r));
 	rig_free(r);
@@ -303,6 +376,9 @@ int main(void)
 		cmocka_unit_test(failures_by_class),
 		cmocka_unit_test(refused_credentials_are_not_hammered),
 		cmocka_unit_test(new_credentials_are_tried_at_once),
+		cmocka_unit_test(new_credentials_are_tried_while_a_token_lives),
+		cmocka_unit_test(answer_to_an_old_request_settles_nothing),
+		cmocka_unit_test(backoff_begins_anew_after_a_success),
 		cmocka_unit_test(reload_is_no_way_around_backoff),
 		cmocka_unit_test(same_token_again_makes_a_pause),
 		cmocka_unit_test(same_token_with_less_life_serves_on),

@@ -16,6 +16,7 @@ static void server_step_is_confirmed_then_counted(void **state)
 	rig_pass(r, 300 * S);
 	r->theta += 600 * S;
 	rig_head(r);
+	assert_true(r->s.attention);
 	assert_true(rig_decide(r)); /* one says so: to be sure, a fetch and a HEAD */
 	assert_int_equal(r->d.probes, 1);
 	assert_int_equal(lifetime_dead(&r->s.current.life).ns, dead);
@@ -29,6 +30,23 @@ static void server_step_is_confirmed_then_counted(void **state)
 	rig_wake(r);
 	assert_string_equal(rig_served(r), "two");
 	assert_in_range(r->o.expires_in.ns, 3590 * S, 3594 * S);
+	rig_free(r);
+}
+
+/* The exchange that shows the step may be the one that brings the new token: nothing more is
+ * needed.
+ */
+static void step_seen_by_the_refresh_needs_no_other(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	assert_true(rig_wake(r));
+	r->theta += 100 * S;
+	rig_answer_token(r, "two", 3600);
+	assert_false(rig_decide(r));
+	assert_int_equal(r->fetches, 2);
 	rig_free(r);
 }
 
@@ -231,6 +249,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(server_step_is_confirmed_then_counted),
+		cmocka_unit_test(step_seen_by_the_refresh_needs_no_other),
 		cmocka_unit_test(counted_step_may_end_a_token),
 		cmocka_unit_test(lone_lie_costs_one_fetch),
 		cmocka_unit_test(clocks_that_always_disagree_make_no_loop),
