@@ -510,6 +510,41 @@ def test_so_many_connections_and_no_more(idle):
     last.close()
 
 
+def test_ten_thousand_connections(make_daemon):
+    """All are served, in little memory."""
+    number = 10000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < number + 300:
+        pytest.skip(f"RLIMIT_NOFILE allows {hard} descriptors at most")
+    d = make_daemon(profile={"token_url": "https://localhost:1/oauth/token", "prefetch": False},
+                    broker={"max_connections_per_user": 16384})
+    held = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        d.start()
+        resources = Resources(d)
+        for _ in range(number):
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(20 * PATIENCE)
+            client.connect(d.socket)
+            held.append(client)
+        for client in held:
+            client.sendall(GOOD)
+        for client in held:
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        grown = memory_kib(d) - resources.memory
+        print(f"{grown} KiB more for {number} connections")
+        assert grown < 40 * 1024
+        for client in held:
+            client.close()
+        # The allocator keeps some of what so many small pieces took.
+        resources.assert_back(memory_kib_more=8192)
+    finally:
+        for client in held:
+            client.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_low_limit_of_descriptors_lowers_ours(make_daemon):
     d = make_daemon(profile={"token_url": "https://localhost:1/oauth/token", "prefetch": False},
                     wrap=["prlimit", "--nofile=150"]).start()
@@ -522,6 +557,7 @@ def test_a_low_limit_of_descriptors_lowers_ours(make_daemon):
         connection.close()
 
 
+@needs_root  # another process's limit is changed
 def test_out_of_descriptors(idle):
     """Those connected are served, the loop does not spin, the log is not filled, and it ends."""
     d = idle()
