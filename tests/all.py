@@ -110,18 +110,25 @@ def meson_suite(suite: str):
     return run
 
 
-def run_system(build: str) -> list[Case]:
-    """pytest, told which programs to test."""
-    report = os.path.join(build, "system.xml")
-    if os.path.exists(report):
-        os.unlink(report)
-    whole = command_case(
-        "system: pytest", "/usr/bin/python3", "-m", "pytest", "tests/system", "-q", "--tb=short",
-        f"--junitxml={report}",
-        env={"GCTOKEND": os.path.join(build, "daemon", "gctokend"),
-             "GCTOKEN": os.path.join(build, "client-lib", "gctoken")})
+def pytest_layer(layer: str):
+    """A folder of tests for pytest, told which programs to test."""
+    def run(build: str) -> list[Case]:
+        report = os.path.join(build, f"{layer}.xml")
+        if os.path.exists(report):
+            os.unlink(report)
+        whole = command_case(
+            f"{layer}: pytest", "/usr/bin/python3", "-m", "pytest", f"tests/{layer}", "-q",
+            "--tb=short", f"--junitxml={report}",
+            env={"GCTOKEND": os.path.join(build, "daemon", "gctokend"),
+                 "GCTOKEN": os.path.join(build, "client-lib", "gctoken")})
+        return pytest_cases(layer, whole, report)
+    return run
+
+
+def pytest_cases(layer: str, whole: Case, report: str) -> list[Case]:
+    """The cases in pytest's report; `whole` is how the run of it ended."""
     if not os.path.exists(report):
-        return [Case("system: pytest wrote no report", FAILED, whole.text)]
+        return [Case(f"{layer}: pytest wrote no report", FAILED, whole.text)]
     found: dict[str, Case] = {}
     for test in ElementTree.parse(report).iter("testcase"):
         name = f"{test.get('classname', '').rpartition('.')[2]}: {test.get('name')}"
@@ -139,12 +146,24 @@ def run_system(build: str) -> list[Case]:
     return cases
 
 
+def run_fuzz(_build: str) -> list[Case]:
+    """A short run of each fuzz target. They have a build folder of their own, and need clang."""
+    built = command_case("build the fuzz targets", "./dev", "build-fuzz")
+    if built.outcome == FAILED:
+        return [built]
+    ran = command_case("fuzz", "tests/fuzz/run.py", "--short")
+    return program_cases({"name": "fuzz", "stdout": ran.text, "result": ran.outcome,
+                          "returncode": int(ran.outcome == FAILED)})
+
+
 LAYERS = {
     "lint": run_lint,
     "unit": meson_suite("unit"),
     "edge": meson_suite("edge"),
     "sim": meson_suite("sim"),
-    "system": run_system,
+    "fuzz": run_fuzz,
+    "system": pytest_layer("system"),
+    "interop": pytest_layer("interop"),
 }
 
 

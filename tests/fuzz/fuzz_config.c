@@ -1,0 +1,399 @@
+/* The configuration. The input is up to three files, divided by a line of their own. What is
+ * accepted is whole, says the same when all files are read once more, and the same again when it is
+ * written out key by key from the model; what is refused says why, in order, in printable words,
+ * and never repeats a value that may be a secret. */
+#include "../unit/config_fixture.h"
+#include "core/config_keys.h"
+#include "core/config_value.h"
+#include "fuzz.h"
+
+#define NEXT_FILE "#### next file\n"
+#define FILES_MAX 3
+#define CANARY "hunter2-S3CRET" /* of the seeds and the dictionary */
+
+static void check_rules(const struct access_rules *rules)
+{
+	CHECK(!rules->everybody || !rules->user_count);
+	for (size_t i = 0; i < rules->user_count; i++) {
+		uid_t uid;
+
+		CHECK(fake_uid(NULL, rules->user_names[i], &uid) == 0 && uid == rules->users[i]);
+	}
+	for (size_t i = 0; i < rules->group_count; i++) {
+		gid_t gid;
+
+		CHECK(fake_gid(NULL, rules->group_names[i], &gid) == 0 && gid == rules->groups[i]);
+	}
+	if (rules->unit_count)
+		CHECK(rules->everybody || rules->user_count || rules->group_count);
+}
+
+static void check_fit(const char *path, gid_t socket_gid)
+{
+	char problem[256];
+
+	if (!path)
+		return;
+	CHECK(*path == '/');
+	CHECK(fake_secret(NULL, path, socket_gid, problem, sizeof(problem)));
+}
+
+static bool is_https(const char *url)
+{
+	return strncmp(url, "https://", 8) == 0 && strlen(url) > 8;
+}
+
+static void check_whole(const struct config *c)
+{
+	CHECK(c->profile_count >= 1 && c->profile_count <= PROFILES_MAX);
+	CHECK(*c->broker.socket == '/' && *c->broker.state_dir == '/');
+	CHECK((c->broker.socket_mode & 0600) == 0600 && c->broker.socket_mode <= 0777);
+	CHECK(!c->broker.page_socket || strcmp(c->broker.socket, c->broker.page_socket));
+	CHECK(!c->broker.state_key_file || !c->broker.state_key_credential);
+	check_fit(c->broker.state_key_file, c->broker.socket_gid);
+	check_rules(&c->broker.admins);
+	check_rules(&c->broker.metrics);
+	for (size_t i = 0; i < c->profile_count; i++) {
+		const struct profile_settings *p = &c->profiles[i];
+
+		CHECK(config_profile_name_valid(p->name) && config_find_profile(c, p->name) == p);
+		CHECK(p->region && is_https(p->token_url) && is_https(p->clock_probe_url));
+		CHECK(!*p->authorize_url || is_https(p->authorize_url));
+		CHECK(!*p->api_url || is_https(p->api_url));
+		CHECK(!p->client_id != !p->client_id_file);
+		CHECK(!p->client_secret_file != !p->client_secret_credential);
+		CHECK(p->socket_gid == c->broker.socket_gid);
+		check_fit(p->client_secret_file, p->socket_gid);
+		check_rules(&p->allow);
+		check_rules(&p->login);
+	}
+}
+
+static void check_limits(const struct config_key *key, const void *base)
+{
+	const void *at = (const char *)base + key->offset;
+
+	if (key->type == CONFIG_COUNT)
+		CHECK(*(const uint32_t *)at >= key->min && *(const uint32_t *)at <= key->max);
+	if (key->type == CONFIG_DURATION)
+		CHECK(((const struct duration *)at)->ns >= key->min &&
+			((const struct duration *)at)->ns <= key->max);
+	if (key->needs_value && (key->type == CONFIG_PATH || key->type == CONFIG_SOCKET_PATH))
+		CHECK(*(char *const *)at);
+}
+
+/* ---- comparing, by the table ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return !a == !b && (!a || !strcmp(a, b));
+}
+
+static bool same_names(char *const *a, size_t a_count, char *const *b, size_t b_count)
+{
+	bool same = a_count == b_count;
+
+	for (size_t i = 0; same && i < a_count; i++)
+		same = !strcmp(a[i], b[i]);
+	return same;
+}
+
+static bool same_rules(const struct access_rules *a, const struct access_rules *b)
+{
+	return a->everybody == b->everybody &&
+	       same_names(a->user_names, a->user_count, b->user_names, b->user_count) &&
+	       same_names(a->group_names, a->group_count, b->group_names, b->group_count) &&
+	       same_names(a->units, a->unit_count, b->units, b->unit_count);
+}
+
+static bool same_value(const struct config_key *key, const void *base_a, const void *base_b)
+{
+	const char *a = (const char *)base_a + key->offset, *b = (const char *)base_b + key->offset;
+
+	switch (key->type) {
+	case CONFIG_MODE:
+		return *(const mode_t *)a == *(const mode_t *)b;
+	case CONFIG_GROUP:
+		return *(const gid_t *)a == *(const gid_t *)b;
+	case CONFIG_USERS:
+	case CONFIG_GROUPS:
+	case CONFIG_UNITS:
+		return same_rules((const void *)a, (const void *)b);
+	case CONFIG_COUNT:
+		return *(const uint32_t *)a == *(const uint32_t *)b;
+	case CONFIG_DURATION:
+	case CONFIG_DURATION_OR_AUTO:
+		return ((const struct duration *)a)->ns == ((const struct duration *)b)->ns;
+	case CONFIG_YES_NO:
+		return *(const bool *)a == *(const bool *)b;
+	case CONFIG_LOG_LEVEL:
+		return *(const int *)a == *(const int *)b;
+	case CONFIG_GRANT:
+		return *(const enum grant *)a == *(const enum grant *)b;
+	case CONFIG_REGION:
+	case CONFIG_ENVIRONMENT:
+		return true; /* has become URLs */
+	default:
+		return same_text(*(char *const *)a, *(char *const *)b);
+	}
+}
+
+static void check_same(const struct config *a, const struct config *b)
+{
+	size_t count;
+	const struct config_key *keys = config_keys(&count);
+
+	CHECK(a->profile_count == b->profile_count);
+	for (size_t i = 0; i < count; i++) {
+		if (keys[i].section == CONFIG_SECTION_BROKER) {
+			CHECK(same_value(&keys[i], &a->broker, &b->broker));
+			check_limits(&keys[i], &a->broker);
+			continue;
+		}
+		for (size_t p = 0; p < a->profile_count; p++) {
+			CHECK(same_value(&keys[i], &a->profiles[p], &b->profiles[p]));
+			check_limits(&keys[i], &a->profiles[p]);
+		}
+	}
+	for (size_t p = 0; p < a->profile_count; p++) {
+		CHECK(!strcmp(a->profiles[p].name, b->profiles[p].name));
+		CHECK(a->profiles[p].refresh_margin_auto == b->profiles[p].refresh_margin_auto);
+	}
+	CHECK(config_restart_keys(a, b, NULL, 0) == 0);
+}
+
+/* ---- writing it out ---- */
+
+static void write_names(FILE *to, char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fprintf(to, "%s%s", i ? "," : "", names[i]);
+}
+
+static void write_rules(FILE *to, enum config_type type, const struct access_rules *rules)
+{
+	if (type == CONFIG_UNITS)
+		write_names(to, rules->units, rules->unit_count);
+	else if (type == CONFIG_GROUPS)
+		write_names(to, rules->group_names, rules->group_count);
+	else if (rules->everybody)
+		fputs("*", to);
+	else
+		write_names(to, rules->user_names, rules->user_count);
+}
+
+static void write_value(FILE *to, const struct config_key *key, const void *base)
+{
+	static const char *const levels[] = {
+		"", "", "", "err", "warning", "notice", "info", "debug"};
+	const char *at = (const char *)base + key->offset;
+	char text[64];
+
+	switch (key->type) {
+	case CONFIG_MODE:
+		fprintf(to, "%04o", *(const mode_t *)at);
+		break;
+	case CONFIG_GROUP:
+		if (*(const gid_t *)at != (gid_t)-1)
+			fputs(*(const gid_t *)at == 900 ? "gctoken" : "devs", to);
+		break;
+	case CONFIG_USERS:
+	case CONFIG_GROUPS:
+	case CONFIG_UNITS:
+		write_rules(to, key->type, (const void *)at);
+		break;
+	case CONFIG_COUNT:
+		fprintf(to, "%u", *(const uint32_t *)at);
+		break;
+	case CONFIG_DURATION_OR_AUTO:
+	case CONFIG_DURATION:
+		duration_text(*(const struct duration *)at, text, sizeof(text));
+		fputs(text, to);
+		break;
+	case CONFIG_YES_NO:
+		fputs(*(const bool *)at ? "yes" : "no", to);
+		break;
+	case CONFIG_LOG_LEVEL:
+		fputs(levels[*(const int *)at], to);
+		break;
+	case CONFIG_GRANT:
+		fputs("client_credentials", to);
+		break;
+	default:
+		if (*(char *const *)at)
+			fputs(*(char *const *)at, to);
+	}
+}
+
+static void write_section(FILE *to, enum config_section section, const void *base, bool margin_auto)
+{
+	size_t count;
+	const struct config_key *keys = config_keys(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (keys[i].section != section || keys[i].type == CONFIG_REGION ||
+			keys[i].type == CONFIG_ENVIRONMENT)
+			continue;
+		/* No blanks: a line must not become longer than it was. */
+		fprintf(to, "%s=", keys[i].name);
+		if (keys[i].type == CONFIG_DURATION_OR_AUTO && margin_auto)
+			fputs("auto", to);
+		else
+			write_value(to, &keys[i], base);
+		fputc('\n', to);
+	}
+}
+
+static void check_written_again(const struct config *c, struct fake_system *system)
+{
+	struct config_problems problems = CONFIG_PROBLEMS_NONE;
+	struct config *again = NULL;
+	struct config_text file = {.file = "again"};
+	char *text = NULL;
+	FILE *to = open_memstream(&text, &file.length);
+
+	CHECK(to);
+	fputs("[broker]\n", to);
+	write_section(to, CONFIG_SECTION_BROKER, &c->broker, false);
+	for (size_t i = 0; i < c->profile_count; i++) {
+		fprintf(to, "[profile %s]\n", c->profiles[i].name);
+		write_section(to, CONFIG_SECTION_PROFILE, &c->profiles[i],
+			c->profiles[i].refresh_margin_auto);
+	}
+	fclose(to);
+	file.text = text;
+	if (parse_files(&file, 1, system, &again, &problems) != CONFIG_VALID) {
+		char *said = problems_text(&problems);
+
+		fprintf(stderr, "%s\n%s", text, said);
+		CHECK(problems.errors == 0);
+	}
+	check_same(c, again);
+	config_problems_fini(&problems);
+	config_free(again);
+	free(text);
+}
+
+/* ---- what is said about it ---- */
+
+static unsigned lines_in(const struct config_text *file)
+{
+	unsigned lines = 1;
+
+	for (size_t i = 0; i < file->length; i++)
+		lines += file->text[i] == '\n';
+	return lines;
+}
+
+static void check_problems(const struct config_problems *problems, const struct config_text *files)
+{
+	const struct config_problem *before = NULL;
+	struct random dice = {problems->count};
+	size_t errors = 0;
+
+	CHECK(problems->count <= CONFIG_PROBLEMS_MAX);
+	CHECK(!problems->left_off || problems->count == CONFIG_PROBLEMS_MAX);
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct config_problem *p = &problems->items[i];
+		char line[64];
+
+		errors += p->severity == CONFIG_ERROR;
+		CHECK(p->file_order < FILES_MAX);
+		CHECK(!strcmp(p->file, files[p->file_order].file));
+		CHECK(p->line <= lines_in(&files[p->file_order]));
+		CHECK(*p->message && fuzz_printable(p->message) && fuzz_printable(p->key));
+		if (before)
+			CHECK(before->file_order < p->file_order ||
+				(before->file_order == p->file_order && before->line <= p->line));
+		before = p;
+		memset(line, 'x', sizeof(line));
+		config_problem_text(p, line, 1 + fuzz_below(&dice, sizeof(line)));
+		CHECK(memchr(line, '\0', sizeof(line)));
+	}
+	CHECK(errors <= problems->errors && errors + problems->left_off >= problems->errors);
+}
+
+/* Whether the value that begins behind the line's first '=' or ':' is one that is never shown. */
+static bool line_keeps_secrets(const char *line, size_t length)
+{
+	static const char *const names[] = {"client_secret", "client_id", "token_url",
+		"authorize_url", "api_url", "clock_probe_url", "redirect_uri", "proxy",
+		"extra_params", "password"};
+	size_t name = 0;
+
+	while (name < length && line[name] != '=' && line[name] != ':')
+		name++;
+	if (memmem(line, name, CANARY, strlen(CANARY)))
+		return name == length && length && *line != '[';
+	while (name && (line[name - 1] == ' ' || line[name - 1] == '\t'))
+		name--;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strlen(names[i]) == name && !memcmp(line, names[i], name))
+			return true;
+	return false;
+}
+
+static void check_secrets(const struct config_problems *problems, const char *text, size_t length)
+{
+	const char *at = text, *end = text + length;
+
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		size_t line = (size_t)((newline ? newline : end) - at);
+
+		if (memmem(at, line, CANARY, strlen(CANARY)) && !line_keeps_secrets(at, line))
+			return;
+		at += line + 1;
+	}
+	for (size_t i = 0; i < problems->count; i++) {
+		CHECK(!strstr(problems->items[i].message, CANARY));
+		CHECK(!strstr(problems->items[i].key, CANARY));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const directories[] = {NULL, "", "/run/credentials/x", "/bad"};
+	struct random dice = fuzz_random(data, size);
+	struct fake_system system = {
+		.state_directory = dice.state & 1 ? "/var/lib/a:/var/lib/b" : NULL,
+		.credentials_directory = directories[dice.state >> 1 & 3],
+	};
+	struct config_text files[2 * FILES_MAX] = {{.file = "a"}, {.file = "b"}, {.file = "c"}};
+	struct config_problems problems = CONFIG_PROBLEMS_NONE;
+	struct config *config = NULL, *again = NULL;
+	const char *at = (const char *)data, *end = at + size;
+	size_t count = 0;
+	int result;
+
+	do {
+		const char *next = count + 1 < FILES_MAX ? memmem(at, (size_t)(end - at), NEXT_FILE,
+								   strlen(NEXT_FILE))
+							 : NULL;
+
+		files[count].text = at;
+		files[count++].length = (size_t)((next ? next : end) - at);
+		at = next ? next + strlen(NEXT_FILE) : end;
+		if (!files[count - 1].length)
+			files[count - 1].text = "";
+	} while (at < end);
+
+	result = parse_files(files, count, &system, &config, &problems);
+	check_problems(&problems, files);
+	check_secrets(&problems, (const char *)data, size);
+	if (result == CONFIG_VALID) {
+		CHECK(config && !problems.errors);
+		check_whole(config);
+		config_problems_fini(&problems);
+		memcpy(files + count, files, count * sizeof(*files));
+		CHECK(parse_files(files, 2 * count, &system, &again, &problems) == CONFIG_VALID);
+		check_same(config, again);
+		check_written_again(config, &system);
+	} else {
+		CHECK(result == CONFIG_INVALID && !config && problems.errors > 0);
+	}
+	config_problems_fini(&problems);
+	config_free(config);
+	config_free(again);
+	return 0;
+}

@@ -1,0 +1,284 @@
+/* Requests of clients: the same bytes in one piece, cut up at random and byte by byte, each piece
+ * in memory of just its size; what is accepted reads the same when it is written again; and what
+ * the router makes of it, written as a query, comes back. */
+#include "core/http_request.h"
+#include "front/api.h"
+#include "fuzz.h"
+#include <errno.h>
+
+#define NAME_SIZE 32 /* as the router's */
+#define VALUE_SIZE 4096
+
+struct verdict {
+	int result;
+	struct http_request request;
+	const char *reason;
+};
+
+static struct verdict parse_whole(const char *bytes, size_t length)
+{
+	struct verdict v = {.reason = NULL};
+	char *copy = fuzz_copy(bytes, length);
+
+	v.result = http_request_parse(copy, length, &v.request, &v.reason);
+	/* Spans are kept as they would stand in `bytes`. */
+	if (v.result == 0) {
+		v.request.path.at = bytes + (v.request.path.at - copy);
+		v.request.query.at = bytes + (v.request.query.at - copy);
+	}
+	free(copy);
+	return v;
+}
+
+/* Up to `most` bytes more in each call; 0: what the dice say. */
+static struct verdict parse_cut(const char *bytes, size_t length, size_t most, struct random *dice)
+{
+	struct http_parser parser = {0};
+	struct verdict v = {.result = -EAGAIN};
+	size_t come = 0;
+
+	while (v.result == -EAGAIN && come < length) {
+		size_t more = most ? most : 1 + fuzz_below(dice, length - come);
+		char *copy;
+
+		come = more < length - come ? come + more : length;
+		copy = fuzz_copy(bytes, come);
+		v.result = http_parser_run(&parser, copy, come, &v.request, &v.reason);
+		if (v.result == 0) {
+			v.request.path.at = bytes + (v.request.path.at - copy);
+			v.request.query.at = bytes + (v.request.query.at - copy);
+			CHECK(!parser.at && !parser.state && !parser.seen);
+		}
+		free(copy);
+	}
+	return v;
+}
+
+static void check_same(const struct verdict *a, const struct verdict *b)
+{
+	CHECK(a->result == b->result);
+	if (a->result > 0)
+		CHECK(!strcmp(a->reason, b->reason));
+	if (a->result)
+		return;
+	CHECK(a->request.method == b->request.method);
+	CHECK(a->request.keep_alive == b->request.keep_alive);
+	CHECK(a->request.wants_text == b->request.wants_text);
+	CHECK(a->request.path.at == b->request.path.at);
+	CHECK(a->request.path.length == b->request.path.length);
+	CHECK(a->request.query.at == b->request.query.at);
+	CHECK(a->request.query.length == b->request.query.length);
+	CHECK(a->request.length == b->request.length);
+}
+
+static void check_span(const struct http_span *span, const char *bytes, size_t length)
+{
+	CHECK(span->at >= bytes && span->at <= bytes + length);
+	CHECK(span->length <= length - (size_t)(span->at - bytes));
+	for (size_t i = 0; i < span->length; i++)
+		CHECK(span->at[i] > 0x20 && span->at[i] < 0x7f &&
+			!strchr("\"#<>[\\]^`{|}", span->at[i]));
+}
+
+/* The request as the parser understood it, in our own words. */
+static void check_written_again(const char *bytes, const struct http_request *r)
+{
+	const char *method = r->method == HTTP_GET ? "GET" : "POST";
+	int method_length = (int)strlen(method);
+	struct http_request again;
+	const char *reason;
+	char text[HTTP_REQUEST_LINE_MAX + 256];
+	int length;
+
+	if (r->method == HTTP_OTHER) {
+		method = bytes;
+		method_length = (int)strcspn(bytes, " ");
+	}
+	length = snprintf(text, sizeof(text), "%.*s %.*s%s%.*s HTTP/1.1\r\nhost: h\r\n%s%s\r\n",
+		method_length, method, (int)r->path.length, r->path.at, r->query.length ? "?" : "",
+		(int)r->query.length, r->query.at, r->keep_alive ? "" : "connection: close\r\n",
+		r->wants_text ? "accept: text/plain\r\n" : "");
+	CHECK(length > 0 && (size_t)length < sizeof(text));
+	CHECK(http_request_parse(text, (size_t)length, &again, &reason) == 0);
+	CHECK(again.length == (size_t)length && again.method == r->method);
+	CHECK(again.keep_alive == r->keep_alive && again.wants_text == r->wants_text);
+	CHECK(again.path.length == r->path.length && again.query.length == r->query.length);
+	CHECK(!memcmp(again.path.at, r->path.at, r->path.length));
+	CHECK(!memcmp(again.query.at, r->query.at, r->query.length));
+}
+
+static size_t escape(const char *text, char *to)
+{
+	size_t length = 0;
+
+	for (; *text; text++)
+		length += (size_t)sprintf(to + length, "%%%02x", (unsigned char)*text);
+	return length;
+}
+
+/* Every pair also with all of it escaped, and into buffers that just fit. Returns what ended it. */
+static int check_query(struct http_span query)
+{
+	char name[NAME_SIZE], value[VALUE_SIZE], name_again[NAME_SIZE];
+	static char text[3 * (NAME_SIZE + VALUE_SIZE) + 2], value_again[VALUE_SIZE];
+	int result;
+
+	for (;;) {
+		struct http_span before = query, written;
+		size_t length;
+
+		result = http_query_next(&query, name, sizeof(name), value, sizeof(value));
+		if (result <= 0)
+			break;
+		CHECK(*name && strlen(name) < sizeof(name) && strlen(value) < sizeof(value));
+		CHECK(query.at > before.at && query.length < before.length);
+		CHECK(query.at + query.length == before.at + before.length);
+
+		length = escape(name, text);
+		text[length++] = '=';
+		length += escape(value, text + length);
+		written = (struct http_span){text, length};
+		CHECK(http_query_next(&written, name_again, strlen(name) + 1, value_again,
+			      strlen(value) + 1) == 1);
+		CHECK(!written.length && !strcmp(name, name_again) && !strcmp(value, value_again));
+		written = (struct http_span){text, length};
+		CHECK(http_query_next(&written, name_again, strlen(name), value_again,
+			      sizeof(value_again)) == -EINVAL);
+		CHECK(http_query_next(&written, name_again, sizeof(name_again), value_again,
+			      strlen(value)) == -EINVAL);
+		CHECK(written.at == text && written.length == length);
+	}
+	CHECK(result == 0 || result == -EINVAL);
+	CHECK(result != 0 || !query.length);
+	return result;
+}
+
+static bool call_fine(const struct api_call *call)
+{
+	return !call->problem[0] && !call->profile_impossible;
+}
+
+static const char *route_path(enum api_route route)
+{
+	static const char *const paths[] = {
+		[API_TOKEN] = "/v1/token",
+		[API_REJECT] = "/v1/token/reject",
+		[API_SKEW] = "/v1/skew",
+		[API_PROBE] = "/v1/skew/probe",
+		[API_STATUS] = "/v1/status",
+		[API_HISTORY] = "/v1/history",
+		[API_REFRESH] = "/v1/refresh",
+		[API_REVOKE] = "/v1/revoke",
+		[API_LOGIN] = "/v1/login",
+		[API_LOGIN_FINISH] = "/v1/login/finish",
+		[API_LOGOUT] = "/v1/logout",
+		[API_METRICS] = "/metrics",
+		[API_HEALTHZ] = "/healthz",
+		[API_READYZ] = "/readyz",
+	};
+
+	return paths[route];
+}
+
+static void check_call_again(const struct http_request *r, const struct api_call *call)
+{
+	struct http_request written = *r;
+	struct api_call again;
+	char query[512] = "";
+	size_t n = 0;
+
+	if (call->route != API_STATUS && call->route != API_METRICS && call->route != API_HEALTHZ &&
+		call->route != API_READYZ)
+		n += (size_t)snprintf(query, sizeof(query), "&profile=%s", call->profile);
+	if (call->has_min_ttl)
+		n += (size_t)snprintf(query + n, sizeof(query) - n, "&min_ttl=%u", call->min_ttl_s);
+	if (call->has_wait)
+		n += (size_t)snprintf(query + n, sizeof(query) - n, "&wait=%u", call->wait_s);
+	if (call->has_after)
+		n += (size_t)snprintf(query + n, sizeof(query) - n, "&after=%llu",
+			(unsigned long long)call->after);
+	if (call->has_generation)
+		n += (size_t)snprintf(query + n, sizeof(query) - n, "&generation=%llu",
+			(unsigned long long)call->generation);
+	if (call->has_fingerprint)
+		n += (size_t)snprintf(
+			query + n, sizeof(query) - n, "&fingerprint=%s", call->fingerprint);
+	CHECK(n < sizeof(query));
+	written.query = (struct http_span){query + (n > 0), n - (n > 0)};
+	CHECK(api_parse(&written, &again) == 0 && call_fine(&again));
+	CHECK(again.route == call->route && !strcmp(again.profile, call->profile));
+	CHECK(again.has_min_ttl == call->has_min_ttl && again.min_ttl_s == call->min_ttl_s);
+	CHECK(again.has_wait == call->has_wait && again.wait_s == call->wait_s);
+	CHECK(again.has_after == call->has_after && again.after == call->after);
+	CHECK(again.has_generation == call->has_generation);
+	CHECK(again.generation == call->generation);
+	CHECK(again.has_fingerprint == call->has_fingerprint);
+	CHECK(!strcmp(again.fingerprint, call->fingerprint));
+}
+
+static void check_router(const struct http_request *r, int query_result)
+{
+	struct api_call call;
+	int status = api_parse(r, &call);
+
+	CHECK(status == 0 || status == 400 || status == 404 || status == 405);
+	if (status == 404 || status == 405)
+		return;
+	CHECK(r->method != HTTP_OTHER);
+	CHECK((status == 400) == (query_result < 0));
+	CHECK(memchr(call.problem, '\0', sizeof(call.problem)) && fuzz_printable(call.problem));
+	CHECK(strlen(route_path(call.route)) == r->path.length);
+	CHECK(!memcmp(route_path(call.route), r->path.at, r->path.length));
+	if (status == 400) {
+		CHECK(call.problem[0]);
+		return;
+	}
+	CHECK(strspn(call.profile, "abcdefghijklmnopqrstuvwxyz0123456789_-") ==
+		strlen(call.profile));
+	CHECK(call.profile[0] && strlen(call.profile) <= PROFILE_NAME_MAX);
+	CHECK(call.min_ttl_s <= INT32_MAX && call.wait_s <= INT32_MAX);
+	CHECK(call.after <= UINT64_MAX / 2 && call.generation <= UINT64_MAX / 2);
+	CHECK(!call.has_fingerprint || strspn(call.fingerprint, "0123456789abcdef") == 16);
+	if (call.route == API_REJECT && !call.problem[0])
+		CHECK(call.has_generation != call.has_fingerprint);
+	if (call_fine(&call))
+		check_call_again(r, &call);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct random dice = fuzz_random(data, size);
+	const char *at = (const char *)data;
+	size_t left = size;
+
+	/* As a pipeline: what follows one request is the next. */
+	while (left) {
+		struct verdict whole = parse_whole(at, left), cut = parse_cut(at, left, 0, &dice);
+
+		CHECK(whole.result == 0 || whole.result == -EAGAIN || whole.result == 400 ||
+			whole.result == 414 || whole.result == 431 || whole.result == 505);
+		check_same(&whole, &cut);
+		if (left <= 512) {
+			cut = parse_cut(at, left, 1, &dice);
+			check_same(&whole, &cut);
+		}
+		if (whole.result > 0)
+			CHECK(whole.reason && *whole.reason && fuzz_printable(whole.reason));
+		if (whole.result)
+			break;
+		CHECK(whole.request.length <= left);
+		CHECK(whole.request.length <= HTTP_REQUEST_HEADER_MAX);
+		CHECK(whole.request.path.length >= 1 && *whole.request.path.at == '/');
+		check_span(&whole.request.path, at, whole.request.length);
+		check_span(&whole.request.query, at, whole.request.length);
+		CHECK(!memchr(whole.request.path.at, '?', whole.request.path.length));
+		check_written_again(at, &whole.request);
+		check_router(&whole.request, check_query(whole.request.query));
+		at += whole.request.length;
+		left -= whole.request.length;
+	}
+	/* No request ever has such a query, but nothing says so where queries are read. */
+	if (size <= VALUE_SIZE)
+		check_query((struct http_span){(const char *)data, size});
+	return 0;
+}

@@ -1,0 +1,636 @@
+#include "token_world.h"
+
+#include "core/exchange.h"
+#include "fuzz.h"
+#include <time.h>
+
+#define TURNS_MAX 16
+#define WAKES_MAX 64
+#define NOTICEABLE_NS (NS_PER_S / 2) /* of a wall step, as the broker has it */
+#define LONG_LIVED_S 900
+#define DATE_MIN_S INT64_C(-62167219200)
+#define DATE_MAX_S INT64_C(253402300799)
+
+static void settle(struct token_world *w);
+
+/* ---- the server ---- */
+
+static int64_t server_ns(const struct token_world *w, struct boot_time at)
+{
+	return at.ns + w->theta_ns + at.ns / 1000000 * w->drift_ppm;
+}
+
+static int64_t floor_s(int64_t ns)
+{
+	return duration_floor_s(duration_ns(ns));
+}
+
+static struct token_fact *fact_of(struct token_world *w, uint64_t generation)
+{
+	struct token_fact *fact = &w->facts[generation % FACTS_MAX];
+
+	return generation && fact->generation == generation ? fact : NULL;
+}
+
+static void forget_tokens(struct token_world *w)
+{
+	for (size_t i = 0; i < FACTS_MAX; i++)
+		w->facts[i].gone = true;
+}
+
+/* ---- what must hold ---- */
+
+static void check_served(struct token_world *w, const struct token_slot *slot)
+{
+	struct token_fact *fact = fact_of(w, slot->generation);
+	int64_t server = server_ns(w, w->now.boot);
+
+	CHECK(slot == &w->source.current || slot == &w->source.previous);
+	CHECK(slot->token.text && !boot_before(w->now.boot, slot->life.valid));
+	CHECK(boot_since(lifetime_dead(&slot->life), w->now.boot).ns >= NS_PER_S);
+	CHECK(fact && !fact->gone && !strcmp(fact->text, slot->token.text));
+	if (fact->judged) {
+		CHECK(server < fact->server_end_ns);
+		CHECK(server >= fact->server_start_ns);
+	}
+}
+
+static void check_outcome(struct token_world *w, enum ask_kind kind, const struct token_ask *ask,
+	const struct token_outcome *o)
+{
+	bool expired = !boot_before(w->now.boot, ask->deadline);
+
+	CHECK(o->kind != OUTCOME_HOLD || !expired);
+	CHECK(o->kind != OUTCOME_TIMEOUT || expired);
+	CHECK(o->kind != OUTCOME_UNCHANGED || (expired && ask->has_after));
+	CHECK(o->kind != OUTCOME_COOLDOWN || kind == ASK_REJECT);
+	CHECK(o->kind != OUTCOME_REVOKED || w->source.revoked);
+	if (o->kind == OUTCOME_MIN_TTL) {
+		CHECK(o->limit_s >= 0);
+		CHECK(ask->min_ttl.ns > o->limit_s * NS_PER_S);
+	}
+	if (o->kind == OUTCOME_UNAVAILABLE || o->kind == OUTCOME_CLIENT_REJECTED ||
+		o->kind == OUTCOME_LOGIN_REQUIRED || o->kind == OUTCOME_COOLDOWN)
+		CHECK(o->retry_after_s >= 1);
+	if (o->kind != OUTCOME_TOKEN)
+		return;
+	check_served(w, o->slot);
+	CHECK(o->expires_in.ns >= NS_PER_S);
+	CHECK(o->expires_in.ns <= boot_since(lifetime_dead(&o->slot->life), w->now.boot).ns);
+	CHECK(o->refresh_in_s >= 5);
+	CHECK(!o->slot->reported || o->stale);
+	CHECK(!o->slot->reported || !w->source.replacing || expired);
+	if (kind == ASK_GET) {
+		CHECK(boot_since(lifetime_dead(&o->slot->life), w->now.boot).ns >= ask->min_ttl.ns);
+		CHECK(!ask->has_after || o->slot->generation != ask->after);
+	}
+	if (kind == ASK_REJECT)
+		CHECK(o->slot->generation != ask->generation);
+}
+
+static void check_slot(struct token_world *w, const struct token_slot *slot)
+{
+	struct token_fact *fact;
+	struct boot_time dead = lifetime_dead(&slot->life);
+
+	if (!slot->token.text)
+		return;
+	fact = fact_of(w, slot->generation);
+	CHECK(fact);
+	CHECK(dead.ns <= fact->dead.ns);
+	fact->dead = dead;
+	if (slot->reported && slot == &w->source.previous)
+		fact->gone = true;
+}
+
+static void check_estimate(const struct token_world *w)
+{
+	struct skew_estimate e;
+	int64_t theta = server_ns(w, w->now.boot) - w->now.boot.ns;
+
+	skew_query(&w->skew, &w->now, &e);
+	if (!e.known)
+		return;
+	CHECK(e.lo.ns <= e.hi.ns && e.spread.ns >= 0 && e.clocks >= 1);
+	CHECK(e.spread.ns <= SKEW_SPREAD_MAX_NS);
+	if (w->honest)
+		CHECK(theta >= e.lo.ns && theta <= e.hi.ns);
+}
+
+/* Whoever is held must be held for a reason: a token that could be had now was a wake-up lost. */
+static void check_held(struct token_world *w)
+{
+	for (size_t i = 0; i < HELD_MAX; i++) {
+		struct token_source copy = w->source;
+		struct token_ask ask = w->held[i].ask;
+		struct clock_reading now = w->now; /* but for steps too small to be noticed */
+		struct token_outcome o;
+
+		if (!w->held[i].used || !boot_before(w->now.boot, ask.deadline))
+			continue;
+		now.wall.ns = ns_add(now.boot.ns, w->wall_offset.ns);
+		token_source_ask(&copy, &now, &ask, &o);
+		CHECK(o.kind != OUTCOME_TOKEN);
+	}
+}
+
+static void check_all(struct token_world *w)
+{
+	struct token_source *s = &w->source;
+	struct source_view v;
+
+	CHECK(s->fetching == w->post.under_way);
+	CHECK(s->fetches_begun - s->fetches_ended == s->fetching);
+	if (s->current.token.text && s->previous.token.text)
+		CHECK(s->previous.generation < s->current.generation);
+	check_slot(w, &s->current);
+	check_slot(w, &s->previous);
+	token_source_view(s, &w->now, &v);
+	CHECK(*source_state_name(v.state));
+	if (v.slot) {
+		check_served(w, v.slot);
+		CHECK(v.state == SOURCE_FRESH || v.state == SOURCE_STALE);
+	}
+	CHECK(!boot_before(v.next_attempt, w->now.boot));
+	/* It goes on by itself, however it went so far. */
+	if (s->settings.prefetch && !s->revoked && !s->fetching) {
+		CHECK(v.next_attempt.ns != BOOT_TIME_NEVER.ns);
+		CHECK(!boot_before(v.next_attempt, w->wake_at));
+	}
+	check_estimate(w);
+	check_held(w);
+}
+
+/* ---- decisions carried out ---- */
+
+static size_t since(const struct boot_time *at, size_t count, struct boot_time from)
+{
+	size_t n = 0;
+
+	while (n < count && boot_before(from, at[count - 1 - n]))
+		n++;
+	return n;
+}
+
+static void post(struct token_world *w, bool forced, struct boot_time not_before)
+{
+	struct boot_time window = boot_sub(w->now.boot, duration_s(MINT_WINDOW_S));
+
+	CHECK(!w->post.under_way && !w->source.revoked);
+	CHECK(forced || !boot_before(w->now.boot, not_before));
+	CHECK(w->post_count < POSTS_MAX);
+	w->posts[w->post_count++] = w->now.boot;
+	CHECK(since(w->posts, w->post_count, window) <= w->source.settings.mint_limit);
+	w->post = (struct request){true, w->now};
+}
+
+/* True: answered. */
+static bool ask_again(struct token_world *w, struct held_ask *h)
+{
+	struct token_outcome o;
+
+	token_source_ask(&w->source, &w->now, &h->ask, &o);
+	check_outcome(w, h->kind, &h->ask, &o);
+	h->used = o.kind == OUTCOME_HOLD;
+	return !h->used;
+}
+
+static void turn(struct token_world *w)
+{
+	struct token_source *s = &w->source;
+	bool forced = s->forced;
+	struct boot_time not_before = s->not_before;
+	struct token_source_decisions d;
+
+	token_source_decide(s, &w->now, &d);
+	CHECK(boot_before(w->now.boot, d.wake_at));
+	w->wake_at = d.wake_at;
+	if (d.fetch)
+		post(w, forced, not_before);
+	if (d.probes)
+		probe_want(&w->probe, d.probes, true);
+	for (size_t i = 0; d.changed && i < HELD_MAX; i++)
+		if (w->held[i].used)
+			ask_again(w, &w->held[i]);
+}
+
+static struct boot_time probe_turn(struct token_world *w)
+{
+	struct boot_time at = probe_next(&w->probe, &w->skew, &w->now);
+	struct boot_time window = boot_sub(w->now.boot, duration_s(PROBE_WINDOW_S));
+
+	if (boot_before(w->now.boot, at))
+		return at;
+	CHECK(!w->head.under_way && w->head_count < POSTS_MAX);
+	probe_sent(&w->probe, w->now.boot);
+	w->heads[w->head_count++] = w->now.boot;
+	CHECK(since(w->heads, w->head_count, window) <= PROBES_IN_WINDOW);
+	w->head = (struct request){true, w->now};
+	at = probe_next(&w->probe, &w->skew, &w->now);
+	CHECK(boot_before(w->now.boot, at));
+	return at;
+}
+
+static void look_at_wall_clock(struct token_world *w)
+{
+	struct duration offset = clock_wall_offset(&w->now);
+
+	if (ns_distance(offset.ns, w->wall_offset.ns) < NOTICEABLE_NS)
+		return;
+	w->wall_offset = offset;
+	token_source_clock_changed(&w->source);
+	probe_want(&w->probe, 1, true);
+}
+
+static void expire_callers(struct token_world *w)
+{
+	for (size_t i = 0; i < HELD_MAX; i++)
+		if (w->held[i].used && !boot_before(w->now.boot, w->held[i].ask.deadline))
+			CHECK(ask_again(w, &w->held[i]));
+}
+
+static void settle(struct token_world *w)
+{
+	unsigned turns = 0;
+
+	look_at_wall_clock(w);
+	while (w->source.attention || !boot_before(w->now.boot, w->wake_at)) {
+		turn(w);
+		CHECK(++turns <= TURNS_MAX);
+	}
+	check_all(w);
+}
+
+/* ---- time ---- */
+
+static void pass(struct token_world *w, struct duration d)
+{
+	struct duration bent = duration_ns(d.ns / 1000000 * w->bend_ppm);
+
+	w->now.slew = duration_sub(w->now.slew, bent);
+	w->theta_ns -= bent.ns;
+	w->now.boot = boot_add(w->now.boot, d);
+	w->now.wall.ns = ns_add(w->now.wall.ns, d.ns);
+}
+
+void world_advance(struct token_world *w, struct boot_time to)
+{
+	unsigned wakes = 0;
+
+	for (;;) {
+		struct boot_time next = boot_min(w->wake_at, probe_turn(w));
+
+		for (size_t i = 0; i < HELD_MAX; i++)
+			if (w->held[i].used)
+				next = boot_min(next, w->held[i].ask.deadline);
+		if (!boot_before(next, to))
+			break;
+		if (boot_before(w->now.boot, next))
+			pass(w, boot_since(next, w->now.boot));
+		/* With nothing new from outside there is little to wake up for. */
+		CHECK(++wakes <= WAKES_MAX);
+		expire_callers(w);
+		settle(w);
+	}
+	if (boot_before(w->now.boot, to))
+		pass(w, boot_since(to, w->now.boot));
+	expire_callers(w);
+	settle(w);
+}
+
+void world_suspend(struct token_world *w, struct duration d, bool callers_first)
+{
+	pass(w, d);
+	w->now.suspended = duration_add(w->now.suspended, d);
+	/* Timers that came due together run in no certain order. */
+	if (callers_first)
+		expire_callers(w);
+	settle(w);
+	expire_callers(w);
+	settle(w);
+}
+
+void world_step_wall(struct token_world *w, struct duration d, bool noticed)
+{
+	w->now.wall.ns = ns_add(w->now.wall.ns, d.ns);
+	if (noticed)
+		settle(w);
+}
+
+void world_bend(struct token_world *w, int64_t ppm)
+{
+	w->bend_ppm = ppm;
+}
+
+void world_step_server(struct token_world *w, struct duration d)
+{
+	if (!w->honest)
+		w->theta_ns = ns_add(w->theta_ns, d.ns);
+}
+
+/* ---- answers ---- */
+
+static struct duration spread(const struct token_world *w)
+{
+	struct skew_estimate e;
+
+	skew_query(&w->skew, &w->now, &e);
+	return e.known ? e.spread : DURATION_ZERO;
+}
+
+static struct boot_time answered_at(
+	const struct token_world *w, const struct request *r, const struct answer_plan *plan)
+{
+	struct duration trip = boot_since(w->now.boot, r->sent.boot);
+
+	return boot_add(r->sent.boot, duration_ns(trip.ns / 255 * (int64_t)plan->when));
+}
+
+static void date_of(const struct token_world *w, const struct request *r,
+	const struct answer_plan *plan, char *text, size_t size)
+{
+	int64_t ns = server_ns(w, answered_at(w, r, plan));
+	int64_t s = floor_s(ns - (int64_t)plan->stale * (NS_PER_S / 256));
+	char year[8];
+	struct tm tm;
+	time_t at;
+
+	if (!w->honest)
+		s += plan->date_off_s;
+	s = s < DATE_MIN_S ? DATE_MIN_S : s > DATE_MAX_S ? DATE_MAX_S : s;
+	at = (time_t)s;
+	CHECK(gmtime_r(&at, &tm));
+	CHECK(strftime(text, size, "%a, %d %b @@@@ %H:%M:%S GMT", &tm) == 29);
+	snprintf(year, sizeof(year), "%04d", tm.tm_year + 1900);
+	memcpy(strchr(text, '@'), year, 4);
+}
+
+static void want_probes_after_post(struct token_world *w)
+{
+	const struct token_slot *c = &w->source.current;
+
+	if (w->series_begun)
+		probe_want(&w->probe,
+			c->token.text && c->life.issued.ns > LONG_LIVED_S * NS_PER_S ? 2 : 1,
+			false);
+	else
+		probe_want_series(&w->probe);
+	w->series_begun = true;
+}
+
+/* True: its Date is evidence. */
+static bool learn(
+	struct token_world *w, const struct exchange *x, bool head, struct skew_sample *ret)
+{
+	struct duration rtt = boot_since(x->received.boot, x->sent.boot), miss;
+	bool usable = skew_sample_of(x, ret);
+
+	if (!head) {
+		if (x->status)
+			probe_posted(&w->probe, usable ? ret : NULL, rtt);
+		if (x->status == 200)
+			want_probes_after_post(w);
+	} else if (probe_answered(&w->probe, usable ? ret : NULL, rtt, w->now.boot) ==
+		   PROBE_FOREIGN) {
+		return false;
+	}
+	if (!usable)
+		return false;
+	if (skew_add(&w->skew, ret, &miss) == SKEW_CONFLICTS && miss.ns > NS_PER_S)
+		probe_want(&w->probe, 1, true);
+	token_source_exchange(&w->source, &w->now, ret, spread(w));
+	return true;
+}
+
+static void begin_exchange(struct token_world *w, struct request *r, struct exchange *x, bool any,
+	const struct answer_plan *plan)
+{
+	*x = (struct exchange){.sent = r->sent, .received = w->now, .body = ""};
+	if (any && plan->dated)
+		date_of(w, r, plan, x->date, sizeof(x->date));
+	r->under_way = false;
+}
+
+static int64_t claim_limited(int64_t s)
+{
+	return s < 0 ? 0 : s > (INT64_C(1) << 53) ? INT64_C(1) << 53 : s;
+}
+
+/* The claims, and what the token really is. */
+static void make_token(struct token_world *w, struct boot_time at, const struct answer_plan *plan,
+	struct token_answer *a, struct token_fact *fact)
+{
+	int64_t issued = server_ns(w, at);
+	int64_t iat = floor_s(issued) + (plan->round_up && issued % NS_PER_S ? 1 : 0);
+	int64_t off = w->honest ? 0 : plan->claim_off_s;
+
+	a->expires_in = duration_s(plan->expires_in_s);
+	a->claims = (struct jwt_claims){
+		.has_iat = plan->has_iat,
+		.has_nbf = plan->has_nbf,
+		.has_exp = plan->has_exp,
+		.iat = plan->has_iat ? claim_limited(iat + off) : 0,
+		.nbf = plan->has_nbf ? claim_limited(iat + off) : 0,
+		.exp = plan->has_exp ? claim_limited(iat + plan->expires_in_s + off) : 0,
+	};
+	if (!w->honest)
+		return;
+	fact->judged = true;
+	fact->server_start_ns =
+		plan->dated && (plan->has_iat || plan->has_nbf) ? iat * NS_PER_S : INT64_MIN;
+	fact->server_end_ns = plan->has_exp ? (iat + plan->expires_in_s) * NS_PER_S
+					    : ns_add(issued, plan->expires_in_s * NS_PER_S);
+	if (plan->has_exp && fact->server_end_ns > ns_add(issued, plan->expires_in_s * NS_PER_S))
+		fact->server_end_ns = ns_add(issued, plan->expires_in_s * NS_PER_S);
+}
+
+static bool claims_were_ignored(const struct token_world *w, uint64_t since_event)
+{
+	for (uint64_t n = since_event + 1; n <= w->history.count; n++) {
+		const struct history_event *e = history_get(&w->history, n);
+
+		if (e && e->kind == EVENT_CLAIMS_IGNORED)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t served_now(const struct token_world *w)
+{
+	const struct token_slot *slot = token_source_pick(&w->source, &w->now, 0);
+
+	return slot ? slot->generation : 0;
+}
+
+static void token_came(struct token_world *w, struct exchange *x, struct token_answer *a,
+	const struct answer_plan *plan, const struct skew_sample *sample, struct token_fact *fact,
+	bool same)
+{
+	struct token_source *s = &w->source;
+	struct token_slot *c = &s->current;
+	uint64_t reported = c->token.text && c->reported ? c->generation : 0;
+	uint64_t serving, events = w->history.count;
+	bool was_usable = c->token.text && token_slot_usable(c, &w->now);
+	bool revoked = s->revoked;
+
+	make_token(w, answered_at(w, &w->post, plan), plan, a, fact);
+	serving = served_now(w);
+	fact->dead = BOOT_TIME_NEVER;
+	fact->generation = w->generation + 1;
+	if (!same)
+		w->facts[fact->generation % FACTS_MAX] = *fact;
+	if (token_source_fetched(s, &w->now, x, a, sample, spread(w), w->generation + 1)) {
+		CHECK(!revoked && !same && c->generation == w->generation + 1);
+		w->generation++;
+		fact = fact_of(w, w->generation);
+		if (!sample || claims_were_ignored(w, events))
+			fact->server_start_ns = INT64_MIN;
+		if (fact_of(w, reported))
+			fact_of(w, reported)->gone = true;
+		return;
+	}
+	/* Of no use on arrival, or nothing new: whatever there was still serves. */
+	CHECK(served_now(w) == serving || same);
+	if (same && was_usable && !revoked &&
+		boot_since(lifetime_dead(&c->life), w->now.boot).ns >= NS_PER_S)
+		CHECK(token_slot_usable(c, &w->now));
+}
+
+void world_answer_post(struct token_world *w, const struct answer_plan *plan)
+{
+	const struct token_slot *c = &w->source.current;
+	struct token_answer a = {.class = plan->class};
+	struct token_fact fact = {.generation = 0};
+	struct skew_sample sample;
+	struct exchange x;
+	bool usable, same = plan->same_token && c->token.text;
+
+	if (!w->post.under_way)
+		return;
+	begin_exchange(w, &w->post, &x, plan->class != ANSWER_UNAVAILABLE || plan->dated, plan);
+	x.status = plan->class == ANSWER_TOKEN         ? 200
+		   : plan->class == ANSWER_UNAVAILABLE ? (plan->dated ? 503 : 0)
+						       : 400;
+	a.status = x.status;
+	usable = learn(w, &x, false, &sample);
+	if (plan->class == ANSWER_TOKEN) {
+		snprintf(fact.text, sizeof(fact.text), "token-%llu",
+			(unsigned long long)(same ? c->generation : w->generation + 1));
+		CHECK(token_init(&a.token, fact.text, strlen(fact.text)) == 0);
+		token_came(w, &x, &a, plan, usable ? &sample : NULL, &fact, same);
+	} else {
+		uint64_t serving = served_now(w);
+
+		a.has_retry_after = plan->has_retry_after;
+		a.retry_after = duration_ns(plan->retry_after_ns);
+		snprintf(a.error, sizeof(a.error), "an_error");
+		snprintf(a.words, sizeof(a.words), "what the server said");
+		CHECK(!token_source_fetched(&w->source, &w->now, &x, &a, usable ? &sample : NULL,
+			spread(w), w->generation + 1));
+		CHECK(served_now(w) == serving);
+		CHECK(w->source.revoked || boot_since(w->source.not_before, w->now.boot).ns <=
+						   RETRY_AFTER_CAP_S * NS_PER_S);
+	}
+	token_answer_fini(&a);
+	settle(w);
+}
+
+void world_answer_head(struct token_world *w, const struct answer_plan *plan)
+{
+	struct skew_sample sample;
+	struct exchange x;
+
+	if (!w->head.under_way)
+		return;
+	begin_exchange(w, &w->head, &x, true, plan);
+	x.status = plan->class == ANSWER_UNAVAILABLE ? 0 : 200;
+	learn(w, &x, true, &sample);
+	w->source.attention = true;
+	settle(w);
+}
+
+/* ---- callers and admins ---- */
+
+void world_ask(struct token_world *w, const struct token_ask *ask)
+{
+	struct held_ask h = {.used = true, .kind = ask->kind, .ask = *ask};
+
+	if (!ask_again(w, &h))
+		for (size_t i = 0; i < HELD_MAX; i++)
+			if (!w->held[i].used) {
+				w->held[i] = h;
+				break;
+			}
+	settle(w);
+}
+
+void world_caller_vanishes(struct token_world *w, size_t which)
+{
+	w->held[which % HELD_MAX].used = false;
+}
+
+void world_revoke(struct token_world *w)
+{
+	const struct token_slot *slots[] = {&w->source.current, &w->source.previous};
+	char *expected[2];
+	struct token tokens[2];
+
+	for (size_t i = 0; i < 2; i++)
+		expected[i] = slots[i]->token.text ? strdup(slots[i]->token.text) : NULL;
+	token_source_revoke(&w->source, &w->now, tokens);
+	for (size_t i = 0; i < 2; i++) {
+		CHECK(!expected[i] == !tokens[i].text);
+		CHECK(!expected[i] || !strcmp(expected[i], tokens[i].text));
+		token_fini(&tokens[i]);
+		free(expected[i]);
+	}
+	forget_tokens(w);
+	CHECK(!served_now(w));
+	settle(w);
+}
+
+void world_configure(struct token_world *w, const struct token_source_settings *settings,
+	bool request_changed, bool credential_changed)
+{
+	uint64_t serving = served_now(w);
+
+	token_source_configure(&w->source, &w->now, settings, request_changed, credential_changed);
+	CHECK(served_now(w) == serving);
+	settle(w);
+}
+
+void world_restart(struct token_world *w, uint64_t seed)
+{
+	struct token_source_settings settings = w->source.settings;
+	struct source_failure failure = w->source.last_failure;
+	struct boot_time not_before = w->source.not_before;
+
+	token_source_fini(&w->source);
+	forget_tokens(w);
+	memset(w->held, 0, sizeof(w->held));
+	w->generation += 1000;
+	w->skew = (struct skew){0};
+	w->post.under_way = w->head.under_way = w->series_begun = false;
+	probe_init(&w->probe, true);
+	w->head_count = 0; /* the plan begins anew with the daemon */
+	token_source_init(&w->source, &settings, &w->mint, &w->history, seed);
+	token_source_restore(&w->source, not_before, failure.any ? &failure : NULL);
+	settle(w);
+}
+
+void world_init(struct token_world *w, const struct token_source_settings *settings, uint64_t seed)
+{
+	*w = (struct token_world){
+		.now = {.boot = {1000 * NS_PER_S}, .wall = {784111777 * NS_PER_S}},
+		.theta_ns = 784111777 * NS_PER_S,
+		.wake_at = BOOT_TIME_NEVER,
+	};
+	w->wall_offset = clock_wall_offset(&w->now);
+	probe_init(&w->probe, true);
+	token_source_init(&w->source, settings, &w->mint, &w->history, seed);
+}
+
+void world_fini(struct token_world *w)
+{
+	token_source_fini(&w->source);
+}

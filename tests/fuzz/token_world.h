@@ -1,0 +1,99 @@
+/* A small world around one token source: clocks, a login server, the requests under way, callers
+ * that are held. It does what the broker does, in virtual time, and checks after every event what
+ * the token source promises. The events come from elsewhere.
+ *
+ * An honest server has one clock, drifts by 100 ppm at most, and its tokens are what they claim to
+ * be: then what is handed out must be good by the server's own clock. A hostile one answers
+ * anything, at any time: then only what does not depend on it must hold. */
+#ifndef TESTS_FUZZ_TOKEN_WORLD_H
+#define TESTS_FUZZ_TOKEN_WORLD_H
+
+#include "core/probe.h"
+#include "core/token_source.h"
+#include <stdbool.h>
+
+#define HELD_MAX 8
+#define POSTS_MAX 4096
+#define FACTS_MAX 64
+
+/* What the world knows of a token it gave out, whatever the source makes of it. */
+struct token_fact {
+	uint64_t generation; /* 0: none */
+	char text[32];
+	struct boot_time dead; /* as last seen */
+	bool gone;             /* revoked, replaced after a report: never again */
+	bool judged;           /* of an honest server: the two below hold */
+	int64_t server_start_ns, server_end_ns;
+};
+
+struct held_ask {
+	bool used;
+	enum ask_kind kind; /* as asked; a report of an older token becomes a plain ask */
+	struct token_ask ask;
+};
+
+struct request {
+	bool under_way;
+	struct clock_reading sent;
+};
+
+struct token_world {
+	struct token_source source;
+	struct mint_window mint;
+	struct history history;
+	struct skew skew;
+	struct probe_plan probe;
+	struct clock_reading now;
+	struct boot_time wake_at;
+	struct duration wall_offset; /* as last noticed */
+
+	bool honest;
+	int64_t theta_ns; /* server - boot at boot 0 */
+	int64_t drift_ppm;
+	int64_t bend_ppm; /* by NTP, against MONOTONIC_RAW and so against the server */
+
+	struct request post, head;
+	bool series_begun;
+	uint64_t generation;
+	struct token_fact facts[FACTS_MAX]; /* by generation % FACTS_MAX */
+	struct held_ask held[HELD_MAX];
+	struct boot_time posts[POSTS_MAX], heads[POSTS_MAX];
+	size_t post_count, head_count;
+};
+
+/* How an answer is to be; what an honest server cannot say is bent to what it can. */
+struct answer_plan {
+	enum answer_class class;
+	bool same_token;
+	bool dated;
+	bool has_iat, has_nbf, has_exp;
+	bool has_retry_after;
+	int64_t retry_after_ns;
+	int64_t expires_in_s;
+	unsigned when;      /* 0 to 255: between request and answer */
+	unsigned stale;     /* 0 to 255: how stale its Date is, up to a second */
+	int64_t date_off_s; /* hostile: how wrong */
+	int64_t claim_off_s;
+	bool round_up; /* honest: iat is rounded up */
+};
+
+void world_init(struct token_world *w, const struct token_source_settings *settings, uint64_t seed);
+void world_fini(struct token_world *w);
+
+/* Every event leaves nothing due. */
+void world_advance(struct token_world *w, struct boot_time to);
+void world_suspend(struct token_world *w, struct duration d, bool callers_first);
+void world_step_wall(struct token_world *w, struct duration d, bool noticed);
+void world_bend(struct token_world *w, int64_t ppm);
+/* The server's clock steps, or our machine stood still: a hostile world only. */
+void world_step_server(struct token_world *w, struct duration d);
+void world_answer_post(struct token_world *w, const struct answer_plan *plan);
+void world_answer_head(struct token_world *w, const struct answer_plan *plan);
+void world_ask(struct token_world *w, const struct token_ask *ask);
+void world_caller_vanishes(struct token_world *w, size_t which);
+void world_revoke(struct token_world *w);
+void world_configure(struct token_world *w, const struct token_source_settings *settings,
+	bool request_changed, bool credential_changed);
+void world_restart(struct token_world *w, uint64_t seed);
+
+#endif
