@@ -1,6 +1,7 @@
 #include "driver.h"
 
 #include "core/token_answer.h"
+#include "network.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,6 @@
 
 #define LONG_LIVED_S 900
 #define URGENT_MISS_S 1
-#define ROUND_TRIPS_TO_CONNECT 2 /* TCP and TLS 1.3 */
 #define TURNS_MAX 50
 #define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
 #define TIMER_LATE_US 500
@@ -21,22 +21,7 @@ static struct clock_reading driver_now(const struct driver *d)
 	return machine_read(d->machine);
 }
 
-/* ---- the network ---- */
-
-static struct letter *letter_new(struct driver *d, bool head)
-{
-	for (size_t i = 0; i < sizeof(d->letters) / sizeof(*d->letters); i++) {
-		struct letter *l = &d->letters[i];
-
-		if (!l->used) {
-			*l = (struct letter){.used = true, .head = head, .serial = ++d->serial};
-			return l;
-		}
-	}
-	/* A letter stays until its answer came or can no longer come; there are never so many. */
-	tally_fail(d->tally, "more requests on their way than the daemon would ever send");
-	return NULL;
-}
+/* ---- exchanges ---- */
 
 static void exchange_of(
 	const struct letter *l, const struct clock_reading *received, struct exchange *ret)
@@ -106,7 +91,7 @@ static bool driver_learn(struct driver *d, const struct clock_reading *now, cons
 	return true;
 }
 
-static void post_ended(struct driver *d, struct letter *l)
+static void post_ended(struct driver *d, const struct letter *l)
 {
 	struct clock_reading now = driver_now(d);
 	struct token_answer answer;
@@ -126,7 +111,7 @@ static void post_ended(struct driver *d, struct letter *l)
 	token_answer_fini(&answer);
 }
 
-static void head_ended(struct driver *d, struct letter *l)
+static void head_ended(struct driver *d, const struct letter *l)
 {
 	struct clock_reading now = driver_now(d);
 	struct skew_sample sample;
@@ -139,116 +124,13 @@ static void head_ended(struct driver *d, struct letter *l)
 	d->source.attention = true;
 }
 
-/* It arrived, or never will; a daemon that was restarted or gave up does not care. */
-static void letter_ended(void *context, uint64_t index)
+void driver_ended(struct driver *d, const struct letter *l)
 {
-	struct driver *d = context;
-	struct letter *l = &d->letters[index];
-
-	if (l->serial == (l->head ? d->head : d->post)) {
-		if (l->head)
-			head_ended(d, l);
-		else
-			post_ended(d, l);
-		l->used = false;
-		driver_turn(d);
-		return;
-	}
-	l->used = false;
-}
-
-static void letter_timed_out(void *context, uint64_t serial)
-{
-	struct driver *d = context;
-
-	for (size_t i = 0; i < sizeof(d->letters) / sizeof(*d->letters); i++) {
-		struct letter *l = &d->letters[i];
-		struct letter gone = *l;
-
-		if (!l->used || l->serial != serial)
-			continue;
-		if (l->lost)
-			l->used = false;
-		if (serial != (gone.head ? d->head : d->post))
-			return;
-		gone.answer = (struct server_answer){0};
-		if (gone.head)
-			head_ended(d, &gone);
-		else
-			post_ended(d, &gone);
-		driver_turn(d);
-		return;
-	}
-}
-
-static void answer_leaves(void *context, uint64_t index)
-{
-	struct driver *d = context;
-	struct letter *l = &d->letters[index];
-
 	if (l->head)
-		server_answer_head(d->server, &l->answer);
+		head_ended(d, l);
 	else
-		server_answer_post(d->server, &l->answer);
-	sim_after(d->sim, server_latency(d->server), SIM_LOCAL, letter_ended, d, index);
-}
-
-static void request_arrives(void *context, uint64_t index)
-{
-	struct driver *d = context;
-	struct letter *l = &d->letters[index];
-
-	if (d->server->mood == SERVER_SILENT) {
-		l->lost = true; /* its place is free when the daemon has stopped waiting */
-		return;
-	}
-	if (!server_listens(d->server)) {
-		sim_after(d->sim, server_latency(d->server), SIM_LOCAL, letter_ended, d, index);
-		return;
-	}
-	sim_after(d->sim, l->head ? duration_ms(1) : server_thinks(d->server), SIM_WORLD,
-		answer_leaves, d, index);
-}
-
-static void request_leaves(void *context, uint64_t index)
-{
-	struct driver *d = context;
-	struct letter *l = &d->letters[index];
-
-	l->sent = driver_now(d);
-	l->left_at = d->sim->now;
-	sim_after(d->sim, server_latency(d->server), SIM_WORLD, request_arrives, d, index);
-}
-
-static void letter_send(struct driver *d, bool head)
-{
-	struct clock_reading now = driver_now(d);
-	struct letter *l = letter_new(d, head);
-	struct duration timeout = d->settings.fetch_timeout, connecting = DURATION_ZERO;
-	uint64_t index;
-
-	if (!l)
-		return;
-	index = (uint64_t)(l - d->letters);
-	l->sent = now;
-	l->left_at = d->sim->now;
-	if (head) {
-		d->head = l->serial;
-		d->tally->heads++;
-	} else {
-		if (d->post)
-			tally_fail(d->tally, "a second token request while one is under way");
-		d->post = l->serial;
-		tally_posted(d->tally, now.boot);
-		/* a new connection each time; HEADs reuse it */
-		for (unsigned i = 0; i < 2 * ROUND_TRIPS_TO_CONNECT; i++)
-			connecting = duration_add(connecting, server_latency(d->server));
-	}
-	if (!timeout.ns)
-		timeout = duration_s(10);
-	sim_after(d->sim, connecting, SIM_LOCAL, request_leaves, d, index);
-	sim_at(d->sim, machine_when(d->machine, boot_add(now.boot, timeout)), SIM_LOCAL,
-		letter_timed_out, d, l->serial);
+		post_ended(d, l);
+	driver_turn(d);
 }
 
 /* ---- callers ---- */
@@ -391,7 +273,7 @@ static void source_turn(struct driver *d, const struct clock_reading *now)
 	if (decisions.changed)
 		held_try_again(d, now);
 	if (decisions.fetch)
-		letter_send(d, false);
+		network_send(d, false);
 	tally_source(d->tally, &d->source);
 	driver_trace(d);
 }
@@ -403,7 +285,7 @@ static struct boot_time probe_turn(struct driver *d, const struct clock_reading 
 	if (boot_before(now->boot, at))
 		return at;
 	probe_sent(&d->probe, now->boot);
-	letter_send(d, true);
+	network_send(d, true);
 	return probe_next(&d->probe, &d->skew, now);
 }
 

@@ -74,6 +74,8 @@ void driver_fini(struct driver *d);
 /* The daemon stops and starts again at once: what is on disk stays, nothing else. Callers that are
  * held get OUTCOME_UNAVAILABLE, as from a connection that breaks. */
 void driver_restart(struct driver *d);
+/* For the network: what was awaited ended. */
+void driver_ended(struct driver *d, const struct letter *l);
 /* Calls back at once, or later. */
 void driver_ask(struct driver *d, struct call *call);
 

@@ -111,6 +111,11 @@ static bool scenario_run(const struct scenario *scenario, size_t number, const s
 	return !failed;
 }
 
+static bool is_wanted(const struct scenario *scenario, const struct options *o)
+{
+	return !o->scenario || !strcmp(o->scenario, scenario->name);
+}
+
 static int usage(FILE *to)
 {
 	fprintf(to,
@@ -144,6 +149,7 @@ int main(int argc, char **argv)
 		{0},
 	};
 	struct options o = {.seed = 1};
+	const struct scenario *scenario;
 	size_t number = 0, total = 0;
 	uint64_t seeds = 0;
 	bool fine = true;
@@ -167,8 +173,8 @@ int main(int argc, char **argv)
 			o.trace = true;
 			break;
 		case 'l':
-			for (size_t i = 0; i < scenario_count; i++)
-				printf("%-24s %s\n", scenarios[i].name, scenarios[i].what);
+			for (size_t i = 0; (scenario = scenario_get(i)); i++)
+				printf("%-20s %s\n", scenario->name, scenario->what);
 			return 0;
 		case 'h':
 			return usage(stdout);
@@ -178,15 +184,15 @@ int main(int argc, char **argv)
 	}
 	if (optind != argc)
 		return usage(stderr);
-	for (size_t i = 0; i < scenario_count; i++)
-		total += !o.scenario || !strcmp(o.scenario, scenarios[i].name);
+	for (size_t i = 0; (scenario = scenario_get(i)); i++)
+		total += is_wanted(scenario, &o);
 	if (!total) {
 		fprintf(stderr, "sim: no scenario %s; --list names them\n", o.scenario);
 		return 2;
 	}
 	printf("1..%zu\n", total);
-	for (size_t i = 0; i < scenario_count; i++)
-		if (!o.scenario || !strcmp(o.scenario, scenarios[i].name))
-			fine &= scenario_run(&scenarios[i], ++number, &o);
+	for (size_t i = 0; (scenario = scenario_get(i)); i++)
+		if (is_wanted(scenario, &o))
+			fine &= scenario_run(scenario, ++number, &o);
 	return fine ? 0 : 1;
 }

@@ -42,7 +42,7 @@ static void something_happens(struct world *w, const struct happening *h)
 		server_step(&w->server, by);
 		break;
 	case HAPPENS_MOOD:
-		w->server.mood = (enum server_mood)h->by;
+		server_set_mood(&w->server, (enum server_mood)h->by);
 		break;
 	case HAPPENS_EVICTION:
 		server_evict_all(&w->server);
@@ -197,6 +197,8 @@ static void judge(struct world *w)
 			(struct true_time){INT64_MAX}),
 		mint_limit);
 	expect_at_most(t, "calls that waited", t->waited, e->waited_max);
+	if (e->heads_max)
+		expect_at_most(t, "HEADs", t->heads, e->heads_max);
 	if (e->longest_wait_ms)
 		expect_at_most(t, "the longest wait in ms", t->longest_wait_ms, e->longest_wait_ms);
 	expect_at_most(t, "calls without a token", t->errors, e->errors_max);

@@ -1,4 +1,4 @@
-/* The table of scenarios: what the world is like, what happens in it, what must come out. */
+/* The tables of scenarios: what the world is like, what happens in it, what must come out. */
 #ifndef GCTOKEND_TESTS_SIM_SCENARIOS_H
 #define GCTOKEND_TESTS_SIM_SCENARIOS_H
 
@@ -36,6 +36,7 @@ struct happening {
 struct expectation {
 	/* Token requests in all. */
 	unsigned posts_min, posts_max;
+	uint64_t heads_max; /* 0: not judged */
 	/* Calls that had to wait, and that got nothing. */
 	uint64_t waited_max, errors_max;
 	uint64_t longest_wait_ms; /* 0: not judged */
@@ -67,7 +68,16 @@ struct scenario {
 	struct expectation expect;
 };
 
-extern const struct scenario scenarios[];
-extern const size_t scenario_count;
+/* One file each. */
+struct scenario_table {
+	const struct scenario *entries;
+	size_t count;
+};
+
+extern const struct scenario_table scenarios_days, scenarios_clock, scenarios_server,
+	scenarios_trouble, scenarios_reports;
+
+/* All tables one after the other; NULL past the end. */
+const struct scenario *scenario_get(size_t index);
 
 #endif

@@ -196,6 +196,12 @@ static void answer_error(struct server_answer *a, long status, const char *error
 		words, words);
 }
 
+static struct duration busy_for(const struct server *s)
+{
+	return duration_sub(
+		duration_s(s->settings.retry_after_s), true_since(s->sim->now, s->mood_since));
+}
+
 void server_answer_post(struct server *s, struct server_answer *ret)
 {
 	unsigned clock = some_clock(s);
@@ -212,14 +218,19 @@ void server_answer_post(struct server *s, struct server_answer *ret)
 		answer_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
 		break;
 	case SERVER_BUSY:
-		answer_error(&a, 429, "too_many_requests", "slow down");
-		snprintf(a.retry_after, sizeof(a.retry_after), "%lld",
-			(long long)s->settings.retry_after_s);
-		break;
 	case SERVER_BUSY_DATE:
+		if (busy_for(s).ns <= 0) {
+			answer_token(s, clock, &a);
+			break;
+		}
 		answer_error(&a, 429, "too_many_requests", "slow down");
-		date_write(clock_now(s, clock) / NS_PER_S + s->settings.retry_after_s,
-			a.retry_after, sizeof(a.retry_after));
+		/* rounded down, as servers do */
+		if (s->mood == SERVER_BUSY)
+			snprintf(a.retry_after, sizeof(a.retry_after), "%lld",
+				(long long)duration_floor_s(busy_for(s)));
+		else
+			date_write((clock_now(s, clock) + busy_for(s).ns) / NS_PER_S, a.retry_after,
+				sizeof(a.retry_after));
 		break;
 	case SERVER_DENIES:
 		answer_error(&a, 401, "invalid_client", "authentication failed");
@@ -243,6 +254,12 @@ void server_answer_head(struct server *s, struct server_answer *ret)
 	s->heads++;
 	answer_date(s, some_clock(s), &a);
 	*ret = a;
+}
+
+void server_set_mood(struct server *s, enum server_mood mood)
+{
+	s->mood = mood;
+	s->mood_since = s->sim->now;
 }
 
 void server_step(struct server *s, struct duration by)

@@ -23,8 +23,8 @@ enum server_mood {
 	SERVER_SILENT,    /* no answer ever comes */
 	SERVER_BROKEN,    /* HTTP 503 */
 	SERVER_THROTTLES, /* HTTP 400 "rate limit exceeded", as Genesys has it */
-	SERVER_BUSY,      /* HTTP 429, Retry-After in seconds */
-	SERVER_BUSY_DATE, /* HTTP 429, Retry-After as a date of its own clock */
+	SERVER_BUSY, /* HTTP 429 for retry_after_s from then on, Retry-After in whole seconds */
+	SERVER_BUSY_DATE, /* the same, Retry-After as a date of its own clock */
 	SERVER_DENIES,    /* HTTP 401: wrong secret */
 };
 
@@ -42,7 +42,7 @@ struct server_settings {
 	struct duration iat_ahead;  /* JWT: iat and nbf against the clock */
 	unsigned live_max;          /* more tokens than that: the oldest dies; 0: no limit */
 	unsigned requests_in_60_s;  /* more than that are throttled; 0: no limit */
-	int64_t retry_after_s;      /* SERVER_BUSY and SERVER_BUSY_DATE */
+	int64_t retry_after_s;      /* how long it is busy */
 	int64_t same_token_until_s; /* gives the same token while it lives longer; 0: never */
 };
 
@@ -58,6 +58,7 @@ struct server {
 	int64_t clock_ns[SERVER_CLOCKS_MAX], ppm[SERVER_CLOCKS_MAX];
 	struct duration date_phase;
 	enum server_mood mood;
+	struct true_time mood_since;
 	struct server_token *tokens; /* by id, from 0 */
 	size_t count, room;
 	size_t oldest_live;
@@ -93,6 +94,7 @@ bool server_listens(const struct server *s);
 void server_answer_post(struct server *s, struct server_answer *ret);
 void server_answer_head(struct server *s, struct server_answer *ret);
 
+void server_set_mood(struct server *s, enum server_mood mood);
 void server_step(struct server *s, struct duration by);
 /* All tokens of the client die: others minted so many that ours are evicted, or an admin did it. */
 void server_evict_all(struct server *s);
