@@ -81,11 +81,15 @@ static void tell_mint_limit(struct token_source *s, const struct clock_reading *
 	struct boot_time at = mint_window_next(s->mint, s->settings.mint_limit, open);
 	bool limited = !boot_before(now->boot, fetch_due(s, now)) && boot_before(open, at);
 
-	if (limited && !s->mint_limit_told)
+	if (limited && !s->mint_limit_told) {
+		/* who was held for a fetch at once, before another profile of the same client took
+		 * the last place in the window, need not wait in vain */
+		s->changed = true;
 		history_add(s->history, now, EVENT_MINT_LIMIT, s->current.generation,
 			"mint_limit: %u fetches in %d s are used up; the next one in %lld s",
 			s->settings.mint_limit, MINT_WINDOW_S,
 			(long long)duration_ceil_s(boot_since(at, now->boot)));
+	}
 	s->mint_limit_told = limited;
 }
 
@@ -158,6 +162,11 @@ void token_source_decide(
 		s->fetches_begun++;
 		mint_window_add(s->mint, now->boot);
 		at = BOOT_TIME_NEVER;
+	}
+	/* Another profile of the same client can have taken the last place in the mint window. */
+	if (s->replacing && !s->fetching) {
+		s->replacing = false;
+		s->changed = true;
 	}
 	s->change_at = next_change(s, now);
 	d.wake_at = boot_min(at, s->change_at);

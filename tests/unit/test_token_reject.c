@@ -368,6 +368,56 @@ static void nothing_to_replace_is_a_plain_ask(void **state)
 	rig_free(r);
 }
 
+/* Profiles of one client share its mint window: the last place in it may be taken between a report
+ * and the decision that was to follow. */
+static void report_whose_fetch_cannot_begin_holds_nobody(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct token_ask reporter, other;
+	struct rig *r;
+
+	(void)state;
+	settings.mint_limit = 2;
+	r = rig_new(&settings, 1);
+	rig_fetch_token(r, "one", 3600);
+	reporter = rig_reject(r, 1, 5);
+	other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	mint_window_add(&r->mint, r->now.boot); /* the other profile's */
+	assert_false(rig_decide(r));
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_true(r->o.stale);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_UNAVAILABLE);
+	/* it is replaced all the same when there is room */
+	while (!rig_wake(r))
+		assert_true(r->now.boot.ns < reporter.deadline.ns + 300 * S);
+	rig_answer_token(r, "two", 3600);
+	assert_string_equal(rig_served(r), "two");
+	rig_free(r);
+}
+
+static void ask_whose_fetch_cannot_begin_is_told_so(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct token_ask ask;
+	struct rig *r;
+
+	(void)state;
+	settings.mint_limit = 1;
+	settings.prefetch = false;
+	r = rig_new(&settings, 1);
+	ask = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	mint_window_add(&r->mint, r->now.boot); /* the other profile's */
+	assert_false(rig_decide(r));
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_UNAVAILABLE);
+	assert_int_equal(r->o.retry_after_s, MINT_WINDOW_S);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +431,8 @@ int main(void)
 		cmocka_unit_test(wait_that_ends_first_gets_it_stale),
 		cmocka_unit_test(same_token_again_is_a_failed_replacement),
 		cmocka_unit_test(report_in_a_backoff_holds_nobody),
+		cmocka_unit_test(report_whose_fetch_cannot_begin_holds_nobody),
+		cmocka_unit_test(ask_whose_fetch_cannot_begin_is_told_so),
 		cmocka_unit_test(report_of_the_older_ends_the_guard),
 		cmocka_unit_test(report_of_the_older_waits_until_valid),
 		cmocka_unit_test(report_in_the_guard_leaves_the_older),
