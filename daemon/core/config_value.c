@@ -192,7 +192,8 @@ static bool is_url(enum config_type type)
 static bool value_shown(enum config_type type)
 {
 	switch (type) {
-	case CONFIG_URL: /* people put passwords into them */
+	case CONFIG_PATH: /* people put the secret where its file's name belongs */
+	case CONFIG_URL:  /* and passwords into these */
 	case CONFIG_BASE_URL:
 	case CONFIG_PROXY:
 	case CONFIG_REDIRECT_URI:
