@@ -18,6 +18,7 @@
 #include "core/probe.h"
 #include "core/random.h"
 #include "core/skew.h"
+#include "core/token_request.h"
 #include "core/token_source.h"
 #include "upstream/credential.h"
 
@@ -93,6 +94,7 @@ struct profile {
 	uint64_t after_write; /* it waits for this write of the client's state */
 	struct event write_deadline;
 	struct fetch *fetch;
+	struct token_request sent;
 	TAILQ_HEAD(, waiter) waiting;
 	uint32_t waiting_count;
 };
@@ -123,6 +125,8 @@ struct broker {
 	struct config *config;
 	const char *version;
 	uid_t uid;
+	char *state_dir;           /* where the files are, whatever a reload says later */
+	uint64_t generation_floor; /* as high as any that earlier runs can have used */
 	char boot_id[40];
 	struct random random; /* seeds of the profiles' jitter */
 	struct clock_reading started;
@@ -214,6 +218,9 @@ struct duration endpoint_spread(const struct endpoint *e, const struct clock_rea
 int client_get(struct client **ret, struct broker *b, const char *token_url, const char *client_id,
 	enum grant grant);
 void client_free(struct client *c);
+/* At the start: which generations the state files have used, also those of clients that are not
+ * configured now. */
+void clients_read_generations(struct broker *b);
 /* The number for a token that may come; kept once it was used. */
 uint64_t client_next_generation(const struct client *c);
 void client_use_generation(struct client *c, uint64_t generation);

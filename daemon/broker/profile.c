@@ -101,6 +101,7 @@ void profile_free(struct profile *p)
 		fetch_cancel(p->fetch);
 	evtimer_del(&p->write_deadline);
 	waiters_lose_profile(p);
+	token_request_fini(&p->sent);
 	p->endpoint->profiles--;
 	token_source_fini(&p->source);
 	credential_fini(&p->credential);
@@ -153,6 +154,8 @@ void profile_log(struct profile *p)
 
 static void fetch_ended(void *context, const struct exchange *x)
 {
+	const char *secrets[TOKEN_REQUEST_SECRETS];
+	struct exchange judged = *x;
 	struct profile *p = context;
 	struct skew_sample sample;
 	struct token_answer answer;
@@ -163,7 +166,11 @@ static void fetch_ended(void *context, const struct exchange *x)
 	clock_read(&now);
 	p->fetch = NULL;
 	p->fetching = false;
-	token_answer_read(x, &answer);
+	/* By what was sent: a reload may have brought another secret meanwhile. */
+	token_request_secrets(&p->sent, secrets);
+	judged.secrets = secrets;
+	token_answer_read(&judged, &answer);
+	token_request_fini(&p->sent);
 	usable = endpoint_learn(p->endpoint, &now, x, true, &sample);
 	revoked = p->source.revoked;
 	generation = client_next_generation(p->client);
@@ -191,7 +198,6 @@ static void fetch_impossible(struct profile *p, const char *why)
 static void send_token_request(struct profile *p)
 {
 	const struct profile_settings *s = p->settings;
-	struct token_request grant = TOKEN_REQUEST_NONE;
 	struct fetch_request request = {
 		.method = FETCH_POST,
 		.url = s->token_url,
@@ -203,14 +209,13 @@ static void send_token_request(struct profile *p)
 
 	evtimer_del(&p->write_deadline);
 	p->after_write = 0;
-	r = token_request_client_credentials(&grant, p->credential.client_id,
+	r = token_request_client_credentials(&p->sent, p->credential.client_id,
 		p->credential.client_secret, s->scope, s->extra_params);
 	if (!r) {
-		request.authorization = grant.authorization;
-		request.body = grant.body;
-		request.body_length = grant.body_length;
+		request.authorization = p->sent.authorization;
+		request.body = p->sent.body;
+		request.body_length = p->sent.body_length;
 		r = fetch_start(p->broker->fetcher, &request, fetch_ended, p, &p->fetch);
-		token_request_fini(&grant);
 	}
 	if (r)
 		fetch_impossible(p, r == -EAGAIN   ? "too many exchanges are under way"

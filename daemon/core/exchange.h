@@ -21,6 +21,9 @@ struct exchange {
 	char retry_after[40];
 	char correlation_id[80]; /* ININ-Correlation-Id or Genesys-Correlation-Id, printable ASCII
 				  */
+	/* What was sent and nobody may be told, in each form it could come back in; ends with
+	 * NULL. NULL: nothing. Not filled by the fetch: who asked for it knows. */
+	const char *const *secrets;
 };
 
 #endif

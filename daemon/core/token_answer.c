@@ -165,19 +165,29 @@ static bool run_character(char c)
 	       (c && strchr("-._~+=", c));
 }
 
-static bool repeats(const struct body *b, const struct token *t)
+static bool repeats_token(const struct token *t, const char *text, size_t length)
 {
-	return t->text && memmem(b->words, b->words_length, t->text, t->length);
+	return t->text && memmem(text, length, t->text, t->length);
 }
 
-/* The server's words as they may be shown: printable ASCII, and no place in them for a token it
- * might repeat. False: it had none that may be shown. */
-static bool words_show(const struct body *b, char *ret, size_t size)
+/* Servers and gateways repeat what they were sent, or what they would have answered. */
+static bool repeats(const struct exchange *x, const struct body *b, const char *text, size_t length)
+{
+	for (const char *const *secret = x->secrets; secret && *secret; secret++)
+		if (**secret && memmem(text, length, *secret, strlen(*secret)))
+			return true;
+	return repeats_token(&b->token, text, length) ||
+	       repeats_token(&b->refresh_token, text, length);
+}
+
+/* The server's words as they may be shown: printable ASCII, and no place in them for a token or
+ * secret it might repeat. False: it had none that may be shown. */
+static bool words_show(const struct exchange *x, const struct body *b, char *ret, size_t size)
 {
 	static const char masked[] = "[...]";
 	size_t length = 0;
 
-	if (!b->words || repeats(b, &b->token) || repeats(b, &b->refresh_token))
+	if (!b->words || repeats(x, b, b->words, b->words_length))
 		return false;
 	for (size_t i = 0; i < b->words_length && length < size;) {
 		size_t run = 0;
@@ -260,7 +270,7 @@ static void success_read(struct body *b, struct token_answer *a)
 	jwt_claims_read(a->token.text, a->token.length, &a->claims);
 }
 
-static void failure_read(const struct body *b, struct token_answer *a)
+static void failure_read(const struct exchange *x, const struct body *b, struct token_answer *a)
 {
 	bool by_server = a->status >= 400 && a->status <= 499 && *b->error;
 
@@ -270,9 +280,9 @@ static void failure_read(const struct body *b, struct token_answer *a)
 		a->class = ANSWER_LOGIN_REQUIRED;
 	else if (by_server)
 		a->class = ANSWER_CLIENT_REJECTED;
-	if (!b->token.text || strcmp(b->error, b->token.text) != 0)
+	if (!repeats(x, b, b->error, strlen(b->error)))
 		snprintf(a->error, sizeof(a->error), "%s", b->error);
-	if (words_show(b, a->words, sizeof(a->words)))
+	if (words_show(x, b, a->words, sizeof(a->words)))
 		return;
 	if (*a->error)
 		put_words(a, "the server answered HTTP %ld %s", a->status, a->error);
@@ -320,14 +330,17 @@ void token_answer_read(const struct exchange *x, struct token_answer *ret)
 			/* Members read before the body turned out bad count for nothing. */
 			body_fini(&b);
 			b = (struct body){0};
-			failure_read(&b, &a);
+			failure_read(x, &b, &a);
 		} else if (x->status == 200) {
 			success_read(&b, &a);
 		} else {
-			failure_read(&b, &a);
+			failure_read(x, &b, &a);
 		}
-		body_fini(&b);
 	}
+	if (repeats(x, &b, a.correlation_id, strlen(a.correlation_id)) ||
+		repeats_token(&a.token, a.correlation_id, strlen(a.correlation_id)))
+		*a.correlation_id = '\0';
+	body_fini(&b);
 	if (a.class != ANSWER_TOKEN)
 		retry_after_read(x, &a);
 	*ret = a;

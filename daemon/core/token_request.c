@@ -73,6 +73,22 @@ static char *basic_make(const char *client_id, const char *client_secret)
 	return value;
 }
 
+static char *secret_copy(const char *text)
+{
+	char *copy = secret_alloc(strlen(text) + 1);
+
+	return copy ? strcpy(copy, text) : NULL;
+}
+
+static char *secret_encode(const char *text)
+{
+	char *encoded = secret_alloc(form_length(text) + 1);
+
+	if (encoded)
+		*form_put(encoded, text) = '\0';
+	return encoded;
+}
+
 int token_request_client_credentials(struct token_request *ret, const char *client_id,
 	const char *client_secret, const char *scope, const char *extra_params)
 {
@@ -97,7 +113,9 @@ int token_request_client_credentials(struct token_request *ret, const char *clie
 	*to = '\0';
 
 	r.authorization = basic_make(client_id, client_secret);
-	if (!r.authorization) {
+	r.secret = secret_copy(client_secret);
+	r.secret_encoded = secret_encode(client_secret);
+	if (!r.authorization || !r.secret || !r.secret_encoded) {
 		token_request_fini(&r);
 		return -ENOMEM;
 	}
@@ -105,9 +123,29 @@ int token_request_client_credentials(struct token_request *ret, const char *clie
 	return 0;
 }
 
+void token_request_secrets(
+	const struct token_request *r, const char *ret_secrets[TOKEN_REQUEST_SECRETS])
+{
+	size_t n = 0;
+
+	if (r->secret) {
+		ret_secrets[n++] = r->secret;
+		ret_secrets[n++] = r->secret_encoded;
+		ret_secrets[n++] = r->authorization + strlen(BASIC);
+	}
+	ret_secrets[n] = NULL;
+}
+
+static void wipe(char *text)
+{
+	secret_free(text, text ? strlen(text) + 1 : 0);
+}
+
 void token_request_fini(struct token_request *r)
 {
 	secret_free(r->body, r->body_length + 1);
-	secret_free(r->authorization, r->authorization ? strlen(r->authorization) + 1 : 0);
+	wipe(r->authorization);
+	wipe(r->secret);
+	wipe(r->secret_encoded);
 	*r = TOKEN_REQUEST_NONE;
 }

@@ -75,7 +75,7 @@ static void reads_a_token(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		struct exchange x = {.correlation_id = "abc-1"};
+		struct exchange x = {.correlation_id = "no-1"};
 		struct token_answer a;
 
 		read_bytes(200, cases[i].body, strlen(cases[i].body), &x, &a);
@@ -85,7 +85,7 @@ static void reads_a_token(void **state)
 		assert_string_equal(a.token.text, cases[i].token);
 		assert_true(a.expires_in.ns == cases[i].expires_in_s * NS_PER_S);
 		assert_string_equal(a.error, "");
-		assert_string_equal(a.correlation_id, "abc-1");
+		assert_string_equal(a.correlation_id, "no-1");
 		assert_false(a.claims.has_exp);
 		token_answer_fini(&a);
 		assert_null(a.token.text);
@@ -520,6 +520,67 @@ static void words_are_fit_to_show(void **state)
 	}
 }
 
+static void never_tells_what_was_sent(void **state)
+{
+	static const char *const secrets[] = {
+		"s3cr:t/", "s3cr%3At%2F", "Y2xpZW50OnMzY3I6dC8=", NULL};
+	static const struct {
+		const char *body, *correlation_id, *words, *error, *shown_id;
+	} cases[] = {
+		{"{\"error\":\"e\",\"error_description\":\"s3cr:t/ is wrong\"}", "c-1",
+			"the server answered HTTP 401 e", "e", "c-1"},
+		{"{\"error\":\"e\",\"error_description\":\"is s3cr:t\\/\"}", "c-1",
+			"the server answered HTTP 401 e", "e", "c-1"},
+		{"{\"error\":\"e\",\"error_description\":\"\\u0073\\u0033cr:t/\"}", "c-1",
+			"the server answered HTTP 401 e", "e", "c-1"},
+		{"{\"error\":\"e\",\"description\":\"not s3cr%3At%2F\"}", "c-1",
+			"the server answered HTTP 401 e", "e", "c-1"},
+		{"{\"error\":\"e\",\"message\":\"Basic Y2xpZW50OnMzY3I6dC8= refused\"}", "c-1",
+			"the server answered HTTP 401 e", "e", "c-1"},
+		{"{\"error\":\"is_s3cr:t/\",\"description\":\"no\"}", "c-1", "no", "", "c-1"},
+		{"{\"error\":\"e\",\"description\":\"no\"}", "for-s3cr:t/", "no", "e", ""},
+		{"{\"error\":\"e\",\"description\":\"no\",\"access_token\":\"T0ken\"}", "T0ken",
+			"no", "e", ""},
+		{"{\"error\":\"e\",\"description\":\"s3cr is no secret\"}", "s3",
+			"s3cr is no secret", "e", "s3"},
+		{"no JSON: s3cr:t/", "s3cr:t/", "the server answered HTTP 401", "", ""},
+	};
+	char body[400] = "{\"error\":\"e\",\"description\":\"";
+	size_t start = strlen(body);
+	struct token_answer a;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct exchange x = {.secrets = secrets};
+
+		strcpy(x.correlation_id, cases[i].correlation_id);
+		read_bytes(401, cases[i].body, strlen(cases[i].body), &x, &a);
+		assert_string_equal(a.words, cases[i].words);
+		assert_string_equal(a.error, cases[i].error);
+		assert_string_equal(a.correlation_id, cases[i].shown_id);
+		token_answer_fini(&a);
+	}
+	/* Nor the first half of it, where long words are cut. */
+	for (size_t before = 240; before < 256; before++) {
+		struct exchange x = {.secrets = secrets};
+
+		memset(body + start, ' ', before);
+		strcpy(body + start + before, "s3cr:t/\"}");
+		read_bytes(401, body, strlen(body), &x, &a);
+		assert_string_equal(a.words, "the server answered HTTP 401 e");
+		token_answer_fini(&a);
+	}
+	/* With a token it is the same. */
+	{
+		struct exchange x = {.secrets = secrets, .correlation_id = "T0ken-1"};
+
+		read_bytes(200, GOOD_BODY, strlen(GOOD_BODY), &x, &a);
+		assert_int_equal(a.class, ANSWER_TOKEN);
+		assert_string_equal(a.correlation_id, "");
+		token_answer_fini(&a);
+	}
+}
+
 static void reads_retry_after(void **state)
 {
 	static const struct {
@@ -615,6 +676,7 @@ int main(void)
 		cmocka_unit_test(every_prefix_of_a_token_is_none),
 		cmocka_unit_test(classifies_failures),
 		cmocka_unit_test(words_are_fit_to_show),
+		cmocka_unit_test(never_tells_what_was_sent),
 		cmocka_unit_test(reads_retry_after),
 		cmocka_unit_test(survives_damage),
 		cmocka_unit_test(classes_have_names),

@@ -56,6 +56,7 @@ static void basic_is_form_encoded_first(void **state)
 		{"a:b", "c d*-._~", "Basic YSUzQWI6YytkKi0uXyU3RQ=="},
 		{"", "", "Basic Og=="},
 	};
+	const char *secrets[TOKEN_REQUEST_SECRETS];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -65,7 +66,14 @@ static void basic_is_form_encoded_first(void **state)
 					 &r, cases[i].id, cases[i].secret, NULL, NULL),
 			0);
 		assert_string_equal(r.authorization, cases[i].authorization);
+		token_request_secrets(&r, secrets);
+		assert_string_equal(secrets[0], cases[i].secret);
+		assert_non_null(secrets[1]);
+		assert_string_equal(secrets[2], cases[i].authorization + strlen("Basic "));
+		assert_null(secrets[3]);
 		token_request_fini(&r);
+		token_request_secrets(&r, secrets);
+		assert_null(secrets[0]);
 	}
 }
 
