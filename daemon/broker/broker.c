@@ -252,7 +252,8 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->config = config;
 	b->config_path = strdup(config_path);
 	b->socket = strdup(config->broker.socket);
-	if (!b->config_path || !b->socket)
+	b->state_dir = strdup(config->broker.state_dir);
+	if (!b->config_path || !b->socket || !b->state_dir)
 		goto fail;
 	if (RAND_bytes((unsigned char *)&b->random.state, sizeof(b->random.state)) != 1) {
 		r = -EIO;
@@ -280,6 +281,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 			config->broker.state_dir, strerror(-r));
 		goto fail;
 	}
+	clients_read_generations(b);
 	r = fetcher_new(&b->fetcher, base, clock_read);
 	if (r) {
 		log_line(LOG_ERR, "libcurl cannot be set up: %s", strerror(-r));
@@ -343,6 +345,7 @@ void broker_free(struct broker *b)
 	if (event_initialized(&b->after_request))
 		event_del(&b->after_request);
 	config_free(b->config);
+	free(b->state_dir);
 	free(b->socket);
 	free(b->config_path);
 	free(b);

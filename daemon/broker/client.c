@@ -26,12 +26,51 @@ static int make_salt(char ret_salt[CREDENTIAL_TAG_LENGTH + 1])
  * them: in units this small no loop of starts gets ahead of the time. */
 #define GENERATION_FROM_TIME_NS 10000
 
+static void take_generations(void *context, const char *name)
+{
+	struct client_state state;
+	struct broker *b = context;
+	size_t length;
+	char *text;
+
+	if (state_read(b->state_dir, name, &text, &length))
+		return;
+	if (!client_state_read(text, length, b->boot_id, &state) &&
+		state.generation_reserved > b->generation_floor)
+		b->generation_floor = state.generation_reserved;
+	free(text);
+}
+
+void clients_read_generations(struct broker *b)
+{
+	int r = state_each(b->state_dir, take_generations, b);
+
+	if (r)
+		log_line(LOG_WARNING,
+			"%s cannot be listed: %s. Generations of clients that are no "
+			"longer configured may come again",
+			b->state_dir, strerror(-r));
+}
+
+/* One count for all clients: a profile may be given another client, and neither may a report about
+ * the old one's token hit the new one's, nor may who waits for another generation miss it. */
+static uint64_t generations_used(const struct broker *b)
+{
+	uint64_t used = b->generation_floor;
+	const struct client *c;
+
+	TAILQ_FOREACH(c, &b->clients, link)
+	if (c->state.generation_used > used)
+		used = c->state.generation_used;
+	return used;
+}
+
 /* What an earlier run left. A file that cannot be read must not bring back a generation that was
  * used already, so the count goes on from the time of day: more than any number of tokens that one
  * client was ever given, and if the file is damaged again, more than what came after the first. */
 static void read_state(struct client *c)
 {
-	const char *directory = c->broker->config->broker.state_dir;
+	const char *directory = c->broker->state_dir;
 	struct clock_reading now;
 	size_t length;
 	char *text;
@@ -109,7 +148,7 @@ void client_free(struct client *c)
 
 uint64_t client_next_generation(const struct client *c)
 {
-	return c->state.generation_used + 1;
+	return generations_used(c->broker) + 1;
 }
 
 void client_use_generation(struct client *c, uint64_t generation)
@@ -127,10 +166,9 @@ static void state_written_now(void *context, int error)
 		log_line(LOG_ERR,
 			"%s/%s cannot be written: %s. Tokens go on being fetched and served, but a "
 			"restart now would forget how many were; make room or repair the directory",
-			b->config->broker.state_dir, c->file, strerror(-error));
+			b->state_dir, c->file, strerror(-error));
 	else if (!error && c->write_failing)
-		log_line(LOG_NOTICE, "%s/%s can be written again", b->config->broker.state_dir,
-			c->file);
+		log_line(LOG_NOTICE, "%s/%s can be written again", b->state_dir, c->file);
 	c->write_failing = error != 0;
 	for (size_t i = 0; i < b->profile_count; i++)
 		if (b->profiles[i]->client == c)
@@ -143,6 +181,7 @@ uint64_t client_save(struct client *c, const struct profile *p)
 	struct buffer text;
 	uint64_t ret = 0;
 
+	s->generation_used = generations_used(c->broker);
 	/* Half a block ahead, so that a disk that is full for a while stops nobody. */
 	if (s->generation_reserved < s->generation_used + GENERATION_BLOCK / 2)
 		s->generation_reserved = s->generation_used + GENERATION_BLOCK;

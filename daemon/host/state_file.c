@@ -4,6 +4,7 @@
  * (a reserved generation, a mint about to happen) waits for its own answer. */
 #include "state_file.h"
 #include "durable_file.h"
+#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -249,5 +250,22 @@ int state_read(const char *directory, const char *name, char **ret, size_t *ret_
 		return -errno;
 	error = durable_read(fd, name, ret, ret_length);
 	close(fd);
+	return error;
+}
+
+int state_each(const char *directory, void (*visit)(void *context, const char *name), void *context)
+{
+	DIR *d = opendir(directory);
+	struct dirent *entry;
+	int error;
+
+	if (!d)
+		return -errno;
+	/* only errno tells an error from the end */
+	while (errno = 0, (entry = readdir(d)) != NULL)
+		if (durable_name_is_valid(entry->d_name))
+			visit(context, entry->d_name);
+	error = -errno;
+	closedir(d);
 	return error;
 }

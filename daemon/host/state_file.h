@@ -29,5 +29,9 @@ int state_write(struct state_writer *w, const char *name, const char *bytes, siz
  * NUL-terminated. 0; -ENOENT; -EFBIG over 1 MiB; -EINVAL (a bad name, or no regular file); other
  * negative errno. */
 int state_read(const char *directory, const char *name, char **ret, size_t *ret_length);
+/* Calls back with the name of each file of the directory that state_read could be asked for, in no
+ * order; at start only. 0 or negative errno. */
+int state_each(
+	const char *directory, void (*visit)(void *context, const char *name), void *context);
 
 #endif

@@ -333,6 +333,33 @@ static void test_read(void **state)
 	assert_content(f, "empty", "");
 }
 
+static void count_name(void *context, const char *name)
+{
+	unsigned *counts = context;
+
+	if (!strcmp(name, "one") || !strcmp(name, "two"))
+		counts[0]++;
+	else
+		counts[1]++;
+}
+
+static void test_each(void **state)
+{
+	struct fixture *f = *state;
+	unsigned counts[2] = {0, 0};
+
+	assert_int_equal(state_each("/nonexistent", count_name, counts), -ENOENT);
+	assert_int_equal(state_each(f->path, count_name, counts), 0);
+	assert_int_equal(counts[0] + counts[1], 0);
+	assert_int_equal(durable_write(f->fd, "one", "1", 1), 0);
+	assert_int_equal(durable_write(f->fd, "two", "2", 1), 0);
+	/* what a crash can leave behind is no state */
+	assert_int_equal(mknodat(f->fd, ".two.tmp", S_IFREG | 0600, 0), 0);
+	assert_int_equal(state_each(f->path, count_name, counts), 0);
+	assert_int_equal(counts[0], 2);
+	assert_int_equal(counts[1], 0);
+}
+
 static void test_directory(void **state)
 {
 	struct fixture *f = *state;
@@ -624,6 +651,7 @@ int main(void)
 		WITH_FIXTURE(test_symbolic_links_are_not_followed),
 		WITH_FIXTURE(test_bad_names),
 		WITH_FIXTURE(test_read),
+		WITH_FIXTURE(test_each),
 		WITH_FIXTURE(test_directory),
 		WITH_FIXTURE(test_writes_are_done_and_told_in_order),
 		WITH_FIXTURE(test_free_finishes_what_is_queued),

@@ -186,6 +186,43 @@ def test_generations_never_repeat(make_daemon, server):
     assert server.posts == len(generations)
 
 
+def test_generations_never_repeat_when_a_profile_changes_its_client(make_daemon, server):
+    secrets = {name: canary() for name in ("first", "second", "third")}
+    for name, secret in secrets.items():
+        server.client(name, secret)
+    one = make_daemon(server, profile={"mint_limit": 1000, "client_id": "first",
+                                       "secret": secrets["first"]})
+    one.start()
+    seen = [one.token().json]
+
+    def change(client: str) -> None:
+        one.profiles["default"]["client_id"] = client
+        one.set_secret("default", secrets[client])
+        one.write_config()
+
+    def served() -> bool:
+        answer = one.token()
+        return answer.status == 200 and answer.json["fingerprint"] != seen[-1]["fingerprint"]
+
+    for client in ("second", "first", "third", "second"):
+        change(client)
+        one.reload()
+        wait_until(served, "the other client's token")
+        seen.append(one.token().json)
+    for client in ("first", "third"):
+        one.stop()
+        change(client)
+        one.start()
+        seen.append(one.token().json)
+    generations = [token["generation"] for token in seen]
+    assert generations == sorted(set(generations))
+    # A late report about a token of the client before it harms the one of now in no way.
+    for old in seen[:-1]:
+        answer = one.post(f"/v1/token/reject?generation={old['generation']}")
+        assert answer.json["generation"] == generations[-1], answer
+    assert server.posts == len(seen)
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_rejected_client_is_not_asked_again_after_a_restart(daemon, server, how):
     right = server.clients[0]["secret"]
