@@ -9,7 +9,6 @@ import resource
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import threading
 
@@ -251,8 +250,8 @@ def test_exec_tells_its_child_alone(server, daemon, gctoken):
     d = daemon(server)
     d.token()
     shown = d.gctoken("exec", "--", "sh", "-c",
-                      "tr '\\0' '\\n' </proc/$$/cmdline; echo; tr '\\0' '\\n' </proc/$PPID/cmdline; "
-                      "tr '\\0' '\\n' </proc/$PPID/environ; echo; env | cut -d= -f1")
+                      "tr '\\0' '\\n' <$0/$$/cmdline; echo; tr '\\0' '\\n' <$0/$PPID/cmdline; "
+                      "tr '\\0' '\\n' <$0/$PPID/environ; echo; env | cut -d= -f1", "/proc")
     assert shown.returncode == 0
     assert "GENESYSCLOUD_ACCESS_TOKEN" in shown.stdout
     d.assert_no_leak(shown.stdout + shown.stderr, "what exec shows to others")

@@ -54,7 +54,8 @@ WRONG_NUMBER = "not a whole number of seconds from 10 to 38880000"
 
 TROUBLES = [
     # The server says that it is in trouble.
-    Trouble("status-500", _answer(500, '{"error":"server_error","error_description":"out of sorts"}'),
+    Trouble("status-500",
+            _answer(500, '{"error":"server_error","error_description":"out of sorts"}'),
             "out of sorts", 500, "server_error"),
     Trouble("status-502", _answer(502, "<html>Bad Gateway</html>", **{"Content-Type": "text/html"}),
             "the server answered HTTP 502", 502),
@@ -99,7 +100,8 @@ TROUBLES = [
             "timed out after 500 ms, reading the answer of localhost", 200,
             profile={"fetch_timeout": "500ms"}),
     Trouble("not-http", _raw("220 mail ready\r\n"), "did not answer in HTTP/1.1", NO_ANSWER),
-    Trouble("any-bytes", {"action": "bytes", "base64": base64.b64encode(bytes(range(256))).decode()},
+    Trouble("any-bytes",
+            {"action": "bytes", "base64": base64.b64encode(bytes(range(256))).decode()},
             "did not answer in HTTP/1.1", NO_ANSWER),
     Trouble("http-2", _raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), ".", NO_ANSWER),
     Trouble("endless-1xx", {"action": "informational", "status": 103, "count": -1,
