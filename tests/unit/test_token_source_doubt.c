@@ -48,6 +48,32 @@ static void small_step_is_only_asked_about(void **state)
 	}
 }
 
+/* Nor does time in doubt count for who needs so much of it. */
+static void min_ttl_leaves_out_what_is_in_doubt(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	rig_pass(r, 1300 * S);
+	set_wall_ahead(r, 600 * S);
+	ask = rig_get(r, 5);
+	ask.min_ttl = duration_s(1600);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_true(r->o.expires_in.ns >= 1600 * S);
+	ask = rig_get(r, 5);
+	ask.min_ttl = duration_s(1750);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	rig_head(r); /* nothing was lost: it is enough */
+	rig_decide(r);
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "one");
+	rig_free(r);
+}
+
 static void step_back_is_nothing(void **state)
 {
 	struct rig *r = rig_new(NULL, 1);
@@ -281,6 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(small_step_is_only_asked_about),
+		cmocka_unit_test(min_ttl_leaves_out_what_is_in_doubt),
 		cmocka_unit_test(step_back_is_nothing),
 		cmocka_unit_test(doubtful_token_is_held_until_answered),
 		cmocka_unit_test(doubtful_token_beats_none),
