@@ -151,7 +151,7 @@ def check_looks(course: Course, trouble: Trouble) -> None:
         assert re.match(failure_words(trouble), answer.json["error_description"]), answer
         assert 1 <= answer.retry_after == answer.json["retry_after"] <= 60
     assert [state for state, _ in itertools.groupby(states)] == ["fresh", "stale", "none", "fresh"]
-    assert course.last().json["generation"] == generation + 1
+    assert course.last().json["generation"] > generation
 
 
 def check_posts(course: Course) -> None:
