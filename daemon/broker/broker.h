@@ -247,8 +247,9 @@ void waiter_free(struct waiter *w);
 /* It is asked again, or answered, soon. */
 void waiter_make_ready(struct waiter *w);
 void waiters_make_ready(struct profile *p);
-/* The profile goes away: whoever is held for it is told so, soon. */
-void waiters_lose_profile(struct profile *p);
+/* The profile goes away: whoever is held for it goes on waiting for `successor`, or, where that is
+ * NULL, is told so, soon. */
+void waiters_lose_profile(struct profile *p, struct profile *successor);
 /* The pump's event. */
 void waiters_answer(int fd, short events, void *broker);
 

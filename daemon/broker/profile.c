@@ -100,7 +100,7 @@ void profile_free(struct profile *p)
 	if (p->fetch)
 		fetch_cancel(p->fetch);
 	evtimer_del(&p->write_deadline);
-	waiters_lose_profile(p);
+	waiters_lose_profile(p, NULL);
 	token_request_fini(&p->sent);
 	p->endpoint->profiles--;
 	token_source_fini(&p->source);

@@ -92,8 +92,11 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 	b->profile_count = count;
 	profiles = NULL; /* consumed */
 	for (size_t k = 0; k < old_count; k++)
-		if (old[k])
+		if (old[k]) {
+			waiters_lose_profile(
+				old[k], broker_find_profile(b, old[k]->settings->name));
 			profile_free(old[k]);
+		}
 	free(old);
 out:
 	for (size_t i = 0; adoptions && i < count; i++) {

@@ -110,9 +110,21 @@ void waiters_make_ready(struct profile *p)
 	}
 }
 
+/* Whoever asked by name asks the same of the profile that has the name now. A revocation was of the
+ * old one's tokens. */
+static void follow_name(struct waiter *w, struct profile *successor)
+{
+	w->profile = w->kind == WAITER_REVOKE ? NULL : successor;
+	if (!w->profile)
+		return;
+	w->profile->waiting_count++;
+	w->ask.begun = false;
+	w->ask.ticket = 0;
+}
+
 /* They wait in three places: with the profile, for a HEAD of any endpoint that it has had, and for
  * the pump. */
-void waiters_lose_profile(struct profile *p)
+void waiters_lose_profile(struct profile *p, struct profile *successor)
 {
 	struct waiter *w, *next;
 	struct endpoint *e;
@@ -127,7 +139,7 @@ void waiters_lose_profile(struct profile *p)
 	}
 	TAILQ_FOREACH(w, &p->broker->ready, link)
 	if (w->profile == p)
-		w->profile = NULL;
+		follow_name(w, successor);
 }
 
 static void hold_on(struct waiter *w, const struct clock_reading *now)

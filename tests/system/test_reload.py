@@ -155,6 +155,29 @@ def test_held_requests_are_answered(fake, daemon):
     assert d.get("/v1/status").json["broker"]["waiting"] == 0
 
 
+def test_held_requests_of_a_profile_that_gets_another_client(fake, daemon):
+    """The profile that was asked for by name is still there: nobody is told that it is not."""
+    a, b = two_clients()
+    f = fake(clients=[a, b])
+    d = daemon(f, profiles={"default": profile_of(a)})
+    first = d.token().json
+    f.fault("token", "hang", client="a")
+    with asking(d, f"/v1/token?wait=30&after={first['generation']}") as after:
+        with asking(d, f"/v1/token/reject?wait=30&generation={first['generation']}",
+                    "POST") as reporter:
+            with asking(d, "/v1/refresh", "POST") as refresher:
+                f.wait_for("token", 2)
+                d.add_profile("default", **profile_of(b))
+                reload(d)
+    second = d.token().json
+    assert second["access_token"] != first["access_token"]
+    for answers in (after, reporter, refresher):
+        assert answers[0][0] == 200, answers
+    assert after[0][1]["access_token"] == reporter[0][1]["access_token"] != first["access_token"]
+    assert f.log("token")[2]["client"] == "b" and f.posts <= 4  # the refresh may be one of its own
+    assert d.get("/v1/status").json["broker"]["waiting"] == 0
+
+
 def test_a_measurement_of_a_profile_that_goes(fake, daemon):
     a, b = two_clients()
     f = fake(clients=[a, b])
