@@ -1,6 +1,6 @@
 /* yajl by its callbacks, never its tree: the tree recurses and cuts strings at a NUL. yajl itself
- * takes any escape and overlong UTF-8, so what would silently change a value is looked for before
- * it runs. */
+ * takes any escape, overlong UTF-8 and more kinds of white space than JSON has, so what would be
+ * read in another way elsewhere is looked for before it runs. */
 #include "json.h"
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -288,6 +288,25 @@ static bool utf8_valid(const char *bytes, size_t length)
 	return true;
 }
 
+/* RFC 8259 section 2: of the control characters only these are white space. */
+static bool controls_valid(const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)bytes[i] < 0x20 && bytes[i] != '\t' && bytes[i] != '\n' &&
+			bytes[i] != '\r')
+			return false;
+	return true;
+}
+
+static const char *bytes_problem(const char *bytes, size_t length)
+{
+	if (!utf8_valid(bytes, length))
+		return "is not UTF-8";
+	if (!controls_valid(bytes, length))
+		return "is not valid JSON";
+	return escape_problem(bytes, length);
+}
+
 int json_read_object(const char *bytes, size_t length, json_member *member, void *context,
 	const char **ret_problem)
 {
@@ -300,7 +319,7 @@ int json_read_object(const char *bytes, size_t length, json_member *member, void
 	yajl_status status;
 	yajl_handle yajl;
 
-	r.problem = utf8_valid(bytes, length) ? escape_problem(bytes, length) : "is not UTF-8";
+	r.problem = bytes_problem(bytes, length);
 	if (r.problem) {
 		*ret_problem = r.problem;
 		return -EBADMSG;

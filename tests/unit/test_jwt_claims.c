@@ -129,6 +129,7 @@ static void refuses_other_payloads(void **state)
 		"{\"exp\":5}{}",
 		"{\"exp\":5} x",
 		"{\"exp\":5,}",
+		"{\"exp\":\v5}",
 		"{\"exp\":05}",
 		"{\"exp\":.5}",
 		"{\"exp\":+5}",

@@ -164,6 +164,8 @@ static void refuses_hostile_bodies(void **state)
 		{"{" T B E "}{" T B E "}", "not valid JSON"},
 		{"{" T B E "}x", "not valid JSON"},
 		{"{" T B E "} 0", "not valid JSON"},
+		{"{" T B E "}\v", "not valid JSON"},
+		{"\f{" T B E "}", "not valid JSON"},
 		{"{" T B E ",}", "not valid JSON"},
 		{"{" T B E "}/* */", "not valid JSON"},
 		{"{/* */" T B E "}", "not valid JSON"},
