@@ -13,8 +13,8 @@ class Raw:
 
     def __init__(self, d: Daemon, timeout: float = 20.0):
         self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(d.socket)  # waits its turn, which it would not with a timeout
         self.socket.settimeout(timeout * PATIENCE)
-        self.socket.connect(d.socket)
         self.received = b""
         self.ended = False
 

@@ -525,8 +525,8 @@ def test_ten_thousand_connections(make_daemon):
         resources = Resources(d)
         for _ in range(number):
             client = socket.socket(socket.AF_UNIX)
+            client.connect(d.socket)  # waits its turn, which it would not with a timeout
             client.settimeout(20 * PATIENCE)
-            client.connect(d.socket)
             held.append(client)
         for client in held:
             client.sendall(GOOD)

@@ -144,8 +144,8 @@ def test_system_calls_of_one_request(quiet, what, tmp_path):
     calls = calls_in(path)
     assert set(calls) == {"wait", "recvfrom", "sendto"}, calls
     assert calls["recvfrom"] == calls["sendto"] == number, calls
-    # The wait that attaching met, the one at the end, and ticks of the clock of idle connections.
-    assert number <= calls["wait"] <= number + 2 + 3 * PATIENCE, calls
+    # strace may miss the wait that it met. One more at the end, and ticks for idle connections.
+    assert number - 1 <= calls["wait"] <= number + 2 + 3 * PATIENCE, calls
 
 
 def test_system_calls_of_64_connections(quiet, tmp_path):
