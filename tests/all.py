@@ -6,6 +6,7 @@ whole. The last line is `N passed, N failed, N skipped`; exit status 0 only if n
 passed."""
 
 import argparse
+import glob
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -111,29 +113,41 @@ def meson_suite(suite: str):
 
 
 def pytest_layer(layer: str):
-    """A folder of tests for pytest, told which programs to test."""
+    """A folder of tests for pytest. Each file gets a pytest of its own, as many at a time as there
+    are processors: they mostly wait. The largest file comes first, lest it runs alone at the end."""
     def run(build: str) -> list[Case]:
-        report = os.path.join(build, f"{layer}.xml")
-        if os.path.exists(report):
-            os.unlink(report)
-        whole = command_case(
-            f"{layer}: pytest", "/usr/bin/python3", "-m", "pytest", f"tests/{layer}", "-q",
-            "--tb=short", f"--junitxml={report}",
-            env={"GCTOKEND": os.path.join(build, "daemon", "gctokend"),
-                 "GCTOKEN": os.path.join(build, "client-lib", "gctoken")})
-        return pytest_cases(layer, whole, report)
+        os.makedirs(os.path.join(build, layer), exist_ok=True)
+        files = sorted(glob.glob(os.path.join(ROOT, "tests", layer, "test_*.py")),
+                       key=os.path.getsize, reverse=True)
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            parts = list(pool.map(lambda file: pytest_file(build, layer, file), files))
+        return [case for part in parts for case in part]
     return run
 
 
-def pytest_cases(layer: str, whole: Case, report: str) -> list[Case]:
+def pytest_file(build: str, layer: str, file: str) -> list[Case]:
+    """pytest is told which programs to test."""
+    name = os.path.basename(file)
+    report = os.path.join(build, layer, name + ".xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    whole = command_case(
+        f"{name}: pytest", "/usr/bin/python3", "-m", "pytest", file, "-q", "--tb=short",
+        f"--junitxml={report}",
+        env={"GCTOKEND": os.path.join(build, "daemon", "gctokend"),
+             "GCTOKEN": os.path.join(build, "client-lib", "gctoken")})
+    return pytest_cases(name, whole, report)
+
+
+def pytest_cases(name: str, whole: Case, report: str) -> list[Case]:
     """The cases in pytest's report; `whole` is how the run of it ended."""
     if not os.path.exists(report):
-        return [Case(f"{layer}: pytest wrote no report", FAILED, whole.text)]
+        return [Case(f"{name}: pytest wrote no report", FAILED, whole.text)]
     found: dict[str, Case] = {}
     for test in ElementTree.parse(report).iter("testcase"):
-        name = f"{test.get('classname', '').rpartition('.')[2]}: {test.get('name')}"
+        test_name = f"{test.get('classname', '').rpartition('.')[2]}: {test.get('name')}"
         # A test whose fixtures fail at its end is reported twice; it is one case.
-        case = found.setdefault(name, Case(name, PASSED))
+        case = found.setdefault(test_name, Case(test_name, PASSED))
         skip = test.find("skipped")
         for failure in test.findall("failure") + test.findall("error"):
             case.outcome = FAILED
