@@ -97,10 +97,12 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 {
 	const struct token_slot *c = &s->current;
 
-	/* Once the newest token serves, the one before it is only a secret in memory. */
+	/* Once the newest token serves, the one before it is only a secret in memory; so it is when
+	 * an exchange has taken from it what was left. */
 	if (s->previous.token.text &&
-		(token_slot_usable(c, now) ? !boot_before(now->boot, c->life.guard_until)
-					   : !token_slot_usable(&s->previous, now))) {
+		(!token_slot_usable(&s->previous, now) ||
+			(token_slot_usable(c, now) &&
+				!boot_before(now->boot, c->life.guard_until)))) {
 		token_slot_empty(&s->previous);
 		s->changed = true;
 	}
@@ -127,6 +129,10 @@ static struct boot_time next_change(const struct token_source *s, const struct c
 		c->token.text ? boot_sub(lifetime_dead(&c->life), duration_ns(NS_PER_S - 1))
 			      : BOOT_TIME_NEVER,
 		p->token.text ? boot_sub(lifetime_dead(&p->life), duration_ns(NS_PER_S - 1))
+			      : BOOT_TIME_NEVER,
+		p->token.text ? boot_sub(lifetime_dead(&p->life),
+					duration_add(lifetime_suspect(&p->life, now),
+						duration_ns(NS_PER_S - 1)))
 			      : BOOT_TIME_NEVER,
 	};
 

@@ -119,6 +119,59 @@ static void guard_ends_with_the_old_token(void **state)
 	rig_free(r);
 }
 
+static void guard_cut_short_by_an_exchange_tells_who_waits(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	assert_true(rig_wake(r));
+	rig_pass_until(r, boot_sub(lifetime_dead(&r->s.current.life), duration_ms(2500)));
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	ask = rig_get(r, 60);
+	ask.has_after = true;
+	ask.after = 1;
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	r->spread = duration_ms(1700); /* as far apart two servers' clocks turn out to be */
+	rig_head(r);
+	assert_false(rig_decide(r));
+	assert_true(r->now.boot.ns < r->s.current.life.guard_until.ns);
+	assert_true(r->d.changed);
+	assert_null(r->s.previous.token.text);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_int_equal(r->o.slot->generation, 2);
+	rig_free(r);
+}
+
+static void guard_of_a_token_that_gets_doubtful_ends_then(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	r->undated = true; /* so that no exchange ends the doubt */
+	rig_fetch_token(r, "one", 3600);
+	r->now.wall.ns += 100 * S;
+	token_source_clock_changed(&r->s);
+	rig_decide(r);
+	assert_true(rig_wake(r));
+	rig_pass_until(r, boot_sub(lifetime_dead(&r->s.current.life), duration_s(102)));
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	ask = rig_get(r, 60);
+	ask.has_after = true;
+	ask.after = 1;
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	rig_wake(r);
+	assert_true(r->now.boot.ns < r->s.current.life.guard_until.ns);
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_int_equal(r->o.slot->generation, 2);
+	rig_free(r);
+}
+
 static void changed_request_fetches_anew(void **state)
 {
 	struct token_source_settings settings = usual_settings();
@@ -368,6 +421,8 @@ int main(void)
 		cmocka_unit_test(without_prefetch_nothing_is_fetched_unasked),
 		cmocka_unit_test(refreshes_ahead_and_hands_over),
 		cmocka_unit_test(guard_ends_with_the_old_token),
+		cmocka_unit_test(guard_cut_short_by_an_exchange_tells_who_waits),
+		cmocka_unit_test(guard_of_a_token_that_gets_doubtful_ends_then),
 		cmocka_unit_test(changed_request_fetches_anew),
 		cmocka_unit_test(changed_margin_moves_the_refresh),
 		cmocka_unit_test(reported_token_is_still_due_after_a_reload),
