@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define ACCEPTS_PER_PASS 64
 #define PAUSE_MS 100
+#define LINGER_MS 1000
 
 static int accept_one(int listening_fd)
 {
@@ -21,11 +23,57 @@ static int accept_one(int listening_fd)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Nothing is read from someone who is turned away. Consumes `fd`. */
-static void turn_away(int fd, int status, const char *code, const char *words)
+static void linger_end(struct lingering *l)
+{
+	event_del(&l->event);
+	close(event_get_fd(&l->event));
+	l->taken = false;
+}
+
+/* Its request has come, or its end, or it took too long. */
+static void lingered(evutil_socket_t fd, short what, void *context)
+{
+	struct lingering *l = context;
+	ssize_t n;
+
+	/* Closing over unread bytes would look like a broken connection to the other end. */
+	if (what & EV_READ) {
+		n = recv(fd, l->front->read_bytes, READ_SIZE, MSG_DONTWAIT);
+		if (n > 0)
+			OPENSSL_cleanse(l->front->read_bytes, (size_t)n);
+	}
+	linger_end(l);
+}
+
+/* Consumes `fd`. A client that finds its connection closed before it has sent its request is told
+ * of a broken pipe, or of no connection at all, and never reads why: so a few at a time are kept
+ * for a moment. */
+static void linger(struct front *f, int fd)
+{
+	static const struct timeval a_moment = {.tv_sec = LINGER_MS / 1000};
+	struct lingering *l = NULL;
+
+	for (size_t i = 0; i < LINGERING_MAX && !l; i++)
+		if (!f->lingering[i].taken)
+			l = &f->lingering[i];
+	if (!l || shutdown(fd, SHUT_WR) < 0) {
+		close(fd);
+		return;
+	}
+	l->front = f;
+	event_assign(&l->event, f->base, fd, EV_READ, lingered, l);
+	if (event_add(&l->event, &a_moment) < 0) {
+		close(fd);
+		return;
+	}
+	l->taken = true;
+}
+
+/* Consumes `fd`. */
+static void turn_away(struct front *f, int fd, int status, const char *code, const char *words)
 {
 	front_send_error(fd, status, code, words, 1);
-	close(fd);
+	linger(f, fd);
 }
 
 static void reserve_open(struct front *f)
@@ -43,8 +91,10 @@ static void reserve_use(struct front *f, int listening_fd)
 	close(f->reserve);
 	f->reserve = -1;
 	fd = accept_one(listening_fd);
-	if (fd >= 0)
-		turn_away(fd, 503, "temporarily_unavailable", "out of file descriptors");
+	if (fd >= 0) {
+		front_send_error(fd, 503, "temporarily_unavailable", "out of file descriptors", 1);
+		close(fd); /* at once: it is the reserve */
+	}
 	reserve_open(f);
 }
 
@@ -85,14 +135,14 @@ static void admit(struct front *f, int fd)
 
 	if (f->counters.connections >= f->limits.max_connections) {
 		f->counters.refused_total_limit++;
-		turn_away(fd, 503, "temporarily_unavailable", "too many connections");
+		turn_away(f, fd, 503, "temporarily_unavailable", "too many connections");
 		return;
 	}
 	peer_read_credentials(fd, &peer);
 	user = peer_user_find(&f->peers, peer.uid);
 	if ((user ? user->connections : 0) >= f->limits.max_connections_per_user) {
 		f->counters.refused_user_limit++;
-		turn_away(fd, 429, "too_many_requests", "too many connections of this user");
+		turn_away(f, fd, 429, "too_many_requests", "too many connections of this user");
 		return;
 	}
 	peer_read_groups(&f->peers, fd, &peer);
@@ -151,6 +201,9 @@ void accept_stop(struct front *f)
 void accept_fini(struct front *f)
 {
 	accept_stop(f);
+	for (size_t i = 0; i < LINGERING_MAX; i++)
+		if (f->lingering[i].taken)
+			linger_end(&f->lingering[i]);
 	while (f->listening) {
 		struct listening *l = f->listening;
 

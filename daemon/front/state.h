@@ -12,10 +12,18 @@
 #define ANSWERS_SIZE 65536 /* shared; a single answer larger than this goes by the heap */
 #define ANSWERS_FULL 49152 /* then they are sent before more requests are looked at */
 #define REQUESTS_PER_PASS 64
+#define LINGERING_MAX 32
 
 struct listening {
 	struct listening *next;
 	struct event event;
+};
+
+/* Turned away and told so; its end waits a moment for the request that is on its way. */
+struct lingering {
+	struct front *front;
+	struct event event;
+	bool taken;
 };
 
 struct front {
@@ -28,6 +36,7 @@ struct front {
 	struct listening *listening;
 	struct event accept_again; /* after a shortage of descriptors or memory */
 	int reserve;               /* a descriptor to give up when there are no others */
+	struct lingering lingering[LINGERING_MAX];
 	bool stopping;
 
 	/* Every connection is in one of these: between requests; with a part of a request or of an

@@ -319,6 +319,48 @@ static int turned_away(int *fd, char *body, size_t size)
 	return status;
 }
 
+#define LINGERING 32 /* at a time */
+
+/* Whoever is turned away before the request was sent can send it, and reads why. */
+static void turned_away_before_the_request(void **state)
+{
+	struct front_limits limits = limits_default();
+	int fds[LINGERING + 8], first;
+	char body[256], byte;
+	unsigned open = 0;
+
+	(void)state;
+	limits.max_connections_per_user = 1;
+	front_set_limits(front, &limits);
+	first = client_served();
+	for (unsigned i = 0; i < COUNT(fds); i++)
+		fds[i] = client_new();
+	WAIT_UNTIL(front_counters(front)->refused_user_limit == COUNT(fds));
+	for (unsigned i = 0; i < COUNT(fds); i++) {
+		struct got g = {0};
+
+		if (send(fds[i], REQUEST("/now"), strlen(REQUEST("/now")), MSG_NOSIGNAL) > 0)
+			open++;
+		WAIT_UNTIL(has_ended(fds[i], &g));
+		assert_int_equal(answer_at(&g, 0, body, sizeof(body)), 429);
+		got_free(&g);
+		/* an end, and no reset */
+		assert_true(i >= LINGERING || recv(fds[i], &byte, 1, 0) == 0);
+		close(fds[i]);
+	}
+	/* so many at a time and no more: each takes a descriptor */
+	assert_int_equal(open, LINGERING);
+	assert_int_equal(front_counters(front)->connections, 1);
+	assert_int_equal(asked_count, 0);
+	/* who says nothing is not waited for long */
+	fds[0] = client_new();
+	WAIT_UNTIL(front_counters(front)->refused_user_limit == COUNT(fds) + 1);
+	turn_for(1500);
+	assert_true(send(fds[0], "G", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+	close(fds[0]);
+	close(first);
+}
+
 static void limits_turn_away(void **state)
 {
 	struct front_limits limits = limits_default();
@@ -566,6 +608,7 @@ int main(void)
 		TEST(idle_ones_are_closed_and_then_nothing_ticks),
 		TEST(reload_cuts_nobody_at_once),
 		TEST(limits_turn_away),
+		TEST(turned_away_before_the_request),
 		TEST(descriptors_run_out_and_come_back),
 		TEST(no_accept_error_ends_anything),
 		TEST(only_listening_unix_sockets_are_taken),
