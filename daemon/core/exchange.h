@@ -17,7 +17,7 @@ struct exchange {
 	size_t body_length;
 	/* Header fields of the final answer; "" when absent, repeated or longer than fits. */
 	char date[40];
-	char age[24];
+	char age[24]; /* "?" where it is there and cannot be read */
 	char retry_after[40];
 	char correlation_id[80]; /* ININ-Correlation-Id or Genesys-Correlation-Id, printable ASCII
 				  */

@@ -78,6 +78,13 @@ static long status_read(const char *line, size_t length)
 	return status;
 }
 
+/* What a field that cannot be used leaves: nothing. But that there is an Age tells that a cache may
+ * have answered: it must not look absent. */
+static void field_void(struct exchange *x, char *room)
+{
+	strcpy(room, room == x->age ? "?" : "");
+}
+
 /* A field that is repeated, folded, too long or not plain text is no evidence of anything. */
 static void field_take(
 	struct reply *r, struct exchange *x, enum field f, const char *value, size_t length)
@@ -93,7 +100,7 @@ static void field_take(
 		return;
 	r->seen |= 1u << f;
 	r->folding = room;
-	*room = '\0';
+	field_void(x, room);
 	if (!first || length >= size || !printable(value, length))
 		return;
 	memcpy(room, value, length);
@@ -148,7 +155,7 @@ bool reply_header_line(
 		else if (!blank(*line))
 			field_read(r, x, line, length);
 		else if (r->folding)
-			*r->folding = '\0';
+			field_void(x, r->folding);
 	}
 	return true;
 }
