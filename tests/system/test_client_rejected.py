@@ -24,7 +24,7 @@ def wait_until_rejected(d: Daemon, profile: str = "default") -> None:
 def check_rejected(d: Daemon, f: Fake, words: str, wait: int = 0) -> None:
     begun = time.monotonic()
     answer = d.token(wait=wait)
-    assert time.monotonic() - begun < 1 * PATIENCE, "it was held"
+    assert time.monotonic() - begun < 1.5 * PATIENCE, "it was held"
     assert answer.status == 503 and answer.json["error"] == "client_rejected"
     refused = f.log("token")[-1]
     assert answer.json["error_description"] == (
@@ -41,7 +41,7 @@ def test_one_request_however_many_ask(fake, daemon, wrong, words, status):
     d = daemon(f, profile=wrong)
     wait_until_rejected(d)
     check_rejected(d, f, words)
-    for wait in (0, 1, 300):
+    for wait in (0, 2, 300):
         check_rejected(d, f, words, wait)
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda number: d.token(wait=number), range(200)))
