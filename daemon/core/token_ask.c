@@ -57,30 +57,37 @@ static void need_fetch(struct token_source *s, const struct clock_reading *now,
 	set_failure(s, now, next, ret);
 }
 
+/* When a caller should ask again: a moment after the planned refresh, and not all in the same one.
+ * Spread over up to a tenth more, but inside what is left: piled up just before the end, a crowd of
+ * callers would meet there. */
+static int64_t ask_again_in_s(
+	struct token_source *s, const struct clock_reading *now, int64_t expires_in_s)
+{
+	int64_t planned_s = duration_floor_s(boot_since(s->refresh_at, now->boot));
+	int64_t from_s = (planned_s > 0 ? planned_s : 0) + 5;
+	int64_t spread_s = from_s / 10;
+
+	if (spread_s > expires_in_s - 1 - from_s)
+		spread_s = expires_in_s - 1 - from_s;
+	if (spread_s > 0)
+		from_s += (int64_t)(random_next(&s->random) % (uint64_t)(spread_s + 1));
+	if (from_s >= expires_in_s)
+		from_s = expires_in_s - 1;
+	return from_s > 5 ? from_s : 5;
+}
+
 static void serve(struct token_source *s, const struct clock_reading *now,
 	const struct token_slot *slot, struct duration suspect, bool stale,
 	struct token_outcome *ret)
 {
 	struct duration left = boot_since(lifetime_dead(&slot->life), now->boot);
-	int64_t expires_in_s, ask_again_s;
 
 	if (left.ns - suspect.ns >= NS_PER_S)
 		left = duration_sub(left, suspect);
-	expires_in_s = left.ns / NS_PER_S;
-	ask_again_s = duration_floor_s(boot_since(s->refresh_at, now->boot));
-	if (ask_again_s < 0)
-		ask_again_s = 0;
-	ask_again_s += 5;
-	ask_again_s += (int64_t)(random_next(&s->random) % (uint64_t)(ask_again_s / 10 + 1));
-	if (ask_again_s >= expires_in_s)
-		ask_again_s = expires_in_s - 1;
-	if (ask_again_s < 5)
-		ask_again_s = 5;
-
 	ret->kind = OUTCOME_TOKEN;
 	ret->slot = slot;
 	ret->expires_in = left;
-	ret->refresh_in_s = ask_again_s;
+	ret->refresh_in_s = ask_again_in_s(s, now, left.ns / NS_PER_S);
 	ret->stale = stale;
 	s->counters.served++;
 	s->counters.served_stale += stale;
