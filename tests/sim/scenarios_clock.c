@@ -73,15 +73,18 @@ static const struct scenario entries[] = {
 	},
 	{
 		.name = "wall_step_small",
-		.what = "our wall clock is set by a second every three hours, tokens of a day",
+		.what = "our wall clock is set by a second, forward and back, every three hours, "
+			"tokens of a day",
 		.hours = 96,
 		.seeds = 6,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
 		.server = {USUAL_SERVER, .lifetime_s = DAY},
 		.load = {USUAL_LOAD, .in_an_hour = 600},
-		.happenings = {{HAPPENS_WALL_STEP, .at_s = 3 * HOUR, .by = 1000, .times = 30,
-			.every_s = 3 * HOUR}},
+		.happenings = {{HAPPENS_WALL_STEP, .at_s = 3 * HOUR, .by = 1000, .times = 15,
+				       .every_s = 6 * HOUR},
+			{HAPPENS_WALL_STEP, .at_s = 6 * HOUR, .by = -1000, .times = 15,
+				.every_s = 6 * HOUR}},
 		.expect = {.posts_min = 5, .posts_max = 5, .waited_max = 2, .heads_max = 60},
 	},
 	{
@@ -198,12 +201,12 @@ static const struct scenario entries[] = {
 		USUAL_CLOCKS,
 		USUAL_BROKER,
 		.server = {USUAL_SERVER, .lifetime_s = 3600},
-		.load = {.silent = true},
+		.load = {.in_an_hour = 36000, .silent = true},
 		.happenings =
 			{{HAPPENS_PAUSE, .at_s = HOUR, .by = 200000, .times = 10, .every_s = 7501},
 				{HAPPENS_WALL_STEP, .at_s = HOUR + 201, .by = 200000, .times = 10,
 					.every_s = 7501}},
-		.expect = {.posts_min = 26, .posts_max = 36, .waited_max = 3, .blind_max = 10},
+		.expect = {.posts_min = 26, .posts_max = 36, .waited_max = 6, .blind_max = 10},
 	},
 	{
 		.name = "pause_no_date",
