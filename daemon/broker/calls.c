@@ -67,6 +67,11 @@ bool call_may_see(struct profile *p, struct connection *c)
 	return call_rules_grant(p->broker, &p->settings->allow, c) || call_is_admin(p->broker, c);
 }
 
+static const char *name_asked(const struct call *c)
+{
+	return c->api.profile_impossible ? "(not a profile's name)" : c->api.profile;
+}
+
 /* The same words whether the profile is there or not: only admins may find that out. */
 static int deny(const struct call *c)
 {
@@ -76,7 +81,7 @@ static int deny(const struct call *c)
 	snprintf(words, sizeof(words),
 		"uid %ld may not do this with profile \"%s\"; an admin finds the reason in the "
 		"profile's history",
-		(long)(int)peer->uid, c->api.profile);
+		(long)(int)peer->uid, name_asked(c));
 	return call_refuse(c, 403, "access_denied", words);
 }
 
@@ -93,8 +98,7 @@ int call_find_profile(struct call *c, enum right right)
 
 		if (!call_is_admin(c->broker, c->connection))
 			return deny(c);
-		snprintf(words, sizeof(words), "there is no profile \"%s\"",
-			c->api.profile_impossible ? "(not a profile's name)" : c->api.profile);
+		snprintf(words, sizeof(words), "there is no profile \"%s\"", name_asked(c));
 		return call_refuse(c, 404, "unknown_profile", words);
 	}
 	switch (right) {

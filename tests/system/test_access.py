@@ -153,6 +153,16 @@ def test_nobody_learns_which_profiles_there_are(server, daemon):
         connection.close()
 
 
+def test_a_refusal_names_what_was_asked_for(server, daemon):
+    """And no other profile: a name that none can have is not quoted, but neither is the default."""
+    d = daemon(server, broker={"socket_mode": "0666"})
+    for name, told in (("default", '"default"'), ("other", '"other"'),
+                       ("NOT-ONE", "not a profile's name")):
+        answer = ask(d, GAMES, "GET", f"/v1/token?profile={name}")
+        assert answer.status == 403 and told in answer.json["error_description"], answer
+        assert name == "default" or "default" not in answer.json["error_description"], answer
+
+
 def test_access_comes_before_parameters(server, daemon):
     d = daemon(server, broker=OPEN)
     for target in ("/v1/token?wait=x", "/v1/token?colour=red", "/v1/token?wait=1&wait=1"):
