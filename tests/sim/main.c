@@ -26,9 +26,9 @@ struct figures {
 
 static uint64_t least_posts(const struct scenario *s)
 {
-	int64_t life = s->server.lifetime_s;
+	int64_t life_s = s->server.lifetime_s, run_s = s->hours * 3600;
 
-	return (uint64_t)((s->hours * 3600 + life - 1) / life);
+	return (uint64_t)(run_s / life_s + (run_s % life_s != 0));
 }
 
 static void figures_add(struct figures *f, const struct scenario *scenario, const struct tally *t)
