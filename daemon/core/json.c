@@ -1,6 +1,7 @@
 /* yajl by its callbacks, never its tree: the tree recurses and cuts strings at a NUL. yajl itself
  * takes any escape, overlong UTF-8 and more kinds of white space than JSON has, so what would be
- * read in another way elsewhere is looked for before it runs. */
+ * read in another way elsewhere is looked for before it runs. What follows the object is looked at
+ * after it: half a string or word there is an end of the text to yajl. */
 #include "json.h"
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -307,6 +308,14 @@ static const char *bytes_problem(const char *bytes, size_t length)
 	return escape_problem(bytes, length);
 }
 
+static bool is_blank(const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (!memchr(" \t\n\r", bytes[i], 4))
+			return false;
+	return true;
+}
+
 int json_read_object(const char *bytes, size_t length, json_member *member, void *context,
 	const char **ret_problem)
 {
@@ -318,6 +327,7 @@ int json_read_object(const char *bytes, size_t length, json_member *member, void
 	struct reader r = {.member = member, .context = context};
 	yajl_status status;
 	yajl_handle yajl;
+	size_t consumed;
 
 	r.problem = bytes_problem(bytes, length);
 	if (r.problem) {
@@ -328,9 +338,13 @@ int json_read_object(const char *bytes, size_t length, json_member *member, void
 	if (!arena.memory)
 		return -ENOMEM;
 	yajl = yajl_alloc(&callbacks, &memory, &r);
+	yajl_config(yajl, yajl_allow_trailing_garbage, 1);
 	status = yajl_parse(yajl, (const unsigned char *)bytes, length);
+	consumed = yajl_get_bytes_consumed(yajl);
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(yajl);
+	if (status == yajl_status_ok && !is_blank(bytes + consumed, length - consumed))
+		status = yajl_status_error;
 	yajl_free(yajl);
 	OPENSSL_cleanse(arena.memory, arena.used);
 	free(arena.memory);

@@ -113,7 +113,7 @@ static void check_cut(struct exchange x, const struct token_answer *whole)
 	struct token_answer a;
 	char *body;
 
-	while (x.body_length && strchr(" \t\r\n", x.body[x.body_length - 1]))
+	while (x.body_length && memchr(" \t\r\n", x.body[x.body_length - 1], 4))
 		x.body_length--;
 	body = malloc(x.body_length + 2);
 	CHECK(body);
