@@ -163,6 +163,12 @@ void revoke_free_all(struct broker *b)
 {
 	struct revocation *r;
 
-	while ((r = TAILQ_FIRST(&b->revocations)) != NULL)
+	while ((r = TAILQ_FIRST(&b->revocations)) != NULL) {
+		if (!r->ended)
+			log_line(LOG_WARNING,
+				"profile %s: stopping before Genesys answered whether token %s is "
+				"revoked; it may live there until it expires",
+				r->profile, r->fingerprint);
 		revocation_free(r);
+	}
 }

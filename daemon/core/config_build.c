@@ -128,6 +128,10 @@ static int fill_rules(struct config_draft *d, struct draft_section *section,
 				error = add_group(rules, name, gid);
 		} else if (strcmp(name, "*") == 0) {
 			rules->everybody = true;
+			if (strcmp(key->name, "admin_users") == 0)
+				draft_problem(d, CONFIG_WARNING, section, key->name,
+					"with * whoever can connect may refresh and revoke every "
+					"profile's tokens; name those who should");
 		} else {
 			found = lookup->uid_by_name(lookup->context, name, &uid);
 			if (found < 0)

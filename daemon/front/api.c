@@ -153,7 +153,11 @@ static int read_query(struct http_span query, unsigned allowed, struct api_call 
 		while (i < count && strcmp(parameter_names[i].name, name))
 			i++;
 		if (i == count || !(allowed & parameter_names[i].parameter)) {
-			tell(call, "query", "a parameter that this route does not know");
+			bool nameable =
+				!name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")];
+
+			tell(call, nameable ? name : "query",
+				"a parameter that this route does not know");
 			continue;
 		}
 		if (seen & (1u << i)) {

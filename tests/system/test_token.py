@@ -144,8 +144,9 @@ def test_parameters_are_judged(server, daemon):
         "min_ttl=x": "min_ttl: whole seconds",
         "after=x": "after: a generation",
         "wait=1&wait=2": "wait: given twice",
-        "colour=red": "a parameter that this route does not know",
-        "generation=1": "a parameter that this route does not know",
+        "colour=red": "colour: a parameter that this route does not know",
+        "generation=1": "generation: a parameter that this route does not know",
+        "%3Cb%3E=red": "query: a parameter that this route does not know",
         "wait=%zz": "",
         "wait": "query cannot be read",
     }.items():

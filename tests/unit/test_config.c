@@ -496,6 +496,17 @@ static void the_same_client_twice_is_a_warning(void **state)
 		"client's tokens\n"));
 }
 
+static void everybody_as_admin_is_a_warning(void **state)
+{
+	struct config_text file = {"f", GOOD BROKER "admin_users = *\n", 0};
+
+	(void)state;
+	config_free(must_parse(&file, 1, &no_variables,
+		"f:6: admin_users: warning: with * whoever can connect may refresh and revoke "
+		"every "
+		"profile's tokens; name those who should\n"));
+}
+
 static void profiles_have_a_limit(void **state)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
@@ -573,6 +584,7 @@ int main(void)
 		cmocka_unit_test(the_state_directory_comes_from_the_environment),
 		cmocka_unit_test(credentials_are_looked_for_where_systemd_puts_them),
 		cmocka_unit_test(the_same_client_twice_is_a_warning),
+		cmocka_unit_test(everybody_as_admin_is_a_warning),
 		cmocka_unit_test(profiles_have_a_limit),
 		cmocka_unit_test(problems_have_a_limit),
 	};
