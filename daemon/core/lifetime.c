@@ -83,6 +83,7 @@ enum lifetime_verdict lifetime_begin(struct lifetime *ret, const struct lifetime
 		.margin = duration_min(policy->use_margin, duration_ns(e->expires_in.ns / 10)),
 		.spread = e->spread,
 		.wall_ref = clock_wall_offset(&e->sent),
+		.wall_ref_at = e->sent.boot,
 	};
 	enum lifetime_verdict verdict = LIFETIME_FINE;
 
@@ -160,7 +161,12 @@ enum lifetime_step lifetime_exchange(
 	 */
 	if (!l->dated)
 		return LIFETIME_STEP_NONE;
-	l->wall_ref = clock_wall_offset(&sample->sent);
+	/* Answers may overtake each other: one sent before a step says nothing of what came after.
+	 */
+	if (!boot_before(sample->sent.boot, l->wall_ref_at)) {
+		l->wall_ref = clock_wall_offset(&sample->sent);
+		l->wall_ref_at = sample->sent.boot;
+	}
 	seen = duration_sub(duration_sub(sample->lo, l->hi0), widening);
 	if (seen.ns <= 0)
 		return LIFETIME_STEP_NONE;

@@ -52,6 +52,7 @@ struct lifetime {
 	struct duration step_most, step_second; /* the two largest steps seen */
 	struct duration step;                   /* what counts */
 	struct duration wall_ref;               /* wall offset at the last exchange */
+	struct boot_time wall_ref_at;           /* and when that was */
 	bool by_exp;                            /* exp decides, not expires_in */
 };
 

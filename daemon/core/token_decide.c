@@ -146,6 +146,7 @@ void token_source_decide(
 	struct token_source *s, const struct clock_reading *now, struct token_source_decisions *ret)
 {
 	struct token_source_decisions d = {.wake_at = BOOT_TIME_NEVER};
+	const struct token_slot *picked;
 	struct duration suspect;
 	struct boot_time at;
 
@@ -153,6 +154,10 @@ void token_source_decide(
 	if (!boot_before(now->boot, s->change_at))
 		s->changed = true;
 	let_go_of_the_dead(s, now);
+	/* Or for an exchange that cast doubt on the one token, and so brought in the other. */
+	picked = token_source_pick(s, now, 0);
+	s->changed |= s->picked != (picked ? picked->generation : 0);
+	s->picked = picked ? picked->generation : 0;
 	suspect = suspect_now(s, now);
 	d.probes = s->probes_wanted;
 	/* Of a token without a Date no exchange can tell; it is replaced in time instead. */

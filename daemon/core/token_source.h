@@ -76,6 +76,7 @@ struct token_source {
 	bool attention;             /* decisions are due */
 	bool changed;               /* what asks get may have changed */
 	struct boot_time change_at; /* and will by itself, without an event */
+	uint64_t picked;            /* generation that a plain ask got at the latest decision */
 	unsigned probes_wanted;
 	struct source_counters counters;
 };

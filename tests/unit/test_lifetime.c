@@ -423,6 +423,24 @@ static void steps_of_the_server(void **state)
 	}
 }
 
+/* A HEAD that left before our wall clock was set, answered after a POST that left later. */
+static void answer_that_was_overtaken_brings_no_doubt_back(void **state)
+{
+	struct lifetime l = begin(3600);
+	struct skew_sample early = later_exchange(&l, -500, 0), late = early;
+	struct clock_reading now;
+
+	(void)state;
+	late.sent.boot.ns += 100 * MS;
+	late.sent.wall.ns += 100 * MS + 16 * S;
+	now = late.sent;
+	assert_int_equal(lifetime_suspect(&l, &now).ns, 16 * S);
+	lifetime_exchange(&l, &late, DURATION_ZERO);
+	assert_int_equal(lifetime_suspect(&l, &now).ns, 0);
+	lifetime_exchange(&l, &early, DURATION_ZERO);
+	assert_int_equal(lifetime_suspect(&l, &now).ns, 0);
+}
+
 static void spread_only_grows(void **state)
 {
 	struct lifetime l = begin(3600);
@@ -472,6 +490,7 @@ int main(void)
 		cmocka_unit_test(refresh_is_never_in_the_first_half),
 		cmocka_unit_test(wall_step_is_suspected),
 		cmocka_unit_test(steps_of_the_server),
+		cmocka_unit_test(answer_that_was_overtaken_brings_no_doubt_back),
 		cmocka_unit_test(spread_only_grows),
 		cmocka_unit_test(suspicion_of_an_undated_token_stays),
 	};

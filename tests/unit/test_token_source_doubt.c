@@ -272,6 +272,41 @@ static void guard_is_no_reason_to_serve_a_doubtful_token(void **state)
 	rig_free(r);
 }
 
+/* The clock is set back and ahead again, and a HEAD that left in between casts a doubt on the older
+ * token: the newer one, which was in its guard, is there for whoever waits for it. */
+static void doubt_that_ends_a_guard_tells_who_waits(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct clock_reading sent;
+	struct skew_sample sample;
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	assert_true(rig_wake(r));
+	rig_pass_until(r, boot_sub(lifetime_dead(&r->s.current.life), duration_s(15)));
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	set_wall_ahead(r, -16 * S);
+	rig_decide(r);
+	sent = r->now;
+	rig_pass(r, r->rtt);
+	set_wall_ahead(r, 16 * S);
+	rig_decide(r);
+	ask = rig_get(r, 60);
+	ask.has_after = true;
+	ask.after = 1;
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	sample = rig_sample(r, &sent, r->now.boot);
+	token_source_exchange(&r->s, &r->now, &sample, DURATION_ZERO);
+	rig_decide(r);
+	assert_true(r->now.boot.ns < r->s.current.life.guard_until.ns);
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_int_equal(r->o.slot->generation, 2);
+	rig_free(r);
+}
+
 /* However the wall clock is set to and fro, on a server that answers: HEADs, but no fetch beyond
  * the first that a doubt may cost. */
 static void setting_the_clock_makes_no_fetch_loop(void **state)
@@ -315,6 +350,7 @@ int main(void)
 		cmocka_unit_test(doubt_waits_for_demand_without_prefetch),
 		cmocka_unit_test(held_callers_are_fetched_for),
 		cmocka_unit_test(guard_is_no_reason_to_serve_a_doubtful_token),
+		cmocka_unit_test(doubt_that_ends_a_guard_tells_who_waits),
 		cmocka_unit_test(setting_the_clock_makes_no_fetch_loop),
 	};
 
