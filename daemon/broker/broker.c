@@ -21,6 +21,7 @@
 #define DESCRIPTORS_ELSEWHERE 128
 #define CONNECTIONS_MIN 16
 #define TELL_FAILURES_APART_S 60
+#define NO_ROOM_AGAIN_MS 500
 #define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
 
 static int by_name(const void *name, const void *profile)
@@ -92,6 +93,14 @@ void broker_turn(struct broker *b)
 	}
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	wake_at = boot_min(wake_at, endpoint_turn(e, &now));
+	for (size_t i = 0; i < b->profile_count; i++)
+		if (!profile_send_waiting(b->profiles[i])) {
+			/* The end of an exchange makes a turn; but a resolver that was given up
+			 * frees its place silently. */
+			wake_at = boot_min(
+				wake_at, boot_add(now.boot, duration_ms(NO_ROOM_AGAIN_MS)));
+			break;
+		}
 	/* Only now: a fetch that cannot begin ends at once, and makes its profile wake up early. */
 	for (size_t i = 0; i < b->profile_count; i++)
 		wake_at = boot_min(wake_at,

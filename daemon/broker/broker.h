@@ -93,6 +93,7 @@ struct profile {
 	bool fetching;
 	uint64_t after_write; /* it waits for this write of the client's state */
 	struct event write_deadline;
+	bool waits_for_room; /* too many exchanges are under way */
 	struct fetch *fetch;
 	struct token_request sent;
 	TAILQ_HEAD(, waiter) waiting;
@@ -197,6 +198,9 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 struct token_source_settings profile_source_settings(const struct profile_settings *settings);
 /* Decides and carries out. */
 void profile_turn(struct profile *p, const struct clock_reading *now);
+/* Sends the token request that had to wait for room, if there is one. False: there still is none.
+ */
+bool profile_send_waiting(struct profile *p);
 /* The write that the token request waited for has ended. */
 void profile_state_written(struct profile *p);
 void profile_log(struct profile *p);

@@ -217,10 +217,23 @@ static void send_token_request(struct profile *p)
 		request.body_length = p->sent.body_length;
 		r = fetch_start(p->broker->fetcher, &request, fetch_ended, p, &p->fetch);
 	}
+	if (r == -EAGAIN) {
+		token_request_fini(&p->sent);
+		p->waits_for_room = true;
+		return;
+	}
 	if (r)
-		fetch_impossible(p, r == -EAGAIN   ? "too many exchanges are under way"
-				    : r == -EINVAL ? "the token URL cannot be used"
-						   : "out of memory");
+		fetch_impossible(
+			p, r == -EINVAL ? "the token URL cannot be used" : "out of memory");
+}
+
+bool profile_send_waiting(struct profile *p)
+{
+	if (!p->waits_for_room)
+		return true;
+	p->waits_for_room = false;
+	send_token_request(p);
+	return !p->waits_for_room;
 }
 
 void profile_state_written(struct profile *p)

@@ -246,6 +246,19 @@ def test_profiles_do_not_disturb_each_other(fake, daemon):
     assert d.token("one").json["generation"] == one.json["generation"]
 
 
+def test_more_profiles_than_requests_at_a_time(fake, make_daemon):
+    """They take turns; who has to wait for a place has not failed."""
+    f = fake()
+    f.set(delay_work=0.5)
+    names = [f"p{n}" for n in range(100)]
+    d = make_daemon(f, profiles={name: {} for name in names},
+                    profile={"mint_limit": 1000}).start()
+    wait_until(lambda: d.get("/readyz").status == 200, "every profile has a token", 20)
+    counters = [one["counters"] for one in d.get("/v1/status").json["profiles"]]
+    assert [one["failures"] for one in counters] == [0] * len(names)
+    assert f.posts == len(names)
+
+
 def test_a_client_that_goes_away_while_it_waits(fake, make_daemon):
     f = fake()
     f.set(delay_work=1.5)
