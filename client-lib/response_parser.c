@@ -245,10 +245,13 @@ static const char *skip_literal(const char *p, const char *end, const char *lite
 
 bool gctoken_response_error(const struct response *r, char *ret)
 {
-	const char *p = r->body.at, *end = p + r->body.length, *code;
+	const char *p = r->body.at, *end, *code;
 	size_t n;
 
-	if (!p || !(p = skip_literal(p, end, "{")) || !(p = skip_literal(p, end, "\"error\"")) ||
+	if (!p)
+		return false;
+	end = p + r->body.length;
+	if (!(p = skip_literal(p, end, "{")) || !(p = skip_literal(p, end, "\"error\"")) ||
 		!(p = skip_literal(p, end, ":")) || !(p = skip_literal(p, end, "\"")))
 		return false;
 	code = p;

@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 /* A power of two, as OpenSSL asks. Room for the credentials and tokens of about a hundred profiles;
  * what does not fit goes to the ordinary heap, wiped all the same. */
@@ -47,6 +49,19 @@ static void print_usage(FILE *to)
 	      "\n"
 	      "SIGHUP reads the configuration and the secrets anew, SIGTERM ends the daemon.\n",
 		to);
+}
+
+/* A descriptor 0, 1 or 2 that is closed would be given to the first socket, and then be written to
+ * by whatever believes it to be standard error. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* What the environment must not decide: where traffic goes and where TLS keys are written. */
@@ -143,6 +158,7 @@ static int serve(const char *path)
 	struct config *config;
 	int status = EX_OSERR, r;
 
+	open_standard_descriptors();
 	log_open(LOG_INFO);
 	protect_process();
 	config = load_or_tell(path);

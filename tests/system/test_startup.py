@@ -477,3 +477,11 @@ def test_the_log_of_a_good_start(server, make_daemon):
     d.stop()
     assert d.stderr_text().endswith("<5>stopping\n")
     assert not re.search(r"^<[0-4]>", d.stderr_text(), re.M)
+
+
+def test_closed_standard_descriptors_are_nobodys(server, make_daemon):
+    """No socket and no file may come to be where a library writes its complaints to."""
+    d = make_daemon(server, wrap=["bash", "-c", 'exec "$@" <&- >&- 2>&-', "-"]).start()
+    assert d.token().status == 200
+    for number in (0, 1, 2):
+        assert os.readlink(f"/proc/{d.process.pid}/fd/{number}") == "/dev/null"
