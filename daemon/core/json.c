@@ -338,6 +338,10 @@ int json_read_object(const char *bytes, size_t length, json_member *member, void
 	if (!arena.memory)
 		return -ENOMEM;
 	yajl = yajl_alloc(&callbacks, &memory, &r);
+	if (!yajl) { /* not with an arena of this size; but then not a crash either */
+		free(arena.memory);
+		return -ENOMEM;
+	}
 	yajl_config(yajl, yajl_allow_trailing_garbage, 1);
 	status = yajl_parse(yajl, (const unsigned char *)bytes, length);
 	consumed = yajl_get_bytes_consumed(yajl);
