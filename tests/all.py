@@ -177,6 +177,7 @@ LAYERS = {
     "sim": meson_suite("sim"),
     "fuzz": run_fuzz,
     "system": pytest_layer("system"),
+    "faults": pytest_layer("faults"),
     "interop": pytest_layer("interop"),
 }
 
