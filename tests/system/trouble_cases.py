@@ -1,6 +1,7 @@
 """All that a login server may answer in place of a token, and what the broker has to say of it."""
 
 import base64
+import gzip
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,10 +30,10 @@ def _raw(text: str, **more: Any) -> dict[str, Any]:
     return {"action": "bytes", "text": text, **more}
 
 
-def _ok(body: str | bytes) -> dict[str, Any]:
+def _ok(body: str | bytes, **headers: str) -> dict[str, Any]:
     """A 200 with that body; @TOKEN@ in it becomes a real token."""
     encoded = base64.b64encode(body.encode() if isinstance(body, str) else body).decode()
-    return {"action": "answer", "status": 200, "body_base64": encoded}
+    return {"action": "answer", "status": 200, "body_base64": encoded, "headers": headers}
 
 
 def _members(**members: Any) -> dict[str, Any]:
@@ -84,6 +85,22 @@ TROUBLES = [
                                      "location": "https://localhost:1/elsewhere"},
               f"HTTP {status}, a redirect, which is never followed", status)
       for status in (301, 302, 303, 307, 308)),
+    Trouble("redirect-to-http", {"action": "redirect", "status": 302,
+                                 "location": "http://localhost:1/oauth/token"},
+            "HTTP 302, a redirect, which is never followed", 302),
+    Trouble("redirect-with-a-token", _answer(307, GOOD, Location="/oauth/token"),
+            "HTTP 307, a redirect, which is never followed", 307),
+    Trouble("redirect-to-nowhere", _answer(301, ""), "HTTP 301, a redirect", 301),
+    Trouble("status-300", _answer(300, GOOD), "HTTP 300", 300),
+    Trouble("status-304", _raw("HTTP/1.1 304 Not Modified\r\n\r\n"), "HTTP 304", 304),
+    Trouble("status-101", _raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"
+                               + GOOD), "the server sent no final answer", NO_ANSWER),
+    Trouble("status-with-line-ends",
+            _answer(500, '{"error":"x","error_description":"one\\r\\n<3>two\\u0007\\u009b31m"}'),
+            "one.*two", 500, "x"),
+    Trouble("status-without-utf-8", _answer(500, "") | {
+        "body_base64": base64.b64encode(b'{"error":"x","error_description":"a\xff\xfe"}').decode()},
+            "HTTP 500", 500),
     # No answer, or half of one.
     Trouble("closed", {"action": "close", "how": "clean"},
             "localhost closed the connection without an answer", NO_ANSWER),
@@ -96,6 +113,28 @@ TROUBLES = [
     Trouble("half-a-header", {"action": "cut", "at": 40, "how": "abrupt"}, ".", 200),
     Trouble("half-a-body", {"action": "cut", "at": -30, "how": "clean"},
             "the answer was cut short|the connection to localhost broke", 200),
+    Trouble("half-a-body-without-tls-end", {"action": "cut", "at": -30, "how": "abrupt"},
+            "the answer was cut short|the connection to localhost broke", 200),
+    # The body has no length, and not even the end of TLS tells that it is whole.
+    Trouble("half-a-body-without-length",
+            _raw(HEAD + "Connection: close\r\n\r\n" + GOOD[:-1], then="abrupt"),
+            "the answer's body", 200),
+    Trouble("half-a-chunk", _raw(HEAD + "Transfer-Encoding: chunked\r\n\r\n40\r\n{", then="clean"),
+            "cut short|broke", 200),
+    Trouble("no-last-chunk",
+            _raw(HEAD + f"Transfer-Encoding: chunked\r\n\r\n{len(GOOD):x}\r\n{GOOD}\r\n",
+                 then="clean"), "cut short|broke", 200),
+    Trouble("broken-chunk", _raw(HEAD + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"),
+            "broke", 200),
+    Trouble("length-negative", _raw(HEAD + "Content-Length: -5\r\n\r\n" + GOOD),
+            "did not answer in HTTP/1.1", 200),
+    Trouble("length-too-small", _raw(HEAD + "Content-Length: 20\r\n\r\n" + GOOD),
+            "the answer's body", 200),
+    Trouble("nul-in-header", _raw(HEAD + "X: a\x00b\r\nContent-Length: 2\r\n\r\n{}"),
+            "did not answer in HTTP/1.1", 200),
+    Trouble("body-without-header", _raw(GOOD), "did not answer in HTTP/1.1", NO_ANSWER),
+    Trouble("slow-header", _raw(HEAD, repeat_text="X: y\r\n", repeat=-1, pause=0.1),
+            "timed out after 700 ms", 200, profile={"fetch_timeout": "700ms"}),
     Trouble("body-that-hangs", _raw(HEAD + "Content-Length: 500\r\n\r\n{", then="hang"),
             "timed out after 500 ms, reading the answer of localhost", 200,
             profile={"fetch_timeout": "500ms"}),
@@ -106,6 +145,8 @@ TROUBLES = [
     Trouble("http-2", _raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), ".", NO_ANSWER),
     Trouble("endless-1xx", {"action": "informational", "status": 103, "count": -1,
                             "headers": {"Link": "x" * 200}},
+            "the answer's header (is larger|has more)", NO_ANSWER),
+    Trouble("endless-100", {"action": "informational", "status": 100, "count": -1},
             "the answer's header (is larger|has more)", NO_ANSWER),
     Trouble("thousands-of-header-lines", _raw(HEAD, repeat_text="X: y\r\n", repeat=5000),
             "the answer's header has more than 1000 lines", 200),
@@ -123,6 +164,14 @@ TROUBLES = [
     Trouble("deep-nesting", _ok(GOOD[:-1] + ',"x":' + "[" * 30_000 + "]" * 30_000 + "}"),
             "the answer's body"),
     Trouble("two-tokens", _ok('{"access_token":"@TOKEN@",' + GOOD[1:]), "the answer's body"),
+    Trouble("two-lifetimes", _ok(GOOD[:-1] + ',"expires_in":3600}'), "the answer's body"),
+    Trouble("two-tokens-one-escaped", _ok(GOOD[:-1] + ',"access\\u005ftoken":"x"}'),
+            "the answer's body"),
+    Trouble("compressed-body", _ok(gzip.compress(GOOD.encode(), mtime=0),
+                                   **{"Content-Encoding": "gzip"}), "the answer's body"),
+    Trouble("utf-16-body", _ok(GOOD.encode("utf-16-le")), "the answer's body"),
+    Trouble("nul-behind-the-body", _ok(GOOD + "\x00"), "the answer's body"),
+    Trouble("nothing-but-null", _ok("null"), "the answer's body"),
     # Members that are not what they should be.
     Trouble("no-token", _members(access_token=None), "the answer has no access_token"),
     Trouble("token-empty", _token('""'), NO_TOKEN_CHARACTERS),
@@ -130,12 +179,26 @@ TROUBLES = [
     Trouble("token-with-line-end", _token('"@TOKEN@\\r\\nX-Injected: 1"'), NO_TOKEN_CHARACTERS),
     Trouble("token-with-nul", _token('"@TOKEN@\\u0000"'), "the answer's body"),
     Trouble("token-with-umlaut", _token('"@TOKEN@\u00fc"'), NO_TOKEN_CHARACTERS),
+    Trouble("token-with-line-feed", _token('"@TOKEN@\\n"'), NO_TOKEN_CHARACTERS),
+    Trouble("token-with-carriage-return", _token('"\\r@TOKEN@"'), NO_TOKEN_CHARACTERS),
+    Trouble("token-with-blank", _token('"@TOKEN@ x"'), NO_TOKEN_CHARACTERS),
+    Trouble("token-with-delete", _token('"@TOKEN@\\u007f"'), NO_TOKEN_CHARACTERS),
+    Trouble("token-with-escaped-umlaut", _token('"@TOKEN@\\u00fc"'), NO_TOKEN_CHARACTERS),
+    Trouble("token-with-half-a-surrogate", _token('"@TOKEN@\\ud800"'), "half a surrogate pair"),
+    Trouble("token-null", _token("null"), "access_token"),
+    Trouble("token-an-object", _token('{"x":"@TOKEN@"}'), "access_token is not a string"),
     Trouble("token-too-long", _token('"' + "x" * 8193 + '"'), NO_TOKEN_CHARACTERS),
     Trouble("other-type", _members(token_type="mac"), "token_type is not bearer"),
     Trouble("no-lifetime", _members(expires_in=None), "the answer has no expires_in"),
+    Trouble("lifetime-null", _expires("null"), "expires_in"),
+    Trouble("lifetime-true", _expires("true"), "expires_in is not a number"),
+    Trouble("lifetime-a-list", _expires("[3600]"), "expires_in is not a number"),
+    Trouble("lifetime-nan", _expires("NaN"), "the answer's body"),
     Trouble("lifetime-a-text", _members(expires_in="3600"), "expires_in is not a number"),
     *(Trouble(f"lifetime-{name}", _expires(number),
               f"expires_in is {re.escape(number)}, {WRONG_NUMBER}")
       for name, number in {"negative": "-1", "zero": "0", "too-short": "9", "broken": "3600.5",
-                           "infinite": "1e400", "too-long": "38880001"}.items()),
+                           "infinite": "1e400", "too-long": "38880001",
+                           "minus-zero": "-0", "overflowing": "18446744073709555216",
+                           "with-exponent": "36e99"}.items()),
 ]
