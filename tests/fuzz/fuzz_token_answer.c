@@ -1,6 +1,7 @@
 /* What the login server answers. The input looks like an answer: a status line, fields, an empty
  * line, the body. Judged by what must hold of any answer: what a token may be, what each class
- * needs, and that no token the body names gets into anything that is shown. */
+ * needs, and that no token the body names and no secret of the request gets into anything that is
+ * shown. */
 #include "core/json.h"
 #include "core/token_answer.h"
 #include "fuzz.h"
@@ -8,6 +9,10 @@
 #include <strings.h>
 
 #define TELLING 16 /* shorter ones may stand in a phrase by chance */
+
+/* What the request had in it; the seeds and the dictionary know it too. */
+static const char *const sent_secrets[] = {
+	"S3cr3t:+/%x", "S3cr3t%3A%2B%2F%25x", "Zm9vOlMzY3IzdDolMkI", NULL};
 
 struct secrets {
 	char *text[2]; /* access_token, refresh_token */
@@ -34,6 +39,13 @@ static int secret_member(void *context, const char *key, size_t key_length, enum
 	return 0;
 }
 
+static void check_not_told(const struct token_answer *a, const char *secret)
+{
+	CHECK(!strstr(a->words, secret));
+	CHECK(!strstr(a->error, secret));
+	CHECK(!strstr(a->correlation_id, secret));
+}
+
 static void check_secrets(const struct exchange *x, const struct token_answer *a)
 {
 	struct secrets s = {{NULL, NULL}};
@@ -41,11 +53,11 @@ static void check_secrets(const struct exchange *x, const struct token_answer *a
 	bool whole = x->body_length && x->body_length <= ANSWER_BODY_MAX &&
 		     json_read_object(x->body, x->body_length, secret_member, &s, &problem) == 0;
 
+	for (const char *const *secret = sent_secrets; *secret; secret++)
+		check_not_told(a, *secret);
 	for (size_t i = 0; i < 2; i++) {
-		if (s.text[i] && whole) {
-			CHECK(!strstr(a->words, s.text[i]));
-			CHECK(!strstr(a->error, s.text[i]));
-		}
+		if (s.text[i] && whole)
+			check_not_told(a, s.text[i]);
 		free(s.text[i]);
 	}
 }
@@ -163,7 +175,10 @@ static void take_field(struct exchange *x, const char *line, size_t length)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *at = (const char *)data, *end = at + size;
-	struct exchange x = {.received = {.wall = {784111777 * NS_PER_S}}};
+	struct exchange x = {
+		.received = {.wall = {784111777 * NS_PER_S}},
+		.secrets = sent_secrets,
+	};
 	struct token_answer a;
 	bool first = true;
 	char *body;
@@ -189,7 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	token_answer_read(&x, &a);
 	CHECK(a.status == x.status);
-	CHECK(!strcmp(a.correlation_id, x.correlation_id));
+	CHECK(!*a.correlation_id || !strcmp(a.correlation_id, x.correlation_id));
 	if (a.class == ANSWER_TOKEN) {
 		check_token(&x, &a);
 		check_cut(x, &a);

@@ -58,9 +58,15 @@ def command(build: str, target: str) -> list[str]:
     return words + ([f"-dict={dictionary}"] if os.path.exists(dictionary) else [])
 
 
-def seeds(target: str) -> str:
-    """The folder of the seeds in the tree."""
+def seed_folder(target: str) -> str:
+    """Where the seeds are, in the tree."""
     return os.path.join(HERE, "corpus", target)
+
+
+def seeds(target: str) -> list[str]:
+    """The files there, in one order wherever they lie."""
+    folder = seed_folder(target)
+    return sorted(os.path.join(folder, name) for name in os.listdir(folder))
 
 
 def kept(build: str, target: str) -> str:
@@ -81,15 +87,25 @@ def same_addresses() -> list[str]:
     return without
 
 
+def execute(words: list[str]) -> subprocess.CompletedProcess:
+    """Runs a target's program, and keeps what it says."""
+    env = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+    return subprocess.run(words, cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", check=False)
+
+
 def run(build: str, target: str, *more: str, within: tuple[str, ...] = ()) -> Outcome:
     """One target until its end."""
     findings = os.path.join(build, "findings")
     os.makedirs(findings, exist_ok=True)
-    env = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
-    result = subprocess.run(
-        [*within, *command(build, target), f"-artifact_prefix={findings}/{target}-", *more], cwd=ROOT,
-        env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", check=False)
+    words = [*within, *command(build, target), f"-artifact_prefix={findings}/{target}-"]
+    # The seeds first, whole: as the start of a run they are cut at its longest input.
+    result = execute([*words, *seeds(target)])
+    if result.returncode:
+        return Outcome(target, said=result.stdout,
+                       findings=re.findall(r"^Running: (\S+)", result.stdout, re.MULTILINE)[-1:])
+    result = execute([*words, *more])
     outcome = Outcome(target, said=result.stdout)
     for match in STATUS.finditer(result.stdout):
         outcome.runs, outcome.edges, outcome.corpus = (int(n) for n in match.groups())
@@ -113,9 +129,8 @@ def fuzz_short(build: str, targets: list[str]) -> list[Outcome]:
     within = tuple(same_addresses())
 
     def short(target: str) -> Outcome:
-        inputs = sorted(os.path.join(seeds(target), name) for name in os.listdir(seeds(target)))
         return run(build, target, "-seed=1", f"-runs={TARGETS[target][1]}",
-                   "-seed_inputs=" + ",".join(inputs), within=within)
+                   "-seed_inputs=" + ",".join(seeds(target)), within=within)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         return list(pool.map(short, targets))
@@ -125,7 +140,7 @@ def fuzz_long(build: str, targets: list[str], seconds: int) -> list[Outcome]:
     """For so many seconds each; new inputs go into the build folder."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         return list(pool.map(lambda target: run(
-            build, target, f"-max_total_time={seconds}", kept(build, target), seeds(target)),
+            build, target, f"-max_total_time={seconds}", kept(build, target), seed_folder(target)),
             targets))
 
 
@@ -155,7 +170,7 @@ def coverage(build: str, corpora: str) -> None:
     for target in TARGETS:
         program = os.path.join(build, "tests", "fuzz", f"fuzz_{target}")
         profile = os.path.join(build, f"{target}.profraw")
-        subprocess.run([program, "-runs=0", kept(corpora, target), seeds(target)], cwd=ROOT,
+        subprocess.run([program, "-runs=0", kept(corpora, target), seed_folder(target)], cwd=ROOT,
                        env={**os.environ, "LLVM_PROFILE_FILE": profile}, check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
