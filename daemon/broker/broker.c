@@ -247,8 +247,11 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	char problem[512];
 	int r = -ENOMEM;
 
-	if (!b)
+	if (!b) {
+		log_line(LOG_ERR, "out of memory");
+		config_free(config);
 		return -ENOMEM;
+	}
 	b->base = base;
 	b->version = version;
 	b->uid = geteuid();
@@ -262,8 +265,10 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->config_path = strdup(config_path);
 	b->socket = strdup(config->broker.socket);
 	b->state_dir = strdup(config->broker.state_dir);
-	if (!b->config_path || !b->socket || !b->state_dir)
+	if (!b->config_path || !b->socket || !b->state_dir) {
+		log_line(LOG_ERR, "out of memory");
 		goto fail;
+	}
 	if (RAND_bytes((unsigned char *)&b->random.state, sizeof(b->random.state)) != 1) {
 		r = -EIO;
 		log_line(LOG_ERR, "no random numbers are to be had");

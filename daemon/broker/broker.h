@@ -161,8 +161,8 @@ struct broker {
 
 /* ---- broker.c ---- */
 
-/* Takes `config` (already validated) on success. 0 or negative errno; what was wrong is in the log.
- */
+/* Consumes `config` (already validated), whatever comes of it. 0 or negative errno; what was wrong
+ * is in the log. */
 int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
 	struct config *config, const char *version);
 void broker_free(struct broker *b);
