@@ -1,4 +1,6 @@
-/* Runs the scenarios, each with several seeds, and prints one TAP line for each. */
+/* Runs the scenarios, each with several seeds, and prints one TAP line for each; or measures how
+ * far it reaches. */
+#include "reach.h"
 #include "run.h"
 
 #include <errno.h>
@@ -14,6 +16,8 @@ struct options {
 	uint64_t seed;
 	unsigned seeds; /* 0: as the scenario has it */
 	bool trace;
+	bool reach;
+	const char *data; /* folder for the data of the plots */
 };
 
 /* The sums over the seeds of a scenario, and the worst of what cannot be added up. */
@@ -120,7 +124,9 @@ static int usage(FILE *to)
 {
 	fprintf(to,
 		"usage: sim [--seed N] [--seeds COUNT] [--scenario NAME] [--trace] [--list]\n"
-		"Runs the scenarios in virtual time; prints TAP. --trace shows what happened.\n");
+		"       sim --reach [--seed N] [--data FOLDER]\n"
+		"Runs the scenarios in virtual time; prints TAP. --trace shows what happened.\n"
+		"--reach prints the figures of docs/time.md beside those of the usual method.\n");
 	return to == stdout ? 0 : 2;
 }
 
@@ -144,6 +150,8 @@ int main(int argc, char **argv)
 		{"seeds", required_argument, NULL, 'n'},
 		{"scenario", required_argument, NULL, 'o'},
 		{"trace", no_argument, NULL, 't'},
+		{"reach", no_argument, NULL, 'r'},
+		{"data", required_argument, NULL, 'd'},
 		{"list", no_argument, NULL, 'l'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -172,6 +180,12 @@ int main(int argc, char **argv)
 		case 't':
 			o.trace = true;
 			break;
+		case 'r':
+			o.reach = true;
+			break;
+		case 'd':
+			o.data = optarg;
+			break;
 		case 'l':
 			for (size_t i = 0; (scenario = scenario_get(i)); i++)
 				printf("%-20s %s\n", scenario->name, scenario->what);
@@ -182,8 +196,10 @@ int main(int argc, char **argv)
 			return usage(stderr);
 		}
 	}
-	if (optind != argc)
+	if (optind != argc || (o.data && !o.reach))
 		return usage(stderr);
+	if (o.reach)
+		return reach_run(o.seed, o.data) ? 0 : 1;
 	for (size_t i = 0; (scenario = scenario_get(i)); i++)
 		total += is_wanted(scenario, &o);
 	if (!total) {

@@ -59,7 +59,9 @@ static void answer_leaves(void *context, uint64_t index)
 		server_answer_head(d->server, &l->answer);
 	else
 		server_answer_post(d->server, &l->answer);
-	sim_after(d->sim, server_latency(d->server), SIM_LOCAL, letter_ended, d, index);
+	sim_after(d->sim,
+		duration_add(server_latency(d->server), d->server->settings.answers_slower),
+		SIM_LOCAL, letter_ended, d, index);
 }
 
 static void request_arrives(void *context, uint64_t index)

@@ -12,6 +12,7 @@ struct world {
 	struct server server;
 	struct driver driver;
 	struct clients clients;
+	struct baseline *baseline; /* instead of driver and clients */
 	struct tally *tally;
 	struct random random;
 };
@@ -48,16 +49,24 @@ static void something_happens(struct world *w, const struct happening *h)
 		server_evict_all(&w->server);
 		break;
 	case HAPPENS_RESTART:
-		driver_restart(&w->driver);
+		if (w->baseline)
+			baseline_restart(w->baseline);
+		else
+			driver_restart(&w->driver);
 		break;
 	case HAPPENS_STORM:
-		clients_storm(&w->clients, (unsigned)h->by, ASK_GET);
+		if (!w->baseline)
+			clients_storm(&w->clients, (unsigned)h->by, ASK_GET);
 		break;
 	case HAPPENS_REPORTS:
-		clients_storm(&w->clients, (unsigned)h->by, ASK_REJECT);
+		if (!w->baseline)
+			clients_storm(&w->clients, (unsigned)h->by, ASK_REJECT);
 		break;
 	case HAPPENS_REST:
-		clients_rest(&w->clients, h->by != 0);
+		if (w->baseline)
+			w->baseline->resting = h->by != 0;
+		else
+			clients_rest(&w->clients, h->by != 0);
 		break;
 	}
 }
@@ -213,37 +222,77 @@ static void judge(struct world *w)
 	judge_failing(w, e);
 }
 
-void run_scenario(const struct scenario *scenario, uint64_t seed, bool trace, struct tally *ret)
+struct world_seeds {
+	uint64_t driver, clients;
+};
+
+/* Everything but those who fetch and use tokens. */
+static struct world *world_new(const struct scenario *scenario, uint64_t seed, struct tally *tally,
+	struct world_seeds *ret_seeds)
 {
 	struct random seeds = {seed};
 	struct random machine_random = {random_next(&seeds)};
-	uint64_t server_seed = random_next(&seeds), driver_seed = random_next(&seeds),
-		 clients_seed = random_next(&seeds);
+	uint64_t server_seed = random_next(&seeds);
 	struct world *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		abort();
+	ret_seeds->driver = random_next(&seeds);
+	ret_seeds->clients = random_next(&seeds);
 	w->scenario = scenario;
-	w->tally = ret;
+	w->tally = tally;
 	w->random.state = random_next(&seeds);
 	sim_init(&w->sim);
-	tally_init(ret, &w->sim, scenario->server.clocks > 1);
+	tally_init(tally, &w->sim, scenario->server.clocks > 1);
 	machine_init(
 		&w->machine, &w->sim, &scenario->machine, SIM_EPOCH_S * NS_PER_S, &machine_random);
 	server_init(&w->server, &w->sim, &scenario->server, server_seed);
 	happenings_plan(w);
+	return w;
+}
+
+static void world_run(struct world *w)
+{
+	sim_run(&w->sim, (struct true_time){w->scenario->hours * 3600 * NS_PER_S});
+}
+
+static void world_free(struct world *w)
+{
+	server_fini(&w->server);
+	sim_fini(&w->sim);
+	free(w);
+}
+
+void run_scenario(const struct scenario *scenario, uint64_t seed, bool trace, struct tally *ret)
+{
+	struct world_seeds seeds;
+	struct world *w = world_new(scenario, seed, ret, &seeds);
+
 	driver_init(
-		&w->driver, &w->sim, &w->machine, &w->server, ret, &scenario->driver, driver_seed);
+		&w->driver, &w->sim, &w->machine, &w->server, ret, &scenario->driver, seeds.driver);
 	w->driver.trace = trace;
 	clients_init(&w->clients, &w->sim, &w->machine, &w->server, &w->driver, ret,
-		&scenario->load, clients_seed);
+		&scenario->load, seeds.clients);
 	look_at_estimate(w, 0);
-	sim_run(&w->sim, (struct true_time){scenario->hours * 3600 * NS_PER_S});
+	world_run(w);
 	judge(w);
 	ret->sim = NULL;
 	clients_fini(&w->clients);
 	driver_fini(&w->driver);
-	server_fini(&w->server);
-	sim_fini(&w->sim);
-	free(w);
+	world_free(w);
+}
+
+void run_baseline(const struct scenario *scenario, uint64_t seed,
+	const struct baseline_policy *policy, struct baseline *ret)
+{
+	struct world_seeds seeds;
+	struct tally unused;
+	struct world *w = world_new(scenario, seed, &unused, &seeds);
+
+	w->baseline = ret;
+	baseline_init(ret, &w->sim, &w->machine, &w->server, policy, scenario->load.in_an_hour,
+		seeds.clients);
+	world_run(w);
+	tally_fini(&unused);
+	world_free(w);
 }

@@ -35,6 +35,7 @@ struct server_settings {
 	struct duration clocks_apart;
 	enum server_date date;
 	struct duration latency, jitter; /* one way */
+	struct duration answers_slower;  /* the way back takes so much longer */
 	struct duration thinks;          /* between the request and the answer */
 	struct duration minted_before;   /* the answer leaves */
 	int64_t lifetime_s;

@@ -102,6 +102,13 @@ void tally_estimate(struct tally *t, const struct skew *skew, const struct serve
 		within &= e.lo.ns <= theta.ns && theta.ns <= e.hi.ns;
 		tight |= e.tight_lo.ns <= theta.ns && theta.ns <= e.tight_hi.ns;
 	}
+	if (!t->cluster && e.samples && e.samples <= TALLY_EXCHANGES &&
+		!t->early[e.samples - 1].taken) {
+		t->early[e.samples - 1].taken = true;
+		t->early[e.samples - 1].covered = within;
+		t->early[e.samples - 1].error =
+			duration_sub(e.point, server_theta(server, 0, now->boot));
+	}
 	t->estimates++;
 	t->covered += within;
 	t->tight_covered += tight;

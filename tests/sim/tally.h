@@ -17,6 +17,7 @@
 #define TALLY_FAILURES_MAX 6
 #define TALLY_REPORTED 8
 #define TALLY_POINT_AT 8 /* exchanges after which the estimate's error is taken */
+#define TALLY_EXCHANGES 12
 
 struct tally_post {
 	struct true_time at;
@@ -49,6 +50,11 @@ struct tally {
 	uint64_t estimates, covered, tight_covered;
 	unsigned clocks_most;
 	struct duration point_error; /* negative: not taken */
+	/* After each of the first exchanges: the estimate less the truth, for a single clock. */
+	struct {
+		bool taken, covered;
+		struct duration error;
+	} early[TALLY_EXCHANGES];
 
 	uint64_t generation;               /* the newest that came */
 	struct boot_time dead;             /* its */

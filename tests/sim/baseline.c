@@ -1,0 +1,181 @@
+#include "baseline.h"
+
+#include "core/http_date.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define API_WAY_MS 10
+#define API_WAY_JITTER_MS 90
+#define ROUND_TRIPS_TO_CONNECT 2 /* TCP and TLS 1.3 */
+#define CALLS_IN_AN_HOUR 3600
+
+static int64_t policy_clock(const struct baseline *b, const struct clock_reading *r)
+{
+	return b->policy.monotonic ? r->boot.ns - r->suspended.ns : r->wall.ns;
+}
+
+static void token_used(void *context, uint64_t token_id)
+{
+	struct baseline *b = context;
+
+	b->used++;
+	b->rejected += server_api(b->server, token_id) != API_TAKES;
+}
+
+static void token_sent_to_api(struct baseline *b)
+{
+	sim_after(b->sim,
+		duration_add(duration_ms(API_WAY_MS),
+			random_duration(&b->random, duration_ms(API_WAY_JITTER_MS))),
+		SIM_WORLD, token_used, b, b->token_id);
+}
+
+/* Our wall clock less the server's by one exchange. False: it tells neither iat nor Date. */
+static bool skew_measure(
+	const struct baseline *b, const struct clock_reading *now, struct duration *ret)
+{
+	int64_t server_s = b->server->tokens[b->token_id].from_s;
+
+	if (!b->server->settings.jwt &&
+		http_date_parse(b->answer.date, strlen(b->answer.date), &server_s))
+		return false;
+	*ret = duration_ns(
+		b->began.wall.ns + (now->wall.ns - b->began.wall.ns) / 2 - server_s * NS_PER_S);
+	return true;
+}
+
+static void error_note(
+	struct baseline *b, const struct clock_reading *now, struct duration measured)
+{
+	struct duration half = duration_ns(boot_since(now->boot, b->began.boot).ns / 2);
+	struct duration truth =
+		duration_sub(clock_wall_offset(now), server_theta(b->server, 0, now->boot));
+	struct duration error = duration_sub(truth, measured);
+
+	if (b->exchanges == BASELINE_EXCHANGES)
+		return;
+	b->error_sum_ns += error.ns;
+	b->errors[b->exchanges++] = (struct baseline_error){
+		.latest = error,
+		.mean = duration_ns(b->error_sum_ns / (b->exchanges + 1)),
+		.covered = llabs(error.ns) <= half.ns,
+	};
+}
+
+static struct duration buffer_with(const struct baseline *b, struct duration skew)
+{
+	switch (b->policy.skew) {
+	case BASELINE_SKEW_TAKEN_OFF:
+		return duration_sub(b->policy.buffer, skew);
+	case BASELINE_SKEW_ADDED:
+		return duration_add(b->policy.buffer, duration_ns(llabs(skew.ns)));
+	case BASELINE_SKEW_UNUSED:
+		break;
+	}
+	return b->policy.buffer;
+}
+
+static void answer_arrives(void *context, uint64_t fetch)
+{
+	struct baseline *b = context;
+	struct clock_reading now = machine_read(b->machine);
+	struct duration skew = DURATION_ZERO;
+
+	if (fetch != b->fetch)
+		return;
+	b->fetching = false;
+	b->has_token = true;
+	b->token_id = b->server->count - 1;
+	if (skew_measure(b, &now, &skew))
+		error_note(b, &now, skew);
+	b->good_until_ns = policy_clock(b, &now) + b->server->settings.lifetime_s * NS_PER_S -
+			   buffer_with(b, skew).ns;
+	for (; b->held; b->held--)
+		token_sent_to_api(b);
+}
+
+static void answer_leaves(void *context, uint64_t fetch)
+{
+	struct baseline *b = context;
+
+	server_answer_post(b->server, &b->answer);
+	sim_after(b->sim,
+		duration_add(server_latency(b->server), b->server->settings.answers_slower),
+		SIM_LOCAL, answer_arrives, b, fetch);
+}
+
+static void request_arrives(void *context, uint64_t fetch)
+{
+	struct baseline *b = context;
+
+	sim_after(b->sim, server_thinks(b->server), SIM_WORLD, answer_leaves, b, fetch);
+}
+
+static void request_leaves(void *context, uint64_t fetch)
+{
+	struct baseline *b = context;
+
+	sim_after(b->sim, server_latency(b->server), SIM_WORLD, request_arrives, b, fetch);
+}
+
+static void fetch_begin(struct baseline *b)
+{
+	struct duration connecting = DURATION_ZERO;
+
+	b->fetching = true;
+	b->posts++;
+	b->began = machine_read(b->machine);
+	for (unsigned i = 0; i < 2 * ROUND_TRIPS_TO_CONNECT; i++)
+		connecting = duration_add(connecting, server_latency(b->server));
+	sim_after(b->sim, connecting, SIM_LOCAL, request_leaves, b, ++b->fetch);
+}
+
+static void call(struct baseline *b)
+{
+	struct clock_reading now = machine_read(b->machine);
+
+	b->calls++;
+	if (!b->fetching && b->has_token && policy_clock(b, &now) < b->good_until_ns) {
+		token_sent_to_api(b);
+		return;
+	}
+	b->waited++;
+	b->held++;
+	if (!b->fetching)
+		fetch_begin(b);
+}
+
+static void somebody_asks(void *context, uint64_t value)
+{
+	struct baseline *b = context;
+
+	(void)value;
+	if (!b->resting)
+		call(b);
+	sim_after(b->sim,
+		random_duration(&b->random, duration_ns(2 * 3600 * NS_PER_S / b->in_an_hour)),
+		SIM_LOCAL, somebody_asks, b, 0);
+}
+
+void baseline_restart(struct baseline *b)
+{
+	b->has_token = b->fetching = false;
+	b->fetch++;
+	b->held = 0;
+}
+
+void baseline_init(struct baseline *b, struct sim *sim, struct machine *machine,
+	struct server *server, const struct baseline_policy *policy, unsigned in_an_hour,
+	uint64_t seed)
+{
+	*b = (struct baseline){
+		.sim = sim,
+		.machine = machine,
+		.server = server,
+		.policy = *policy,
+		.in_an_hour = in_an_hour ? in_an_hour : CALLS_IN_AN_HOUR,
+		.random = {seed},
+	};
+	somebody_asks(b, 0);
+}
