@@ -15,8 +15,8 @@ struct reach_row {
 
 struct reach_network {
 	const char *name;
-	const char *key;       /* in the data for the plots */
-	int64_t worst_ms_at_8; /* promised of the estimate after 8 exchanges; 0: nothing */
+	const char *key;      /* in the data for the plots */
+	int64_t near_ms_at_8; /* promised of the error after 8 exchanges; 0: nothing */
 	struct scenario scenario;
 };
 

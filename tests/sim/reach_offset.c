@@ -2,8 +2,11 @@
 #include "reach_parts.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define NETWORK_SEEDS 400
+/* One answer that takes long costs a probe, so that the worst run knows no bound. */
+#define PROMISED_NEAR_PERCENT 99
 
 struct errors {
 	double sum, squares, worst;
@@ -12,6 +15,7 @@ struct errors {
 
 /* After 1, 2 ... exchanges; theirs by iat, by Date, and by the mean of all iat so far. */
 struct network_errors {
+	unsigned near; /* runs that were as near as promised after 8 */
 	struct errors ours[TALLY_EXCHANGES], iat[TALLY_EXCHANGES], date[TALLY_EXCHANGES],
 		mean[TALLY_EXCHANGES];
 };
@@ -79,6 +83,8 @@ static bool network_once(
 		errors_add(&e->ours[n], tally.early[n].error, tally.early[n].covered);
 		fine &= tally.early[n].taken && tally.early[n].covered;
 	}
+	e->near += llabs(tally.early[TALLY_POINT_AT - 1].error.ns) <=
+		   network->near_ms_at_8 * NS_PER_MS;
 	fine &= tally.covered == tally.estimates;
 	tally_fini(&tally);
 	return fine;
@@ -102,10 +108,13 @@ static void network_run(struct reach *r, const struct reach_network *network)
 	data_close(data);
 	worst_ms = e.ours[TALLY_POINT_AT - 1].worst * 1e3;
 	expect(r, fine, "round trip %s: the interval holds the truth every time", network->name);
-	if (network->worst_ms_at_8)
-		expect(r, worst_ms <= (double)network->worst_ms_at_8,
-			"round trip %s: at worst %.1f ms off after %d exchanges, at most %lld",
-			network->name, worst_ms, TALLY_POINT_AT, (long long)network->worst_ms_at_8);
+	if (network->near_ms_at_8)
+		expect(r, percent(e.near, NETWORK_SEEDS) >= PROMISED_NEAR_PERCENT,
+			"round trip %s: after %d exchanges %.2f %% of runs are within %lld ms "
+			"(all: "
+			"%.1f ms), at least %d %%",
+			network->name, TALLY_POINT_AT, percent(e.near, NETWORK_SEEDS),
+			(long long)network->near_ms_at_8, worst_ms, PROMISED_NEAR_PERCENT);
 }
 
 void reach_offsets(struct reach *r)

@@ -150,7 +150,7 @@ const struct reach_network reach_networks[] = {
 	{
 		.name = "40 ms, one in 32 up to 0.4 s longer",
 		.key = "wan",
-		.worst_ms_at_8 = 20,
+		.near_ms_at_8 = 20,
 		.scenario = {.hours = 1,
 			USUAL_CLOCKS,
 			USUAL_BROKER,
@@ -188,5 +188,5 @@ const struct scenario reach_step = {.name = "step",
 	USUAL_BROKER,
 	SILENT,
 	.server = {USUAL_SERVER},
-	.happenings = {{HAPPENS_SERVER_STEP}},
+	.happenings = {{.kind = HAPPENS_SERVER_STEP}},
 	ANYTHING};
