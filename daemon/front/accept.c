@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPTS_PER_PASS 64
+#define ACCEPTS_PER_PASS 8
 #define PAUSE_MS 100
 #define LINGER_MS 1000
 

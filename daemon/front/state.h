@@ -11,7 +11,7 @@
 #define READ_SIZE 32768    /* shared; also the most that is kept unparsed for a connection */
 #define ANSWERS_SIZE 65536 /* shared; a single answer larger than this goes by the heap */
 #define ANSWERS_FULL 49152 /* then they are sent before more requests are looked at */
-#define REQUESTS_PER_PASS 64
+#define REQUESTS_PER_PASS 16
 #define LINGERING_MAX 32
 
 struct listening {
