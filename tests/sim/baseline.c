@@ -56,11 +56,12 @@ static void error_note(
 	if (b->exchanges == BASELINE_EXCHANGES)
 		return;
 	b->error_sum_ns += error.ns;
-	b->errors[b->exchanges++] = (struct baseline_error){
+	b->errors[b->exchanges] = (struct baseline_error){
 		.latest = error,
 		.mean = duration_ns(b->error_sum_ns / (b->exchanges + 1)),
 		.covered = llabs(error.ns) <= half.ns,
 	};
+	b->exchanges++;
 }
 
 static struct duration buffer_with(const struct baseline *b, struct duration skew)

@@ -100,7 +100,7 @@ static void network_run(struct reach *r, const struct reach_network *network)
 
 	for (uint64_t seed = r->seed; seed < r->seed + NETWORK_SEEDS; seed++)
 		fine &= network_once(network, seed, &e);
-	printf("#\n# Estimated offset less the true one, s; round trip %s; %u runs\n",
+	printf("#\n# Estimated offset less the true one, s; round trip %s; %d runs\n",
 		network->name, NETWORK_SEEDS);
 	snprintf(name, sizeof(name), "offset-%s.dat", network->key);
 	data = data_open(r, name);

@@ -68,7 +68,7 @@ void reach_refused(struct reach *r)
 	struct row_sums all = {0};
 	double waited;
 
-	printf("#\n# Refused by the API, calls that wait, both in %%, and POSTs in each 12 h; %u "
+	printf("#\n# Refused by the API, calls that wait, both in %%, and POSTs in each 12 h; %d "
 	       "runs each\n# %-37s| %-21s",
 		ROW_SEEDS, "", "gctokend");
 	for (size_t p = 0; p < REACH_POLICIES; p++)
