@@ -17,6 +17,7 @@ from waiting import wait_until
 
 RSS_MORE_KIB = 4096  # what the allocator may keep of the largest crowd there was
 DESCRIPTORS_MORE = 1  # an exchange may be under way
+KEPT_CONNECTIONS = 64  # to login servers; that of each POST is kept for as long as the server likes
 GARBAGE = {"action": "bytes", "text": "220 mail ready\r\n"}
 FAULTS = [
     {"action": "answer", "status": 500, "body": '{"error":"server_error"}'},
@@ -34,8 +35,7 @@ FAULTS = [
 
 
 def held(daemon) -> tuple[int, int, int]:
-    """Memory of its own in KiB, descriptors, and apart from these its connections by TCP, of which
-    each profile keeps one."""
+    """Memory of its own in KiB, descriptors, and apart from these its connections by TCP."""
     with open("/proc/net/tcp", encoding="ascii") as file:
         inodes = {line.split()[9] for line in file}
     folder = f"/proc/{daemon.process.pid}/fd"
@@ -201,7 +201,7 @@ def problems(trouble: Trouble) -> list[str]:
             found.append(f"RSS grew from {life.before[0]} to {life.after[0]} KiB")
         if life.after and life.after[1] > life.before[1] + DESCRIPTORS_MORE:
             found.append(f"descriptors grew from {life.before[1]} to {life.after[1]}")
-        if life.after and life.after[2] > len(LIFETIMES) + 1:
+        if life.after and life.after[2] > KEPT_CONNECTIONS:
             found.append(f"{life.after[2]} connections to the login server")
     if trouble.cpu_at_rest > 0.05:
         found.append(f"{trouble.cpu_at_rest:.0%} of a processor at rest")
