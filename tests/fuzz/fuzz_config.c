@@ -38,9 +38,19 @@ static void check_fit(const char *path, gid_t socket_gid)
 	CHECK(fake_secret(NULL, path, socket_gid, problem, sizeof(problem)));
 }
 
+/* Nothing that two readers could read in two ways: host and port, then a path. */
+static bool is_plain(const char *url, const char *scheme)
+{
+	const char *host = url + strlen(scheme);
+
+	return strncmp(url, scheme, strlen(scheme)) == 0 && strcspn(host, "/?") > 0 &&
+	       strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-.:[]") >= strcspn(host, "/?") &&
+	       !strpbrk(host, "#\\ \"<>") && fuzz_printable(url);
+}
+
 static bool is_https(const char *url)
 {
-	return strncmp(url, "https://", 8) == 0 && strlen(url) > 8;
+	return is_plain(url, "https://");
 }
 
 static void check_whole(const struct config *c)
@@ -313,6 +323,37 @@ static void check_problems(const struct config_problems *problems, const struct 
 	CHECK(errors <= problems->errors && errors + problems->left_off >= problems->errors);
 }
 
+/* In one file no section comes twice and in one section no key: by the lines alone. */
+static void check_once(const struct config_text *file)
+{
+	const char *end = file->text + file->length;
+	struct {
+		const char *at;
+		size_t length;
+	} names[512];
+	size_t sections = 0, keys = 0; /* sections from the front, keys from the back */
+
+	for (const char *at = file->text, *next; at < end; at = next) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const bool section = *at == '[';
+		size_t length = 0, from, to;
+
+		next = newline ? newline + 1 : end;
+		if (strchr("#; \t\r\n", *at) || sections + keys >= 512)
+			continue;
+		while (at + length < next && !strchr(section ? "]" : "=: \t", at[length]))
+			length++;
+		from = section ? 0 : 512 - keys;
+		to = section ? sections : 512;
+		for (size_t i = from; i < to; i++)
+			CHECK(names[i].length != length || memcmp(names[i].at, at, length));
+		keys = section ? 0 : keys + 1;
+		sections += section;
+		names[section ? sections - 1 : 512 - keys].at = at;
+		names[section ? sections - 1 : 512 - keys].length = length;
+	}
+}
+
 /* Whether the value that begins behind the line's first '=' or ':' is one that is never shown. */
 static bool line_keeps_secrets(const char *line, size_t length)
 {
@@ -384,6 +425,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (result == CONFIG_VALID) {
 		CHECK(config && !problems.errors);
 		check_whole(config);
+		for (size_t i = 0; i < count; i++)
+			check_once(&files[i]);
 		config_problems_fini(&problems);
 		memcpy(files + count, files, count * sizeof(*files));
 		CHECK(parse_files(files, 2 * count, &system, &again, &problems) == CONFIG_VALID);

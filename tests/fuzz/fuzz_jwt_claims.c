@@ -19,10 +19,10 @@ struct numbers {
 	struct number iat, nbf, exp;
 };
 
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 static size_t base64url(const void *bytes, size_t length, char *to)
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	const uint8_t *at = bytes;
 	uint32_t bits = 0;
 	unsigned held = 0;
@@ -97,21 +97,35 @@ static bool read_token(const char *token, size_t length, struct jwt_claims *ret)
 	return found;
 }
 
+/* As an encoder writes it: its digits alone, no bit set behind the last byte. */
+static void check_part(const char *part, size_t length)
+{
+	size_t last = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		CHECK(part[i] && strchr(digits, part[i]));
+		last = (size_t)(strchr(digits, part[i]) - digits);
+	}
+	CHECK(length % 4 != 1);
+	CHECK(length % 4 != 2 || last % 16 == 0);
+	CHECK(length % 4 != 3 || last % 4 == 0);
+}
+
 static void check_raw(const char *token, size_t length)
 {
 	struct jwt_claims claims;
-	unsigned dots = 0;
+	size_t begin = 0;
+	unsigned parts = 0;
 
 	if (!read_token(token, length, &claims))
 		return;
-	for (size_t i = 0; i < length; i++) {
-		dots += token[i] == '.';
-		CHECK(token[i] == '.' || token[i] == '-' || token[i] == '_' ||
-			(token[i] >= '0' && token[i] <= '9') ||
-			(token[i] >= 'A' && token[i] <= 'Z') ||
-			(token[i] >= 'a' && token[i] <= 'z'));
-	}
-	CHECK(dots == 2);
+	for (size_t i = 0; i <= length; i++)
+		if (i == length || token[i] == '.') {
+			check_part(token + begin, i - begin);
+			begin = i + 1;
+			parts++;
+		}
+	CHECK(parts == 3);
 }
 
 static void check_encoded(

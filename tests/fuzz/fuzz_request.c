@@ -5,6 +5,7 @@
 #include "front/api.h"
 #include "fuzz.h"
 #include <errno.h>
+#include <strings.h>
 
 #define NAME_SIZE 32 /* as the router's */
 #define VALUE_SIZE 4096
@@ -107,6 +108,35 @@ static void check_written_again(const char *bytes, const struct http_request *r)
 	CHECK(!memcmp(again.query.at, r->query.at, r->query.length));
 }
 
+/* What an accepted header may not have, by a reading of its lines that knows nothing of states. */
+static void check_header(const char *bytes, size_t length)
+{
+	const char *at = memmem(bytes, length, "\r\n", 2), *end = bytes + length - 2;
+	unsigned hosts = 0, lengths = 0;
+
+	CHECK(length >= 4 && !memcmp(bytes + length - 4, "\r\n\r\n", 4));
+	for (size_t i = 0; i < length; i++)
+		CHECK(bytes[i] != '\0' && (bytes[i] == '\n') == (i && bytes[i - 1] == '\r'));
+	for (at += 2; at < end;) {
+		const char *next = memmem(at, (size_t)(end + 2 - at), "\r\n", 2);
+		const char *colon = memchr(at, ':', (size_t)(next - at));
+		const char *value;
+
+		CHECK(next > at && colon > at && *at != ' ' && *at != '\t');
+		CHECK(colon[-1] != ' ' && colon[-1] != '\t');
+		value = colon + 1 + strspn(colon + 1, " \t");
+		hosts += colon - at == 4 && !strncasecmp(at, "host", 4);
+		CHECK(colon - at != 17 || strncasecmp(at, "transfer-encoding", 17));
+		if (colon - at == 14 && !strncasecmp(at, "content-length", 14)) {
+			lengths++;
+			CHECK(*value == '0' &&
+				strspn(value + 1, " \t") == (size_t)(next - value - 1));
+		}
+		at = next + 2;
+	}
+	CHECK(hosts <= 1 && lengths <= 1);
+}
+
 static size_t escape(const char *text, char *to)
 {
 	size_t length = 0;
@@ -114,6 +144,16 @@ static size_t escape(const char *text, char *to)
 	for (; *text; text++)
 		length += (size_t)sprintf(to + length, "%%%02x", (unsigned char)*text);
 	return length;
+}
+
+/* As many bytes as were written, an escape for one: none was NUL, none is missing. */
+static void check_decoded(const char *pair, size_t length, const char *name, const char *value)
+{
+	size_t decoded = length;
+
+	for (size_t i = 0; i < length; i++)
+		decoded -= pair[i] == '%' ? 2 : 0;
+	CHECK(strlen(name) + 1 + strlen(value) == decoded);
 }
 
 /* Every pair also with all of it escaped, and into buffers that just fit. Returns what ended it. */
@@ -133,6 +173,8 @@ static int check_query(struct http_span query)
 		CHECK(*name && strlen(name) < sizeof(name) && strlen(value) < sizeof(value));
 		CHECK(query.at > before.at && query.length < before.length);
 		CHECK(query.at + query.length == before.at + before.length);
+		check_decoded(before.at, (size_t)(query.at - before.at) - (query.length > 0), name,
+			value);
 
 		length = escape(name, text);
 		text[length++] = '=';
@@ -151,6 +193,21 @@ static int check_query(struct http_span query)
 	CHECK(result == 0 || result == -EINVAL);
 	CHECK(result != 0 || !query.length);
 	return result;
+}
+
+static bool any_twice(struct http_span query)
+{
+	static char names[64][NAME_SIZE], value[VALUE_SIZE];
+	size_t count = 0;
+
+	while (count < 64 &&
+		http_query_next(&query, names[count], NAME_SIZE, value, sizeof(value)) == 1) {
+		for (size_t i = 0; i < count; i++)
+			if (!strcmp(names[i], names[count]))
+				return true;
+		count++;
+	}
+	return false;
 }
 
 static bool call_fine(const struct api_call *call)
@@ -241,8 +298,26 @@ static void check_router(const struct http_request *r, int query_result)
 	CHECK(!call.has_fingerprint || strspn(call.fingerprint, "0123456789abcdef") == 16);
 	if (call.route == API_REJECT && !call.problem[0])
 		CHECK(call.has_generation != call.has_fingerprint);
-	if (call_fine(&call))
+	if (call_fine(&call)) {
+		CHECK(!any_twice(r->query));
 		check_call_again(r, &call);
+	}
+}
+
+/* What is refused for its length is too long, and nobody waits for what never can be whole. */
+static void check_limits(const char *bytes, size_t length, int result)
+{
+	const char *line = memmem(bytes, length, "\r\n", 2);
+	const char *header = memmem(bytes, length, "\r\n\r\n", 4);
+
+	if (result == 414)
+		CHECK(!line || line - bytes > HTTP_REQUEST_LINE_MAX);
+	if (result == 431)
+		CHECK(line && (!header || header + 4 - bytes > HTTP_REQUEST_HEADER_MAX));
+	if (result == -EAGAIN) {
+		CHECK(!header && length < HTTP_REQUEST_HEADER_MAX);
+		CHECK(line || length < HTTP_REQUEST_LINE_MAX + 2);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -258,10 +333,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(whole.result == 0 || whole.result == -EAGAIN || whole.result == 400 ||
 			whole.result == 414 || whole.result == 431 || whole.result == 505);
 		check_same(&whole, &cut);
-		if (left <= 512) {
-			cut = parse_cut(at, left, 1, &dice);
-			check_same(&whole, &cut);
-		}
+		cut = parse_cut(at, left, left <= 512 ? 1 : HTTP_REQUEST_LINE_MAX, &dice);
+		check_same(&whole, &cut);
+		check_limits(at, left, whole.result);
 		if (whole.result > 0)
 			CHECK(whole.reason && *whole.reason && fuzz_printable(whole.reason));
 		if (whole.result)
@@ -272,6 +346,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_span(&whole.request.path, at, whole.request.length);
 		check_span(&whole.request.query, at, whole.request.length);
 		CHECK(!memchr(whole.request.path.at, '?', whole.request.path.length));
+		check_header(at, whole.request.length);
 		check_written_again(at, &whole.request);
 		check_router(&whole.request, check_query(whole.request.query));
 		at += whole.request.length;

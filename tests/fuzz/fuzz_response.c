@@ -5,6 +5,7 @@
 #include "response_parser.h"
 #include <errno.h>
 #include <stdbool.h>
+#include <strings.h>
 
 static int parse(const char *bytes, size_t length, struct response *ret)
 {
@@ -105,6 +106,25 @@ static void check_written_again(const struct response *r)
 	free(text);
 }
 
+/* The fields that count stand there once at most, and the head ends where it has to. */
+static void check_head(const char *bytes, const struct response *r)
+{
+	static const char *const names[] = {
+		"\r\ncontent-length:", "\r\ngctoken-generation:", "\r\ngctoken-expires-in-ms:",
+		"\r\ngctoken-fingerprint:", "\r\ngctoken-state:", "\r\nretry-after:"};
+	size_t length = (size_t)(r->body.at - bytes);
+	unsigned found[sizeof(names) / sizeof(*names)] = {0};
+
+	CHECK(length <= RESPONSE_HEAD_MAX && r->length == length + r->body.length);
+	CHECK(length >= 4 && !memcmp(r->body.at - 4, "\r\n\r\n", 4));
+	for (size_t i = 0; i < length; i++)
+		for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++)
+			found[k] += length - i >= strlen(names[k]) &&
+				    !strncasecmp(bytes + i, names[k], strlen(names[k]));
+	for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++)
+		CHECK(found[k] <= 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *bytes = (const char *)data;
@@ -131,6 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			CHECK(parse(bytes, fuzz_below(&dice, r.length), &other) == -EAGAIN);
 		CHECK(parse(bytes, r.length - 1, &other) == -EAGAIN);
 		CHECK(parse(bytes, r.length, &other) == 0 && same(&r, &other));
+		check_head(bytes, &r);
 		check_number(&r.generation);
 		check_number(&r.expires_in_ms);
 		check_number(&r.retry_after);
@@ -139,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else if (error == -EBADMSG) {
 		CHECK(parse(longer, size + 24, &other) == -EBADMSG);
 	} else if (size) {
+		CHECK(size < RESPONSE_HEAD_MAX || memmem(bytes, RESPONSE_HEAD_MAX, "\r\n\r\n", 4));
 		CHECK(parse(bytes, fuzz_below(&dice, size), &other) == -EAGAIN);
 	}
 	free(longer);

@@ -46,11 +46,12 @@ static void check_served(struct token_world *w, const struct token_slot *slot)
 	int64_t server = server_ns(w, w->now.boot);
 
 	CHECK(slot == &w->source.current || slot == &w->source.previous);
-	CHECK(slot->token.text && !boot_before(w->now.boot, slot->life.valid));
+	CHECK(!w->revoked && slot->token.text && !boot_before(w->now.boot, slot->life.valid));
 	CHECK(boot_since(lifetime_dead(&slot->life), w->now.boot).ns >= NS_PER_S);
 	CHECK(fact && !fact->gone && !strcmp(fact->text, slot->token.text));
 	if (fact->judged) {
-		CHECK(server < fact->server_end_ns);
+		/* The margin is in our time, which drifts. */
+		CHECK(server < fact->server_end_ns - fact->margin_ns + fact->margin_ns / 1000);
 		CHECK(server >= fact->server_start_ns);
 	}
 }
@@ -64,7 +65,7 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 	CHECK(o->kind != OUTCOME_TIMEOUT || expired);
 	CHECK(o->kind != OUTCOME_UNCHANGED || (expired && ask->has_after));
 	CHECK(o->kind != OUTCOME_COOLDOWN || kind == ASK_REJECT);
-	CHECK(o->kind != OUTCOME_REVOKED || w->source.revoked);
+	CHECK(o->kind != OUTCOME_REVOKED || w->revoked);
 	if (o->kind == OUTCOME_MIN_TTL) {
 		CHECK(o->limit_s >= 0);
 		CHECK(ask->min_ttl.ns > o->limit_s * NS_PER_S);
@@ -161,6 +162,7 @@ static void check_all(struct token_world *w)
 	if (!wall_clock_is_known(w))
 		return;
 	/* It goes on by itself, however it went so far. */
+	CHECK(s->revoked == w->revoked);
 	if (s->settings.prefetch && !s->revoked && !s->fetching) {
 		CHECK(v.next_attempt.ns != BOOT_TIME_NEVER.ns);
 		CHECK(!boot_before(v.next_attempt, w->wake_at));
@@ -183,7 +185,7 @@ static void post(struct token_world *w, bool forced, struct boot_time not_before
 {
 	struct boot_time window = boot_sub(w->now.boot, duration_s(MINT_WINDOW_S));
 
-	CHECK(!w->post.under_way && !w->source.revoked);
+	CHECK(!w->post.under_way && !w->revoked);
 	CHECK(forced || !boot_before(w->now.boot, not_before));
 	CHECK(w->post_count < POSTS_MAX);
 	w->posts[w->post_count++] = w->now.boot;
@@ -430,6 +432,8 @@ static void make_token(struct token_world *w, struct boot_time at, const struct 
 	int64_t issued = server_ns(w, at);
 	int64_t iat = floor_s(issued) + (plan->round_up && issued % NS_PER_S ? 1 : 0);
 	int64_t off = w->honest ? 0 : plan->claim_off_s;
+	/* An honest server may end a token early, if its exp says so. */
+	int64_t early = w->honest ? llabs(plan->claim_off_s) % (plan->expires_in_s / 2) : 0;
 
 	a->expires_in = duration_s(plan->expires_in_s);
 	a->claims = (struct jwt_claims){
@@ -438,17 +442,20 @@ static void make_token(struct token_world *w, struct boot_time at, const struct 
 		.has_exp = plan->has_exp,
 		.iat = plan->has_iat ? claim_limited(iat + off) : 0,
 		.nbf = plan->has_nbf ? claim_limited(iat + off) : 0,
-		.exp = plan->has_exp ? claim_limited(iat + plan->expires_in_s + off) : 0,
+		.exp = plan->has_exp ? claim_limited(iat + plan->expires_in_s - early + off) : 0,
 	};
 	if (!w->honest)
 		return;
 	fact->judged = true;
 	fact->server_start_ns =
 		plan->dated && (plan->has_iat || plan->has_nbf) ? iat * NS_PER_S : INT64_MIN;
-	fact->server_end_ns = plan->has_exp ? (iat + plan->expires_in_s) * NS_PER_S
-					    : ns_add(issued, plan->expires_in_s * NS_PER_S);
-	if (plan->has_exp && fact->server_end_ns > ns_add(issued, plan->expires_in_s * NS_PER_S))
-		fact->server_end_ns = ns_add(issued, plan->expires_in_s * NS_PER_S);
+	fact->server_life_ends_ns = ns_add(issued, plan->expires_in_s * NS_PER_S);
+	fact->server_end_ns = fact->server_life_ends_ns;
+	if (plan->has_exp && plan->dated && a->claims.exp * NS_PER_S < fact->server_end_ns)
+		fact->server_end_ns = a->claims.exp * NS_PER_S;
+	fact->margin_ns = duration_min(
+		w->source.settings.policy.use_margin, duration_ns(a->expires_in.ns / 10))
+				  .ns;
 }
 
 static bool claims_were_ignored(const struct token_world *w, uint64_t since_event)
@@ -490,8 +497,11 @@ static void token_came(struct token_world *w, struct exchange *x, struct token_a
 		CHECK(!revoked && !same && c->generation == w->generation + 1);
 		w->generation++;
 		fact = fact_of(w, w->generation);
-		if (!sample || claims_were_ignored(w, events))
+		/* Without a Date, or against what else the answer says, claims are no evidence. */
+		if (!sample || claims_were_ignored(w, events)) {
 			fact->server_start_ns = INT64_MIN;
+			fact->server_end_ns = fact->server_life_ends_ns;
+		}
 		if (fact_of(w, reported))
 			fact_of(w, reported)->gone = true;
 		return;
@@ -562,6 +572,9 @@ void world_ask(struct token_world *w, const struct token_ask *ask)
 {
 	struct held_ask h = {.used = true, .kind = ask->kind, .ask = *ask};
 
+	if (ask->kind == ASK_REFRESH)
+		w->revoked = false;
+
 	if (!ask_again(w, &h))
 		for (size_t i = 0; i < HELD_MAX; i++)
 			if (!w->held[i].used) {
@@ -592,6 +605,7 @@ void world_revoke(struct token_world *w)
 		free(expected[i]);
 	}
 	forget_tokens(w);
+	w->revoked = true;
 	CHECK(!served_now(w));
 	settle(w);
 }
@@ -618,6 +632,7 @@ void world_restart(struct token_world *w, uint64_t seed)
 	w->generation += 1000;
 	w->skew = (struct skew){0};
 	w->post.under_way = w->head.under_way = w->series_begun = false;
+	w->revoked = false;
 	probe_init(&w->probe, true);
 	w->head_count = 0; /* the plan begins anew with the daemon */
 	token_source_init(&w->source, &settings, &w->mint, &w->history, seed);

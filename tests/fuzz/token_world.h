@@ -22,8 +22,10 @@ struct token_fact {
 	char text[32];
 	struct boot_time dead; /* as last seen */
 	bool gone;             /* revoked, replaced after a report: never again */
-	bool judged;           /* of an honest server: the two below hold */
+	bool judged;           /* of an honest server: what follows holds */
 	int64_t server_start_ns, server_end_ns;
+	int64_t server_life_ends_ns; /* by expires_in alone */
+	int64_t margin_ns;           /* before its end */
 };
 
 struct held_ask {
@@ -48,6 +50,7 @@ struct token_world {
 	struct duration wall_offset; /* as last noticed */
 
 	bool honest;
+	bool revoked;     /* by an admin, and nobody has asked for a new one since */
 	int64_t theta_ns; /* server - boot at boot 0 */
 	int64_t drift_ppm;
 	int64_t bend_ppm; /* by NTP, against MONOTONIC_RAW and so against the server */
