@@ -152,7 +152,7 @@ def check_looks(course: Course, trouble: Trouble) -> None:
         assert 1 <= answer.retry_after == answer.json["retry_after"] <= 60
     seen = [state for state, _ in itertools.groupby(states)]
     # A machine so busy that nobody looked while the refresh was failing cannot tell of `stale`.
-    looked = any(end - 1.5 <= look.begun and look.ended <= end - 0.3 for look in course.looks)
+    looked = any(end - 0.6 <= look.begun and look.ended <= end - 0.1 for look in course.looks)
     assert seen == ["fresh", "stale", "none", "fresh"] or (
         not looked and seen == ["fresh", "none", "fresh"])
     assert course.last().json["generation"] > generation
