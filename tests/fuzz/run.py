@@ -120,7 +120,9 @@ def reason(said: str) -> str:
     """The lines of the output that say what was found."""
     lines = re.findall(r"^.*(?:does not hold|runtime error|ERROR: ).*$|^SUMMARY: .*$", said,
                        re.MULTILINE)
-    return "\n".join(lines) if lines else said[-2000:]
+    lines = lines or [line for line in said.splitlines()
+                      if line and not line.startswith(("#", "INFO", "stat::"))][-20:]
+    return "\n".join(lines)
 
 
 def fuzz_short(build: str, targets: list[str]) -> list[Outcome]:
