@@ -28,6 +28,12 @@ def request(target="/v1/token", fields=""):
     return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode()
 
 
+def task_state(process, task):
+    """The letter that the kernel has for what it is doing."""
+    with open(f"/proc/{process}/task/{task}/stat", encoding="ascii") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
 def at_rest(d):
     """Nobody else is connected, the token's generation is on the disk, and every thread sleeps."""
     if d.get("/v1/status").json["broker"]["connections"] != 1:
@@ -39,11 +45,7 @@ def at_rest(d):
         if f"\ngeneration {d.status()['generation']} " not in file.read():
             return False
     process = d.process.pid
-    for task in os.listdir(f"/proc/{process}/task"):
-        with open(f"/proc/{process}/task/{task}/stat", encoding="ascii") as file:
-            if file.read().rsplit(")", 1)[1].split()[0] != "S":
-                return False
-    return True
+    return all(task_state(process, task) == "S" for task in os.listdir(f"/proc/{process}/task"))
 
 
 @pytest.fixture
@@ -58,6 +60,10 @@ def quiet(server, make_daemon):
     return start
 
 
+def is_stopped(process):
+    return all(task_state(process, task) == "T" for task in os.listdir(f"/proc/{process}/task"))
+
+
 class Clients:
     """Connections that stay, each of which has been served."""
 
@@ -66,6 +72,8 @@ class Clients:
         # The loop's list of who is ready has grown to its size once all were, at one moment.
         for _ in range(3):
             d.process.send_signal(signal.SIGSTOP)
+            # The signal interrupts a wait, which returns what has come by then: not some of these.
+            wait_until(lambda: is_stopped(d.process.pid), "the daemon stands still")
             for client in self._all:
                 client.socket.sendall(request())
             d.process.send_signal(signal.SIGCONT)
