@@ -2,10 +2,13 @@
 """Runs the layers of tests named on the command line and counts test cases, not programs.
 
 Quiet where all is well: a line per layer, then the skips with their reasons. What failed is shown
-whole. The last line is `N passed, N failed, N skipped`; exit status 0 only if none failed and some
+whole. What failed beside others gets a second look when nothing else runs: a program that fails
+then has failed; one that passes then counts as passed, and what it said at first is shown. The last
+line is `N passed, N failed, N skipped`; exit status 0 only if none failed and some
 passed."""
 
 import argparse
+import functools
 import glob
 import json
 import os
@@ -16,6 +19,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Callable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -94,21 +98,50 @@ def program_cases(record: dict) -> list[Case]:
     return cases
 
 
+def second_look(layer: str, cases: list[Case], look_again: Callable[[], list[Case]]) -> list[Case]:
+    """The cases of one program; where some failed, what they do when it runs alone."""
+    failed = [case for case in cases if case.outcome == FAILED]
+    if not failed:
+        return cases
+    for case in failed:
+        print(f"--- SECOND LOOK {layer}: {case.name} failed at first:")
+        print(shown(case.text) + "\n---" if case.text else "---", flush=True)
+    again = {case.name: case for case in look_again()}
+    return [again.pop(case.name, case) if case.outcome == FAILED else case for case in cases] + [
+        case for case in again.values() if case.outcome == FAILED]
+
+
 def meson_suite(suite: str):
     """A layer whose programs meson knows."""
-    def run(build: str) -> list[Case]:
+    def records(build: str, *programs: str) -> list[dict] | Case:
         log = os.path.join(build, "meson-logs", f"testlog-{suite}.json")
         if os.path.exists(log):
             os.unlink(log)
         result = subprocess.run(
             ["meson", "test", "-C", build, "--no-rebuild", "--suite", suite, "--logbase",
-             f"testlog-{suite}"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+             f"testlog-{suite}", *programs], cwd=ROOT, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            check=False)
         if not os.path.exists(log):
-            return [Case(f"{suite}: meson ran no test", FAILED, result.stdout)]
+            return Case(f"{suite}: meson ran no test", FAILED, result.stdout)
         with open(log, encoding="utf-8") as file:
-            records = [json.loads(line) for line in file]
-        return [case for record in records for case in program_cases(record)]
+            return [json.loads(line) for line in file]
+
+    def of_program(build: str, *programs: str) -> list[Case]:
+        found = records(build, *programs)
+        return [found] if isinstance(found, Case) else [
+            case for record in found for case in program_cases(record)]
+
+    def run(build: str) -> list[Case]:
+        found = records(build)
+        if isinstance(found, Case):
+            return [found]
+        cases = []
+        for record in found:
+            program = record["name"].rpartition(" / ")[2]
+            cases += second_look(suite, program_cases(record),
+                                 functools.partial(of_program, build, program))
+        return cases
     return run
 
 
@@ -121,11 +154,13 @@ def pytest_layer(layer: str):
                        key=os.path.getsize, reverse=True)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             parts = list(pool.map(lambda file: pytest_file(build, layer, file), files))
-        return [case for part in parts for case in part]
+        return [case for file, part in zip(files, parts)
+                for case in second_look(layer, part, functools.partial(
+                    pytest_file, build, layer, file, "--last-failed"))]
     return run
 
 
-def pytest_file(build: str, layer: str, file: str) -> list[Case]:
+def pytest_file(build: str, layer: str, file: str, *options: str) -> list[Case]:
     """pytest is told which programs to test."""
     name = os.path.basename(file)
     report = os.path.join(build, layer, name + ".xml")
@@ -133,7 +168,8 @@ def pytest_file(build: str, layer: str, file: str) -> list[Case]:
         os.unlink(report)
     whole = command_case(
         f"{name}: pytest", "/usr/bin/python3", "-m", "pytest", file, "-q", "--tb=short",
-        f"--junitxml={report}",
+        f"--junitxml={report}", "-o", f"cache_dir={os.path.join(build, layer, name)}.cache",
+        *options,
         env={"GCTOKEND": os.path.join(build, "daemon", "gctokend"),
              "GCTOKEN": os.path.join(build, "client-lib", "gctoken")})
     return pytest_cases(name, whole, report)
