@@ -1,6 +1,7 @@
 """One day in a daemon's life, in which one call may fail: what its clients ask and what the daemon
 is told to do, and what has to hold whatever fails."""
 
+import contextlib
 import grp
 import http.client
 import os
@@ -347,7 +348,11 @@ class Day:
         def count() -> int:
             with open("/proc/net/tcp", encoding="ascii") as file:
                 kept = {f"socket:[{line.split()[9]}]" for line in file}
-            return sum(os.readlink(folder + fd) not in kept for fd in os.listdir(folder))
+            targets = []
+            for name in os.listdir(folder):
+                with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                    targets.append(os.readlink(folder + name))
+            return sum(target not in kept for target in targets)
 
         least, since = count(), time.monotonic()
         while time.monotonic() - since < (3 if self.limit and least > self.limit else 0.1):
