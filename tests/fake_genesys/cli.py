@@ -18,9 +18,10 @@ from .tls import Authority, TlsError
 DEFAULT_CLIENT = Client("fake-client", "fake-secret:+/%")
 
 DESCRIPTION = """\
-A fake Genesys Cloud: its login server (POST /oauth/token, client credentials) and a few resources
-of its API, over TLS with a certificate authority of its own, for tests and CI. Tokens are worth
-nothing anywhere else."""
+A fake Genesys Cloud: its login server (POST /oauth/token for client credentials, codes and refresh
+tokens, and the page /oauth/authorize where a person allows them) and a few resources of its API, over
+TLS with a certificate authority of its own, for tests and CI. Tokens are worth nothing anywhere
+else."""
 
 EPILOG = """\
 example:
@@ -70,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     basic.add_argument("--control", metavar="PATH",
                        help="a Unix socket to watch and steer the fake with")
     basic.add_argument("--ready-fd", type=int, metavar="N",
-                       help="write a line of JSON (url, token_url, api_url, port, ca_file, "
-                       "control, pid) to this descriptor once connections are accepted")
+                       help="write a line of JSON (url, token_url, authorize_url, api_url, "
+                       "port, ca_file, control, pid) to this descriptor once connections are accepted")
     basic.add_argument("--ready-file", metavar="FILE", help="the same into a file")
     basic.add_argument("--exit-on-eof", action="store_true",
                        help="end when standard input does: no fake outlives its test")
@@ -80,9 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     who.add_argument("--client", type=_client, action="append", metavar="ID:SECRET",
                      help="an OAuth client; may be repeated (default "
                      f"{DEFAULT_CLIENT.id}:{DEFAULT_CLIENT.secret.replace('%', '%%')})")
+    who.add_argument("--public-client", type=lambda text: Client(text, None), action="append",
+                     metavar="ID", help="one that has no secret; may be repeated")
     who.add_argument("--clients-file", type=_clients_file, metavar="FILE",
-                     help='a JSON array of {"id", "secret", "lifetime", "disabled"}; the last two '
-                     "may be left out")
+                     help='a JSON array of {"id", "secret", "lifetime", "disabled", '
+                     '"redirect_uris"}; the last three may be left out')
     for group in GROUPS:
         part = parser.add_argument_group(group.title)
         for setting in group.settings:
@@ -118,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
                              if name.startswith("set_") and value is not None})
     except SettingError as error:
         parser.error(str(error))
-    listed = (options.client or []) + (options.clients_file or [])
+    listed = (options.client or []) + (options.public_client or []) + (options.clients_file or [])
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -140,7 +143,7 @@ def _run(options, settings, listed, directory: str, stop: threading.Event) -> in
     channel = ControlChannel(options.control, Control(server, stop)) if options.control else None
     ready = {"url": server.url, "token_url": server.url + "/oauth/token", "api_url": server.url,
              "port": server.port, "ca_file": server.authority.ca_file,
-             "control": channel and channel.path, "clients": [client.id for client in listed],
+             "authorize_url": server.url + "/oauth/authorize", "control": channel and channel.path, "clients": [client.id for client in listed],
              "pid": os.getpid()}
     print(f"fake Genesys Cloud at {server.url} (login and API)\n"
           f"  CA certificate: {server.authority.ca_file}\n"

@@ -1,28 +1,37 @@
-"""OAuth clients, and who a token request's Authorization header proves to be."""
+"""OAuth clients, and who a token request proves to be from."""
 
 import base64
 import binascii
 import hmac
 import threading
 from dataclasses import dataclass
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qs, unquote_plus
 
 
 @dataclass(frozen=True)
 class Client:
     id: str
-    secret: str
+    secret: str | None  # None: a public client, which has nothing to prove itself with
     lifetime: int | None = None
     disabled: bool = False
+    redirect_uris: tuple[str, ...] | None = None  # None: any http address of the loopback interface
 
     @staticmethod
     def from_json(value) -> "Client":
-        if not isinstance(value, dict) or set(value) - {"id", "secret", "lifetime", "disabled"}:
-            raise ValueError("a client is an object of id, secret, lifetime and disabled")
+        if not isinstance(value, dict) or set(value) - {"id", "secret", "lifetime", "disabled",
+                                                        "redirect_uris"}:
+            raise ValueError("a client is an object of id, secret, lifetime, disabled and "
+                             "redirect_uris")
+        uris = value.get("redirect_uris")
+        if uris is not None and (not isinstance(uris, list)
+                                 or not all(isinstance(one, str) for one in uris)):
+            raise ValueError("a client's redirect_uris are a list of texts")
         client = Client(value.get("id"), value.get("secret"), value.get("lifetime"),
-                        value.get("disabled", False))
-        if not isinstance(client.id, str) or not isinstance(client.secret, str) or not client.id:
-            raise ValueError("a client has an id and a secret, both texts")
+                        value.get("disabled", False), None if uris is None else tuple(uris))
+        if not isinstance(client.id, str) or not client.id or "secret" not in value \
+                or not isinstance(client.secret, str | None):
+            raise ValueError("a client has an id and a secret, both texts (a public client's "
+                             "secret is null)")
         if client.lifetime is not None and (type(client.lifetime) is not int
                                             or client.lifetime < 0):
             raise ValueError("a client's lifetime is a whole number of seconds")
@@ -54,11 +63,17 @@ class Clients:
         with self._lock:
             return list(self._now.values())
 
-    def authenticate(self, authorization: str | None) -> tuple[str, Client | None, str]:
+    def find(self, client_id: str) -> Client | None:
+        with self._lock:
+            return self._now.get(client_id)
+
+    def authenticate(self, authorization: str | None, body: bytes = b""
+                     ) -> tuple[str, Client | None, str]:
         """(verdict, client, the id it gave); the verdict is one of `ok`, `missing`, `malformed`,
-        `unknown client`, `wrong secret`, `disabled client`. The client is None unless ok."""
+        `unknown client`, `wrong secret`, `disabled client`. The client is None unless ok. A public
+        client only names itself, in the body."""
         if authorization is None:
-            return "missing", None, ""
+            return self._named_in(body)
         scheme, _, encoded = authorization.partition(" ")
         if scheme.lower() != "basic":
             return "malformed", None, ""
@@ -71,12 +86,22 @@ class Clients:
             return "malformed", None, ""
         # RFC 6749 section 2.3.1: both were form-encoded before they were joined.
         client_id, secret = unquote_plus(raw_id), unquote_plus(raw_secret)
-        with self._lock:
-            client = self._now.get(client_id)
+        client = self.find(client_id)
         if client is None:
             return "unknown client", None, client_id
+        if client.secret is None:
+            return "wrong secret", None, client_id  # it has none, so it sent another's
         if not hmac.compare_digest(client.secret.encode(), secret.encode()):
             return "wrong secret", None, client_id
+        if client.disabled:
+            return "disabled client", None, client_id
+        return "ok", client, client_id
+
+    def _named_in(self, body: bytes) -> tuple[str, Client | None, str]:
+        client_id = parse_qs(body.decode("latin-1")).get("client_id", [""])[0]
+        client = self.find(client_id)
+        if client is None or client.secret is not None:
+            return "missing", None, client_id if client else ""
         if client.disabled:
             return "disabled client", None, client_id
         return "ok", client, client_id

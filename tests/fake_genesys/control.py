@@ -47,6 +47,7 @@ class Control:
             ("GET", "/faults"): self.faults,
             ("POST", "/set"): self.set, ("POST", "/step"): self.step,
             ("POST", "/fault"): self.fault, ("POST", "/faults/clear"): self.faults_clear,
+            ("GET", "/logins"): self.logins, ("POST", "/logins/end"): self.logins_end,
             ("POST", "/revoke"): self.revoke, ("POST", "/client"): self.client,
             ("POST", "/client/remove"): self.client_remove, ("POST", "/tls"): self.tls,
             ("POST", "/listen"): self.listen,
@@ -92,13 +93,23 @@ class Control:
         return [token.as_dict(now, self._server.settings, query.get("secrets") == "yes")
                 for token in self._server.tokens.all()]
 
+    def logins(self, query, body):
+        """every login of a person: its code, its refresh tokens; secrets=yes adds the texts"""
+        return [login.as_dict(query.get("secrets") == "yes")
+                for login in self._server.logins.all()]
+
+    def logins_end(self, query, body):
+        """ends those of {"client": ID}, or all; their refresh tokens are refused from now on"""
+        return {"ended": self._server.logins.end(_members(body, client="")["client"] or None)}
+
     def connections(self, query, body):
         """every connection: TLS version, requests, bytes inside TLS, how it failed"""
         return self._server.connections()
 
     def clients(self, query, body):
         """the OAuth clients, without their secrets"""
-        return [{"id": client.id, "lifetime": client.lifetime, "disabled": client.disabled}
+        return [{"id": client.id, "lifetime": client.lifetime, "disabled": client.disabled,
+                 "public": client.secret is None, "redirect_uris": client.redirect_uris}
                 for client in self._server.clients.all()]
 
     def faults(self, query, body):

@@ -28,7 +28,8 @@ class Exchange:
 
     def run(self) -> bool:
         """Answers, or does what the fault whose turn it is says. True: the connection goes on."""
-        fault = self.server.faults.take(self.kind, self.request.path, self.entry["client"])
+        fault = self.server.faults.take(self.kind, self.request.path, self.entry["client"],
+                                        grant=self.entry["grant_type"])
         try:
             if fault is None:
                 self.send(self.decide())
@@ -46,7 +47,8 @@ class Exchange:
             answer, verdict, token = self.server.api.answer(self.request, now)
             self._done.update(auth=verdict, client=token and token.client_id)
             return answer
-        answer, token = self.server.login.answer(self.request, self._auth, now)
+        answer, token = self.server.login.answer(self.request, self._auth,
+                                                 self.server.url, now)
         self._note_issued(token)
         return answer
 

@@ -7,7 +7,7 @@ import itertools
 import threading
 from typing import Any
 
-KINDS = ("token", "head", "me", "api", "other", "any", "connect")
+KINDS = ("token", "head", "me", "api", "authorize", "other", "any", "connect")
 ENDS = ("clean", "abrupt", "reset")
 
 
@@ -98,7 +98,8 @@ ACTIONS: dict[str, dict[str, tuple]] = {
 }
 
 COMMON = {"kind": (_one_of(*KINDS), "any"), "times": (_whole(-1), 1), "after": (_whole(0), 0),
-          "client": (_text, None), "path": (_text, None), "note": (_text, "")}
+          "client": (_text, None), "path": (_text, None), "grant": (_text, None),
+          "note": (_text, "")}
 
 # Before there is a request only these make sense; `stage`: before or after the TLS handshake.
 CONNECT_ACTIONS = ("close", "hang", "bytes")
@@ -146,9 +147,10 @@ class Fault:
             return self._members[encoded]
         return self._members[plain].encode("utf-8", "surrogatepass")
 
-    def matches(self, kind: str, path: str, client: str | None) -> bool:
+    def matches(self, kind: str, path: str, client: str | None, grant: str | None) -> bool:
         return (self["kind"] == kind or (self["kind"] == "any" and kind != "connect")) \
-            and self["path"] in (None, path) and self["client"] in (None, client)
+            and self["path"] in (None, path) and self["client"] in (None, client) \
+            and self["grant"] in (None, grant)
 
     def take(self) -> bool:
         if self._skip > 0:
@@ -185,11 +187,11 @@ class Faults:
             return pending
 
     def take(self, kind: str, path: str = "", client: str | None = None,
-             stage: str | None = None) -> Fault | None:
+             stage: str | None = None, grant: str | None = None) -> Fault | None:
         """The first fault whose turn this is. One that still skips (`after`) lets the next try."""
         with self._lock:
             for fault in self._faults:
-                if fault.spent or not fault.matches(kind, path, client):
+                if fault.spent or not fault.matches(kind, path, client, grant):
                     continue
                 if stage is not None and fault["stage"] != stage:
                     continue

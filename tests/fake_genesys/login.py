@@ -4,12 +4,15 @@ import math
 from email.utils import formatdate
 from urllib.parse import parse_qs
 
+from .logins import Refused
 from .message import Answer, Request
 
 # How Genesys Cloud says it; `description` is its own, `error_description` is OAuth's.
 WRONG_SECRET = (401, "invalid_client", "authentication failed")
 NO_SUCH_CLIENT = (400, "invalid_client", "client not found")
 TOO_MANY = (400, "invalid_request", "rate limit exceeded, please try again later")
+
+GRANTS = ("client_credentials", "authorization_code", "refresh_token")
 
 
 def oauth_error(status: int, error: str, words: str, headers=None) -> Answer:
@@ -18,20 +21,24 @@ def oauth_error(status: int, error: str, words: str, headers=None) -> Answer:
 
 
 class Login:
-    def __init__(self, settings, clients, tokens):
+    def __init__(self, settings, clients, tokens, logins, authorize):
         self._settings = settings
         self._clients = clients
         self._tokens = tokens
+        self._logins = logins
+        self._authorize = authorize
         self._recent: dict[str, list[float]] = {}
 
     def reset(self) -> None:
         self._recent = {}
 
     def authenticate(self, request: Request):
-        return self._clients.authenticate(request.header("Authorization"))
+        return self._clients.authenticate(request.header("Authorization"), request.body)
 
-    def answer(self, request: Request, auth, now: float) -> tuple[Answer, object]:
+    def answer(self, request: Request, auth, issuer: str, now: float) -> tuple[Answer, object]:
         """The answer at `now` by the server's clock, and the token in it or None."""
+        if request.path in ("/oauth/authorize", "/oauth/authorize/answer"):
+            return self._authorize.answer(request, issuer, now), None
         if request.path != "/oauth/token":
             return self._page(request), None
         if request.method == "HEAD":
@@ -42,10 +49,28 @@ class Login:
         refusal = self._refusal(request, auth, now)
         if refusal is not None:
             return refusal, None
-        token, expires_in = self._tokens.issue(auth[1], now)
-        return Answer.of_json(200, {"access_token": token.text, "token_type": "bearer",
-                                    "expires_in": expires_in},
-                              {"Cache-Control": "no-store", "Pragma": "no-cache"}), token
+        form = parse_qs(request.body.decode("latin-1"))
+        try:
+            login, refresh_token = self._login_of(form, auth[1], now)
+        except Refused as error:
+            return oauth_error(400, "invalid_grant", str(error)), None
+        token, expires_in = self._tokens.issue(auth[1], now, login.number if login else 0)
+        members = {"access_token": token.text, "token_type": "bearer", "expires_in": expires_in}
+        if refresh_token:
+            members["refresh_token"] = refresh_token
+        return Answer.of_json(200, members, {"Cache-Control": "no-store",
+                                             "Pragma": "no-cache"}), token
+
+    def _login_of(self, form: dict, client, now: float):
+        """The person's login that the request is for, None if the client asks for itself, and the
+        refresh token to tell, if any."""
+        one = {name: values[0] if len(values) == 1 else None for name, values in form.items()}
+        if one["grant_type"] == "authorization_code":
+            return self._logins.use_code(client, one.get("code") or "", one.get("redirect_uri"),
+                                         one.get("code_verifier"), now)
+        if one["grant_type"] == "refresh_token":
+            return self._logins.use_refresh_token(client, one.get("refresh_token") or "", now)
+        return None, None
 
     def _page(self, request: Request) -> Answer:
         if request.path != "/":
@@ -72,8 +97,11 @@ class Login:
         grants = parse_qs(request.body.decode("latin-1")).get("grant_type", [])
         if len(grants) != 1:
             return oauth_error(400, "invalid_request", "grant_type is needed once")
-        if grants[0] != "client_credentials":
+        if grants[0] not in GRANTS:
             return oauth_error(400, "unsupported_grant_type", "grant type not supported")
+        if client.secret is None and (grants[0] == "client_credentials" or (
+                grants[0] == "refresh_token" and not self._settings.public_refresh)):
+            return oauth_error(400, "unauthorized_client", "client has no secret")
         return None
 
     def _over_limit(self, client_id: str, now: float) -> bool:

@@ -15,11 +15,13 @@ SHOWN_HEADERS = ("Host", "User-Agent", "Accept", "Content-Type", "Content-Length
 
 
 def kind_of(method: str, path: str) -> str:
-    """token, head, me, api or other: the kinds that faults and counts are told by."""
+    """token, head, me, api, authorize or other: the kinds that faults and counts are told by."""
     if path == "/oauth/token":
         return "token" if method == "POST" else "head" if method == "HEAD" else "other"
     if path.startswith("/api/"):
         return "me" if path == "/api/v2/tokens/me" else "api"
+    if method == "GET" and path in ("/oauth/authorize", "/oauth/authorize/answer"):
+        return "authorize"
     return "head" if method == "HEAD" else "other"
 
 

@@ -7,11 +7,13 @@ import time
 from collections import deque
 
 from .api import Api
+from .authorize import Authorize
 from .clients import Clients
 from .clock import Clock
 from .connection import Connection
 from .faults import Faults
 from .login import Login
+from .logins import Logins
 from .record import Record
 from .tls import Authority
 from .tokens import Tokens
@@ -30,7 +32,9 @@ class Server:
         self.tokens = Tokens(settings)
         self.faults = Faults()
         self.record = Record(verbose)
-        self.login = Login(settings, clients, self.tokens)
+        self.logins = Logins(settings, self.tokens)
+        self.authorize = Authorize(settings, clients, self.logins)
+        self.login = Login(settings, clients, self.tokens, self.logins, self.authorize)
         self.api = Api(settings, self.tokens)
         self.tls = authority.context()
         self.address = address
@@ -116,6 +120,8 @@ class Server:
         self.settings.reset()
         self.clients.reset()
         self.tokens.reset()
+        self.logins.reset()
+        self.authorize.reset()
         self.login.reset()
         self.record.reset()
         self.clock.reset()

@@ -50,6 +50,12 @@ def yes_no(value: Any) -> bool:
     raise SettingError("yes or no (in JSON: true or false) is wanted")
 
 
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise SettingError("a text is wanted")
+    return value
+
+
 def choice(*allowed: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         if str(value) not in allowed:
@@ -165,6 +171,29 @@ GROUPS = (
                 "or the full one"),
         Setting("max_live", count, 0, "N", "a client's live tokens; one more evicts its oldest; "
                 "0: no limit"),
+    )),
+    Group("logins of people", (
+        Setting("consent", choice("given", "denied", "asked"), "given", "WHAT",
+                "what the person answers: given, denied, or asked: the page has two buttons"),
+        Setting("consent_error", text, "access_denied", "CODE",
+                "the error that goes back where it is denied"),
+        Setting("consent_words", text, "The user denied the request", "WORDS",
+                "and its error_description"),
+        Setting("state_echo", choice("same", "wrong", "none"), "same", "HOW",
+                "the state that goes back: same, wrong or none"),
+        Setting("answer_iss", choice("none", "right", "wrong"), "none", "HOW",
+                "the iss that goes back (RFC 9207): none, right or wrong"),
+        Setting("redirect_port", choice("any", "exact"), "any", "HOW",
+                "whether a registered loopback redirect_uri may come with another port"),
+        Setting("code_lifetime", seconds, 60.0, "S", "how long a code is good; 0: it comes expired"),
+        Setting("refresh_tokens", choice("rotate", "keep", "omit", "none"), "rotate", "HOW",
+                "rotate: each refresh brings a new one, and the old one used again ends the login; "
+                "keep: the same one comes again; omit: a refresh brings none, the first stays good; "
+                "none: there are none at all, as with an idle timeout at Genesys Cloud"),
+        Setting("public_refresh", yes_no, False, "yes|no",
+                "whether public clients have refresh tokens; at Genesys Cloud they have not"),
+        Setting("refresh_lifetime", seconds, 0.0, "S", "refresh tokens older than this are refused; "
+                "0: none is"),
     )),
     Group("refusals", (
         Setting("throttle", yes_no, False, "yes|no", "refuse every token request as too many"),

@@ -32,6 +32,7 @@ class Token:
     valid_until: float
     ended: str = ""  # "", "revoked" or "evicted"
     last_used: float = 0.0
+    login: int = 0  # the number of the person's login it came of; 0: of none
     uses: deque = field(default_factory=deque, repr=False)  # times of API calls, for its limit
 
     @property
@@ -56,7 +57,7 @@ class Token:
         shown = {"number": self.number, "client": self.client_id, "fingerprint": self.fingerprint,
                  "state": self.verdict(now, settings), "issued": self.issued,
                  "expires_in": self.expires_in, "valid_from": self.valid_from,
-                 "valid_until": self.valid_until}
+                 "valid_until": self.valid_until, "login": self.login or None}
         if with_text:
             shown["token"] = self.text
         return shown
@@ -75,20 +76,22 @@ class Tokens:
             self._by_text: dict[str, Token] = {}
             self._by_client: dict[str, list[Token]] = {}
 
-    def issue(self, client, now: float) -> tuple[Token, int]:
-        """A token for the client and the expires_in to tell with it."""
+    def issue(self, client, now: float, login: int = 0) -> tuple[Token, int]:
+        """A token for the client, or for the person's login of that number, and the expires_in to
+        tell with it."""
         settings = self._settings
         lifetime = settings.lifetime if client.lifetime is None else client.lifetime
         with self._lock:
             live = [token for token in self._by_client.get(client.id, [])
                     if token.verdict(now, settings) in ("ok", "not yet valid")]
-            if live and settings.same_token != "no":
+            if live and settings.same_token != "no" and not login:
                 token = live[-1]
                 if settings.same_token == "full":
                     return token, token.expires_in
                 return token, max(0, math.floor(token.issued + token.expires_in - now))
             self._number += 1
             token = self._make(client.id, now, lifetime)
+            token.login = login
             live.append(token)
             while settings.max_live and len(live) > settings.max_live:
                 live.pop(0).ended = "evicted"
@@ -139,14 +142,15 @@ class Tokens:
             return verdict, token
 
     def revoke(self, text: str | None = None, fingerprint: str | None = None,
-               client_id: str | None = None) -> int:
+               client_id: str | None = None, login: int | None = None) -> int:
         """Ends the tokens that match all that is given; how many those were."""
         ended = 0
         with self._lock:
             for token in self._all:
                 if token.ended or (text is not None and token.text != text) \
                         or (fingerprint is not None and token.fingerprint != fingerprint) \
-                        or (client_id is not None and token.client_id != client_id):
+                        or (client_id is not None and token.client_id != client_id) \
+                        or (login is not None and token.login != login):
                     continue
                 token.ended = "revoked"
                 ended += 1

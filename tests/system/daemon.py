@@ -78,16 +78,20 @@ class Daemon:
 
     def add_profile(self, name: str, **keys: Any) -> None:
         """Against the fake with its first client, where `keys` say nothing else; `secret` is the
-        client's secret. A None leaves a key out."""
+        client's secret, None for a public client. A None leaves a key out."""
         client = self.fake.clients[0] if self.fake else {"id": "nobody", "secret": canary()}
         secret = keys.pop("secret", client["secret"])
-        settings: dict[str, Any] = {"client_id": client["id"],
-                                    "client_secret_file": self.path(f"{name}.secret")}
+        settings: dict[str, Any] = {"client_id": client["id"]}
+        if secret is not None:
+            settings["client_secret_file"] = self.path(f"{name}.secret")
         if self.fake:
+            if keys.get("grant") == "authorization_code":
+                settings["authorize_url"] = self.fake.authorize_url
             settings.update(token_url=self.fake.token_url, api_url=self.fake.api_url,
                             ca_file=self.fake.ca_file)
         self.profiles[name] = {**settings, **keys}
-        self.set_secret(name, secret)
+        if secret is not None:
+            self.set_secret(name, secret)
 
     def set_secret(self, name: str, secret: str) -> None:
         """Into the profile's secret file, mode 0600. A running daemon reads it on reload."""

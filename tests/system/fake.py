@@ -20,6 +20,10 @@ START_TIMEOUT = 20.0
 STOP_TIMEOUT = 10.0
 
 
+def _secrets_of(clients: list[dict]) -> set[str]:
+    return {client["secret"] for client in clients if client["secret"] is not None}
+
+
 class ControlError(AssertionError):
     """The fake refused what the test asked of it."""
 
@@ -33,7 +37,7 @@ class Fake:
         self._secrets: set[str] = set()
         self._tokens: set[str] = set()
         self.clients = clients or [{"id": "fake-client", "secret": "fake-secret:+/%"}]
-        self._secrets.update(client["secret"] for client in self.clients)
+        self._secrets.update(_secrets_of(self.clients))
         clients_file = os.path.join(self.directory, "clients.json")
         with open(clients_file, "w", encoding="utf-8") as file:
             json.dump(self.clients, file)
@@ -62,6 +66,7 @@ class Fake:
         ready = json.loads(line)
         self.url, self.port = ready["url"], ready["port"]
         self.token_url, self.api_url = ready["token_url"], ready["api_url"]
+        self.authorize_url = ready["authorize_url"]
         self.ca_file, self.control = ready["ca_file"], ready["control"]
 
     # The control channel.
@@ -98,9 +103,9 @@ class Fake:
         """token=T, fingerprint=F, client=ID or all=True; how many were ended."""
         return self.control_post("/revoke", which)["revoked"]
 
-    def client(self, id: str, secret: str, **more: Any) -> None:
-        """Adds an OAuth client, or changes one."""
-        self._secrets.add(secret)
+    def client(self, id: str, secret: str | None, **more: Any) -> None:
+        """Adds an OAuth client, or changes one; without a secret it is a public one."""
+        self._secrets.update(_secrets_of([{"secret": secret}]))
         self.control_post("/client", {"id": id, "secret": secret, **more})
 
     def listen(self, wanted: bool) -> None:
@@ -117,7 +122,7 @@ class Fake:
         """As if just started, also for what must not be told: the next test has a log of its own,
         and the short secrets of another test are words that may well stand in it."""
         self.control_post("/reset")
-        self._secrets = {client["secret"] for client in self.clients}
+        self._secrets = _secrets_of(self.clients)
         self._tokens.clear()
 
     def log(self, kind: str | None = None, since: int = 0, secrets: bool = False) -> list[dict]:
@@ -135,6 +140,14 @@ class Fake:
 
     def tokens(self, secrets: bool = False) -> list[dict]:
         return self.control_get("/tokens" + ("?secrets=yes" if secrets else ""))
+
+    def logins(self, secrets: bool = False) -> list[dict]:
+        """Of people, oldest first: the code's state, the refresh tokens, whether and why it ended."""
+        return self.control_get("/logins" + ("?secrets=yes" if secrets else ""))
+
+    def end_logins(self, client: str = "") -> int:
+        """As an administrator would; how many were ended."""
+        return self.control_post("/logins/end", {"client": client})["ended"]
 
     @property
     def posts(self) -> int:
@@ -172,13 +185,16 @@ class Fake:
     # The end.
 
     def known_secrets(self) -> set[str]:
-        """Every client secret and every token so far: what must turn up in no log."""
+        """Every client secret, token, refresh token and code so far: what must turn up in no log."""
         if self.process.poll() is None:
             self._note_tokens()
         return self._secrets | self._tokens
 
     def _note_tokens(self) -> None:
         self._tokens.update(token["token"] for token in self.tokens(secrets=True))
+        for login in self.logins(secrets=True):
+            self._tokens.add(login["code"])
+            self._tokens.update(token["token"] for token in login["refresh_tokens"])
 
     def stderr_text(self) -> str:
         with open(self._errors.name, encoding="utf-8", errors="replace") as file:
