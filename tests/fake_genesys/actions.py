@@ -133,6 +133,14 @@ def _informational(exchange, fault) -> bool:
     return exchange.keep
 
 
+def _revoke(exchange, fault) -> bool:
+    """The token ends right before the request that comes with it is judged."""
+    text = (exchange.request.header("Authorization") or "").partition(" ")[2].strip()
+    exchange.server.tokens.revoke(text=text)
+    exchange.send(exchange.decide())
+    return exchange.keep
+
+
 _ACTIONS = {"close": _close, "hang": _hang, "delay": _delay, "answer": _answer,
             "members": _members, "redirect": _redirect, "cut": _cut, "bytes": _bytes,
-            "chunks": _chunks, "informational": _informational}
+            "chunks": _chunks, "informational": _informational, "revoke": _revoke}

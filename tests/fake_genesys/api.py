@@ -5,6 +5,8 @@ import uuid
 
 from .message import Answer, Request
 
+CONVERSATIONS_PER_PAGE = 100
+
 
 def api_error(status: int, code: str, words: str, headers=None) -> Answer:
     return Answer.of_json(status, {"message": words, "code": code, "status": status,
@@ -75,7 +77,19 @@ class Api:
             return api_error(400, "bad.request", "The request body is not a JSON object.")
         if not isinstance(query.get("interval"), str) or "/" not in query["interval"]:
             return api_error(400, "bad.request", "interval: START/END is needed.")
-        start = query["interval"].partition("/")[0]
-        return Answer.of_json(200, {"totalHits": 1, "conversations": [{
-            "conversationId": str(uuid.uuid5(uuid.NAMESPACE_DNS, "conversation")),
-            "conversationStart": start, "participants": []}]})
+        paging = query.get("paging", {})
+        size, number = (paging.get(name, default) if isinstance(paging, dict) else None
+                        for name, default in (("pageSize", 25), ("pageNumber", 1)))
+        if type(size) is not int or not 1 <= size <= CONVERSATIONS_PER_PAGE:
+            return api_error(400, "bad.request",
+                             f"paging.pageSize: 1 to {CONVERSATIONS_PER_PAGE} is allowed.")
+        if type(number) is not int or number < 1:
+            return api_error(400, "bad.request", "paging.pageNumber: 1 or more is wanted.")
+        start, total = query["interval"].partition("/")[0], self._settings.conversations
+        found: dict = {"totalHits": total}
+        page = range((number - 1) * size, min(number * size, total))
+        if page:  # behind the last one there is no such member, not an empty one
+            found["conversations"] = [{
+                "conversationId": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"conversation-{one}")),
+                "conversationStart": start, "participants": []} for one in page]
+        return Answer.of_json(200, found)

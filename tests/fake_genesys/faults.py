@@ -95,6 +95,7 @@ ACTIONS: dict[str, dict[str, tuple]] = {
     "chunks": {"size": (_whole(1), 4096), "count": (_whole(-1), -1), "pause": (_seconds, 0.0)},
     "informational": {"status": (_whole(100), 103), "count": (_whole(-1), 1),
                       "headers": (_fields, {}), "pause": (_seconds, 0.0)},
+    "revoke": {},
 }
 
 COMMON = {"kind": (_one_of(*KINDS), "any"), "times": (_whole(-1), 1), "after": (_whole(0), 0),

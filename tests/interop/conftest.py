@@ -1,4 +1,4 @@
-"""The fixtures of the system tests, with a login server nobody here wrote in place of the fake."""
+"""The fixtures of the system tests, and a login server nobody here wrote."""
 
 import filecmp
 import importlib.util
@@ -58,10 +58,10 @@ def pytest_collection_modifyitems(items):
         return
     unreachable = OUT_OF_REACH.search(said)
     if not unreachable:
-        raise pytest.UsageError(f"oidc-provider is not installed as pinned: {said}")
+        raise pytest.UsageError(f"the packages are not installed as pinned: {said}")
     for item in items:
         item.add_marker(pytest.mark.skip(
-            reason=f"npm cannot fetch oidc-provider: {unreachable.group(1)}"))
+            reason=f"npm cannot fetch its packages: {unreachable.group(1)}"))
 
 
 def pytest_terminal_summary(terminalreporter, config):

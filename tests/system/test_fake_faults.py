@@ -174,3 +174,11 @@ def test_faults_that_make_no_sense(server, wrong, words):
     with pytest.raises(ControlError, match=words):
         server.control_post("/fault", wrong)
     assert server.faults() == []
+
+
+def test_a_token_ends_with_the_request_that_comes_with_it(server):
+    tokens = [login(server).json["access_token"] for _ in range(2)]
+    server.fault("api", "revoke", after=1)
+    assert [call(server, tokens[0]).status for _ in range(3)] == [200, 401, 401]
+    assert call(server, tokens[1]).status == 200
+    assert [token["state"] for token in server.tokens()] == ["revoked", "ok"]

@@ -31,6 +31,25 @@ def test_a_token_is_issued_and_the_api_takes_it(server):
     assert call(server, token_of(answer), QUERY, "POST", b"[]").status == 400
 
 
+def test_conversations_come_in_pages(server):
+    server.set(conversations=250)
+    token = token_of(login(server))
+
+    def page(**paging):
+        return call(server, token, QUERY, "POST", json.dumps(
+            {"interval": "2026-01-01T00:00Z/2026-01-02T00:00Z", "paging": paging}).encode())
+
+    found = [page(pageSize=100, pageNumber=number).json for number in (1, 2, 3, 4)]
+    assert [len(one.get("conversations", [])) for one in found] == [100, 100, 50, 0]
+    assert "conversations" not in found[3]
+    assert {one["totalHits"] for one in found} == {250}
+    assert len({one["conversationId"] for each in found for one in each.get("conversations", [])}
+               ) == 250
+    assert len(page().json["conversations"]) == 25
+    for wrong in ({"pageSize": 101}, {"pageSize": 0}, {"pageNumber": 0}, {"pageSize": "10"}):
+        assert page(**wrong).status == 400, wrong
+
+
 @pytest.mark.parametrize("authorization, status, error, words", [
     (basic(secret="wrong"), 401, "invalid_client", "authentication failed"),
     (basic(client_id="nobody"), 400, "invalid_client", "client not found"),

@@ -1,0 +1,252 @@
+"""docs/clients.md: each of its programs is taken out of it and run as a reader would."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from daemon import GCTOKEN
+from fake import REPOSITORY
+from snippets import CONVERSATIONS, DOCUMENT, PROGRAMS, Reader, assert_the_job_survives
+from unix_http import ask
+from waiting import wait_until
+
+PYTHON = "/usr/bin/python3"
+
+# Those that need packages of npm.
+RUN_BY_INTEROP = {"genesys.mjs", "conversations-sdk.mjs"}
+
+
+@pytest.fixture
+def reader(server, daemon, tmp_path):
+    server.set(conversations=CONVERSATIONS)
+    d = daemon(server)
+    d.token(wait=20)
+    return Reader(d, tmp_path)
+
+
+def needs(program):
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not there")
+
+
+def test_every_program_of_the_document_is_run():
+    with open(__file__, encoding="utf-8") as file:
+        tests = file.read()
+    imported = {"api.sh", "gctoken_broker.py", "gctoken.mjs"}
+    left = {name for name in PROGRAMS if f'"{name}"' not in tests}
+    assert left <= imported, f"no test runs {left - imported}"
+    fences = re.findall(r"^```(\w.*)$", DOCUMENT, re.M)
+    assert len(fences) - len(PROGRAMS) == 2, "only how to compile stands in no program"
+
+
+# Shell.
+
+@pytest.mark.parametrize("script", ["users_me.sh", "users_me_gctoken.sh"])
+@pytest.mark.parametrize("revoked", [False, True])
+def test_shell(reader, script, revoked, gctoken):
+    fake = reader.daemon.fake
+    if revoked:
+        fake.revoke(all=True)
+    reader.run("sh", "-eu", script, API=fake.api_url,
+               PATH=os.path.dirname(os.path.abspath(gctoken)) + ":" + os.environ["PATH"])
+    assert [entry["status"] for entry in fake.log("api")] == ([401, 200] if revoked else [200])
+    assert reader.daemon.status()["counters"]["rejections"] == revoked
+
+
+def test_shell_tells_of_a_failure(reader):
+    """Neither a broker without a token nor an API that says no looks like success."""
+    reader.daemon.fake.fault("api", "answer", status=403, body="{}")
+    reader.run("sh", "-eu", "users_me.sh", code=1)
+    reader.daemon.post("/v1/revoke")
+    reader.run("sh", "-eu", "users_me.sh", code=22)  # curl's
+
+
+# Python.
+
+def test_python_does_the_job(reader):
+    assert_the_job_survives(reader, PYTHON, "conversations.py")
+
+
+def python(reader, text, **env):
+    return reader.run(PYTHON, "-c", text, **env)
+
+
+def test_python_threads_forks_and_errors(reader):
+    generation = reader.daemon.token().json["generation"]
+    output = python(reader, """
+import os, threading
+from gctoken_broker import Broker, BrokerError
+broker = Broker()
+seen = [broker.token()["generation"]]
+threads = [threading.Thread(target=lambda: seen.append(broker.token()["generation"]))
+           for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+child = os.fork()
+if not child:
+    os._exit(0 if broker.token()["generation"] == seen[0] else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert len(seen) == 9 and set(seen) == {seen[0]}, seen
+print(seen[0])
+for arguments in ({"min_ttl": 99999999}, {"wait": 100000}):
+    try:
+        broker.token(**arguments)
+    except BrokerError as error:
+        print(error.status, error.error, error)
+""").splitlines()
+    assert output[0] == str(generation)
+    assert output[1].startswith("400 invalid_request min_ttl") and \
+        output[2].startswith("400 invalid_request wait")
+
+
+RESTARTED = """
+from gctoken_broker import Broker
+import os, signal
+broker = Broker()
+print(broker.token()["fingerprint"], flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+print(broker.token(wait=20)["fingerprint"])
+"""
+RESTARTED_NODE = """
+import {getToken} from "./gctoken.mjs";
+console.log((await getToken()).fingerprint);
+process.kill(process.pid, "SIGSTOP");
+console.log((await getToken()).fingerprint);
+"""
+
+
+@pytest.mark.parametrize("command", [[PYTHON, "-c", RESTARTED],
+                                     ["node", "--input-type=module", "-e", RESTARTED_NODE]],
+                         ids=["python", "node"])
+def test_a_restarted_broker_is_met_on_a_new_connection(reader, command):
+    """What was kept open ended while nobody looked: no error, but another connection."""
+    needs(command[0])
+    d = reader.daemon
+    process = subprocess.Popen(
+        command, cwd=reader.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        env={**os.environ, "GCTOKEN_SOCKET": d.socket, "GCTOKEN_PROFILE": ""})
+    try:
+        first = process.stdout.readline().strip()
+        wait_until(lambda: os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)[0], "it stops")
+        d.restart()
+        d.token(wait=20)
+        os.kill(process.pid, signal.SIGCONT)
+        second = process.stdout.readline().strip()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert len(first) == len(second) == 16
+    assert second == d.token().json["fingerprint"]
+
+
+# Node.
+
+def test_node_does_the_job(reader):
+    needs("node")
+    assert_the_job_survives(reader, "node", "conversations.mjs")
+
+
+def test_node_tells_why_there_is_no_token(reader):
+    needs("node")
+    reader.daemon.post("/v1/revoke")
+    output = reader.run("node", "--input-type=module", "-e", """
+import {getToken} from "./gctoken.mjs";
+await getToken().catch((error) => console.log(error.status, error.code));
+""")
+    assert output == "503 revoked\n"
+
+
+# Go.
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_go(reader, revoked, tmp_path_factory):
+    needs("go")
+    cache = tmp_path_factory.getbasetemp() / "go-cache"
+    if revoked:
+        reader.daemon.fake.revoke(all=True)
+    output = reader.run("go", "run", "main.go", GOCACHE=str(cache), GOFLAGS="-mod=mod",
+                        GOPROXY="off", CGO_ENABLED="0")
+    assert '"state": "active"' in output
+    statuses = [entry["status"] for entry in reader.daemon.fake.log("api")]
+    assert statuses == ([401, 200] if revoked else [200])
+
+
+# C.
+
+def compiled(reader, name, *libraries):
+    """With the library that was built, in the place of an installed one."""
+    built = os.path.dirname(os.path.abspath(GCTOKEN))
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", *libraries], text=True, check=True,
+                           capture_output=True).stdout.split() if libraries else []
+    program = os.path.join(reader.folder, name.removesuffix(".c"))
+    reader.run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", program, name,
+               "-I", os.path.join(REPOSITORY, "client-lib"), "-L", built, "-lgctoken",
+               f"-Wl,-rpath,{built}", *flags)
+    return program
+
+
+def test_c(reader):
+    needs("cc")
+    output = reader.run(compiled(reader, "token.c"))
+    token = reader.daemon.token().json
+    assert output == (f"a token of {len(token['access_token'])} bytes, "
+                      f"fingerprint {token['fingerprint']}\n")
+    reader.daemon.stop()
+    reader.run(os.path.join(reader.folder, "token"), code=1)
+
+
+def test_c_does_the_job(reader):
+    needs("cc")
+    program = compiled(reader, "conversations.c", "libcurl", "yajl")
+    assert_the_job_survives(reader, program, reader.daemon.fake.api_url)
+
+
+def test_all_programs_find_the_same(reader):
+    """Those of two languages, on an API that lets them have what they ask for."""
+    needs("node")
+    lines = reader.run(PYTHON, "conversations.py").splitlines()
+    assert len(lines) == CONVERSATIONS
+    assert reader.run("node", "conversations.mjs").splitlines() == lines
+
+
+# nginx.
+
+def test_nginx_shows_the_metrics(reader):
+    needs("nginx")
+    d = reader.daemon
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = PROGRAMS["metrics.conf"]
+    assert "127.0.0.1:9187;" in text and "/run/gctokend/gctokend.sock" in text
+    text = text.replace("127.0.0.1:9187;", f"127.0.0.1:{port};")
+    text = text.replace("/run/gctokend/gctokend.sock", d.socket)
+    folders = "".join(f"{name}_temp_path {reader.folder}/{name};" for name in
+                      ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    config = os.path.join(reader.folder, "nginx.conf")
+    user = "user root;" if os.geteuid() == 0 else ""
+    with open(config, "w", encoding="ascii") as file:
+        file.write(f"daemon off; {user} pid {reader.folder}/pid; error_log stderr;"
+                   f"events {{}} http {{ access_log off; {folders} {text} }}")
+    nginx = subprocess.Popen(["nginx", "-p", reader.folder, "-c", config],
+                             stderr=subprocess.DEVNULL)
+    try:
+        def metrics():
+            run = subprocess.run(["curl", "-qsf", "--noproxy", "*",
+                                  f"http://127.0.0.1:{port}/metrics"],
+                                 capture_output=True, text=True, check=False)
+            return run.stdout
+
+        seen = wait_until(metrics, "nginx answers")
+    finally:
+        nginx.terminate()
+        nginx.wait()
+    assert "gctokend_token_valid" in seen
+    assert ask(d.socket, "GET", "/metrics").status == 200
