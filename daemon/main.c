@@ -5,8 +5,8 @@
 #include "core/config_keys.h"
 #include "host/config_files.h"
 #include "host/log.h"
+#include "host/systemd.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -160,15 +160,12 @@ static int serve(const char *path)
 
 	open_standard_descriptors();
 	log_open(LOG_INFO);
+	systemd_open();
 	protect_process();
 	config = load_or_tell(path);
 	if (!config)
 		return EX_CONFIG;
 	log_set_level(config->broker.log_level);
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		log_line(LOG_ERR, "libcurl cannot be set up");
-		goto out;
-	}
 	base = event_base_new();
 	if (!base) {
 		log_line(LOG_ERR, "the event loop cannot be made");
@@ -197,7 +194,6 @@ out:
 	if (base)
 		event_base_free(base);
 	libevent_global_shutdown();
-	curl_global_cleanup();
 	CRYPTO_secure_malloc_done();
 	return status;
 }

@@ -5,6 +5,7 @@
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/state_file.h"
+#include "host/systemd.h"
 #include "upstream/fetch.h"
 
 #include <errno.h>
@@ -14,12 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-/* Descriptors that are not clients': the log, the state files, login servers, a reserve. */
-#define DESCRIPTORS_ELSEWHERE 128
-#define CONNECTIONS_MIN 16
 #define TELL_FAILURES_APART_S 60
 #define NO_ROOM_AGAIN_MS 500
 #define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
@@ -107,6 +104,7 @@ void broker_turn(struct broker *b)
 			b->profiles[i]->source.attention ? now.boot : b->profiles[i]->wake_at);
 	if (boot_timer_arm(b->timer, wake_at))
 		log_line(LOG_ERR, "the timer cannot be armed: %s", strerror(errno));
+	service_turn(b, &now);
 }
 
 void broker_turn_soon(struct broker *b)
@@ -145,46 +143,6 @@ static void signalled(int number, short events, void *context)
 		event_base_loopbreak(b->base);
 }
 
-/* A low limit lowers ours; what cannot be served is better refused than half accepted. */
-static uint32_t connections_possible(uint32_t wanted)
-{
-	struct rlimit limit;
-	uint32_t possible;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY ||
-		limit.rlim_cur >= (rlim_t)wanted + DESCRIPTORS_ELSEWHERE)
-		return wanted;
-	possible = limit.rlim_cur > DESCRIPTORS_ELSEWHERE + CONNECTIONS_MIN
-			   ? (uint32_t)limit.rlim_cur - DESCRIPTORS_ELSEWHERE
-			   : CONNECTIONS_MIN;
-	log_line(LOG_WARNING,
-		"max_connections is %u, but RLIMIT_NOFILE of %llu allows %u: raise LimitNOFILE",
-		wanted, (unsigned long long)limit.rlim_cur, possible);
-	return possible;
-}
-
-static struct front_limits limits_of(const struct broker_settings *s)
-{
-	uint32_t connections = connections_possible(s->max_connections);
-
-	return (struct front_limits){
-		.max_connections = connections,
-		.max_connections_per_user = s->max_connections_per_user < connections
-						    ? s->max_connections_per_user
-						    : connections,
-		.request_deadline = s->request_deadline,
-		.idle_timeout = s->idle_timeout,
-	};
-}
-
-void broker_apply_settings(struct broker *b)
-{
-	struct front_limits limits = limits_of(&b->config->broker);
-
-	log_set_level(b->config->broker.log_level);
-	front_set_limits(b->front, &limits);
-}
-
 static int read_boot_id(char *boot_id, size_t size)
 {
 	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
@@ -197,33 +155,6 @@ static int read_boot_id(char *boot_id, size_t size)
 	return r;
 }
 
-static int open_front(struct broker *b)
-{
-	const struct broker_settings *s = &b->config->broker;
-	struct front_limits limits = limits_of(s);
-	char problem[512];
-	int fd = -1, r;
-
-	r = front_new(&b->front, b->base, &broker_front_handler, b, &limits);
-	if (r) {
-		log_line(LOG_ERR, "the front cannot be made: %s", strerror(-r));
-		return r;
-	}
-	r = listener_bind(s->socket, s->socket_mode, s->socket_gid, &fd, problem, sizeof(problem));
-	if (r) {
-		log_line(LOG_ERR, "%s", problem);
-		return r;
-	}
-	if (lstat(b->socket, &b->bound))
-		b->bound.st_ino = 0;
-	r = front_listen(b->front, fd);
-	if (r) {
-		close(fd);
-		log_line(LOG_ERR, "%s: %s", s->socket, strerror(-r));
-	}
-	return r;
-}
-
 static int start_events(struct broker *b)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -231,6 +162,7 @@ static int start_events(struct broker *b)
 
 	evtimer_assign(&b->pump, b->base, waiters_answer, b);
 	evtimer_assign(&b->after_request, b->base, turn_after_request, b);
+	service_init(b);
 	for (size_t i = 0; i < 3; i++) {
 		evsignal_assign(&b->signals[i], b->base, numbers[i], signalled, b);
 		if (evsignal_add(&b->signals[i], NULL))
@@ -255,6 +187,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->base = base;
 	b->version = version;
 	b->uid = geteuid();
+	b->page_listener = -1;
 	TAILQ_INIT(&b->clients);
 	TAILQ_INIT(&b->endpoints);
 	TAILQ_INIT(&b->ready);
@@ -285,7 +218,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		goto fail;
 	}
 	/* The socket first: a second daemon on the same path must end before it asks for tokens. */
-	r = open_front(b);
+	r = sockets_open(b);
 	if (r)
 		goto fail;
 	r = state_writer_new(&b->writer, base, config->broker.state_dir);
@@ -306,6 +239,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		log_line(LOG_ERR, "%s", problem);
 		goto fail;
 	}
+	systemd_drop_fds();
 	*ret = b;
 	return 0;
 fail:
@@ -316,9 +250,15 @@ fail:
 void broker_run(struct broker *b)
 {
 	log_line(LOG_NOTICE, "gctokend %s serves %zu profile%s at %s", b->version, b->profile_count,
-		b->profile_count == 1 ? "" : "s", b->config->broker.socket);
-	broker_turn(b);
-	event_base_dispatch(b->base);
+		b->profile_count == 1 ? "" : "s",
+		b->bound.st_ino ? b->socket : "the socket that systemd holds");
+	service_started(b);
+	/* Whoever has been waiting is served before anything is begun that may take a moment. */
+	event_base_loop(b->base, EVLOOP_NONBLOCK);
+	if (!event_base_got_break(b->base)) {
+		broker_turn(b);
+		event_base_dispatch(b->base);
+	}
 	log_line(LOG_NOTICE, "stopping");
 }
 
@@ -330,6 +270,7 @@ void broker_free(struct broker *b)
 	struct client *c;
 
 	b->stopping = true;
+	service_stopping(b);
 	if (b->front) {
 		front_stop(b->front);
 		if (b->bound.st_ino)
@@ -337,6 +278,8 @@ void broker_free(struct broker *b)
 		event_base_loop(b->base, EVLOOP_NONBLOCK);
 		front_free(b->front);
 	}
+	if (b->page_listener >= 0)
+		close(b->page_listener);
 	revoke_free_all(b);
 	for (size_t i = 0; i < b->profile_count; i++)
 		profile_free(b->profiles[i]);

@@ -8,7 +8,9 @@
  *   client.c    one OAuth client: what has to outlive the process
  *   calls*.c    requests of clients, answered or held
  *   waiter.c    held requests
- *   revoke.c    telling Genesys that a token is not wanted any more */
+ *   revoke.c    telling Genesys that a token is not wanted any more
+ *   sockets.c   where clients come in, and how many
+ *   service.c   what the service manager is told */
 #ifndef GCTOKEND_BROKER_BROKER_H
 #define GCTOKEND_BROKER_BROKER_H
 
@@ -120,6 +122,14 @@ struct waiter {
 	struct event deadline;
 };
 
+/* ---- what the service manager was told ---- */
+struct service {
+	bool running; /* there is one, and we serve */
+	bool ready;
+	char status[512];
+	struct event tick;
+};
+
 struct broker {
 	struct event_base *base;
 	char *config_path;
@@ -138,6 +148,8 @@ struct broker {
 	struct front *front;
 	char *socket;      /* where it listens, whatever a reload says later */
 	struct stat bound; /* the socket as it was made; st_ino 0: none of ours */
+	int page_listener; /* passed by systemd, for the shared page; -1: none */
+	struct service service;
 	struct state_writer *writer;
 	struct boot_timer *timer;
 	struct wall_watch *wall_watch;
@@ -173,11 +185,17 @@ void broker_turn(struct broker *b);
 /* The same, a moment later: for when the caller still holds pointers into what a turn may change.
  */
 void broker_turn_soon(struct broker *b);
-/* Limits and log level of b->config. */
-void broker_apply_settings(struct broker *b);
 /* Of the front's handler: logs that clients were kept waiting, once in a while. */
 void broker_accept_failed(void *broker);
 struct profile *broker_find_profile(const struct broker *b, const char *name);
+
+/* ---- sockets.c ---- */
+
+/* The front, and a socket for it to listen at. 0 or negative errno; what was wrong is in the log.
+ */
+int sockets_open(struct broker *b);
+/* Limits and log level of b->config. */
+void broker_apply_settings(struct broker *b);
 
 /* ---- reload.c ---- */
 
@@ -269,5 +287,16 @@ void revoke_forget_waiter(struct broker *b, const struct waiter *w);
 /* Appends the answer for a waiter whose revocations have ended. */
 int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive);
 void revoke_free_all(struct broker *b);
+
+/* ---- service.c ---- */
+
+void service_init(struct broker *b);
+/* The sockets serve. */
+void service_started(struct broker *b);
+/* After a turn. */
+void service_turn(struct broker *b, const struct clock_reading *now);
+/* A reload begins; the turn after it tells that it has ended. */
+void service_reloading(struct broker *b);
+void service_stopping(struct broker *b);
 
 #endif

@@ -127,7 +127,7 @@ static void warn_of_restart(const struct config *before, const struct config *af
 		log_line(LOG_WARNING, "%s has changed, but changes only with a restart", names[i]);
 }
 
-void broker_reload(struct broker *b)
+static void reload(struct broker *b)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL, *old = b->config;
@@ -163,5 +163,11 @@ void broker_reload(struct broker *b)
 	b->reload_failed = false;
 	log_line(LOG_NOTICE, "configuration reloaded: %zu profile%s", b->profile_count,
 		b->profile_count == 1 ? "" : "s");
+}
+
+void broker_reload(struct broker *b)
+{
+	service_reloading(b);
+	reload(b);
 	broker_turn(b);
 }

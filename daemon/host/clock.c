@@ -40,6 +40,11 @@ struct boot_time clock_boot_now(void)
 	return (struct boot_time){clock_ns(CLOCK_BOOTTIME)};
 }
 
+int64_t clock_monotonic_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
 /* The other clocks are read between two readings of BOOTTIME; its midpoint stands for it, so that
  * no difference of two clocks is off by more than half the width. A preempted reader shows as a
  * wide pair; where all attempts were wide the narrowest is the best there is. */

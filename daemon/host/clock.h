@@ -11,6 +11,8 @@ struct boot_timer;
  * and boot would not belong together (over 1 ms apart), it reads again, a few times. */
 void clock_read(struct clock_reading *ret);
 struct boot_time clock_boot_now(void);
+/* CLOCK_MONOTONIC, for the service manager, who asks for it. */
+int64_t clock_monotonic_ns(void);
 
 /* A timer on CLOCK_BOOTTIME: unlike libevent's own it counts through suspend. Armed relative. */
 int boot_timer_new(struct boot_timer **ret, struct event_base *base, void (*fired)(void *context),

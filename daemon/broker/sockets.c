@@ -1,0 +1,111 @@
+/* Where clients come in: a socket of our own or the one that systemd holds, and how many may. */
+#include "broker.h"
+
+#include "front/front.h"
+#include "front/listener.h"
+#include "host/log.h"
+#include "host/systemd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Descriptors that are not clients': the log, the state files, login servers, a reserve. */
+#define DESCRIPTORS_ELSEWHERE 128
+#define CONNECTIONS_MIN 16
+
+/* A low limit lowers ours; what cannot be served is better refused than half accepted. */
+static uint32_t connections_possible(uint32_t wanted)
+{
+	struct rlimit limit;
+	uint32_t possible;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+		limit.rlim_cur >= (rlim_t)wanted + DESCRIPTORS_ELSEWHERE)
+		return wanted;
+	possible = limit.rlim_cur > DESCRIPTORS_ELSEWHERE + CONNECTIONS_MIN
+			   ? (uint32_t)limit.rlim_cur - DESCRIPTORS_ELSEWHERE
+			   : CONNECTIONS_MIN;
+	log_line(LOG_WARNING,
+		"max_connections is %u, but RLIMIT_NOFILE of %llu allows %u: raise LimitNOFILE",
+		wanted, (unsigned long long)limit.rlim_cur, possible);
+	return possible;
+}
+
+static struct front_limits limits_of(const struct broker_settings *s)
+{
+	uint32_t connections = connections_possible(s->max_connections);
+
+	return (struct front_limits){
+		.max_connections = connections,
+		.max_connections_per_user = s->max_connections_per_user < connections
+						    ? s->max_connections_per_user
+						    : connections,
+		.request_deadline = s->request_deadline,
+		.idle_timeout = s->idle_timeout,
+	};
+}
+
+void broker_apply_settings(struct broker *b)
+{
+	struct front_limits limits = limits_of(&b->config->broker);
+
+	log_set_level(b->config->broker.log_level);
+	front_set_limits(b->front, &limits);
+}
+
+/* The socket that systemd holds, by its name or else by its place. It stays there when we end. */
+static int take_listener(const char *name, const char *path)
+{
+	int fd = systemd_take_fd(name);
+
+	if (fd < 0 && *path)
+		fd = systemd_take_listener(path);
+	/* Without NonBlocking= in the unit it comes blocking. */
+	if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK))
+		log_line(LOG_WARNING, "the socket \"%s\" that systemd passed: %s", name,
+			strerror(errno));
+	return fd;
+}
+
+static int make_listener(struct broker *b, int *ret_fd)
+{
+	const struct broker_settings *s = &b->config->broker;
+	char problem[512];
+	int r = listener_bind(
+		s->socket, s->socket_mode, s->socket_gid, ret_fd, problem, sizeof(problem));
+
+	if (r)
+		log_line(LOG_ERR, "%s", problem);
+	else if (lstat(b->socket, &b->bound))
+		b->bound.st_ino = 0;
+	return r;
+}
+
+int sockets_open(struct broker *b)
+{
+	const struct broker_settings *s = &b->config->broker;
+	struct front_limits limits = limits_of(s);
+	int fd, r;
+
+	r = front_new(&b->front, b->base, &broker_front_handler, b, &limits);
+	if (r) {
+		log_line(LOG_ERR, "the front cannot be made: %s", strerror(-r));
+		return r;
+	}
+	fd = take_listener("http", s->socket);
+	b->page_listener = take_listener("page", s->page_socket);
+	if (fd < 0) {
+		r = make_listener(b, &fd);
+		if (r)
+			return r;
+	}
+	r = front_listen(b->front, fd);
+	if (r) {
+		close(fd);
+		log_line(LOG_ERR, "%s: %s", s->socket, strerror(-r));
+	}
+	return r;
+}
