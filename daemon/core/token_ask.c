@@ -2,10 +2,9 @@
  * wanted, and token_source_decide() judges that against backoff and the mint limit. */
 #include "token_source.h"
 
-/* Longest remaining life that a token of this issuing can surely be asked for. Half of expires_in:
- * with more, a single client could keep the broker fetching; and never more than a new token has.
- */
-static int64_t min_ttl_limit_s(const struct token_slot *slot)
+/* Half of expires_in: with more, a single client could keep the broker fetching; and never more
+ * than a new token has. */
+int64_t token_source_min_ttl_limit_s(const struct token_slot *slot)
 {
 	struct duration half = duration_ns(slot->life.issued.ns / 2);
 	struct duration whole = boot_since(lifetime_dead(&slot->life), slot->life.valid);
@@ -132,7 +131,7 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 	bool stale;
 
 	if (s->current.token.text) {
-		ret->limit_s = min_ttl_limit_s(&s->current);
+		ret->limit_s = token_source_min_ttl_limit_s(&s->current);
 		if (ask->min_ttl.ns > duration_s(ret->limit_s).ns) {
 			ret->kind = OUTCOME_MIN_TTL;
 			return;

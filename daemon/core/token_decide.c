@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#define OVERDUE_S 15
-
 bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now)
 {
 	struct duration suspect = lifetime_suspect(&slot->life, now);
@@ -42,7 +40,7 @@ bool token_source_stale(const struct token_source *s, const struct clock_reading
 	if (boot_before(now->boot, s->refresh_at))
 		return false;
 	return s->failures || (s->settings.prefetch && boot_since(now->boot, s->refresh_at).ns >
-							       OVERDUE_S * NS_PER_S);
+							       SOURCE_OVERDUE_S * NS_PER_S);
 }
 
 static struct duration suspect_now(const struct token_source *s, const struct clock_reading *now)
@@ -118,8 +116,8 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 	}
 }
 
-/* The instants at which what is served changes by itself. */
-static struct boot_time next_change(const struct token_source *s, const struct clock_reading *now)
+struct boot_time token_source_next_change(
+	const struct token_source *s, const struct clock_reading *now)
 {
 	const struct token_slot *c = &s->current, *p = &s->previous;
 	struct boot_time at = BOOT_TIME_NEVER;
@@ -179,7 +177,7 @@ void token_source_decide(
 		s->replacing = false;
 		s->changed = true;
 	}
-	s->change_at = next_change(s, now);
+	s->change_at = token_source_next_change(s, now);
 	d.wake_at = boot_min(at, s->change_at);
 	/* A suspected loss of time can eat up the rest before dead is reached. */
 	if (suspect.ns && !s->fetching && s->current.token.text) {

@@ -6,7 +6,8 @@
  * (also after an ask that sets `attention`) the caller asks for decisions and carries them out.
  *
  * States and transitions stand at the top of token_source.c, which takes the events; token_decide.c
- * holds the decisions and views, token_ask.c what a caller gets. */
+ * holds the decisions and views, token_ask.c what a caller gets, token_page.c what readers who do
+ * not ask may take. */
 #ifndef GCTOKEND_CORE_TOKEN_SOURCE_H
 #define GCTOKEND_CORE_TOKEN_SOURCE_H
 
@@ -206,7 +207,24 @@ const char *source_state_name(enum source_state state);
 /* The generation of the token with that fingerprint, 0 if it is neither current nor previous. */
 uint64_t token_source_generation_of(const struct token_source *s, const char *fingerprint);
 
+/* What a plain ask gets, told ahead: for readers who see it without asking. From now until `until`,
+ * if no event comes before, a get without `after` has this outcome: the token, with
+ * expires_in = dead - then, stale from stale_from on, and min_ttl as far as it is at most
+ * min_ttl_limit_s and expires_in. */
+struct source_page {
+	const struct token_slot *slot; /* NULL: one has to ask */
+	struct boot_time until, dead;
+	struct boot_time stale_from; /* BOOT_TIME_NEVER: not before `until` */
+	int64_t min_ttl_limit_s;     /* for more than this one has to ask */
+};
+
+void token_source_page(
+	const struct token_source *s, const struct clock_reading *now, struct source_page *ret);
+
 /* ---- between the files of the token source ---- */
+
+/* A refresh that takes longer than this is overdue. */
+#define SOURCE_OVERDUE_S 15
 
 /* What may be served at `now`; NULL: nothing. `not_generation`: 0, or one that was just reported.
  */
@@ -218,5 +236,10 @@ bool token_source_doubtful(const struct token_slot *slot, const struct clock_rea
 struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced);
 bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
 	const struct token_slot *slot);
+/* The next instant at which what is served changes by itself. */
+struct boot_time token_source_next_change(
+	const struct token_source *s, const struct clock_reading *now);
+/* Longest remaining life that a token of this issuing can surely be asked for. */
+int64_t token_source_min_ttl_limit_s(const struct token_slot *slot);
 
 #endif

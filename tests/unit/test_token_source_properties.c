@@ -34,7 +34,7 @@ struct world {
 	uint64_t generation;
 	int64_t dead;
 	bool replaced[4096]; /* by generation: reported, and a new one came */
-	unsigned fetches_seen, tokens;
+	unsigned fetches_seen, tokens, pages;
 	int64_t began[4096]; /* of every fetch */
 };
 
@@ -261,7 +261,55 @@ static void happen(struct world *w)
 	check_slots(w);
 }
 
-static void world_run(uint64_t seed, unsigned *fetches, unsigned *tokens, uint64_t *served)
+/* What the page tells ahead is what asking would have got, at any moment until it ends: the last
+ * one, too. Asked of a copy, since asking leaves its traces. */
+static void check_page(struct world *w)
+{
+	struct token_source copy;
+	struct source_page page;
+	struct token_outcome o;
+	struct token_ask ask;
+	struct clock_reading then = w->r->now;
+
+	token_source_page(&w->r->s, &then, &page);
+	if (!page.slot)
+		return;
+	w->pages++;
+	assert_holds(page.until.ns > then.boot.ns);
+	for (int i = 0; i < 4; i++) {
+		int64_t ahead = page.until.ns - 1 - w->r->now.boot.ns;
+
+		if (i < 3)
+			ahead = (int64_t)roll(w, (uint64_t)ahead + 1);
+		then.boot.ns = w->r->now.boot.ns + ahead;
+		then.wall.ns = w->r->now.wall.ns + ahead;
+		copy = w->r->s;
+		ask = (struct token_ask){
+			.kind = ASK_GET, .deadline = boot_add(then.boot, duration_s(5))};
+		if (i == 1 && page.min_ttl_limit_s > 0) {
+			int64_t left = boot_since(page.dead, then.boot).ns / S;
+
+			ask.min_ttl = duration_s(
+				left < page.min_ttl_limit_s ? left : page.min_ttl_limit_s);
+		}
+		token_source_ask(&copy, &then, &ask, &o);
+		assert_holds(o.kind == OUTCOME_TOKEN);
+		assert_holds((o.slot == &copy.current) == (page.slot == &w->r->s.current));
+		assert_holds(o.expires_in.ns == page.dead.ns - then.boot.ns);
+		assert_holds(o.stale == (then.boot.ns >= page.stale_from.ns));
+		assert_holds(copy.wanted == w->r->s.wanted); /* asking changed nothing */
+		if (page.min_ttl_limit_s > 0) {
+			copy = w->r->s;
+			ask = (struct token_ask){.min_ttl = duration_s(page.min_ttl_limit_s + 1),
+				.deadline = boot_add(then.boot, duration_s(5))};
+			token_source_ask(&copy, &then, &ask, &o);
+			assert_holds(o.kind == OUTCOME_MIN_TTL);
+		}
+	}
+}
+
+static void world_run(
+	uint64_t seed, unsigned *fetches, unsigned *tokens, uint64_t *served, unsigned *pages)
 {
 	static const int64_t lives_s[] = {10, 30, 300, 3600, 86400};
 	struct world w_storage = {.seed = seed,
@@ -296,29 +344,34 @@ static void world_run(uint64_t seed, unsigned *fetches, unsigned *tokens, uint64
 		ask_again(w, false);
 		turn(w);
 		happen(w);
+		check_page(w);
 		new_caller(w);
+		check_page(w);
 		turn(w);
+		check_page(w);
 	}
 	*fetches += w->fetches_seen;
 	*tokens += w->tokens;
 	*served += w->r->s.counters.served;
+	*pages += w->pages;
 	rig_free(w->r);
 }
 
 static void any_order_of_events(void **state)
 {
-	unsigned fetches = 0, tokens = 0;
+	unsigned fetches = 0, tokens = 0, pages = 0;
 	uint64_t served = 0;
 
 	(void)state;
 	for (uint64_t seed = 1; seed <= 200; seed++)
-		world_run(seed, &fetches, &tokens, &served);
-	print_message("# %u fetches, %u tokens, served %llu times\n", fetches, tokens,
-		(unsigned long long)served);
+		world_run(seed, &fetches, &tokens, &served, &pages);
+	print_message("# %u fetches, %u tokens, served %llu times, %u pages\n", fetches, tokens,
+		(unsigned long long)served, pages);
 	/* or nothing much happened in these worlds */
 	assert_true(fetches > 10000);
 	assert_true(tokens > 3000);
 	assert_true(served > 50000);
+	assert_true(pages > 50000);
 }
 
 /* The broker asks again for held callers only when told that something changed. That must lose
