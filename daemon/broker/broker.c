@@ -187,7 +187,6 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->base = base;
 	b->version = version;
 	b->uid = geteuid();
-	b->page_listener = -1;
 	TAILQ_INIT(&b->clients);
 	TAILQ_INIT(&b->endpoints);
 	TAILQ_INIT(&b->ready);
@@ -198,7 +197,10 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->config_path = strdup(config_path);
 	b->socket = strdup(config->broker.socket);
 	b->state_dir = strdup(config->broker.state_dir);
-	if (!b->config_path || !b->socket || !b->state_dir) {
+	if (config->broker.page_socket)
+		b->page_socket = strdup(config->broker.page_socket);
+	if (!b->config_path || !b->socket || !b->state_dir ||
+		(config->broker.page_socket && !b->page_socket)) {
 		log_line(LOG_ERR, "out of memory");
 		goto fail;
 	}
@@ -239,6 +241,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		log_line(LOG_ERR, "%s", problem);
 		goto fail;
 	}
+	broker_adopt_pages(b);
 	systemd_drop_fds();
 	*ret = b;
 	return 0;
@@ -275,11 +278,11 @@ void broker_free(struct broker *b)
 		front_stop(b->front);
 		if (b->bound.st_ino)
 			listener_remove(b->socket, &b->bound);
+		if (b->page_bound.st_ino)
+			listener_remove(b->page_socket, &b->page_bound);
 		event_base_loop(b->base, EVLOOP_NONBLOCK);
 		front_free(b->front);
 	}
-	if (b->page_listener >= 0)
-		close(b->page_listener);
 	revoke_free_all(b);
 	for (size_t i = 0; i < b->profile_count; i++)
 		profile_free(b->profiles[i]);
@@ -304,6 +307,7 @@ void broker_free(struct broker *b)
 	config_free(b->config);
 	free(b->state_dir);
 	free(b->socket);
+	free(b->page_socket);
 	free(b->config_path);
 	free(b);
 }

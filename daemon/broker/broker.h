@@ -8,6 +8,7 @@
  *   client.c    one OAuth client: what has to outlive the process
  *   calls*.c    requests of clients, answered or held
  *   waiter.c    held requests
+ *   pages.c     what clients read without asking
  *   revoke.c    telling Genesys that a token is not wanted any more
  *   sockets.c   where clients come in, and how many
  *   service.c   what the service manager is told */
@@ -22,6 +23,7 @@
 #include "core/skew.h"
 #include "core/token_request.h"
 #include "core/token_source.h"
+#include "front/page.h"
 #include "upstream/credential.h"
 
 #include <event2/event_struct.h>
@@ -91,6 +93,14 @@ struct profile {
 	uint64_t logged; /* number of the latest event that went to the log */
 	uint64_t denied;
 	struct boot_time wake_at;
+	/* the page that clients read; NULL: nobody has asked for one */
+	struct page *page;
+	uint64_t page_rules[PAGE_RULES_WORDS]; /* digest of the rules it was made under */
+	bool page_is_current;                  /* it says the following */
+	uint64_t page_generation;
+	struct source_page page_content;
+	bool page_failing;
+	uint64_t pages_given, pages_retired;
 	/* the token request under way */
 	bool fetching;
 	uint64_t after_write; /* it waits for this write of the client's state */
@@ -148,7 +158,8 @@ struct broker {
 	struct front *front;
 	char *socket;      /* where it listens, whatever a reload says later */
 	struct stat bound; /* the socket as it was made; st_ino 0: none of ours */
-	int page_listener; /* passed by systemd, for the shared page; -1: none */
+	char *page_socket; /* the same for pages; NULL: none */
+	struct stat page_bound;
 	struct service service;
 	struct state_writer *writer;
 	struct boot_timer *timer;
@@ -259,6 +270,20 @@ int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, 
 int call_answer_skew(struct profile *p, struct buffer *out, bool keep_alive);
 /* May the client on `c` have the profile's token? A refusal is counted and remembered. */
 bool call_granted(struct profile *p, struct connection *c);
+
+/* ---- pages.c ---- */
+
+/* For the front's handler. */
+int broker_page_asked(
+	void *broker, struct connection *c, const char *profile, const struct page **ret_page);
+/* Those that an earlier run left with the service manager. */
+void broker_adopt_pages(struct broker *b);
+/* What a plain ask gets may be another now: readers see it from here on. */
+void profile_publish(struct profile *p, const struct clock_reading *now);
+/* Retires the page unless it was made under the same rules. */
+void profile_page_check_rules(struct profile *p, const struct access_rules *rules);
+void profile_page_retire(struct profile *p);
+void profile_page_free(struct profile *p);
 
 /* ---- waiter.c ---- */
 

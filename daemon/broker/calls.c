@@ -198,4 +198,5 @@ const struct front_handler broker_front_handler = {
 	.request = request,
 	.abandoned = abandoned,
 	.accept_failed = broker_accept_failed,
+	.page = broker_page_asked,
 };

@@ -102,8 +102,11 @@ static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
 
 	ask->deadline = boot_add(c->now.boot, duration_s(wait_s));
 	token_source_ask(&p->source, &c->now, ask, &outcome);
-	if (p->source.attention)
+	if (p->source.attention) {
+		/* Before anybody is told: who has reported a token must not read it again. */
+		profile_publish(p, &c->now);
 		broker_turn_soon(c->broker);
+	}
 	if (outcome.kind != OUTCOME_HOLD)
 		return call_answer_outcome(p, c->out, c->keep_alive, c->text, ask, &outcome);
 	if (waiter_new(&w, p, c->connection, WAITER_TOKEN, duration_s(wait_s)))
@@ -189,6 +192,7 @@ int call_revoke(struct call *c)
 	if (waiter_new(&w, p, c->connection, WAITER_REVOKE, duration_s(REVOKE_WAIT_S)))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	token_source_revoke(&p->source, &c->now, tokens);
+	profile_publish(p, &c->now);
 	broker_turn_soon(c->broker);
 	status = 0;
 	for (size_t i = 0; i < 2; i++)

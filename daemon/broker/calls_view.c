@@ -23,6 +23,8 @@ static void report_of(struct profile *p, struct report_profile *ret)
 		.probe = &p->endpoint->plan,
 		.waiting = p->waiting_count,
 		.denied = p->denied,
+		.pages_given = p->pages_given,
+		.pages_retired = p->pages_retired,
 		.wall_steps = p->broker->wall_steps,
 	};
 }

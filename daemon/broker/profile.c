@@ -99,6 +99,7 @@ void profile_free(struct profile *p)
 {
 	if (p->fetch)
 		fetch_cancel(p->fetch);
+	profile_page_free(p);
 	evtimer_del(&p->write_deadline);
 	waiters_lose_profile(p, NULL);
 	token_request_fini(&p->sent);
@@ -123,6 +124,7 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 			       text_changed(p->settings->extra_params, settings->extra_params);
 	struct clock_reading now;
 
+	profile_page_check_rules(p, &settings->allow);
 	p->endpoint->profiles--;
 	p->endpoint = endpoint;
 	p->endpoint->profiles++;
@@ -263,6 +265,7 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 		probe_want(&p->endpoint->plan, d.probes, true);
 	if (d.changed)
 		waiters_make_ready(p);
+	profile_publish(p, now);
 	if (d.fetch)
 		begin_fetch(p);
 	profile_log(p);

@@ -61,7 +61,7 @@ static int take_listener(const char *name, const char *path)
 {
 	int fd = systemd_take_fd(name);
 
-	if (fd < 0 && *path)
+	if (fd < 0 && path)
 		fd = systemd_take_listener(path);
 	/* Without NonBlocking= in the unit it comes blocking. */
 	if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK))
@@ -70,42 +70,50 @@ static int take_listener(const char *name, const char *path)
 	return fd;
 }
 
-static int make_listener(struct broker *b, int *ret_fd)
+static int make_listener(
+	const struct broker *b, const char *path, int *ret_fd, struct stat *ret_bound)
 {
 	const struct broker_settings *s = &b->config->broker;
 	char problem[512];
 	int r = listener_bind(
-		s->socket, s->socket_mode, s->socket_gid, ret_fd, problem, sizeof(problem));
+		path, s->socket_mode, s->socket_gid, ret_fd, problem, sizeof(problem));
 
 	if (r)
 		log_line(LOG_ERR, "%s", problem);
-	else if (lstat(b->socket, &b->bound))
-		b->bound.st_ino = 0;
+	else if (lstat(path, ret_bound))
+		ret_bound->st_ino = 0;
+	return r;
+}
+
+static int open_one(struct broker *b, const char *name, const char *path,
+	int (*listen_at)(struct front *f, int fd), struct stat *ret_bound)
+{
+	int fd = take_listener(name, path), r;
+
+	if (fd < 0) {
+		if (!path)
+			return 0;
+		r = make_listener(b, path, &fd, ret_bound);
+		if (r)
+			return r;
+	}
+	r = listen_at(b->front, fd);
+	if (r) {
+		close(fd);
+		log_line(LOG_ERR, "%s: %s", path ? path : name, strerror(-r));
+	}
 	return r;
 }
 
 int sockets_open(struct broker *b)
 {
-	const struct broker_settings *s = &b->config->broker;
-	struct front_limits limits = limits_of(s);
-	int fd, r;
+	struct front_limits limits = limits_of(&b->config->broker);
+	int r = front_new(&b->front, b->base, &broker_front_handler, b, &limits);
 
-	r = front_new(&b->front, b->base, &broker_front_handler, b, &limits);
 	if (r) {
 		log_line(LOG_ERR, "the front cannot be made: %s", strerror(-r));
 		return r;
 	}
-	fd = take_listener("http", s->socket);
-	b->page_listener = take_listener("page", s->page_socket);
-	if (fd < 0) {
-		r = make_listener(b, &fd);
-		if (r)
-			return r;
-	}
-	r = front_listen(b->front, fd);
-	if (r) {
-		close(fd);
-		log_line(LOG_ERR, "%s: %s", s->socket, strerror(-r));
-	}
-	return r;
+	r = open_one(b, "http", b->socket, front_listen, &b->bound);
+	return r ? r : open_one(b, "page", b->page_socket, front_listen_pages, &b->page_bound);
 }

@@ -1,5 +1,9 @@
 #include "access.h"
 
+#include "buffer.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +144,39 @@ void access_decide(const struct access_rules *rules, const struct peer *peer, co
 		named_unit = rules->units[unit_at];
 	}
 	snprintf(ret->rule, sizeof(ret->rule), "%s: %s%s%s", kind, name, and, named_unit);
+}
+
+/* Every list with its length before it, so that no two rules run together to the same bytes. */
+static void put_ids(struct buffer *b, const void *ids, size_t count, size_t size)
+{
+	buffer_put_unsigned(b, count);
+	buffer_put_char(b, ':');
+	if (count)
+		buffer_put(b, ids, count * size);
+}
+
+int access_rules_digest(const struct access_rules *rules, const char *salt, uint64_t ret[2])
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	char storage[1024];
+	struct buffer b;
+	int r = 0;
+
+	buffer_init(&b, storage, sizeof(storage));
+	buffer_put(&b, salt, strlen(salt) + 1);
+	buffer_put_char(&b, rules->everybody ? '*' : '-');
+	put_ids(&b, rules->users, rules->user_count, sizeof(*rules->users));
+	put_ids(&b, rules->groups, rules->group_count, sizeof(*rules->groups));
+	for (size_t i = 0; i < rules->unit_count; i++)
+		buffer_put(&b, rules->units[i], strlen(rules->units[i]) + 1);
+	if (buffer_failed(&b))
+		r = -ENOMEM;
+	else if (!EVP_Q_digest(NULL, "SHA256", NULL, b.data, b.length, hash, NULL))
+		r = -EIO;
+	else
+		memcpy(ret, hash, 2 * sizeof(*ret));
+	buffer_fini(&b);
+	return r;
 }
 
 static void names_free(char **names, size_t count)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Who is at the other end, as the kernel said at accept. What could not be found out is -1 or
@@ -43,6 +44,9 @@ void access_decide(const struct access_rules *rules, const struct peer *peer, co
 /* The same without the words: for the serving path. */
 bool access_granted(const struct access_rules *rules, const struct peer *peer, const char *unit,
 	uid_t daemon_uid);
+/* A number for what the rules say, the same in every run: half of a SHA-256 of `salt` and of the
+ * ids and units in them. 0; -ENOMEM; -EIO. */
+int access_rules_digest(const struct access_rules *rules, const char *salt, uint64_t ret[2]);
 void access_rules_fini(struct access_rules *rules);
 
 #endif

@@ -121,6 +121,8 @@ static void put_traffic(const struct metric_context *c)
 	static const char reported[] = "gctokend_rejections_total";
 	static const char waiting[] = "gctokend_waiting_requests";
 	static const char denied[] = "gctokend_denied_requests_total";
+	static const char given[] = "gctokend_pages_given_total";
+	static const char retired[] = "gctokend_pages_retired_total";
 
 	put_family(c->out, fetches, "counter", "Token requests that ended, by result.");
 	for (size_t i = 0; i < c->count; i++)
@@ -156,6 +158,17 @@ static void put_traffic(const struct metric_context *c)
 	for (size_t i = 0; i < c->count; i++)
 		put_count(c->out, denied, c->profiles[i].settings->name, NULL, NULL,
 			c->profiles[i].denied);
+	put_family(c->out, given, "counter",
+		"Times that a client was given the page, to read tokens from memory: such reads "
+		"are "
+		"not counted as served.");
+	for (size_t i = 0; i < c->count; i++)
+		put_count(c->out, given, c->profiles[i].settings->name, NULL, NULL,
+			c->profiles[i].pages_given);
+	put_family(c->out, retired, "counter", "Pages retired: the rules changed.");
+	for (size_t i = 0; i < c->count; i++)
+		put_count(c->out, retired, c->profiles[i].settings->name, NULL, NULL,
+			c->profiles[i].pages_retired);
 }
 
 static void put_clocks(const struct metric_context *c)

@@ -70,10 +70,14 @@ static void linger(struct front *f, int fd)
 }
 
 /* Consumes `fd`. */
-static void turn_away(struct front *f, int fd, int status, const char *code, const char *words)
+static void turn_away(
+	const struct listening *l, int fd, int status, const char *code, const char *words)
 {
-	front_send_error(fd, status, code, words, 1);
-	linger(f, fd);
+	if (l->pages)
+		page_send_error(fd, status);
+	else
+		front_send_error(fd, status, code, words, 1);
+	linger(l->front, fd);
 }
 
 static void reserve_open(struct front *f)
@@ -82,8 +86,9 @@ static void reserve_open(struct front *f)
 		f->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void reserve_use(struct front *f, int listening_fd)
+static void reserve_use(const struct listening *l, int listening_fd)
 {
+	struct front *f = l->front;
 	int fd;
 
 	if (f->reserve < 0)
@@ -92,7 +97,11 @@ static void reserve_use(struct front *f, int listening_fd)
 	f->reserve = -1;
 	fd = accept_one(listening_fd);
 	if (fd >= 0) {
-		front_send_error(fd, 503, "temporarily_unavailable", "out of file descriptors", 1);
+		if (l->pages)
+			page_send_error(fd, 503);
+		else
+			front_send_error(
+				fd, 503, "temporarily_unavailable", "out of file descriptors", 1);
 		close(fd); /* at once: it is the reserve */
 	}
 	reserve_open(f);
@@ -128,25 +137,26 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 }
 
 /* Consumes `fd`. */
-static void admit(struct front *f, int fd)
+static void admit(const struct listening *l, int fd)
 {
+	struct front *f = l->front;
 	const struct peer_user *user;
 	struct peer peer;
 
 	if (f->counters.connections >= f->limits.max_connections) {
 		f->counters.refused_total_limit++;
-		turn_away(f, fd, 503, "temporarily_unavailable", "too many connections");
+		turn_away(l, fd, 503, "temporarily_unavailable", "too many connections");
 		return;
 	}
 	peer_read_credentials(fd, &peer);
 	user = peer_user_find(&f->peers, peer.uid);
 	if ((user ? user->connections : 0) >= f->limits.max_connections_per_user) {
 		f->counters.refused_user_limit++;
-		turn_away(f, fd, 429, "too_many_requests", "too many connections of this user");
+		turn_away(l, fd, 429, "too_many_requests", "too many connections of this user");
 		return;
 	}
 	peer_read_groups(&f->peers, fd, &peer);
-	if (connection_open(f, fd, &peer) < 0)
+	if (connection_open(f, fd, &peer, l->pages) < 0)
 		f->counters.accept_failures++;
 	else
 		f->counters.accepted++;
@@ -154,14 +164,15 @@ static void admit(struct front *f, int fd)
 
 static void accept_event(evutil_socket_t listening_fd, short what, void *context)
 {
-	struct front *f = context;
+	struct listening *l = context;
+	struct front *f = l->front;
 
 	(void)what;
 	for (unsigned i = 0; i < ACCEPTS_PER_PASS; i++) {
 		int fd = accept_one(listening_fd);
 
 		if (fd >= 0) {
-			admit(f, fd);
+			admit(l, fd);
 			continue;
 		}
 		switch (-fd) {
@@ -174,7 +185,7 @@ static void accept_event(evutil_socket_t listening_fd, short what, void *context
 			continue;
 		case EMFILE:
 		case ENFILE:
-			reserve_use(f, listening_fd);
+			reserve_use(l, listening_fd);
 			break;
 		default:
 			break;
@@ -237,7 +248,7 @@ static int check_listening(int fd)
 	return domain == AF_UNIX && type == SOCK_STREAM && listening ? 0 : -EINVAL;
 }
 
-int front_listen(struct front *f, int fd)
+static int listen_on(struct front *f, int fd, bool pages)
 {
 	struct listening *l;
 	int r = check_listening(fd);
@@ -250,12 +261,24 @@ int front_listen(struct front *f, int fd)
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
-	event_assign(&l->event, f->base, fd, EV_READ | EV_PERSIST, accept_event, f);
+	event_assign(&l->event, f->base, fd, EV_READ | EV_PERSIST, accept_event, l);
 	if (event_add(&l->event, NULL) < 0) {
 		free(l);
 		return -ENOMEM;
 	}
+	l->front = f;
+	l->pages = pages;
 	l->next = f->listening;
 	f->listening = l;
 	return 0;
+}
+
+int front_listen(struct front *f, int fd)
+{
+	return listen_on(f, fd, false);
+}
+
+int front_listen_pages(struct front *f, int fd)
+{
+	return listen_on(f, fd, true);
 }

@@ -32,7 +32,7 @@ static int place_move(struct connection *c, enum connection_place place)
 	}
 }
 
-int connection_open(struct front *f, int fd, struct peer *peer)
+int connection_open(struct front *f, int fd, struct peer *peer, bool pages)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 
@@ -44,10 +44,13 @@ int connection_open(struct front *f, int fd, struct peer *peer)
 	c->front = f;
 	c->peer = *peer;
 	c->watch = WATCH_READ;
+	c->pages = c->partial = pages;
 	link_init(&c->deadline.link);
 	f->counters.connections++;
 	event_assign(&c->event, f->base, fd, EV_READ | EV_PERSIST, connection_event, c);
-	if (event_add(&c->event, NULL) < 0 || place_move(c, PLACE_IDLE) < 0) {
+	/* Nobody has a reason to come for a page and then be silent. */
+	if (event_add(&c->event, NULL) < 0 ||
+		place_move(c, pages ? PLACE_READING : PLACE_IDLE) < 0) {
 		connection_free(c);
 		return -ENOMEM;
 	}
@@ -92,7 +95,7 @@ static enum connection_place place_wanted(const struct connection *c)
 		return PLACE_WRITING;
 	if (c->closing)
 		return PLACE_DRAINING;
-	if (c->held)
+	if (c->held || c->attached)
 		return PLACE_HELD;
 	return connection_unparsed(c) ? PLACE_READING : PLACE_IDLE;
 }
@@ -111,6 +114,10 @@ static void refuse_truncated(struct connection *c)
 	struct front *f = c->front;
 
 	f->counters.bad_requests++;
+	if (c->pages) {
+		page_send_error(event_get_fd(&c->event), 400);
+		return;
+	}
 	front_count(f, 400);
 	front_send_error(event_get_fd(&c->event), 400, "invalid_request",
 		"the request ended before its empty line", -1);
@@ -209,7 +216,10 @@ static void connection_read(struct connection *c)
 {
 	ssize_t n = receive(c, READ_SIZE - connection_unparsed(c));
 
-	if (n > 0) {
+	if (c->attached && (n >= 0 || (n != -EAGAIN && n != -EINTR))) {
+		/* whoever has a page has nothing more to say */
+		connection_free(c);
+	} else if (n > 0) {
 		received(c, (size_t)n);
 	} else if (n == 0) {
 		c->ended = true;
@@ -274,9 +284,13 @@ void connection_expired(struct deadline *d)
 	}
 	if (c->place == PLACE_READING) {
 		f->counters.deadline_cut++;
-		front_count(f, 408);
-		front_send_error(event_get_fd(&c->event), 408, "request_timeout",
-			"the request was not complete before its deadline", -1);
+		if (c->pages) {
+			page_send_error(event_get_fd(&c->event), 408);
+		} else {
+			front_count(f, 408);
+			front_send_error(event_get_fd(&c->event), 408, "request_timeout",
+				"the request was not complete before its deadline", -1);
+		}
 	} else if (c->place == PLACE_WRITING) {
 		f->counters.deadline_cut++;
 	}

@@ -64,6 +64,8 @@ size_t connection_serve(struct connection *c, const char *bytes, size_t length,
 	size_t used = 0;
 	unsigned served = 0;
 
+	if (c->pages)
+		return connection_serve_page(c, bytes, length, ret_progress);
 	c->partial = false;
 	while (used < length && !c->held && !c->closing && served < REQUESTS_PER_PASS &&
 		c->front->answers.length < ANSWERS_FULL) {

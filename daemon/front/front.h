@@ -19,6 +19,7 @@
 struct event_base;
 struct front;
 struct connection;
+struct page;
 
 #define FRONT_HELD 0
 
@@ -36,6 +37,11 @@ struct front_handler {
 	/* Descriptors or memory ran out, and accepting pauses for a moment: up to ten times a
 	 * second. May be NULL. */
 	void (*accept_failed)(void *context);
+	/* The client asks on the page socket for the page of `profile`, a string that is not yet
+	 * known to be a profile's name. 200 and *ret_page, which is handed over before anything
+	 * else happens; or another status of gctoken_page.h. May be NULL: no such socket then. */
+	int (*page)(void *context, struct connection *c, const char *profile,
+		const struct page **ret_page);
 };
 
 struct front_limits {
@@ -68,6 +74,9 @@ int front_new(struct front **ret, struct event_base *base, const struct front_ha
 void front_set_limits(struct front *f, const struct front_limits *limits);
 /* `fd` is a listening Unix stream socket; the front owns it after success. -EINVAL: it is none. */
 int front_listen(struct front *f, int fd);
+/* The same for the page socket, whose connections count for the same limits. Once it has its page a
+ * connection stays, silent, until the client or we end: so each notices that the other is gone. */
+int front_listen_pages(struct front *f, int fd);
 /* Stop, first half: no more accepts; what has been read is still answered, with Connection: close.
  */
 void front_stop(struct front *f);

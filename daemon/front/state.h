@@ -16,6 +16,8 @@
 
 struct listening {
 	struct listening *next;
+	struct front *front;
+	bool pages; /* the page socket */
 	struct event event;
 };
 
@@ -100,6 +102,8 @@ struct connection {
 	bool closing : 1;    /* when all is written */
 	bool refused : 1;    /* closing because of what was sent: drain */
 	bool unit_known : 1;
+	bool pages : 1;    /* it came by the page socket */
+	bool attached : 1; /* and has its page */
 };
 
 /* accept.c */
@@ -108,8 +112,9 @@ void accept_init(struct front *f);
 void accept_stop(struct front *f);
 void accept_fini(struct front *f);
 
-/* connection.c. `fd` and the reference in `peer` are consumed, whatever the result. */
-int connection_open(struct front *f, int fd, struct peer *peer);
+/* connection.c. `fd` and the reference in `peer` are consumed, whatever the result. `pages`: it
+ * came by the page socket. */
+int connection_open(struct front *f, int fd, struct peer *peer, bool pages);
 void connection_free(struct connection *c);
 void connection_expired(struct deadline *d);
 /* The front is stopping and nothing of this one is being worked on: what it has sent meanwhile is
@@ -126,6 +131,12 @@ size_t connection_serve(struct connection *c, const char *bytes, size_t length,
 	struct http_parser *parser, bool *ret_progress);
 /* A whole answer lies in `out` from `at` on, or the memory for it was lacking. */
 void connection_answered(struct connection *c, struct buffer *out, size_t at, int status);
+
+/* page_request.c: the same for the page socket, whose clients ask once. */
+size_t connection_serve_page(
+	struct connection *c, const char *bytes, size_t length, bool *ret_progress);
+/* Sends the status of an error if that goes at once, else not. */
+void page_send_error(int fd, int status);
 
 /* connection_bytes.c: moving bytes; nothing here closes or decides. */
 

@@ -1,0 +1,38 @@
+/* The shared page of one profile, as its writer sees it; client-lib/gctoken_page.h has the layout
+ * and the rules of reading. The memfd itself never leaves the process but into the service
+ * manager's store: whoever has it can map it writable, whatever its mode. Clients get page_send. */
+#ifndef GCTOKEND_FRONT_PAGE_H
+#define GCTOKEND_FRONT_PAGE_H
+
+#include "core/times.h"
+#include <stdint.h>
+
+#define PAGE_RULES_WORDS 2
+
+struct page;
+struct source_page;
+
+/* A new page that says "ask". `now` and `rules` go into it. 0; negative errno. */
+int page_new(struct page **ret, struct boot_time now, const uint64_t rules[PAGE_RULES_WORDS]);
+/* A page that an earlier run made, out of the service manager's store. What it says stays until the
+ * next page_publish, so that readers notice no restart; if its writer was killed in the middle it
+ * is put right, and says "ask". 0, `fd` is consumed; -ESTALE: it is retired, of another layout,
+ * time namespace or set of rules; what it held is wiped, and the fd still the caller's; another
+ * negative errno likewise. */
+int page_adopt(struct page **ret, int fd, const uint64_t rules[PAGE_RULES_WORDS]);
+/* Lets go of it without touching what readers see. NULL is fine. */
+void page_free(struct page *p);
+
+/* What readers see from now on. slot NULL: they have to ask. */
+void page_publish(struct page *p, const struct source_page *content);
+/* Wiped, and retired for good: readers notice at their next read. */
+void page_retire(struct page *p);
+
+/* The memfd, for the service manager's store and nobody else. */
+int page_fd(const struct page *p);
+/* Hands a descriptor that can only be read to the other end of `socket`, with the words that
+ * precede it: the one place where a page leaves the process. 0; negative errno, -EAGAIN if it would
+ * wait. */
+int page_send(const struct page *p, int socket);
+
+#endif
