@@ -215,6 +215,7 @@ LAYERS = {
     "system": pytest_layer("system"),
     "faults": pytest_layer("faults"),
     "interop": pytest_layer("interop"),
+    "packages": pytest_layer("packages"),
 }
 
 

@@ -1,0 +1,71 @@
+"""The alert rules of conf/: promtool's own check, what they do in a story, and that each metric they
+name is there."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from fake import REPOSITORY
+
+RULES = os.path.join(REPOSITORY, "conf", "prometheus-alerts.yml")
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+promtool = pytest.mark.skipif(shutil.which("promtool") is None,
+                              reason="promtool (Debian: prometheus) is not installed")
+
+
+def rules_text() -> str:
+    with open(RULES, encoding="utf-8") as file:
+        return file.read()
+
+
+def run_promtool(*arguments: str, cwd: str | None = None) -> str:
+    run = subprocess.run(["promtool", *arguments], cwd=cwd, stdin=subprocess.DEVNULL, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert run.returncode == 0, run.stdout
+    return run.stdout
+
+
+@promtool
+def test_check():
+    said = run_promtool("check", "rules", RULES)
+    assert "SUCCESS" in said and f"{rules_text().count('alert:')} rules" in said
+
+
+@promtool
+def test_stories(tmp_path):
+    """Each rule fires in the story that is meant for it, and not in the one before."""
+    shutil.copy(RULES, tmp_path)
+    shutil.copy(os.path.join(HERE, "alerts.test.yml"), tmp_path)
+    run_promtool("test", "rules", "alerts.test.yml", cwd=str(tmp_path))
+
+
+def test_every_rule_has_a_story():
+    with open(os.path.join(HERE, "alerts.test.yml"), encoding="utf-8") as file:
+        told = set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n", file.read()))
+    assert told == set(re.findall(r"alert: (\w+)", rules_text()))
+
+
+def test_metrics_are_there(fake, daemon):
+    server = fake()
+    d = daemon(server)
+    d.token()
+    text = d.get("/metrics").body.decode()
+    named = set(re.findall(r"\bgctokend_\w+", re.sub(r"#.*", "", rules_text())))
+    assert len(named) > 5
+    for name in named:
+        assert f"# TYPE {name} " in text, name
+    labels = re.findall(r'(gctokend_\w+)\{(\w+)=~?"([^"]+)"', rules_text())
+    for name, label, values in labels:
+        for value in values.split("|"):
+            assert re.search(rf'^{name}\{{.*{label}="{value}"', text, re.M), f"{name} {value}"
+
+
+def test_operations_tells_of_each_alert_and_metric():
+    with open(os.path.join(REPOSITORY, "docs", "operations.md"), encoding="utf-8") as file:
+        told = file.read()
+    for name in re.findall(r"alert: (\w+)", rules_text()):
+        assert f"`{name}`" in told
