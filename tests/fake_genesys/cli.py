@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     basic.add_argument("--port", type=int, default=0, metavar="N",
                        help="0: any that is free, which is the default")
     basic.add_argument("--host", default="localhost", metavar="NAME",
-                       help="the name to tell in URLs: localhost (default) or 127.0.0.1")
+                       help="the name to tell in URLs: localhost (default), 127.0.0.1, or one "
+                       "that clients have been told to find this machine by")
     basic.add_argument("--dir", metavar="DIR",
                        help="for ca.pem and the other certificates and keys; a CA found there is "
                        "used again (default: a temporary directory, removed at the end)")
@@ -137,8 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options, settings, listed, directory: str, stop: threading.Event) -> int:
-    server = Server(settings, Clients(listed), Authority(directory), options.bind, options.port,
-                    options.host, verbose=not options.quiet)
+    server = Server(settings, Clients(listed), Authority(directory, options.host), options.bind,
+                    options.port, options.host, verbose=not options.quiet)
     server.listen(True)
     channel = ControlChannel(options.control, Control(server, stop)) if options.control else None
     ready = {"url": server.url, "token_url": server.url + "/oauth/token", "api_url": server.url,

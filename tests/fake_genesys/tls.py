@@ -74,10 +74,12 @@ def _openssl(*arguments: str) -> None:
 
 
 class Authority:
-    """The files of one directory: ca.pem, ca.key, and NAME.pem, NAME.key per certificate."""
+    """The files of one directory: ca.pem, ca.key, and NAME.pem, NAME.key per certificate. Good ones
+    are for `host`, too."""
 
-    def __init__(self, directory: str):
+    def __init__(self, directory: str, host: str = "localhost"):
         self.directory = os.path.abspath(directory)
+        self._good = GOOD_NAMES + ("" if f":{host}" in GOOD_NAMES else f",DNS:{host}")
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self.ca_file = self._path("ca.pem")
         # A CA that is there already stays: clients that were told of it go on trusting us.
@@ -102,8 +104,10 @@ class Authority:
     def _make(self, name, issuer, names, first, last, extensions) -> None:
         config, request = self._path(f"{name}.cnf"), self._path(f"{name}.csr")
         key, certificate = self._path(f"{name}.key"), self._path(f"{name}.pem")
+        if names in ("", GOOD_NAMES):
+            names = self._good
         with open(config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(dir=self.directory, names=names or GOOD_NAMES))
+            file.write(CONFIG.format(dir=self.directory, names=names))
         open(self._path("index.txt"), "w", encoding="utf-8").close()
         with open(os.open(key, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb"):
             pass
