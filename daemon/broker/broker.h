@@ -10,6 +10,7 @@
  *   waiter.c    held requests
  *   pages.c     what clients read without asking
  *   revoke.c    telling Genesys that a token is not wanted any more
+ *   login.c     logins of people: codes and refresh tokens exchanged (login.h)
  *   sockets.c   where clients come in, and how many
  *   service.c   what the service manager is told */
 #ifndef GCTOKEND_BROKER_BROKER_H
@@ -18,6 +19,7 @@
 #include "core/client_state.h"
 #include "core/config.h"
 #include "core/history.h"
+#include "core/login.h"
 #include "core/probe.h"
 #include "core/random.h"
 #include "core/skew.h"
@@ -43,6 +45,7 @@ struct fetcher;
 struct front;
 struct front_handler;
 struct http_request;
+struct login;
 struct profile;
 struct state_writer;
 struct wall_watch;
@@ -59,6 +62,7 @@ struct client {
 	struct client_state state;
 	uint64_t writes_begun, writes_ended; /* of the state file; they end in order */
 	bool write_failing;
+	struct login *login; /* NULL unless it is people who log in */
 };
 
 /* ---- one login server, as seen through one set of connection settings. Lives as long as the
@@ -108,6 +112,9 @@ struct profile {
 	bool waits_for_room; /* too many exchanges are under way */
 	struct fetch *fetch;
 	struct token_request sent;
+	/* of people, where they log in */
+	struct login_table logins;
+	bool with_code; /* the token request under way exchanges a code */
 	TAILQ_HEAD(, waiter) waiting;
 	uint32_t waiting_count;
 };
@@ -117,6 +124,8 @@ enum waiter_kind {
 	WAITER_TOKEN,
 	WAITER_MEASURE, /* for a HEAD of the endpoint */
 	WAITER_REVOKE,
+	WAITER_LOGIN,  /* for the end of a login */
+	WAITER_LOGOUT, /* as WAITER_REVOKE, and for the login to be erased */
 };
 
 struct waiter {
@@ -128,6 +137,11 @@ struct waiter {
 	enum waiter_kind kind;
 	bool ready;
 	bool text;
+	/* WAITER_LOGOUT */
+	bool erasing;        /* the login's file still has to go */
+	int erase_error;     /* negative errno of that */
+	bool untold;         /* a revocation could not even begin */
+	struct login *login; /* WAITER_LOGIN, WAITER_LOGOUT */
 	struct token_ask ask;
 	struct event deadline;
 };
@@ -196,6 +210,9 @@ void broker_turn(struct broker *b);
 /* The same, a moment later: for when the caller still holds pointers into what a turn may change.
  */
 void broker_turn_soon(struct broker *b);
+/* Sees to it that what is under way at login servers and would be lost with the process comes to
+ * its end. */
+void broker_finish_logins(struct broker *b);
 /* Of the front's handler: logs that clients were kept waiting, once in a while. */
 void broker_accept_failed(void *broker);
 struct profile *broker_find_profile(const struct broker *b, const char *name);
@@ -233,6 +250,15 @@ bool profile_send_waiting(struct profile *p);
 /* The write that the token request waited for has ended. */
 void profile_state_written(struct profile *p);
 void profile_log(struct profile *p);
+/* A token request ended: `x` with what was read of it as `answer`, whose token is taken. `sample`
+ * as endpoint_learn gave it, NULL if it gave none. */
+void profile_fetched(struct profile *p, const struct exchange *x, struct token_answer *answer,
+	const struct skew_sample *sample);
+/* Sends it to the profile's token endpoint; as fetch_start. */
+int profile_post(struct profile *p, const struct token_request *sent,
+	void (*done)(void *context, const struct exchange *x), void *context, struct fetch **ret);
+/* A token request that could not even begin ends like one that got no answer. */
+struct exchange profile_no_exchange(const char *why);
 
 /* ---- endpoint.c ---- */
 
@@ -311,6 +337,8 @@ void revoke_begun(struct waiter *w);
 void revoke_forget_waiter(struct broker *b, const struct waiter *w);
 /* Appends the answer for a waiter whose revocations have ended. */
 int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive);
+/* Why Genesys did not agree to what `w` waits for; NULL: it did. */
+const char *revoke_problem(const struct waiter *w);
 void revoke_free_all(struct broker *b);
 
 /* ---- service.c ---- */

@@ -22,6 +22,7 @@ enum right {
 	RIGHT_TOKEN, /* the profile's rules */
 	RIGHT_SEE,   /* those, or an admin */
 	RIGHT_ADMIN,
+	RIGHT_LOGIN, /* an admin, or who may log the profile in */
 };
 
 /* The profile named, if the caller has the right; then its parameters are judged too. 0, or the
@@ -42,6 +43,11 @@ int call_token(struct call *c);
 int call_reject(struct call *c);
 int call_refresh(struct call *c);
 int call_revoke(struct call *c);
+
+/* ---- calls_login.c ---- likewise */
+int call_login(struct call *c);
+int call_login_finish(struct call *c);
+int call_logout(struct call *c);
 
 /* ---- calls_view.c ---- likewise */
 int call_skew(struct call *c);

@@ -111,6 +111,10 @@ int call_find_profile(struct call *c, enum right right)
 	case RIGHT_ADMIN:
 		granted = call_admin_granted(p, c->connection);
 		break;
+	case RIGHT_LOGIN:
+		granted = call_rules_grant(c->broker, &p->settings->login, c->connection) ||
+			  call_admin_granted(p, c->connection);
+		break;
 	}
 	if (!granted)
 		return deny(c);
@@ -118,16 +122,6 @@ int call_find_profile(struct call *c, enum right right)
 	if (c->api.problem[0])
 		return call_refuse(c, 400, "invalid_request", c->api.problem);
 	return 0;
-}
-
-/* Only a grant with a person in it has a login. */
-static int call_login(struct call *c)
-{
-	int status = call_find_profile(c, RIGHT_ADMIN);
-
-	return status ? status
-		      : call_refuse(c, 400, "invalid_request",
-				"this profile uses client_credentials: nobody logs in to it");
 }
 
 static int answer_request(struct call *c)
@@ -151,9 +145,11 @@ static int answer_request(struct call *c)
 	case API_REVOKE:
 		return call_revoke(c);
 	case API_LOGIN:
-	case API_LOGIN_FINISH:
-	case API_LOGOUT:
 		return call_login(c);
+	case API_LOGIN_FINISH:
+		return call_login_finish(c);
+	case API_LOGOUT:
+		return call_logout(c);
 	case API_HEALTHZ:
 		return c->api.problem[0] ? call_refuse(c, 400, "invalid_request", c->api.problem)
 					 : call_healthz(c);

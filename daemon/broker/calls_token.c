@@ -24,6 +24,19 @@ static void describe_failure(const struct token_source *s, const struct clock_re
 		snprintf(words, size, "an admin revoked the token; POST /v1/refresh starts again");
 		return;
 	}
+	if (outcome == OUTCOME_LOGIN_REQUIRED && s->login == SOURCE_LOGIN_NONE) {
+		snprintf(words, size,
+			"nobody is logged in to this profile: run gctoken login, or POST "
+			"/v1/login");
+		return;
+	}
+	if (outcome == OUTCOME_LOGIN_REQUIRED && s->login == SOURCE_LOGIN_REFUSED) {
+		snprintf(words, size,
+			"the login server ended the login (%s%s%s): run gctoken login, or POST "
+			"/v1/login",
+			f->error, f->error[0] ? ": " : "", f->words);
+		return;
+	}
 	if (limited) {
 		int length =
 			snprintf(words, size, "mint_limit: %u token requests in %d s are used up%s",

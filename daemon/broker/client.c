@@ -1,4 +1,5 @@
 #include "broker.h"
+#include "login.h"
 
 #include "core/buffer.h"
 #include "host/clock.h"
@@ -121,10 +122,15 @@ int client_get(struct client **ret, struct broker *b, const char *token_url, con
 	if (!c->token_url || !c->client_id)
 		goto fail;
 	c->state.not_before.ns = INT64_MIN;
-	client_state_name(token_url, client_id, "client_credentials", c->file);
+	client_state_name(token_url, client_id, grant_name(grant), c->file);
 	read_state(c);
 	if (!c->state.salt[0] || c->state.salt[0] == '-') {
 		r = make_salt(c->state.salt);
+		if (r)
+			goto fail;
+	}
+	if (grant == GRANT_AUTHORIZATION_CODE) {
+		r = login_new(&c->login, c);
 		if (r)
 			goto fail;
 	}
@@ -141,6 +147,8 @@ fail:
 void client_free(struct client *c)
 {
 	TAILQ_REMOVE(&c->broker->clients, c, link);
+	if (c->login)
+		login_free(c->login);
 	free(c->token_url);
 	free(c->client_id);
 	free(c);

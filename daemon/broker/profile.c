@@ -1,4 +1,5 @@
 #include "broker.h"
+#include "login.h"
 
 #include "core/token_answer.h"
 #include "core/token_request.h"
@@ -90,6 +91,8 @@ int profile_new(struct profile **ret, struct broker *b, const struct profile_set
 	clock_read(&now);
 	token_source_init(&p->source, &source_settings, &p->client->state.mint, &p->history,
 		random_next(&b->random));
+	if (p->client->login)
+		token_source_set_login(&p->source, login_state(p->client->login));
 	restore(p, &now);
 	*ret = p;
 	return 0;
@@ -100,6 +103,9 @@ void profile_free(struct profile *p)
 	if (p->fetch)
 		fetch_cancel(p->fetch);
 	profile_page_free(p);
+	if (p->client->login)
+		login_lose_profile(p);
+	login_forget(&p->logins);
 	evtimer_del(&p->write_deadline);
 	waiters_lose_profile(p, NULL);
 	token_request_fini(&p->sent);
@@ -125,6 +131,10 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 	struct clock_reading now;
 
 	profile_page_check_rules(p, &settings->allow);
+	/* who comes back would bring a code for another request */
+	if (request_changed || text_changed(p->settings->redirect_uri, settings->redirect_uri) ||
+		text_changed(p->settings->authorize_url, settings->authorize_url))
+		login_forget(&p->logins);
 	p->endpoint->profiles--;
 	p->endpoint = endpoint;
 	p->endpoint->profiles++;
@@ -154,6 +164,25 @@ void profile_log(struct profile *p)
 	}
 }
 
+void profile_fetched(struct profile *p, const struct exchange *x, struct token_answer *answer,
+	const struct skew_sample *sample)
+{
+	uint64_t generation = client_next_generation(p->client);
+	bool stopped = p->source.revoked || p->source.fetching_forgotten;
+	struct clock_reading now;
+
+	clock_read(&now);
+	p->fetching = false;
+	if (token_source_fetched(&p->source, &now, x, answer, sample,
+		    endpoint_spread(p->endpoint, &now), generation))
+		client_use_generation(p->client, generation);
+	else if (stopped && answer->token.text)
+		/* It was on its way when an admin revoked, or a person logged out: nobody may have
+		 * it. */
+		revoke_token(p, &answer->token, NULL);
+	client_save(p->client, p);
+}
+
 static void fetch_ended(void *context, const struct exchange *x)
 {
 	const char *secrets[TOKEN_REQUEST_SECRETS];
@@ -162,71 +191,87 @@ static void fetch_ended(void *context, const struct exchange *x)
 	struct skew_sample sample;
 	struct token_answer answer;
 	struct clock_reading now;
-	uint64_t generation;
-	bool usable, revoked;
+	bool usable;
 
 	clock_read(&now);
 	p->fetch = NULL;
-	p->fetching = false;
 	/* By what was sent: a reload may have brought another secret meanwhile. */
 	token_request_secrets(&p->sent, secrets);
 	judged.secrets = secrets;
 	token_answer_read(&judged, &answer);
 	token_request_fini(&p->sent);
 	usable = endpoint_learn(p->endpoint, &now, x, true, &sample);
-	revoked = p->source.revoked;
-	generation = client_next_generation(p->client);
-	if (token_source_fetched(&p->source, &now, x, &answer, usable ? &sample : NULL,
-		    endpoint_spread(p->endpoint, &now), generation))
-		client_use_generation(p->client, generation);
-	else if (revoked && answer.class == ANSWER_TOKEN)
-		/* It was on its way when an admin revoked: nobody may have it. */
-		revoke_token(p, &answer.token, NULL);
-	client_save(p->client, p);
+	profile_fetched(p, x, &answer, usable ? &sample : NULL);
 	token_answer_fini(&answer);
 	broker_turn(p->broker);
 }
 
-/* A fetch that could not even begin ends like one that got no answer. */
-static void fetch_impossible(struct profile *p, const char *why)
+struct exchange profile_no_exchange(const char *why)
 {
 	struct exchange x = {.failure = why};
 
 	clock_read(&x.sent);
 	x.received = x.sent;
-	fetch_ended(p, &x);
+	return x;
 }
 
-static void send_token_request(struct profile *p)
+/* Of a request made of the profile's own credentials. 0, or what fetch_start says. */
+static int send_for_client(struct profile *p)
 {
 	const struct profile_settings *s = p->settings;
-	struct fetch_request request = {
+	const struct token_request_client client = {
+		.id = p->credential.client_id,
+		.secret = p->credential.client_secret,
+		.extra_params = s->extra_params,
+	};
+	int r = token_request_client_credentials(&p->sent, &client, s->scope);
+
+	if (r)
+		return r;
+	r = profile_post(p, &p->sent, fetch_ended, p, &p->fetch);
+	if (r)
+		token_request_fini(&p->sent);
+	return r;
+}
+
+int profile_post(struct profile *p, const struct token_request *sent, fetch_done *done,
+	void *context, struct fetch **ret)
+{
+	const struct profile_settings *s = p->settings;
+	const struct fetch_request request = {
 		.method = FETCH_POST,
 		.url = s->token_url,
 		.ca_file = s->ca_file,
 		.proxy = s->proxy,
 		.timeout = s->fetch_timeout,
+		.authorization = sent->authorization,
+		.body = sent->body,
+		.body_length = sent->body_length,
 	};
+
+	return fetch_start(p->broker->fetcher, &request, done, context, ret);
+}
+
+static void send_token_request(struct profile *p)
+{
 	int r;
 
 	evtimer_del(&p->write_deadline);
 	p->after_write = 0;
-	r = token_request_client_credentials(&p->sent, p->credential.client_id,
-		p->credential.client_secret, s->scope, s->extra_params);
-	if (!r) {
-		request.authorization = p->sent.authorization;
-		request.body = p->sent.body;
-		request.body_length = p->sent.body_length;
-		r = fetch_start(p->broker->fetcher, &request, fetch_ended, p, &p->fetch);
-	}
+	r = p->client->login ? login_send(p) : send_for_client(p);
 	if (r == -EAGAIN) {
-		token_request_fini(&p->sent);
 		p->waits_for_room = true;
-		return;
+	} else if (r) {
+		struct exchange x =
+			profile_no_exchange(r == -EINVAL   ? "the token URL cannot be used"
+					    : r == -ENOENT ? "the login was ended meanwhile"
+							   : "out of memory");
+
+		if (p->client->login)
+			login_not_sent(p, &x);
+		else
+			fetch_ended(p, &x);
 	}
-	if (r)
-		fetch_impossible(
-			p, r == -EINVAL ? "the token URL cannot be used" : "out of memory");
 }
 
 bool profile_send_waiting(struct profile *p)
@@ -266,7 +311,9 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 	if (d.changed)
 		waiters_make_ready(p);
 	profile_publish(p, now);
-	if (d.fetch)
+	if (d.fetch) {
+		p->with_code = d.code;
 		begin_fetch(p);
+	}
 	profile_log(p);
 }

@@ -28,6 +28,8 @@ static bool waiter_served(const struct broker *b, const struct waiter *w)
 {
 	const struct revocation *r;
 
+	if (w->erasing)
+		return false;
 	TAILQ_FOREACH(r, &b->revocations, link)
 	if (r->waiter == w && !r->ended)
 		return false;
@@ -132,11 +134,10 @@ void revoke_forget_waiter(struct broker *b, const struct waiter *w)
 	}
 }
 
-int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive)
+const char *revoke_problem(const struct waiter *w)
 {
 	const char *problem = NULL;
 	const struct revocation *r;
-	char words[400];
 
 	TAILQ_FOREACH(r, &w->broker->revocations, link)
 	{
@@ -147,6 +148,14 @@ int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 		else if (r->problem[0])
 			problem = r->problem;
 	}
+	return problem;
+}
+
+int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive)
+{
+	const char *problem = revoke_problem(w);
+	char words[400];
+
 	if (!problem) {
 		report_state(out, keep_alive, w->profile->settings->name, "revoked");
 		return 200;

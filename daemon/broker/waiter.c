@@ -1,4 +1,5 @@
 #include "call.h"
+#include "login.h"
 
 #include "core/answers.h"
 #include "front/front.h"
@@ -71,8 +72,10 @@ void waiter_free(struct waiter *w)
 {
 	waiter_unlink(w);
 	evtimer_del(&w->deadline);
-	if (w->kind == WAITER_REVOKE)
+	if (w->kind == WAITER_REVOKE || w->kind == WAITER_LOGOUT)
 		revoke_forget_waiter(w->broker, w);
+	if (w->login)
+		login_forget_waiter(w);
 	if (w->profile)
 		w->profile->waiting_count--;
 	w->broker->waiting_count--;
@@ -111,10 +114,10 @@ void waiters_make_ready(struct profile *p)
 }
 
 /* Whoever asked by name asks the same of the profile that has the name now. A revocation was of the
- * old one's tokens. */
+ * old one's tokens, a login of the old one's client. */
 static void follow_name(struct waiter *w, struct profile *successor)
 {
-	w->profile = w->kind == WAITER_REVOKE ? NULL : successor;
+	w->profile = w->kind == WAITER_TOKEN || w->kind == WAITER_MEASURE ? successor : NULL;
 	if (!w->profile)
 		return;
 	w->profile->waiting_count++;
@@ -195,6 +198,10 @@ static void answer(struct waiter *w, const struct clock_reading *now)
 	if (!w->profile)
 		status = answer_error(out, 404, keep_alive, "unknown_profile",
 			"a reload of the configuration took the profile away", -1);
+	else if (w->kind == WAITER_LOGIN)
+		status = login_answer(w, out, keep_alive);
+	else if (w->kind == WAITER_LOGOUT)
+		status = logout_answer(w, out, keep_alive);
 	else if (w->kind == WAITER_REVOKE)
 		status = revoke_answer(w, out, keep_alive);
 	else

@@ -41,6 +41,11 @@ void config_free(struct config *c)
 	free(c);
 }
 
+const char *grant_name(enum grant grant)
+{
+	return grant == GRANT_AUTHORIZATION_CODE ? "authorization_code" : "client_credentials";
+}
+
 const struct profile_settings *config_find_profile(const struct config *c, const char *name)
 {
 	for (size_t i = 0; i < c->profile_count; i++) {

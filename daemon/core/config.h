@@ -15,6 +15,7 @@
 
 enum grant {
 	GRANT_CLIENT_CREDENTIALS,
+	GRANT_AUTHORIZATION_CODE, /* a person logs in */
 };
 
 struct broker_settings {
@@ -45,7 +46,8 @@ struct profile_settings {
 	enum grant grant;
 	char *client_id;                /* NULL when client_id_file is set */
 	char *client_id_file;           /* NULL: none */
-	char *client_secret_file;       /* exactly one of the two is set */
+	char *client_secret_file;       /* one of the two is set; for GRANT_AUTHORIZATION_CODE at
+					   most one: without it the client is a public one */
 	char *client_secret_credential; /* a systemd credential's name */
 	gid_t socket_gid;               /* the broker's: the group that must not read the secret */
 	char *ca_file;                  /* NULL: the system's */
@@ -74,6 +76,8 @@ struct config {
 };
 
 void config_free(struct config *c);
+/* As the configuration and OAuth write it. */
+const char *grant_name(enum grant grant);
 /* NULL if there is none of that name. */
 const struct profile_settings *config_find_profile(const struct config *c, const char *name);
 

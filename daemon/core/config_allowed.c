@@ -73,7 +73,7 @@ void config_key_allowed(const struct config_key *key, char *text, size_t size)
 		snprintf(text, size, "err, warning, notice, info or debug");
 		break;
 	case CONFIG_GRANT:
-		snprintf(text, size, "client_credentials");
+		snprintf(text, size, "client_credentials or authorization_code");
 		break;
 	case CONFIG_REGION:
 		snprintf(text, size,

@@ -184,7 +184,10 @@ static const struct config_key keys[] = {
 		.default_text = "client_credentials",
 		.needs_value = true,
 		.reloadable = true,
-		.help = "The OAuth grant.",
+		.help = "The OAuth grant: the client for itself, or for a person who logs in "
+			"(gctoken "
+			"login), with PKCE. The latter needs redirect_uri, and no secret where the "
+			"client is a public one.",
 	},
 	{
 		.name = "client_id",
@@ -281,7 +284,9 @@ static const struct config_key keys[] = {
 		.type = CONFIG_REDIRECT_URI,
 		.default_text = "",
 		.reloadable = true,
-		.help = "Where a person's browser returns to after a login.",
+		.help = "Where a person's browser returns to after a login, exactly as the client "
+			"has "
+			"it registered: http://127.0.0.1:PORT/PATH, where gctoken login listens.",
 	},
 	{
 		.name = "extra_params",

@@ -1,5 +1,6 @@
 #include "config_draft.h"
 #include "config_url.h"
+#include "login.h"
 #include "regions.h"
 #include <errno.h>
 #include <stdio.h>
@@ -112,6 +113,31 @@ static void check_readable(struct config_draft *d, struct draft_section *section
 		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
 }
 
+/* What only logins of people need. */
+static void check_login(
+	struct config_draft *d, struct draft_section *section, const struct profile_settings *p)
+{
+	const char *clash = p->authorize_url ? login_url_clash(p->authorize_url) : NULL;
+
+	if (!draft_has(section, "redirect_uri") && !draft_setting(section, "redirect_uri")->bad)
+		draft_problem(d, CONFIG_ERROR, section, "redirect_uri",
+			"profile %s has no redirect_uri, and grant = authorization_code needs one; "
+			"for instance, registered with the client just so: redirect_uri = "
+			"http://127.0.0.1:8484/callback",
+			section->name);
+	if (!draft_has(section, "region") && !draft_has(section, "environment") &&
+		!draft_has(section, "authorize_url") &&
+		!draft_setting(section, "authorize_url")->bad)
+		draft_problem(d, CONFIG_ERROR, section, "authorize_url",
+			"profile %s has a token_url but neither region, environment nor "
+			"authorize_url; grant = authorization_code needs to know where people log "
+			"in",
+			section->name);
+	if (clash)
+		draft_problem(d, CONFIG_ERROR, section, "authorize_url",
+			"its query has %s, which the daemon sets itself; leave it out", clash);
+}
+
 int draft_finish_profile(struct config_draft *d, struct draft_section *section,
 	struct profile_settings *profile, const struct broker_settings *broker,
 	const struct config_lookup *lookup)
@@ -133,8 +159,12 @@ int draft_finish_profile(struct config_draft *d, struct draft_section *section,
 	draft_exclude(d, section, "client_id", "client_id_file");
 	need_one(d, section, "client_id", "client_id_file", "one of them is needed");
 	draft_exclude(d, section, "client_secret_file", "client_secret_credential");
-	need_one(d, section, "client_secret_file", "client_secret_credential",
-		"one of them is needed: the secret in a file of mode 0600, or from systemd");
+	if (profile->grant == GRANT_AUTHORIZATION_CODE)
+		check_login(d, section, profile);
+	else
+		need_one(d, section, "client_secret_file", "client_secret_credential",
+			"one of them is needed: the secret in a file of mode 0600, or from "
+			"systemd");
 
 	/* A unit alone proves little: any user may start one of any name. */
 	if (allow->unit_count > 0 && !draft_has(section, "allow_users") &&
@@ -168,6 +198,16 @@ void draft_compare_profiles(struct config_draft *d, const struct config *config)
 		for (size_t j = 0; j < i; j++) {
 			if (!same_client(&config->profiles[i], &config->profiles[j]))
 				continue;
+			if (config->profiles[i].grant == GRANT_AUTHORIZATION_CODE) {
+				draft_problem(d, CONFIG_ERROR, d->profiles[i],
+					config->profiles[i].client_id ? "client_id"
+								      : "client_id_file",
+					"profile %s is the same client at the same login server as "
+					"profile %s, and one client has one login; give each a "
+					"client of its own, or let both use one profile",
+					config->profiles[i].name, config->profiles[j].name);
+				break;
+			}
 			draft_problem(d, CONFIG_WARNING, d->profiles[i],
 				config->profiles[i].client_id ? "client_id" : "client_id_file",
 				"profile %s is the same client at the same login server as profile "

@@ -157,8 +157,10 @@ static const char *grant_problem(const char *text, enum grant *ret)
 		*ret = GRANT_CLIENT_CREDENTIALS;
 		return NULL;
 	}
-	if (strcmp(text, "authorization_code") == 0)
-		return "needs the login of people; this version brokers client_credentials only";
+	if (strcmp(text, "authorization_code") == 0) {
+		*ret = GRANT_AUTHORIZATION_CODE;
+		return NULL;
+	}
 	return "is not a grant that is known";
 }
 

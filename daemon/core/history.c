@@ -33,6 +33,10 @@ static const struct {
 	[EVENT_REVOKED] = {"revoked", LOG_NOTICE, "e78ac9eb054d4d69b7dffe2099170a54"},
 	[EVENT_RELOADED] = {"reloaded", LOG_INFO, "e342e2049c1841219d166defff443407"},
 	[EVENT_DENIED] = {"denied", LOG_NOTICE, "b775aaac529d4375935af9921854392e"},
+	[EVENT_LOGGED_IN] = {"logged_in", LOG_NOTICE, "c29c9386b8db4d7687ec24a50b2ec3be"},
+	[EVENT_LOGIN_FAILED] = {"login_failed", LOG_WARNING, "6afd2908e04e4c3b930f925ae74b1643"},
+	[EVENT_LOGIN_ENDS] = {"login_ends", LOG_WARNING, "659e2ff3aafc4177ace1a478b62551e6"},
+	[EVENT_LOGGED_OUT] = {"logged_out", LOG_NOTICE, "dde19293593046e3b51748089f4385bd"},
 	[EVENT_STATE_FILE] = {"state_file", LOG_ERR, "c4f96f3e67ac449787f3f486ce9e23ab"},
 };
 

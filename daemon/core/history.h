@@ -31,6 +31,10 @@ enum event_kind {
 	EVENT_REVOKED,
 	EVENT_RELOADED,
 	EVENT_DENIED,
+	EVENT_LOGGED_IN,    /* a person did */
+	EVENT_LOGIN_FAILED, /* a login was begun and came to nothing */
+	EVENT_LOGIN_ENDS,   /* a login that cannot be refreshed has little time left */
+	EVENT_LOGGED_OUT,
 	EVENT_STATE_FILE, /* state could not be written or read */
 	EVENT_KINDS
 };

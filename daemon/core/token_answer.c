@@ -19,8 +19,9 @@
 /* The members of the body that matter; `has` is about presence in any kind. */
 struct body {
 	struct token token;
-	struct token refresh_token; /* only to keep it out of the words */
+	struct token refresh_token;
 	int token_error;
+	bool bad_refresh_token;
 	bool has_token, has_type, has_expires_in;
 	bool bearer;
 	int64_t expires_in_s; /* -1: not acceptable */
@@ -113,8 +114,12 @@ static int string_member(
 		b->token_error = token_init(&b->token, text, length);
 		return b->token_error == -ENOMEM ? -ENOMEM : 0;
 	}
-	if (key_is(key, key_length, "refresh_token"))
-		return token_init(&b->refresh_token, text, length) == -ENOMEM ? -ENOMEM : 0;
+	if (key_is(key, key_length, "refresh_token")) {
+		int r = token_init(&b->refresh_token, text, length);
+
+		b->bad_refresh_token = r == -EINVAL;
+		return r == -ENOMEM ? -ENOMEM : 0;
+	}
 	if (key_is(key, key_length, "token_type"))
 		b->bearer = length == strlen("bearer") && strncasecmp(text, "bearer", length) == 0;
 	else if (key_is(key, key_length, "error"))
@@ -140,6 +145,8 @@ static int body_member(void *context, const char *key, size_t key_length, enum j
 		b->has_token = true;
 	if (key_is(key, key_length, "token_type"))
 		b->has_type = true;
+	if (key_is(key, key_length, "refresh_token")) /* null: none */
+		b->bad_refresh_token = kind == JSON_NUMBER;
 	if (key_is(key, key_length, "expires_in")) {
 		b->has_expires_in = true;
 		b->expires_in_s = -1;
@@ -267,6 +274,8 @@ static void success_read(struct body *b, struct token_answer *a)
 	a->class = ANSWER_TOKEN;
 	a->expires_in = duration_s(b->expires_in_s);
 	token_move(&a->token, &b->token);
+	token_move(&a->refresh_token, &b->refresh_token);
+	a->bad_refresh_token = b->bad_refresh_token;
 	jwt_claims_read(a->token.text, a->token.length, &a->claims);
 }
 
@@ -338,7 +347,8 @@ void token_answer_read(const struct exchange *x, struct token_answer *ret)
 		}
 	}
 	if (repeats(x, &b, a.correlation_id, strlen(a.correlation_id)) ||
-		repeats_token(&a.token, a.correlation_id, strlen(a.correlation_id)))
+		repeats_token(&a.token, a.correlation_id, strlen(a.correlation_id)) ||
+		repeats_token(&a.refresh_token, a.correlation_id, strlen(a.correlation_id)))
 		*a.correlation_id = '\0';
 	body_fini(&b);
 	if (a.class != ANSWER_TOKEN)
@@ -349,6 +359,7 @@ void token_answer_read(const struct exchange *x, struct token_answer *ret)
 void token_answer_fini(struct token_answer *a)
 {
 	token_fini(&a->token);
+	token_fini(&a->refresh_token);
 	*a = TOKEN_ANSWER_NONE;
 }
 

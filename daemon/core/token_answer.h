@@ -25,6 +25,8 @@ struct token_answer {
 	long status; /* HTTP; 0: there was no answer */
 	/* ANSWER_TOKEN only */
 	struct token token;
+	struct token refresh_token; /* TOKEN_NONE: the answer has none that can be used */
+	bool bad_refresh_token;     /* it has one that no request could carry */
 	struct duration expires_in;
 	struct jwt_claims claims;
 	/* every failure */

@@ -16,6 +16,11 @@ static void set_failure(const struct token_source *s, const struct clock_reading
 	struct boot_time next, struct token_outcome *ret)
 {
 	ret->kind = OUTCOME_UNAVAILABLE;
+	if (next.ns == BOOT_TIME_NEVER.ns) {
+		/* nothing but a person can help, and nobody knows when one comes */
+		ret->kind = OUTCOME_LOGIN_REQUIRED;
+		return;
+	}
 	if (s->last_failure.any && s->last_failure.class == ANSWER_CLIENT_REJECTED)
 		ret->kind = OUTCOME_CLIENT_REJECTED;
 	else if (s->last_failure.any && s->last_failure.class == ANSWER_LOGIN_REQUIRED)

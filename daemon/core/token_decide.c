@@ -27,6 +27,8 @@ struct boot_time token_source_gate(const struct token_source *s, struct boot_tim
 {
 	struct boot_time gate = forced ? now : boot_max(now, s->not_before);
 
+	if (s->login == SOURCE_LOGIN_NONE || (s->login == SOURCE_LOGIN_REFUSED && !forced))
+		return BOOT_TIME_NEVER;
 	return mint_window_next(s->mint, s->settings.mint_limit, gate);
 }
 
@@ -52,7 +54,11 @@ static struct boot_time fetch_due(const struct token_source *s, const struct clo
 {
 	const struct token_slot *c = &s->current;
 
-	if (s->fetching || s->revoked)
+	if (s->fetching)
+		return BOOT_TIME_NEVER;
+	if (s->code_waiting)
+		return now->boot;
+	if (s->revoked)
 		return BOOT_TIME_NEVER;
 	if (s->wanted)
 		return now->boot;
@@ -70,6 +76,8 @@ static struct boot_time fetch_at(const struct token_source *s, const struct cloc
 
 	if (due.ns == BOOT_TIME_NEVER.ns)
 		return due;
+	if (s->code_waiting)
+		return mint_window_next(s->mint, s->settings.mint_limit, now->boot);
 	return token_source_gate(s, boot_max(due, now->boot), s->forced);
 }
 
@@ -77,7 +85,9 @@ static void tell_mint_limit(struct token_source *s, const struct clock_reading *
 {
 	struct boot_time open = s->forced ? now->boot : boot_max(now->boot, s->not_before);
 	struct boot_time at = mint_window_next(s->mint, s->settings.mint_limit, open);
-	bool limited = !boot_before(now->boot, fetch_due(s, now)) && boot_before(open, at);
+	bool can = s->code_waiting ||
+		   token_source_gate(s, now->boot, s->forced).ns != BOOT_TIME_NEVER.ns;
+	bool limited = can && !boot_before(now->boot, fetch_due(s, now)) && boot_before(open, at);
 
 	if (limited && !s->mint_limit_told) {
 		/* who was held for a fetch at once, before another profile of the same client took
@@ -167,6 +177,9 @@ void token_source_decide(
 	if (!boot_before(now->boot, at)) {
 		d.fetch = true;
 		s->fetching = true;
+		d.code = s->fetching_code = s->code_waiting;
+		/* what was wanted besides is fetched when that has ended, if it is wanted still */
+		s->code_waiting = false;
 		s->wanted = s->forced = false;
 		s->fetches_begun++;
 		mint_window_add(s->mint, now->boot);
@@ -179,6 +192,7 @@ void token_source_decide(
 	}
 	s->change_at = token_source_next_change(s, now);
 	d.wake_at = boot_min(at, s->change_at);
+	d.wake_at = boot_min(d.wake_at, token_source_tell_login_end(s, now));
 	/* A suspected loss of time can eat up the rest before dead is reached. */
 	if (suspect.ns && !s->fetching && s->current.token.text) {
 		struct boot_time gone = boot_sub(lifetime_dead(&s->current.life),
@@ -195,6 +209,8 @@ void token_source_decide(
 
 static enum source_state state_without_token(const struct token_source *s)
 {
+	if (s->login == SOURCE_LOGIN_NONE || s->login == SOURCE_LOGIN_REFUSED)
+		return SOURCE_LOGIN_REQUIRED;
 	if (!s->last_failure.any)
 		return SOURCE_WAITING;
 	switch (s->last_failure.class) {

@@ -7,8 +7,6 @@
 #include <string.h>
 
 #define BASIC "Basic "
-#define GRANT_CLIENT "grant_type=client_credentials"
-#define SCOPE "&scope="
 
 /* The characters application/x-www-form-urlencoded leaves alone. Not isalnum(): that would ask the
  * locale. */
@@ -89,38 +87,121 @@ static char *secret_encode(const char *text)
 	return encoded;
 }
 
-int token_request_client_credentials(struct token_request *ret, const char *client_id,
-	const char *client_secret, const char *scope, const char *extra_params)
+/* One parameter of the body. */
+struct parameter {
+	const char *name;
+	const char *value; /* NULL: left out */
+	bool secret;
+};
+
+#define PARAMETERS_MAX 6
+
+static int body_make(struct token_request *r, const struct parameter *parameters, size_t count,
+	const char *extra_params)
 {
-	struct token_request r = TOKEN_REQUEST_NONE;
+	bool extra = extra_params && *extra_params;
 	char *to;
 
-	r.body_length = strlen(GRANT_CLIENT);
-	if (scope)
-		r.body_length += strlen(SCOPE) + form_length(scope);
-	if (extra_params && *extra_params)
-		r.body_length += 1 + strlen(extra_params);
-	r.body = secret_alloc(r.body_length + 1);
-	if (!r.body)
+	for (size_t i = 0; i < count; i++)
+		if (parameters[i].value)
+			r->body_length +=
+				2 + strlen(parameters[i].name) + form_length(parameters[i].value);
+	if (extra)
+		r->body_length += 1 + strlen(extra_params);
+	r->body_length--; /* no '&' before the first */
+	to = r->body = secret_alloc(r->body_length + 1);
+	if (!r->body)
 		return -ENOMEM;
-	to = stpcpy(r.body, GRANT_CLIENT);
-	if (scope)
-		to = form_put(stpcpy(to, SCOPE), scope);
-	if (extra_params && *extra_params) {
+	for (size_t i = 0; i < count; i++) {
+		if (!parameters[i].value)
+			continue;
+		if (to != r->body)
+			*to++ = '&';
+		to = stpcpy(to, parameters[i].name);
+		*to++ = '=';
+		to = form_put(to, parameters[i].value);
+	}
+	if (extra) {
 		*to++ = '&';
 		to = stpcpy(to, extra_params);
 	}
 	*to = '\0';
+	return 0;
+}
 
-	r.authorization = basic_make(client_id, client_secret);
-	r.secret = secret_copy(client_secret);
-	r.secret_encoded = secret_encode(client_secret);
-	if (!r.authorization || !r.secret || !r.secret_encoded) {
-		token_request_fini(&r);
+/* Takes note of a secret in both forms it may come back in. */
+static int note_secret(struct token_request *r, size_t *n, const char *text)
+{
+	r->secrets[*n] = secret_copy(text);
+	if (!r->secrets[(*n)++])
 		return -ENOMEM;
+	r->secrets[*n] = secret_encode(text);
+	return r->secrets[(*n)++] ? 0 : -ENOMEM;
+}
+
+static int request_make(struct token_request *ret, const struct token_request_client *client,
+	const struct parameter *parameters, size_t count)
+{
+	struct token_request r = TOKEN_REQUEST_NONE;
+	struct parameter all[PARAMETERS_MAX];
+	size_t n = 0;
+	int error;
+
+	memcpy(all, parameters, count * sizeof(*all));
+	if (!*client->secret)
+		all[count++] = (struct parameter){"client_id", client->id, false};
+	error = body_make(&r, all, count, client->extra_params);
+	for (size_t i = 0; i < count && !error; i++)
+		if (all[i].secret)
+			error = note_secret(&r, &n, all[i].value);
+	if (*client->secret && !error) {
+		error = note_secret(&r, &n, client->secret);
+		r.authorization = basic_make(client->id, client->secret);
+		if (!r.authorization)
+			error = -ENOMEM;
+	}
+	if (error) {
+		token_request_fini(&r);
+		return error;
 	}
 	*ret = r;
 	return 0;
+}
+
+int token_request_client_credentials(
+	struct token_request *ret, const struct token_request_client *client, const char *scope)
+{
+	const struct parameter parameters[] = {
+		{"grant_type", "client_credentials", false},
+		{"scope", scope, false},
+	};
+
+	return request_make(ret, client, parameters, 2);
+}
+
+int token_request_authorization_code(struct token_request *ret,
+	const struct token_request_client *client, const char *code, const char *verifier,
+	const char *redirect_uri)
+{
+	const struct parameter parameters[] = {
+		{"grant_type", "authorization_code", false},
+		{"code", code, true},
+		{"redirect_uri", redirect_uri, false},
+		{"code_verifier", verifier, true},
+	};
+
+	return request_make(ret, client, parameters, 4);
+}
+
+int token_request_refresh_token(struct token_request *ret,
+	const struct token_request_client *client, const char *refresh_token)
+{
+	const struct parameter parameters[] = {
+		{"grant_type", "refresh_token", false},
+		{"refresh_token", refresh_token, true},
+	};
+
+	return request_make(ret, client, parameters, 2);
 }
 
 void token_request_secrets(
@@ -128,11 +209,10 @@ void token_request_secrets(
 {
 	size_t n = 0;
 
-	if (r->secret) {
-		ret_secrets[n++] = r->secret;
-		ret_secrets[n++] = r->secret_encoded;
+	for (; r->secrets[n]; n++)
+		ret_secrets[n] = r->secrets[n];
+	if (r->authorization)
 		ret_secrets[n++] = r->authorization + strlen(BASIC);
-	}
 	ret_secrets[n] = NULL;
 }
 
@@ -145,7 +225,7 @@ void token_request_fini(struct token_request *r)
 {
 	secret_free(r->body, r->body_length + 1);
 	wipe(r->authorization);
-	wipe(r->secret);
-	wipe(r->secret_encoded);
+	for (size_t i = 0; i < TOKEN_REQUEST_SECRETS; i++)
+		wipe(r->secrets[i]);
 	*r = TOKEN_REQUEST_NONE;
 }

@@ -148,6 +148,12 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 	if (answer->has_retry_after)
 		pause = duration_max(pause, retry_obey(answer->retry_after));
 	s->not_before = boot_add(now->boot, pause);
+	if (s->login == SOURCE_LOGIN_REFUSED) {
+		history_add(s->history, now, kind, s->current.generation,
+			"%.160s%s; the login has ended: somebody has to log in anew", answer->words,
+			status);
+		return;
+	}
 	history_add(s->history, now, kind, s->current.generation,
 		"%.160s%s; next attempt in %lld s", answer->words, status,
 		(long long)duration_ceil_s(pause));
@@ -190,6 +196,7 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 		token_slot_empty(&s->previous);
 	token_slot_move(&s->current, slot);
 	s->fetch_succeeded = s->fetches_ended;
+	s->login_end_told = false;
 	s->refresh_at = lifetime_refresh_at(&s->current.life, &s->settings.policy, &s->random);
 	history_add(s->history, now, EVENT_TOKEN, s->current.generation,
 		"token %s for %lld s, served for %lld s, refresh in %lld s",
@@ -208,11 +215,12 @@ static const struct token_slot *older_in_service(
 	return older && !older->reported && !token_source_doubtful(older, now) ? older : NULL;
 }
 
+/* `new_login`: it may be another person's, and then the one before it must not go on. */
 static void take_token(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
-	struct duration spread, uint64_t generation)
+	struct duration spread, uint64_t generation, bool new_login)
 {
-	const struct token_slot *older = older_in_service(s, now);
+	const struct token_slot *older = new_login ? NULL : older_in_service(s, now);
 	struct lifetime_evidence evidence = {
 		.sent = x->sent,
 		.received = x->received.boot,
@@ -267,15 +275,20 @@ bool token_source_fetched(struct token_source *s, const struct clock_reading *no
 	bool request_outdated = s->request_outdated;
 	bool outdated = request_outdated || s->credential_outdated;
 
-	s->fetching = false;
+	bool with_code = s->fetching_code, forgotten = s->fetching_forgotten;
+
+	s->fetching = s->fetching_code = s->fetching_forgotten = false;
 	s->replacing = false;
 	s->request_outdated = s->credential_outdated = false;
 	s->fetches_ended++;
 	s->attention = s->changed = true;
-	if (s->revoked)
+	if (forgotten || (s->revoked && !with_code))
 		return false;
-	if (answer->class == ANSWER_TOKEN) {
-		take_token(s, now, x, answer, sample, spread, generation);
+	if (with_code && answer->class != ANSWER_TOKEN) {
+		token_source_code_failed(s, now, answer);
+	} else if (answer->class == ANSWER_TOKEN) {
+		s->revoked = false;
+		take_token(s, now, x, answer, sample, spread, generation, with_code);
 		if (request_outdated && s->current.token.text)
 			s->refresh_at = now->boot;
 	} else {
@@ -327,6 +340,8 @@ void token_source_revoke(
 	token_slot_empty(&s->current);
 	token_slot_empty(&s->previous);
 	s->revoked = true;
+	/* also a login that is being finished: whoever stops a profile means all of it */
+	s->fetching_code = s->code_waiting = false;
 	s->wanted = s->forced = s->replacing = false;
 	s->attention = s->changed = true;
 }

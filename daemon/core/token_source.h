@@ -22,6 +22,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What there is to fetch with. */
+enum source_login {
+	SOURCE_LOGIN_NOT_NEEDED, /* the client's own credentials */
+	SOURCE_LOGIN_NONE,       /* nobody has logged in, or in a way that cannot be refreshed */
+	SOURCE_LOGIN_REFUSED,    /* a refresh token that the server did not take: only an admin's
+				    refresh tries it again */
+	SOURCE_LOGIN_READY,      /* a refresh token */
+};
+
 struct token_source_settings {
 	struct lifetime_policy policy;
 	bool prefetch;
@@ -56,6 +65,11 @@ struct token_source {
 	struct token_slot current, previous;
 	struct boot_time refresh_at; /* of current */
 
+	enum source_login login;
+	bool code_waiting; /* a person logged in: the next fetch is to exchange their code */
+	bool fetching_code;
+	bool fetching_forgotten; /* the login that the fetch under way is for was ended */
+	bool login_end_told;     /* of the current token */
 	bool fetching;
 	bool replacing; /* the fetch under way is to replace a reported token: callers wait for it
 			 */
@@ -120,10 +134,25 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 void token_source_revoke(
 	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2]);
 
+/* Of a profile that people log in to: what there is to refresh with. */
+void token_source_set_login(struct token_source *s, enum source_login login);
+/* A person logged in: the next fetch exchanges their code, as soon as the mint limit allows. It
+ * starts what an admin stopped, if it succeeds. */
+void token_source_code_came(struct token_source *s);
+/* Nobody waits for that exchange any more; no effect once it has begun. */
+void token_source_code_gone(struct token_source *s);
+/* Forgets tokens and login, as token_source_revoke does, and asks for a new login. */
+void token_source_log_out(
+	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2]);
+/* How long the login will last, where it cannot be refreshed. False: it can, or there is none. */
+bool token_source_login_ends(
+	const struct token_source *s, const struct clock_reading *now, struct duration *ret_in);
+
 /* ---- decisions ---- */
 
 struct token_source_decisions {
 	bool fetch;               /* send a token request now; token_source_fetched must follow */
+	bool code;                /* the one that exchanges the code */
 	unsigned probes;          /* send so many HEADs, the first at once */
 	bool changed;             /* ask again for everybody who is held */
 	struct boot_time wake_at; /* decide again then at the latest */
@@ -234,6 +263,11 @@ const struct token_slot *token_source_pick(
 bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now);
 /* Now or the instant before which no fetch may begin. */
 struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced);
+/* When there is something to tell about a login that ends; tells it, once that is so. */
+struct boot_time token_source_tell_login_end(
+	struct token_source *s, const struct clock_reading *now);
+void token_source_code_failed(
+	struct token_source *s, const struct clock_reading *now, const struct token_answer *answer);
 bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
 	const struct token_slot *slot);
 /* The next instant at which what is served changes by itself. */

@@ -10,7 +10,7 @@ enum parameter {
 	AFTER = 1 << 3,
 	GENERATION = 1 << 4,
 	FINGERPRINT = 1 << 5,
-	LOGIN = 1 << 6, /* state, code, iss, error: carried, not looked at without a login grant */
+	LOGIN = 1 << 6, /* state, code, iss, error: see api_text */
 };
 
 static const struct route {
@@ -138,13 +138,10 @@ static void read_parameter(
 		tell(call, name, wrong);
 }
 
-/* Codes and states of a login are longer than anything else that is asked for. */
-#define VALUE_SIZE 4096
-
 static int read_query(struct http_span query, unsigned allowed, struct api_call *call)
 {
 	unsigned seen = 0;
-	char name[32], value[VALUE_SIZE];
+	char name[32], value[API_TEXT_SIZE];
 	int more;
 
 	while ((more = http_query_next(&query, name, sizeof(name), value, sizeof(value))) > 0) {
@@ -167,7 +164,20 @@ static int read_query(struct http_span query, unsigned allowed, struct api_call 
 		seen |= 1u << i;
 		read_parameter(call, parameter_names[i].parameter, name, value);
 	}
+	if (allowed & LOGIN)
+		explicit_bzero(value, sizeof(value));
 	return more;
+}
+
+bool api_text(const struct api_call *call, const char *wanted, char ret[API_TEXT_SIZE])
+{
+	struct http_span query = call->query;
+	char name[32];
+
+	while (http_query_next(&query, name, sizeof(name), ret, API_TEXT_SIZE) > 0)
+		if (!strcmp(name, wanted))
+			return *ret;
+	return false;
 }
 
 int api_parse(const struct http_request *request, struct api_call *ret)
@@ -180,7 +190,7 @@ int api_parse(const struct http_request *request, struct api_call *ret)
 			route = &routes[i];
 	if (!route)
 		return 404;
-	*ret = (struct api_call){.route = route->route};
+	*ret = (struct api_call){.route = route->route, .query = request->query};
 	if (route->method != request->method) {
 		ret->allowed = route->method == HTTP_GET ? "GET" : "POST";
 		return 405;

@@ -35,7 +35,8 @@ struct api_call {
 	uint64_t after;
 	uint64_t generation;
 	char fingerprint[FINGERPRINT_LENGTH + 1];
-	const char *allowed; /* of a 405: the method that the route takes */
+	struct http_span query; /* as sent; lives as long as the request */
+	const char *allowed;    /* of a 405: the method that the route takes */
 	/* What is wrong with the parameters, "" if nothing: told only after access was granted. */
 	char problem[160];
 };
@@ -43,5 +44,12 @@ struct api_call {
 /* 0; 404: no such route; 405: not with this method (see ret->allowed); 400: the query cannot be
  * read (*ret->problem says why). */
 int api_parse(const struct http_request *request, struct api_call *ret);
+
+/* Codes and states of a login are longer than anything else that is asked for. */
+#define API_TEXT_SIZE 4096
+
+/* The text of a login's parameter (state, code, iss, error), which api_parse has found readable.
+ * It is a secret: the caller wipes it. False: not given, or empty. */
+bool api_text(const struct api_call *call, const char *name, char ret[API_TEXT_SIZE]);
 
 #endif

@@ -147,6 +147,18 @@ out:
 	return error;
 }
 
+/* Into the same kind of memory as a file's, so that there is one way to let go. */
+static int copy_value(struct source *s, const char *key, const char *value, char **ret)
+{
+	*ret = secret_alloc(strlen(value) + 1);
+	if (!*ret) {
+		snprintf(s->problem, s->problem_size, "%s: out of memory", key);
+		return -ENOMEM;
+	}
+	memcpy(*ret, value, strlen(value) + 1);
+	return 0;
+}
+
 static int read_id(const struct profile_settings *profile, struct source *s, char **ret)
 {
 	if (!profile->client_id) {
@@ -155,14 +167,7 @@ static int read_id(const struct profile_settings *profile, struct source *s, cha
 		s->trust = TRUST_PUBLIC;
 		return read_value(s, ret);
 	}
-	/* In the same kind of memory, so that there is one way to let go. */
-	*ret = secret_alloc(strlen(profile->client_id) + 1);
-	if (!*ret) {
-		snprintf(s->problem, s->problem_size, "client_id: out of memory");
-		return -ENOMEM;
-	}
-	memcpy(*ret, profile->client_id, strlen(profile->client_id) + 1);
-	return 0;
+	return copy_value(s, "client_id", profile->client_id, ret);
 }
 
 static int read_credential(const struct profile_settings *profile, struct source *s, char **ret)
@@ -196,6 +201,8 @@ static int read_secret(const struct profile_settings *profile, struct source *s,
 {
 	if (profile->client_secret_credential)
 		return read_credential(profile, s, ret);
+	if (!profile->client_secret_file)
+		return copy_value(s, "client_secret", "", ret);
 	s->key = "client_secret_file";
 	s->path = profile->client_secret_file;
 	s->trust = TRUST_STRICT;

@@ -9,7 +9,7 @@ struct profile_settings;
 
 struct credential {
 	char *client_id;
-	char *client_secret;
+	char *client_secret; /* "": a public client, which has none */
 };
 
 #define CREDENTIAL_NONE ((struct credential){0})

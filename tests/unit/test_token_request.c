@@ -30,9 +30,9 @@ static void body_has_what_is_configured(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct token_request r = TOKEN_REQUEST_NONE;
 
-		assert_int_equal(token_request_client_credentials(
-					 &r, "id", "s", cases[i].scope, cases[i].extra),
-			0);
+		struct token_request_client client = {"id", "s", cases[i].extra};
+
+		assert_int_equal(token_request_client_credentials(&r, &client, cases[i].scope), 0);
 		assert_string_equal(r.body, cases[i].body);
 		assert_int_equal(r.body_length, strlen(cases[i].body));
 		token_request_fini(&r);
@@ -54,7 +54,7 @@ static void basic_is_form_encoded_first(void **state)
 		{"id", "s3cr3t:+/%", "Basic aWQ6czNjcjN0JTNBJTJCJTJGJTI1"},
 		/* base64 of "a%3Ab:c+d*-._%7E" */
 		{"a:b", "c d*-._~", "Basic YSUzQWI6YytkKi0uXyU3RQ=="},
-		{"", "", "Basic Og=="},
+		{"", "s", "Basic OnM="},
 	};
 	const char *secrets[TOKEN_REQUEST_SECRETS];
 
@@ -62,9 +62,9 @@ static void basic_is_form_encoded_first(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct token_request r = TOKEN_REQUEST_NONE;
 
-		assert_int_equal(token_request_client_credentials(
-					 &r, cases[i].id, cases[i].secret, NULL, NULL),
-			0);
+		struct token_request_client client = {cases[i].id, cases[i].secret, NULL};
+
+		assert_int_equal(token_request_client_credentials(&r, &client, NULL), 0);
 		assert_string_equal(r.authorization, cases[i].authorization);
 		token_request_secrets(&r, secrets);
 		assert_string_equal(secrets[0], cases[i].secret);
@@ -124,19 +124,84 @@ static void any_bytes_come_back(void **state)
 	for (int round = 0; round < 500; round++) {
 		char id[600], secret[600], got_id[600], got_secret[600];
 		struct token_request r = TOKEN_REQUEST_NONE;
-		int id_length = 1 + rand_r(&seed) % 300, secret_length = rand_r(&seed) % 300;
+		int id_length = 1 + rand_r(&seed) % 300, secret_length = 1 + rand_r(&seed) % 299;
+		const struct token_request_client client = {id, secret, NULL};
 
 		for (int i = 0; i < id_length; i++)
 			id[i] = (char)(1 + rand_r(&seed) % 255);
 		for (int i = 0; i < secret_length; i++)
 			secret[i] = (char)(1 + rand_r(&seed) % 255);
 		id[id_length] = secret[secret_length] = '\0';
-		assert_int_equal(token_request_client_credentials(&r, id, secret, NULL, NULL), 0);
+		assert_int_equal(token_request_client_credentials(&r, &client, NULL), 0);
 		decode(r.authorization, got_id, got_secret);
 		assert_string_equal(got_id, id);
 		assert_string_equal(got_secret, secret);
 		token_request_fini(&r);
 	}
+}
+
+static void has_secrets(const struct token_request *r, const char *const *expected, size_t count)
+{
+	const char *secrets[TOKEN_REQUEST_SECRETS];
+
+	token_request_secrets(r, secrets);
+	for (size_t i = 0; i < count; i++)
+		assert_string_equal(secrets[i], expected[i]);
+	assert_null(secrets[count]);
+}
+
+static void a_code_goes_with_its_verifier(void **state)
+{
+	const struct token_request_client public = {"my id", "", "x=1"};
+	const struct token_request_client confidential = {"id", "s/", NULL};
+	const char *const of_public[] = {"a/b", "a%2Fb", "ver~", "ver%7E"};
+	const char *const of_confidential[] = {
+		"a/b", "a%2Fb", "ver~", "ver%7E", "s/", "s%2F", "aWQ6cyUyRg=="};
+	struct token_request r = TOKEN_REQUEST_NONE;
+
+	(void)state;
+	assert_int_equal(token_request_authorization_code(
+				 &r, &public, "a/b", "ver~", "http://127.0.0.1:7/back"),
+		0);
+	assert_string_equal(r.body,
+		"grant_type=authorization_code&code=a%2Fb&redirect_uri=http%3A%2F%2F127.0.0.1%3A7"
+		"%2Fback&code_verifier=ver%7E&client_id=my+id&x=1");
+	assert_int_equal(r.body_length, strlen(r.body));
+	assert_null(r.authorization);
+	has_secrets(&r, of_public, 4);
+	token_request_fini(&r);
+
+	assert_int_equal(
+		token_request_authorization_code(&r, &confidential, "a/b", "ver~", "https://h/"),
+		0);
+	assert_string_equal(r.body,
+		"grant_type=authorization_code&code=a%2Fb&redirect_uri=https%3A%2F%2Fh%2F"
+		"&code_verifier=ver%7E");
+	assert_string_equal(r.authorization, "Basic aWQ6cyUyRg==");
+	has_secrets(&r, of_confidential, 7);
+	token_request_fini(&r);
+}
+
+static void a_refresh_token_is_a_secret(void **state)
+{
+	const struct token_request_client public = {"id", "", NULL};
+	const struct token_request_client confidential = {"id", "s/", "x=1"};
+	const char *const of_public[] = {"r+t", "r%2Bt"};
+	const char *const of_confidential[] = {"r+t", "r%2Bt", "s/", "s%2F", "aWQ6cyUyRg=="};
+	struct token_request r = TOKEN_REQUEST_NONE;
+
+	(void)state;
+	assert_int_equal(token_request_refresh_token(&r, &public, "r+t"), 0);
+	assert_string_equal(r.body, "grant_type=refresh_token&refresh_token=r%2Bt&client_id=id");
+	assert_null(r.authorization);
+	has_secrets(&r, of_public, 2);
+	token_request_fini(&r);
+
+	assert_int_equal(token_request_refresh_token(&r, &confidential, "r+t"), 0);
+	assert_string_equal(r.body, "grant_type=refresh_token&refresh_token=r%2Bt&x=1");
+	assert_string_equal(r.authorization, "Basic aWQ6cyUyRg==");
+	has_secrets(&r, of_confidential, 5);
+	token_request_fini(&r);
 }
 
 int main(void)
@@ -145,6 +210,8 @@ int main(void)
 		cmocka_unit_test(body_has_what_is_configured),
 		cmocka_unit_test(basic_is_form_encoded_first),
 		cmocka_unit_test(any_bytes_come_back),
+		cmocka_unit_test(a_code_goes_with_its_verifier),
+		cmocka_unit_test(a_refresh_token_is_a_secret),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,288 @@
+/* Requests of people who log a profile in or out. Codes and states are secrets like tokens: they
+ * are in no answer but the one that hands out the URL, in no log and in no history. */
+#include "call.h"
+#include "login.h"
+
+#include "core/answers.h"
+#include "core/report.h"
+#include "core/secret.h"
+#include "front/front.h"
+#include "host/clock.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Beyond the exchange itself: for the files that are written before and after it. */
+#define FINISH_WAIT_BEYOND_S 15
+#define LOGOUT_WAIT_S 30
+
+/* The profile, if it is one that people log in to. 0, or the status already answered. */
+static int find_login(struct call *c)
+{
+	int status = call_find_profile(c, RIGHT_LOGIN);
+
+	if (!status && !c->profile->client->login)
+		status = call_refuse(c, 400, "invalid_request",
+			"this profile uses client_credentials: nobody logs in to it");
+	return status;
+}
+
+static int answer_begun(struct call *c, const struct login_pending *login)
+{
+	const struct profile_settings *s = c->profile->settings;
+	struct buffer url;
+	struct answer a;
+
+	buffer_init(&url, NULL, 0);
+	login_put_url(&url, s->authorize_url, c->profile->credential.client_id, s->redirect_uri,
+		s->scope, login);
+	if (buffer_failed(&url)) {
+		buffer_fini(&url);
+		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	}
+	answer_begin(&a, c->out, 200, ANSWER_JSON, c->keep_alive, "");
+	buffer_put_text(c->out, "{\"profile\":");
+	buffer_put_json(c->out, s->name);
+	buffer_put_text(c->out, ",\"authorize_url\":");
+	buffer_put_json_bytes(c->out, url.data, url.length);
+	buffer_put_text(c->out, ",\"state\":");
+	buffer_put_json(c->out, login->state);
+	buffer_put_text(c->out, ",\"redirect_uri\":");
+	buffer_put_json(c->out, s->redirect_uri);
+	buffer_printf(c->out, ",\"expires_in\":%d}\n", LOGIN_LASTS_S);
+	answer_end(&a);
+	buffer_fini(&url);
+	return 200;
+}
+
+int call_login(struct call *c)
+{
+	int status = find_login(c);
+	unsigned char random[LOGIN_RANDOM];
+	const struct login_pending *login;
+	struct duration wait;
+	int r;
+
+	if (status)
+		return status;
+	if (RAND_priv_bytes(random, sizeof(random)) != 1)
+		return call_refuse(
+			c, 503, "temporarily_unavailable", "no random numbers are to be had");
+	r = login_begin(&c->profile->logins, c->now.boot, connection_peer(c->connection)->uid,
+		random, &login, &wait);
+	OPENSSL_cleanse(random, sizeof(random));
+	if (r)
+		return answer_error(c->out, 429, c->keep_alive, "too_many_requests",
+			"too many logins of this profile were begun and not finished",
+			duration_ceil_s(wait));
+	return answer_begun(c, login);
+}
+
+/* A login came to nothing before any code was exchanged. */
+static int fail(struct call *c, const char *words)
+{
+	history_add(&c->profile->history, &c->now, EVENT_LOGIN_FAILED, 0,
+		"the login of uid %ld failed: %s", (long)(int)connection_peer(c->connection)->uid,
+		words);
+	profile_log(c->profile);
+	return call_refuse(c, 400, "login_failed", words);
+}
+
+/* By the error's own code where that is one (RFC 6749 section 4.1.2.1); what a browser brings back
+ * is no place to take words from. */
+static int fail_by_server(struct call *c, const char *error)
+{
+	static const char code[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+	bool shown = strlen(error) <= 40 && !error[strspn(error, code)];
+	char words[160];
+
+	if (shown && !strcmp(error, "access_denied"))
+		return fail(c, "the login server says access_denied: consent was not given");
+	snprintf(words, sizeof(words), "the login server says %.40s",
+		shown ? error : "no, with an error that is no OAuth error code");
+	return fail(c, words);
+}
+
+static char *secret_copy(const char *text)
+{
+	char *copy = secret_alloc(strlen(text) + 1);
+
+	return copy ? strcpy(copy, text) : NULL;
+}
+
+static int begin_finish(struct call *c, struct login_code *code)
+{
+	struct profile *p = c->profile;
+	struct duration wait =
+		duration_add(p->settings->fetch_timeout, duration_s(FINISH_WAIT_BEYOND_S));
+	struct waiter *w;
+
+	code->redirect_uri = secret_copy(p->settings->redirect_uri);
+	if (!code->text || !code->redirect_uri ||
+		waiter_new(&w, p, c->connection, WAITER_LOGIN, wait))
+		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	if (!login_finish(p, code, w)) {
+		waiter_free(w);
+		return answer_error(c->out, 429, c->keep_alive, "too_many_requests",
+			"another login of this profile is just being finished", 1);
+	}
+	broker_turn_soon(c->broker);
+	return FRONT_HELD;
+}
+
+/* With every text that it has; the caller wipes them. */
+static int finish_with(struct call *c, struct login_code *code, char *state, char *text)
+{
+	switch (login_take(&c->profile->logins, c->now.boot, connection_peer(c->connection)->uid,
+		state, code->verifier)) {
+	case LOGIN_UNKNOWN:
+		return fail(c,
+			"state: you have begun no login of this profile that has it, or it was "
+			"used already; begin anew");
+	case LOGIN_LATE:
+		return fail(c, "this login was begun more than 10 minutes ago; begin anew");
+	case LOGIN_GOOD:
+		break;
+	}
+	if (api_text(&c->api, "iss", text) &&
+		!login_issuer_fits(c->profile->settings->authorize_url, text))
+		return fail(c, "iss: the answer is of another login server than the profile's "
+			       "authorize_url");
+	if (api_text(&c->api, "error", text))
+		return fail_by_server(c, text);
+	api_text(&c->api, "code", text);
+	code->text = secret_copy(text);
+	code->uid = connection_peer(c->connection)->uid;
+	return begin_finish(c, code);
+}
+
+int call_login_finish(struct call *c)
+{
+	struct login_code code = {0};
+	char state[API_TEXT_SIZE], text[API_TEXT_SIZE];
+	int status = find_login(c);
+
+	if (status)
+		return status;
+	if (!api_text(&c->api, "state", state))
+		status = call_refuse(c, 400, "invalid_request",
+			"state: it is needed, as the login's answer has it");
+	else if (api_text(&c->api, "code", text) == api_text(&c->api, "error", text))
+		status = call_refuse(
+			c, 400, "invalid_request", "code or error: exactly one of them is needed");
+	else
+		status = finish_with(c, &code, state, text);
+	login_code_drop(&code);
+	OPENSSL_cleanse(state, sizeof(state));
+	OPENSSL_cleanse(text, sizeof(text));
+	return status;
+}
+
+static int answer_failure(const struct login_result *r, struct buffer *out, bool keep_alive)
+{
+	char words[400];
+
+	switch (r->class) {
+	case ANSWER_LOGIN_REQUIRED:
+		snprintf(words, sizeof(words),
+			"the login server did not take the code (%s): it may have expired; begin "
+			"anew",
+			r->words);
+		return answer_error(out, 503, keep_alive, "login_required", words, -1);
+	case ANSWER_CLIENT_REJECTED:
+		snprintf(words, sizeof(words),
+			"the login server refused the client or its request: %s", r->words);
+		return answer_error(out, 503, keep_alive, "client_rejected", words, -1);
+	case ANSWER_TOKEN:
+	case ANSWER_UNAVAILABLE:
+	case ANSWER_THROTTLED:
+		break;
+	}
+	snprintf(words, sizeof(words), "the login could not be finished: %s; begin anew", r->words);
+	return answer_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+}
+
+int login_answer(struct waiter *w, struct buffer *out, bool keep_alive)
+{
+	const struct login_result *r = &w->login->result;
+	struct source_view v;
+	struct clock_reading now;
+	struct answer a;
+
+	if (!r->ended)
+		return answer_error(out, 504, keep_alive, "timeout",
+			"the login server has not answered yet; whether it took the code the "
+			"profile's status will tell",
+			-1);
+	if (r->stopped)
+		return answer_error(out, 503, keep_alive, "revoked",
+			"the profile was revoked or logged out while the login was finished", -1);
+	if (r->class != ANSWER_TOKEN)
+		return answer_failure(r, out, keep_alive);
+	clock_read(&now);
+	token_source_view(&w->profile->source, &now, &v);
+	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	buffer_put_text(out, "{\"profile\":");
+	buffer_put_json(out, w->profile->settings->name);
+	buffer_put_text(out, ",\"state\":");
+	buffer_put_json(out, source_state_name(v.state));
+	buffer_printf(out, ",\"expires_in\":%lld", (long long)r->expires_in_s);
+	/* how long the login itself lasts; null: it is refreshed */
+	if (r->refreshes)
+		buffer_put_text(out, ",\"login_ends_in\":null");
+	else
+		buffer_printf(out, ",\"login_ends_in\":%lld", (long long)r->expires_in_s);
+	buffer_put_text(out, "}\n");
+	answer_end(&a);
+	return 200;
+}
+
+int call_logout(struct call *c)
+{
+	int status = find_login(c);
+	struct token tokens[2];
+	struct waiter *w;
+
+	if (status)
+		return status;
+	if (waiter_new(&w, c->profile, c->connection, WAITER_LOGOUT, duration_s(LOGOUT_WAIT_S)))
+		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	login_forget(&c->profile->logins);
+	token_source_log_out(&c->profile->source, &c->now, tokens);
+	login_end(c->profile->client->login, w);
+	broker_turn_soon(c->broker);
+	for (size_t i = 0; i < 2; i++)
+		if (!tokens[i].text)
+			continue;
+		else if (*c->profile->settings->api_url)
+			w->untold |= revoke_token(c->profile, &tokens[i], w) != 0;
+		else
+			token_fini(&tokens[i]);
+	revoke_begun(w);
+	return FRONT_HELD;
+}
+
+int logout_answer(struct waiter *w, struct buffer *out, bool keep_alive)
+{
+	char words[512];
+	const char *untold = revoke_problem(w);
+
+	if (w->untold && !untold)
+		untold = "out of memory, or too much is under way";
+	if (!w->erasing && !w->erase_error && !untold) {
+		report_state(out, keep_alive, w->profile->settings->name, "login_required");
+		return 200;
+	}
+	snprintf(words, sizeof(words), "the login is forgotten here, but %s%s%s%s%s",
+		w->erasing || w->erase_error ? "its file in state_dir could not be removed: " : "",
+		w->erasing       ? "no answer of the disk in time"
+		: w->erase_error ? strerror(-w->erase_error)
+				 : "",
+		(w->erasing || w->erase_error) && untold ? "; and " : "",
+		untold ? "Genesys could not be told, where the token lives until it expires: " : "",
+		untold ? untold : "");
+	return answer_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+}

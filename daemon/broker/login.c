@@ -1,0 +1,362 @@
+#include "login.h"
+
+#include "core/secret.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "upstream/fetch.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A disk that hangs must not keep a token that is there from everybody for ever. */
+#define STORE_PATIENCE_S 10
+
+static void deliver(struct login *l);
+
+static void patience_ended(int fd, short events, void *context)
+{
+	struct login *l = context;
+
+	(void)fd;
+	(void)events;
+	log_line(LOG_ERR,
+		"%s/%s: storing a new refresh token takes longer than %d s; the token that came "
+		"with it is served before. A crash now would lose the login",
+		l->client->broker->state_dir, l->file, STORE_PATIENCE_S);
+	deliver(l);
+}
+
+int login_new(struct login **ret, struct client *c)
+{
+	struct login *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	l->client = c;
+	evtimer_assign(&l->patience, c->broker->base, patience_ended, l);
+	r = login_load(l);
+	if (r) {
+		login_free(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+static void wipe(char **text)
+{
+	if (*text)
+		secret_free(*text, strlen(*text) + 1);
+	*text = NULL;
+}
+
+void login_code_drop(struct login_code *code)
+{
+	wipe(&code->text);
+	wipe(&code->redirect_uri);
+	OPENSSL_cleanse(code->verifier, sizeof(code->verifier));
+}
+
+void login_free(struct login *l)
+{
+	if (l->fetch)
+		fetch_cancel(l->fetch);
+	login_unload(l);
+	evtimer_del(&l->patience);
+	token_request_fini(&l->sent);
+	token_answer_fini(&l->answer);
+	login_code_drop(&l->code);
+	token_fini(&l->refresh);
+	free(l);
+}
+
+enum source_login login_state(const struct login *l)
+{
+	if (!l->refresh.text)
+		return SOURCE_LOGIN_NONE;
+	return l->refused ? SOURCE_LOGIN_REFUSED : SOURCE_LOGIN_READY;
+}
+
+bool login_busy(const struct login *l)
+{
+	return l->fetch || l->held;
+}
+
+/* Whoever uses the login now. Config allows one profile for each. */
+struct profile *login_user(const struct login *l)
+{
+	struct broker *b = l->client->broker;
+
+	for (size_t i = 0; i < b->profile_count; i++)
+		if (b->profiles[i]->client == l->client)
+			return b->profiles[i];
+	return NULL;
+}
+
+static void tell_source(struct login *l)
+{
+	struct profile *p = login_user(l);
+
+	if (p)
+		token_source_set_login(&p->source, login_state(l));
+}
+
+/* What became of the code, for the one who brought it. */
+static void finish(struct login *l, const struct token_answer *answer, bool stopped)
+{
+	struct login_result *r = &l->result;
+
+	login_code_drop(&l->code);
+	if (!l->finisher)
+		return;
+	*r = (struct login_result){
+		.ended = true,
+		.stopped = stopped,
+		.class = answer->class,
+		.expires_in_s = answer->expires_in.ns / NS_PER_S,
+		.refreshes = l->refresh.text != NULL,
+	};
+	snprintf(r->words, sizeof(r->words), "%s%s%.240s", answer->error,
+		*answer->error ? ": " : "", answer->words);
+	waiter_make_ready(l->finisher);
+}
+
+static void note_login(struct login *l, struct profile *p)
+{
+	struct clock_reading now;
+
+	clock_read(&now);
+	if (l->refresh.text)
+		history_add(&p->history, &now, EVENT_LOGGED_IN, 0,
+			"uid %ld logged in; the login is refreshed from here on",
+			(long)(int)l->code.uid);
+	else
+		history_add(&p->history, &now, EVENT_LOGGED_IN, 0,
+			"uid %ld logged in; the login server gave no refresh token, so this login "
+			"lasts %lld s and then somebody has to log in anew%s",
+			(long)(int)l->code.uid, (long long)(l->answer.expires_in.ns / NS_PER_S),
+			l->answer.bad_refresh_token ? " (it gave one that cannot be used)" : "");
+}
+
+/* The answer is the profile's now, and what it waited for is done. */
+static void deliver(struct login *l)
+{
+	struct profile *p = l->profile;
+	struct token_answer answer = l->answer;
+	bool with_code = l->with_code, stopped = false;
+
+	evtimer_del(&l->patience);
+	l->answer = TOKEN_ANSWER_NONE; /* taken */
+	l->profile = NULL;
+	l->held = l->with_code = l->ended = false;
+	tell_source(l);
+	if (p) {
+		stopped = p->source.fetching_forgotten ||
+			  (p->source.revoked && !p->source.fetching_code);
+		profile_fetched(p, &l->x, &answer, l->has_sample ? &l->sample : NULL);
+	}
+	if (with_code)
+		finish(l, &answer, stopped);
+	token_answer_fini(&answer);
+	broker_turn(l->client->broker);
+}
+
+void login_stored(struct login *l)
+{
+	if (l->held && l->held_for && l->writes_ended >= l->held_for)
+		deliver(l);
+}
+
+/* Until the write `number` has ended. */
+static void hold(struct login *l, uint64_t number)
+{
+	struct timeval patience = {.tv_sec = STORE_PATIENCE_S};
+
+	if (!number || evtimer_add(&l->patience, &patience)) {
+		deliver(l);
+		return;
+	}
+	l->held = true;
+	l->held_for = number;
+}
+
+/* The refresh token that came is the one from here on: nothing that comes later brings the one
+ * before it back. */
+static void take_tokens(struct login *l)
+{
+	struct token_answer *a = &l->answer;
+	bool changed = a->refresh_token.text && !token_equal(&a->refresh_token, &l->refresh);
+
+	if (l->with_code) {
+		changed |= l->refresh.text && !a->refresh_token.text;
+		token_move(&l->refresh, &a->refresh_token);
+		if (l->profile)
+			note_login(l, l->profile);
+	} else if (changed) {
+		token_move(&l->refresh, &a->refresh_token);
+	} else if (a->bad_refresh_token) {
+		log_line(LOG_WARNING,
+			"%s: the login server's new refresh token cannot be used (longer than 8 "
+			"KiB, or with characters that no token has); the one before it stays",
+			l->file);
+	}
+	changed |= l->refused;
+	l->refused = false;
+	hold(l, changed ? login_store(l) : 0);
+}
+
+static void login_refused(struct login *l)
+{
+	l->refused = true;
+	hold(l, login_store(l));
+}
+
+/* Somebody else may have refreshed the login and stored the result: another machine's daemon on the
+ * same directory, or a person who brought back a copy. */
+void login_read_again(struct login *l, struct token *found)
+{
+	if (!found->text || token_equal(found, &l->refresh)) {
+		login_refused(l);
+		return;
+	}
+	token_move(&l->refresh, found);
+	l->answer.class = ANSWER_UNAVAILABLE;
+	snprintf(l->answer.words, sizeof(l->answer.words),
+		"the refresh token was refused, but there is another in the state file: that one "
+		"is tried next");
+	deliver(l);
+}
+
+static void take_answer(struct login *l)
+{
+	if (l->ended) {
+		deliver(l);
+	} else if (l->answer.class == ANSWER_TOKEN) {
+		take_tokens(l);
+	} else if (l->answer.class == ANSWER_LOGIN_REQUIRED && !l->with_code && !l->refused) {
+		l->held = true;
+		l->held_for = 0;
+		if (login_begin_reading(l))
+			login_refused(l);
+	} else {
+		deliver(l);
+	}
+}
+
+static void login_fetched(void *context, const struct exchange *x)
+{
+	const char *secrets[TOKEN_REQUEST_SECRETS];
+	struct exchange judged = *x;
+	struct login *l = context;
+	struct clock_reading now;
+
+	clock_read(&now);
+	l->fetch = NULL;
+	token_request_secrets(&l->sent, secrets);
+	judged.secrets = secrets;
+	token_answer_read(&judged, &l->answer);
+	token_request_fini(&l->sent);
+	l->has_sample =
+		l->profile && endpoint_learn(l->profile->endpoint, &now, x, true, &l->sample);
+	/* of what may have to wait only the times are needed: the bytes are gone by then */
+	l->x = (struct exchange){.sent = x->sent, .received = x->received, .status = x->status};
+	take_answer(l);
+}
+
+void login_not_sent(struct profile *p, const struct exchange *x)
+{
+	struct login *l = p->client->login;
+
+	l->profile = p;
+	login_fetched(l, x);
+}
+
+int login_send(struct profile *p)
+{
+	const struct token_request_client client = {
+		.id = p->credential.client_id,
+		.secret = p->credential.client_secret,
+		.extra_params = p->settings->extra_params,
+	};
+	struct login *l = p->client->login;
+	int r;
+
+	if (login_busy(l))
+		return -EAGAIN;
+	l->with_code = p->with_code;
+	if (l->with_code)
+		r = l->code.text ? token_request_authorization_code(&l->sent, &client, l->code.text,
+					   l->code.verifier, l->code.redirect_uri)
+				 : -ENOENT;
+	else
+		r = l->refresh.text
+			    ? token_request_refresh_token(&l->sent, &client, l->refresh.text)
+			    : -ENOENT;
+	if (!r)
+		r = profile_post(p, &l->sent, login_fetched, l, &l->fetch);
+	if (r) {
+		token_request_fini(&l->sent);
+		return r;
+	}
+	l->profile = p;
+	return 0;
+}
+
+void login_lose_profile(struct profile *p)
+{
+	struct login *l = p->client->login;
+
+	if (l->profile == p)
+		l->profile = NULL;
+	if (l->finisher && l->finisher->profile == p && !login_busy(l))
+		login_code_drop(&l->code);
+}
+
+bool login_finish(struct profile *p, struct login_code *code, struct waiter *w)
+{
+	struct login *l = p->client->login;
+
+	if (l->code.text || l->finisher)
+		return false;
+	l->code = *code;
+	*code = (struct login_code){0}; /* taken */
+	l->result = (struct login_result){0};
+	l->finisher = w;
+	w->login = l;
+	token_source_code_came(&p->source);
+	return true;
+}
+
+void login_forget_waiter(struct waiter *w)
+{
+	struct login *l = w->login;
+
+	if (!l || l->finisher != w)
+		return;
+	l->finisher = NULL;
+	/* Not sent yet: nobody is there any more to be logged in. */
+	if (l->code.text && w->profile && w->profile->source.code_waiting) {
+		token_source_code_gone(&w->profile->source);
+		login_code_drop(&l->code);
+	}
+}
+
+void login_end(struct login *l, struct waiter *w)
+{
+	l->ended = login_busy(l);
+	l->refused = false;
+	token_fini(&l->refresh);
+	login_code_drop(&l->code);
+	w->login = l;
+	login_erase(l, w);
+}
+
+void broker_finish_logins(struct broker *b)
+{
+	(void)b;
+}

@@ -1,0 +1,59 @@
+/* Logins of people that were begun and have not come back yet, and the URL that a browser begins
+ * one at: OAuth's authorization code with PKCE (RFC 6749 section 4.1, RFC 7636).
+ *
+ * State and verifier never leave this table but for the URL (the state, and the verifier's hash)
+ * and the one token request. Each belongs to the user who asked, is good once, and for ten minutes.
+ */
+#ifndef GCTOKEND_CORE_LOGIN_H
+#define GCTOKEND_CORE_LOGIN_H
+
+#include "buffer.h"
+#include "times.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define LOGIN_LASTS_S 600
+#define LOGINS_PENDING 16 /* of one profile */
+#define LOGINS_OF_USER 4  /* of those, one user's; a fifth takes the oldest's place */
+#define LOGIN_RANDOM 64   /* bytes that one takes: half for the state, half for the verifier */
+#define LOGIN_TEXT 43     /* of base64url for 32 bytes */
+
+struct login_pending {
+	char state[LOGIN_TEXT + 1]; /* "": the place is free */
+	char verifier[LOGIN_TEXT + 1];
+	uid_t uid;
+	struct boot_time ends;
+};
+
+/* Zero is empty. */
+struct login_table {
+	struct login_pending pending[LOGINS_PENDING];
+};
+
+enum login_verdict {
+	LOGIN_GOOD,
+	LOGIN_UNKNOWN, /* no such state, or another user's, or it was used */
+	LOGIN_LATE,    /* it has ended */
+};
+
+/* `random`: fresh from a generator fit for secrets. 0 and *ret, good until the next call; -EAGAIN:
+ * the logins of others fill the table, and *ret_wait is how long until the first of them ends. */
+int login_begin(struct login_table *t, struct boot_time now, uid_t uid,
+	const unsigned char random[LOGIN_RANDOM], const struct login_pending **ret,
+	struct duration *ret_wait);
+/* The one with that state is used up, whatever comes of it; of LOGIN_GOOD ret_verifier is set. */
+enum login_verdict login_take(struct login_table *t, struct boot_time now, uid_t uid,
+	const char *state, char ret_verifier[LOGIN_TEXT + 1]);
+/* Wipes them all. */
+void login_forget(struct login_table *t);
+
+/* Where the browser has to go. `scope` may be NULL. A query that `authorize_url` has stays. */
+void login_put_url(struct buffer *out, const char *authorize_url, const char *client_id,
+	const char *redirect_uri, const char *scope, const struct login_pending *login);
+/* What of the query of an authorize_url the daemon sets itself; NULL: nothing. */
+const char *login_url_clash(const char *authorize_url);
+/* RFC 9207: is `iss` of the server that `authorize_url` names? The configuration knows no issuer,
+ * so it is the origin that counts. */
+bool login_issuer_fits(const char *authorize_url, const char *iss);
+
+#endif

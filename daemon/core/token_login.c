@@ -1,0 +1,81 @@
+/* The token source of a profile that people log in to. A login is a refresh token, which the broker
+ * keeps; the source only knows whether there is one. */
+#include "token_source.h"
+
+#define LOGIN_END_AHEAD_S 3600
+
+void token_source_log_out(
+	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
+{
+	ret_tokens[0] = ret_tokens[1] = TOKEN_NONE;
+	token_move(&ret_tokens[0], &s->current.token);
+	token_move(&ret_tokens[1], &s->previous.token);
+	history_add(s->history, now, EVENT_LOGGED_OUT, s->current.generation,
+		"logged out; stopped until the next login");
+	token_slot_empty(&s->current);
+	token_slot_empty(&s->previous);
+	s->login = SOURCE_LOGIN_NONE;
+	s->fetching_forgotten = s->fetching;
+	s->fetching_code = s->code_waiting = s->revoked = false;
+	s->wanted = s->forced = s->replacing = false;
+	s->failures = 0;
+	s->last_failure = (struct source_failure){0};
+	s->attention = s->changed = true;
+}
+
+void token_source_set_login(struct token_source *s, enum source_login login)
+{
+	s->attention |= s->login != login;
+	s->changed |= s->login != login;
+	s->login = login;
+}
+
+void token_source_code_came(struct token_source *s)
+{
+	s->code_waiting = s->attention = true;
+}
+
+void token_source_code_gone(struct token_source *s)
+{
+	s->code_waiting = false;
+}
+
+/* A login that came to nothing says nothing about the one there was before, if there was one. */
+void token_source_code_failed(
+	struct token_source *s, const struct clock_reading *now, const struct token_answer *answer)
+{
+	s->counters.fetches[answer->class]++;
+	history_add(s->history, now, EVENT_LOGIN_FAILED, s->current.generation,
+		"the login could not be finished: %.160s (%s%sHTTP %ld)", answer->words,
+		answer->error, answer->error[0] ? ", " : "", answer->status);
+}
+
+bool token_source_login_ends(
+	const struct token_source *s, const struct clock_reading *now, struct duration *ret_in)
+{
+	if (s->login != SOURCE_LOGIN_NONE || !s->current.token.text)
+		return false;
+	*ret_in = boot_since(lifetime_dead(&s->current.life), now->boot);
+	return true;
+}
+
+/* Ahead of the end of a login that nobody can refresh: a person has to log in anew, and people are
+ * not always there. An hour of it, or a quarter of its life where that is less. Returns when there
+ * is something to tell. */
+struct boot_time token_source_tell_login_end(
+	struct token_source *s, const struct clock_reading *now)
+{
+	struct duration left, ahead;
+
+	if (s->login_end_told || !token_source_login_ends(s, now, &left))
+		return BOOT_TIME_NEVER;
+	ahead = duration_min(
+		duration_s(LOGIN_END_AHEAD_S), duration_ns(s->current.life.issued.ns / 4));
+	if (left.ns > ahead.ns)
+		return boot_sub(lifetime_dead(&s->current.life), ahead);
+	s->login_end_told = true;
+	history_add(s->history, now, EVENT_LOGIN_ENDS, s->current.generation,
+		"the login ends in %lld s and cannot be refreshed: somebody has to log in anew",
+		(long long)duration_floor_s(left));
+	return BOOT_TIME_NEVER;
+}
