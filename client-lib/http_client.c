@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REQUEST_MAX 1024
+#define REQUEST_MAX 8448 /* the daemon reads a target of 8 KiB: a login's code can be long */
 #define PAUSE_FIRST_MS 4
 #define PAUSE_MAX_MS 128
 
@@ -241,6 +241,7 @@ static int exchange(struct http_client *c, const struct http_call *call, int fd,
 	}
 	result.sent_boot_ms = gctoken_boot_ms();
 	error = send_all(fd, request, (size_t)n, call->deadline_ms);
+	explicit_bzero(request, (size_t)n); /* it may hold a code, which is a secret */
 	/* A daemon that refuses a connection answers and closes without reading: the answer is
 	 * there although the request could not be sent. */
 	if (!error || error == -EPIPE || error == -ECONNRESET)

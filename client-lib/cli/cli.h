@@ -42,6 +42,9 @@ int command_reject(const struct command *self, struct settings *s, int argc, cha
 int command_refresh(const struct command *self, struct settings *s, int argc, char **argv);
 /* status_command.c */
 int command_status(const struct command *self, struct settings *s, int argc, char **argv);
+/* login_command.c, login.c */
+int command_login(const struct command *self, struct settings *s, int argc, char **argv);
+int command_logout(const struct command *self, struct settings *s, int argc, char **argv);
 /* skew_command.c */
 int command_skew(const struct command *self, struct settings *s, int argc, char **argv);
 

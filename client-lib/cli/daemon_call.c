@@ -121,7 +121,8 @@ static const struct remedy remedies[] = {
 		"GCTOKEN_PROFILE"},
 	{408, NULL, EXIT_TRY_LATER, "the request took too long", NULL},
 	{429, NULL, EXIT_TRY_LATER, "too many requests", NULL},
-	{503, "login_required", EXIT_FAILED, "a person has to log this profile in", NULL},
+	{503, "login_required", EXIT_FAILED, "a person has to log this profile in",
+		"Whoever may do that: gctoken login"},
 	{503, "client_rejected", EXIT_FAILED, "Genesys Cloud refuses the client's credentials",
 		"Correct client_id and client_secret_file, then: systemctl reload gctokend"},
 	{503, "revoked", EXIT_FAILED, "the token has been revoked",
@@ -149,25 +150,29 @@ static bool ends_sentence(const char *text)
 	return n && strchr(".!?", text[n - 1]);
 }
 
-static int explain_refusal(const struct settings *s, const struct response *r)
+static int explain_refusal(
+	const struct settings *s, const struct daemon_request *request, const struct response *r)
 {
 	struct error_words w = {.code = ""};
 	const struct remedy *remedy;
-	const char *what;
+	const char *what, *todo;
 
 	json_read(r->body.at, r->body.length, see_error, &w);
 	remedy = find_remedy(r->status, w.code);
+	if (s->json)
+		print_bytes(r->body.at, r->body.length);
+	if (request->quiet)
+		return remedy->exit_code;
 	what = *w.description ? w.description : remedy->what;
+	todo = remedy->exit_code == EXIT_DENIED && request->denied ? request->denied : remedy->todo;
 	fprintf(stderr, "gctoken: profile %s: %s%s", s->profile, what,
 		ends_sentence(what) ? "" : ".");
 	fprintf(stderr, " (%s%sHTTP %d)", w.code, *w.code ? ", " : "", r->status);
 	if (w.has_retry_after && w.retry_after > 0)
 		fprintf(stderr, " Try again in %.0f s.", w.retry_after);
-	if (remedy->todo)
-		fprintf(stderr, "\n  %s%s", remedy->todo, ends_sentence(remedy->todo) ? "" : ".");
+	if (todo)
+		fprintf(stderr, "\n  %s%s", todo, ends_sentence(todo) ? "" : ".");
 	fputc('\n', stderr);
-	if (s->json)
-		print_bytes(r->body.at, r->body.length);
 	return remedy->exit_code;
 }
 
@@ -201,13 +206,15 @@ int daemon_call(
 	error = gctoken_http_call(&client, &call, answer.storage, STORAGE_SIZE, &result);
 	gctoken_http_fini(&client);
 	if (error) {
-		code = explain_silence(s, error, request->timeout_s);
+		code = request->quiet ? EXIT_UNREACHABLE
+				      : explain_silence(s, error, request->timeout_s);
 	} else {
 		answer.body = result.response.body.at;
 		answer.length = result.response.body.length;
 		answer.used = result.response.length;
-		code = result.response.status == 200 ? EXIT_OK
-						     : explain_refusal(s, &result.response);
+		code = result.response.status == 200
+			       ? EXIT_OK
+			       : explain_refusal(s, request, &result.response);
 	}
 	if (code == EXIT_OK)
 		*ret = answer;

@@ -19,6 +19,8 @@ struct daemon_request {
 	int64_t timeout_s;
 	int64_t patience_ms; /* how long an absent socket is tried again: a daemon that restarts */
 	bool repeatable;
+	const char *denied; /* what to do where that is refused; NULL: as for a token */
+	bool quiet;         /* the caller has its own words for what goes wrong */
 };
 
 struct daemon_answer {
@@ -31,8 +33,8 @@ struct daemon_answer {
 #define DAEMON_ANSWER_NONE ((struct daemon_answer){0})
 
 /* EXIT_OK: status 200, *ret is to be ended with daemon_answer_fini. Otherwise an exit code by the
- * contract, after saying on stderr what was wrong, where, and what to do; where s->json, an error's
- * JSON has been printed to stdout as well. */
+ * contract, after saying on stderr what was wrong, where, and what to do (unless quiet); where
+ * s->json, an error's JSON has been printed to stdout as well. */
 int daemon_call(
 	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret);
 /* Wipes and frees; safe on DAEMON_ANSWER_NONE. */

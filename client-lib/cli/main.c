@@ -37,6 +37,16 @@ static const struct command commands[] = {
 	{"status", "", "Shows the profiles that this user may see.", "", command_status},
 	{"skew", "", "Shows how far this machine's clock is from the login server's.", "",
 		command_skew},
+	{"login", "", "Logs a profile in: a person allows it in a browser.",
+		"Opens a browser ($BROWSER, else the desktop's) at the login page and waits on "
+		"this\n"
+		"machine for it to come back. Without a browser here use --no-browser: the address "
+		"is\n"
+		"opened anywhere, and the one it ends at pasted. From then on the daemon keeps "
+		"the\n"
+		"profile supplied. With --json it prints the daemon's two answers, one per line.\n",
+		command_login},
+	{"logout", "", "Ends a login: its tokens are revoked and erased.", "", command_logout},
 	{"refresh", "", "Fetches a new token now (administrators).",
 		"Ignores the pause after a failure. The old token stays valid.\n", command_refresh},
 };

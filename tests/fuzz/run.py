@@ -24,13 +24,14 @@ TARGETS = {
     "config": (1500, 2600),
     "http_date": (64, 250000),
     "jwt_claims": (1024, 150000),
+    "redirect": (1024, 30000),
     "request": (2048, 18000),
     "response": (1024, 38000),
     "token_answer": (1024, 75000),
     "token_source": (1024, 10000),
 }
 # Sources that the targets are about; what else is linked is looked at elsewhere.
-SOURCES = re.compile(r"/(daemon/core/.*\.c|daemon/front/api\.c|client-lib/response_parser\.c)$")
+SOURCES = re.compile(r"/(daemon/core/.*\.c|daemon/front/api\.c|client-lib/(response_parser|cli/redirect(_query)?)\.c)$")
 STATUS = re.compile(r"^#(\d+)\s+\w+\s.*?cov: (\d+) ft: \d+ corp: (\d+)/", re.MULTILINE)
 SPEED = re.compile(r"^stat::average_exec_per_sec:\s*(\d+)", re.MULTILINE)
 ARTIFACT = re.compile(r"Test unit written to (\S+)")

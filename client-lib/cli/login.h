@@ -1,0 +1,31 @@
+/* A login under way: what the daemon said of it, and how its answer gets back there. */
+#ifndef GCTOKEN_CLI_LOGIN_H
+#define GCTOKEN_CLI_LOGIN_H
+
+#include "cli.h"
+#include "redirect.h"
+
+#define LOGIN_URL_SIZE 4096
+
+struct login {
+	char url[LOGIN_URL_SIZE]; /* where the person has to go */
+	char state[257];
+	char redirect_uri[2048];
+	struct redirect_target target; /* of redirect_uri */
+	double expires_in;             /* seconds the login server's answer is waited for */
+	int64_t deadline_ms;           /* the same as an instant of gctoken_monotonic_ms */
+};
+
+/* EXIT_OK, or another exit code with the complaint made. Each prints the daemon's JSON where
+ * s->json. */
+int login_begin(const struct settings *s, struct login *ret);
+/* Takes the answer to the daemon, which asks the login server for the tokens. */
+int login_finish(
+	const struct settings *s, const struct login *l, const struct redirect_answer *answer);
+
+/* The login server said no, which the person has been told: the login is over at the daemon, too.
+ * Where that cannot be said it ends by itself. */
+void login_abandon(
+	const struct settings *s, const struct login *l, const struct redirect_answer *answer);
+
+#endif

@@ -1,0 +1,248 @@
+/* login: a person allows a profile to act for them, in a browser. */
+#include "../http_client.h"
+#include "browser.h"
+#include "daemon_call.h"
+#include "interrupt.h"
+#include "login.h"
+#include "options.h"
+#include "redirect_listener.h"
+#include "secret_line.h"
+#include "terminal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PASTE_TRIES 3
+
+/* Where the words for the person go: with --json standard output is for programs. */
+static FILE *talk(const struct settings *s)
+{
+	return s->json ? stderr : stdout;
+}
+
+static void show_url(const struct settings *s, const struct login *l, bool opened)
+{
+	fprintf(talk(s),
+		opened ? "A browser should open now. If none does, open this address to log "
+			 "profile %s in:\n\n"
+		       : "Open this address in a browser to log profile %s in:\n\n",
+		s->profile);
+	fprintf(talk(s), "  %s\n\n", l->url);
+}
+
+static int explain_end(const struct login *l, int error)
+{
+	char lasted[DURATION_TEXT_SIZE];
+
+	if (error == -ETIMEDOUT) {
+		duration_text(l->expires_in, lasted);
+		complain("login: nobody came back from the login page within %s, and this login is "
+			 "over. Begin again with: gctoken login",
+			lasted);
+	} else if (error == -EINTR) {
+		complain("login: given up");
+	} else {
+		complain("login: %s", strerror(-error));
+	}
+	return EXIT_FAILED;
+}
+
+/* Words of a server that somebody else runs, or of whoever made up the address. */
+static void print_foreign(const char *text)
+{
+	for (; *text; text++)
+		fputc(*text >= 0x20 && *text <= 0x7e ? *text : '?', stderr);
+}
+
+/* The login server said no. The daemon is told as well, so that this login is over there. */
+static void explain_denial(const struct settings *s, const struct redirect_answer *answer)
+{
+	fprintf(stderr, "gctoken: profile %s: ", s->profile);
+	fputs(strcmp(answer->error, "access_denied")
+			? "the login server refused the login"
+			: "the login was not allowed at the login page",
+		stderr);
+	fputs(": ", stderr);
+	print_foreign(answer->error);
+	if (*answer->description) {
+		fputs(", ", stderr);
+		print_foreign(answer->description);
+	}
+	fputs("\n  Was it the right account? Begin again with: gctoken login\n", stderr);
+}
+
+static int finish(const struct settings *s, const struct login *l,
+	const struct redirect_answer *answer, enum redirect_page *ret_page)
+{
+	int code;
+
+	if (*answer->error) {
+		explain_denial(s, answer);
+		login_abandon(s, l, answer);
+		*ret_page = PAGE_DENIED;
+		return EXIT_FAILED;
+	}
+	code = login_finish(s, l, answer);
+	*ret_page = code == EXIT_OK ? PAGE_LOGGED_IN : PAGE_FAILED;
+	return code;
+}
+
+static int explain_listen(const struct login *l, int error)
+{
+	if (error == -EADDRINUSE)
+		complain("login: another program has port %u of %s, where the browser has to come "
+			 "back to (redirect_uri). End that program, or use: gctoken login "
+			 "--no-browser",
+			l->target.port, l->target.host);
+	else
+		complain("login: cannot listen at %s, where the browser has to come back to: %s. "
+			 "Without it: gctoken login --no-browser",
+			l->redirect_uri, strerror(-error));
+	return EXIT_FAILED;
+}
+
+static void show_waiting(const struct settings *s, const struct login *l, bool opened)
+{
+	char left[DURATION_TEXT_SIZE];
+
+	duration_text(l->expires_in, left);
+	if (!opened)
+		fprintf(talk(s),
+			"The browser has to run on this machine, or reach it, for instance by\n"
+			"ssh -L %u:%s:%u THIS-MACHINE. If it cannot: gctoken login "
+			"--no-browser\n\n",
+			l->target.port, l->target.host, l->target.port);
+	fprintf(talk(s), "Waiting for it to come back (%s; Ctrl-C gives up) ...\n", left);
+	fflush(talk(s));
+}
+
+static int with_listening(const struct settings *s, const struct login *l)
+{
+	struct redirect_listener listener = REDIRECT_LISTENER_NONE;
+	struct redirect_answer answer;
+	struct interrupt stop;
+	struct redirect_wait wait = {&l->target, l->state, l->deadline_ms, &stop};
+	enum redirect_page page;
+	int error, fd = -1, code;
+	bool opened;
+
+	/* First of all: a quick browser would find nobody. */
+	error = redirect_listen(&l->target, &listener);
+	if (error)
+		return explain_listen(l, error);
+	opened = browser_open(l->url);
+	show_url(s, l, opened);
+	show_waiting(s, l, opened);
+	error = interrupt_begin(&stop);
+	if (error) {
+		redirect_listener_fini(&listener);
+		return explain_end(l, error);
+	}
+	error = redirect_listener_wait(&listener, &wait, &answer, &fd);
+	code = error ? explain_end(l, error) : EXIT_OK;
+	interrupt_end(&stop);
+	if (error)
+		return code;
+	code = finish(s, l, &answer, &page);
+	redirect_answer_wipe(&answer);
+	redirect_reply(fd, page, s->profile);
+	return code;
+}
+
+static int explain_pasted(const struct login *l, int verdict)
+{
+	if (verdict == REDIRECT_WRONG_STATE)
+		complain("login: the state in that address is not this login's: it is of an older "
+			 "one, or forged. Open the address above again");
+	else
+		complain("login: that is not the address that the browser ends at, which begins "
+			 "with %.*s?",
+			(int)l->target.base.length, l->target.base.at);
+	return EXIT_FAILED;
+}
+
+/* EXIT_OK and *ret, GO_ON: what came is not it, or the exit code; complaints have been made. */
+static int read_pasted(
+	const struct login *l, const struct interrupt *stop, struct redirect_answer *ret)
+{
+	char line[REDIRECT_PASTED_MAX];
+	size_t length = 0;
+	int error = secret_line_read(line, sizeof(line), l->deadline_ms, stop, &length);
+	int code = EXIT_OK, verdict;
+
+	if (isatty(STDIN_FILENO))
+		fputc('\n', stderr);
+	if (error == -ENODATA) {
+		complain("login: no address was given");
+		code = EXIT_FAILED;
+	} else if (error == -EMSGSIZE) {
+		complain("login: that is too long for an address");
+		code = EXIT_FAILED;
+	} else if (error) {
+		code = explain_end(l, error);
+	} else {
+		verdict = redirect_pasted_read(line, length, &l->target, l->state, ret);
+		if (verdict) {
+			explain_pasted(l, verdict);
+			code = GO_ON;
+		}
+	}
+	explicit_bzero(line, sizeof(line));
+	return code;
+}
+
+static int without_listening(const struct settings *s, const struct login *l, bool opened)
+{
+	struct redirect_answer answer;
+	struct interrupt stop;
+	enum redirect_page page;
+	int error, code = GO_ON, tries = isatty(STDIN_FILENO) ? PASTE_TRIES : 1;
+
+	show_url(s, l, opened);
+	fprintf(talk(s),
+		"In the end it goes to an address that begins with %.*s\n"
+		"and may say that the page cannot be shown. That is as it should be: copy that "
+		"address, whole.\n\n",
+		(int)l->target.base.length, l->target.base.at);
+	fflush(talk(s));
+	error = interrupt_begin(&stop);
+	if (error)
+		return explain_end(l, error);
+	while (code == GO_ON && tries-- > 0) {
+		fputs("Paste it here (it is not shown): ", stderr);
+		code = read_pasted(l, &stop, &answer);
+	}
+	interrupt_end(&stop);
+	if (code == GO_ON)
+		code = EXIT_FAILED;
+	if (code != EXIT_OK)
+		return code;
+	code = finish(s, l, &answer, &page);
+	redirect_answer_wipe(&answer);
+	return code;
+}
+
+int command_login(const struct command *self, struct settings *s, int argc, char **argv)
+{
+	bool no_browser = false;
+	const struct option_spec own[] = {
+		{"no-browser", OPTION_FLAG, &no_browser, NULL,
+			"there is none on this machine: the address it ends at is pasted", 0},
+	};
+	struct login l;
+	int code = options_read_alone(self, s, own, 1, argc, argv);
+
+	if (code != GO_ON)
+		return code;
+	code = check_profile_name(s);
+	if (code != EXIT_OK)
+		return code;
+	code = login_begin(s, &l);
+	if (code != EXIT_OK)
+		return code;
+	if (!no_browser && l.target.local)
+		return with_listening(s, &l);
+	return without_listening(s, &l, !no_browser && browser_open(l.url));
+}

@@ -1,0 +1,156 @@
+#include "redirect_query.h"
+
+#include <string.h>
+
+static bool is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text < 0x20 || *text > 0x7e)
+			return false;
+	return true;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* One value of a query, to `ret` with a NUL; false if it is none, has a NUL or does not fit. */
+static bool decode(const char *at, size_t length, char *ret, size_t size)
+{
+	size_t used = 0, i;
+
+	for (i = 0; i < length; i++) {
+		char c = at[i] == '+' ? ' ' : at[i];
+
+		if (c == '%') {
+			int high, low;
+
+			if (length - i < 3)
+				return false;
+			high = hex_value(at[i + 1]);
+			low = hex_value(at[i + 2]);
+			if (high < 0 || low < 0)
+				return false;
+			c = (char)(high << 4 | low);
+			i += 2;
+		}
+		if (!c || used + 1 >= size)
+			return false;
+		ret[used++] = c;
+	}
+	ret[used] = '\0';
+	return true;
+}
+
+/* The same time for any two texts of one length: a state is guessed whole or not at all. */
+static bool same_secret(const char *a, const char *b)
+{
+	size_t length = strlen(a), i;
+	unsigned char differ = 0;
+
+	if (strlen(b) != length)
+		return false;
+	for (i = 0; i < length; i++)
+		differ |= (unsigned char)(a[i] ^ b[i]);
+	return !differ;
+}
+
+struct parameter {
+	const char *name;
+	char *value;
+	size_t size;
+	bool needed; /* one that is not right spoils the whole */
+	bool seen;
+};
+
+/* Those that are not in the table are for somebody else. */
+static bool take_parameters(struct redirect_span query, struct parameter *parameters, size_t count)
+{
+	while (query.length) {
+		const char *ampersand = memchr(query.at, '&', query.length);
+		size_t pair = ampersand ? (size_t)(ampersand - query.at) : query.length;
+		const char *equals = memchr(query.at, '=', pair);
+		size_t name = equals ? (size_t)(equals - query.at) : pair, i;
+
+		for (i = 0; i < count; i++) {
+			struct parameter *p = &parameters[i];
+
+			if (!equals || name != strlen(p->name) ||
+				memcmp(query.at, p->name, name) != 0)
+				continue;
+			if (p->seen || !decode(equals + 1, pair - name - 1, p->value, p->size)) {
+				if (p->needed)
+					return false;
+				*p->value = '\0';
+			}
+			p->seen = true;
+		}
+		if (ampersand)
+			pair++;
+		query.at += pair;
+		query.length -= pair;
+	}
+	return true;
+}
+
+int redirect_query_read(struct redirect_span query, const char *state, struct redirect_answer *ret)
+{
+	struct redirect_answer a = {.code = ""};
+	char its_state[257] = "";
+	struct parameter parameters[] = {
+		{"code", a.code, sizeof(a.code), true, false},
+		{"state", its_state, sizeof(its_state), true, false},
+		{"iss", a.iss, sizeof(a.iss), true, false},
+		{"error", a.error, sizeof(a.error), true, false},
+		{"error_description", a.description, sizeof(a.description), false, false},
+	};
+	int verdict = 0;
+
+	if (!take_parameters(query, parameters, sizeof(parameters) / sizeof(parameters[0])) ||
+		!*a.code == !*a.error || !is_printable(a.code) || !is_printable(a.iss) ||
+		!is_printable(a.error))
+		verdict = REDIRECT_OTHER;
+	else if (!same_secret(its_state, state))
+		verdict = REDIRECT_WRONG_STATE;
+	else
+		*ret = a;
+	redirect_answer_wipe(&a);
+	return verdict;
+}
+
+void redirect_answer_wipe(struct redirect_answer *a)
+{
+	explicit_bzero(a, sizeof(*a));
+}
+
+bool redirect_append_escaped(char *ret, size_t size, const char *value)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+				    "-._~";
+	size_t used = strlen(ret);
+
+	for (; *value; value++) {
+		unsigned char c = (unsigned char)*value;
+		bool as_it_is = strchr(plain, c) != NULL;
+
+		if (used + (as_it_is ? 1 : 3) >= size)
+			return false;
+		if (as_it_is) {
+			ret[used++] = *value;
+		} else {
+			ret[used++] = '%';
+			ret[used++] = hex[c >> 4];
+			ret[used++] = hex[c & 15];
+		}
+	}
+	ret[used] = '\0';
+	return true;
+}
