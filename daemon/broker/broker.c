@@ -104,6 +104,7 @@ void broker_turn(struct broker *b)
 			b->profiles[i]->source.attention ? now.boot : b->profiles[i]->wake_at);
 	if (boot_timer_arm(b->timer, wake_at))
 		log_line(LOG_ERR, "the timer cannot be armed: %s", strerror(errno));
+	handover_write(b, &now);
 	service_turn(b, &now);
 }
 
@@ -187,6 +188,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->base = base;
 	b->version = version;
 	b->uid = geteuid();
+	b->handover.fd = -1;
 	TAILQ_INIT(&b->clients);
 	TAILQ_INIT(&b->endpoints);
 	TAILQ_INIT(&b->ready);
@@ -231,6 +233,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		goto fail;
 	}
 	clients_read_generations(b);
+	handover_init(b, &b->started);
 	r = fetcher_new(&b->fetcher, base, clock_read);
 	if (r) {
 		log_line(LOG_ERR, "libcurl cannot be set up: %s", strerror(-r));
@@ -241,6 +244,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		log_line(LOG_ERR, "%s", problem);
 		goto fail;
 	}
+	handover_restore(b, &b->started);
 	broker_adopt_pages(b);
 	systemd_drop_fds();
 	*ret = b;
@@ -265,6 +269,18 @@ void broker_run(struct broker *b)
 	log_line(LOG_NOTICE, "stopping");
 }
 
+/* What was reported or revoked in the last moment, too. */
+static void write_last_handover(struct broker *b)
+{
+	struct clock_reading now;
+
+	clock_read(&now);
+	if (b->profile_count)
+		b->handover.due = true;
+	handover_write(b, &now);
+	handover_fini(b);
+}
+
 /* Requests that have been read are answered, with Connection: close; whoever waits for a token is
  * closed unanswered and asks the next daemon. */
 void broker_free(struct broker *b)
@@ -283,6 +299,7 @@ void broker_free(struct broker *b)
 		event_base_loop(b->base, EVLOOP_NONBLOCK);
 		front_free(b->front);
 	}
+	write_last_handover(b);
 	revoke_free_all(b);
 	for (size_t i = 0; i < b->profile_count; i++)
 		profile_free(b->profiles[i]);

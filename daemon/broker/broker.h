@@ -11,6 +11,7 @@
  *   pages.c     what clients read without asking
  *   revoke.c    telling Genesys that a token is not wanted any more
  *   login.c     logins of people: codes and refresh tokens exchanged (login.h)
+ *   handover.c  what the next run is to know
  *   sockets.c   where clients come in, and how many
  *   service.c   what the service manager is told */
 #ifndef GCTOKEND_BROKER_BROKER_H
@@ -18,6 +19,7 @@
 
 #include "core/client_state.h"
 #include "core/config.h"
+#include "core/handover.h"
 #include "core/history.h"
 #include "core/login.h"
 #include "core/probe.h"
@@ -94,7 +96,8 @@ struct profile {
 	struct endpoint *endpoint;
 	struct token_source source;
 	struct history history;
-	uint64_t logged; /* number of the latest event that went to the log */
+	const void *resumed_from; /* while restoring: the record that is its */
+	uint64_t logged;          /* number of the latest event that went to the log */
 	uint64_t denied;
 	struct boot_time wake_at;
 	/* the page that clients read; NULL: nobody has asked for one */
@@ -146,6 +149,23 @@ struct waiter {
 	struct event deadline;
 };
 
+/* ---- what the next run is to know ---- */
+struct handover {
+	int fd;             /* -1: nobody to keep it */
+	unsigned char *map; /* two places */
+	size_t place_size;
+	size_t lengths[2]; /* of what is written there */
+	unsigned latest;   /* the place that holds */
+	uint64_t sequence; /* of what is there */
+	struct handover_place place;
+	bool restoring; /* `reader` is at what the run before left */
+	struct handover_reader reader;
+	bool due;   /* something has changed */
+	bool kept;  /* systemd was told to keep it */
+	bool stale; /* and has something else under the name */
+	bool left_out;
+};
+
 /* ---- what the service manager was told ---- */
 struct service {
 	bool running; /* there is one, and we serve */
@@ -175,6 +195,7 @@ struct broker {
 	char *page_socket; /* the same for pages; NULL: none */
 	struct stat page_bound;
 	struct service service;
+	struct handover handover;
 	struct state_writer *writer;
 	struct boot_timer *timer;
 	struct wall_watch *wall_watch;
@@ -283,6 +304,8 @@ void clients_read_generations(struct broker *b);
 /* The number for a token that may come; kept once it was used. */
 uint64_t client_next_generation(const struct client *c);
 void client_use_generation(struct client *c, uint64_t generation);
+/* A token of an earlier run has it: nothing up to it may be given again. */
+void client_have_generation(struct client *c, uint64_t generation);
 /* Remembers what the source must not forget and writes it. Returns the number of the write, 0 if
  * none could be started. */
 uint64_t client_save(struct client *c, const struct profile *p);
@@ -340,6 +363,18 @@ int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive);
 /* Why Genesys did not agree to what `w` waits for; NULL: it did. */
 const char *revoke_problem(const struct waiter *w);
 void revoke_free_all(struct broker *b);
+
+/* ---- handover.c ---- */
+
+#define HANDOVER_KEY_DIGITS 32
+
+/* Takes what systemd kept, or makes room to be kept. Before the profiles are there. */
+void handover_init(struct broker *b, const struct clock_reading *now);
+/* To the profiles and endpoints that there are now. Before their first decision. */
+void handover_restore(struct broker *b, const struct clock_reading *now);
+/* If `due`. */
+void handover_write(struct broker *b, const struct clock_reading *now);
+void handover_fini(struct broker *b);
 
 /* ---- service.c ---- */
 

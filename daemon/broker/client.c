@@ -164,6 +164,18 @@ void client_use_generation(struct client *c, uint64_t generation)
 	c->state.generation_used = generation;
 }
 
+void client_have_generation(struct client *c, uint64_t generation)
+{
+	struct client_state *s = &c->state;
+
+	/* Beyond what is reserved only if the state file is lost; it is reserved anew before the
+	 * next token is asked for. */
+	if (s->generation_used < generation)
+		s->generation_used = generation;
+	if (s->generation_reserved < generation)
+		s->generation_reserved = generation;
+}
+
 static void state_written_now(void *context, int error)
 {
 	struct client *c = context;

@@ -172,6 +172,7 @@ static void send_head(struct endpoint *e, const struct clock_reading *now)
 	};
 
 	probe_sent(&e->plan, now->boot);
+	e->broker->handover.due = true;
 	if (fetch_start(e->broker->fetcher, &request, head_done, e, &e->head)) {
 		e->head = NULL;
 		probe_answered(&e->plan, NULL, DURATION_ZERO, now->boot);

@@ -306,6 +306,7 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 
 	token_source_decide(&p->source, now, &d);
 	p->wake_at = d.wake_at;
+	p->broker->handover.due = true;
 	if (d.probes)
 		probe_want(&p->endpoint->plan, d.probes, true);
 	if (d.changed)

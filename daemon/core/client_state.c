@@ -1,8 +1,9 @@
 #include "client_state.h"
 
+#include "digest.h"
+
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,31 +13,12 @@
 #define SUM_LINE "sum "
 #define DIGEST_HEX 64
 
-/* Hex of SHA-256 over the parts, each with its NUL, so that no two lists of parts run together. */
-static void digest_parts(const char *const *parts, size_t count, char *ret_hex, size_t digits)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	bool ok = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-
-	for (size_t i = 0; i < count && ok; i++)
-		ok = EVP_DigestUpdate(context, parts[i], strlen(parts[i]) + 1) == 1;
-	ok = ok && EVP_DigestFinal_ex(context, digest, NULL) == 1;
-	EVP_MD_CTX_free(context);
-	for (size_t i = 0; i < digits; i++) {
-		unsigned nibble = i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4;
-
-		ret_hex[i] = ok ? "0123456789abcdef"[nibble] : '0';
-	}
-	ret_hex[digits] = '\0';
-}
-
 void client_state_tag(const char *salt, const char *client_id, const char *client_secret,
 	char ret_tag[CREDENTIAL_TAG_LENGTH + 1])
 {
 	const char *parts[] = {salt, client_id, client_secret};
 
-	digest_parts(parts, 3, ret_tag, CREDENTIAL_TAG_LENGTH);
+	digest_hex(parts, 3, ret_tag, CREDENTIAL_TAG_LENGTH);
 }
 
 void client_state_name(
@@ -44,7 +26,7 @@ void client_state_name(
 {
 	const char *parts[] = {token_url, client_id, grant};
 
-	digest_parts(parts, 3, ret_name, 32);
+	digest_hex(parts, 3, ret_name, 32);
 	memcpy(ret_name + 32, ".state", sizeof(".state"));
 }
 
@@ -74,7 +56,7 @@ void client_state_write(const struct client_state *s, const char *boot_id, struc
 	if (buffer_failed(out))
 		return;
 	whole[0] = out->data;
-	digest_parts(whole, 1, sum, DIGEST_HEX);
+	digest_hex(whole, 1, sum, DIGEST_HEX);
 	out->length--;
 	buffer_printf(out, SUM_LINE "%s\n", sum);
 }
@@ -141,7 +123,7 @@ static bool sum_holds(char *text, size_t length)
 	if (sum_line[-1] != '\n' || strncmp(sum_line, SUM_LINE, strlen(SUM_LINE)))
 		return false;
 	*sum_line = '\0';
-	digest_parts(whole, 1, sum, DIGEST_HEX);
+	digest_hex(whole, 1, sum, DIGEST_HEX);
 	return !strcmp(sum, sum_line + strlen(SUM_LINE));
 }
 

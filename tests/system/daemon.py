@@ -60,6 +60,7 @@ class Daemon:
         self.fake = fake
         self.env = dict(env or {})
         self.wrap = WRAP + (wrap or [])
+        self.pass_fds: tuple[int, ...] = ()
         self.broker: dict[str, Any] = {
             "socket": self.socket, "socket_group": "", "page_socket": self.path("page.sock"),
             "state_dir": self.state_dir, **(broker or {})}
@@ -129,7 +130,7 @@ class Daemon:
         self.process = subprocess.Popen(
             [*self.wrap, GCTOKEND, "-c", self.config_file], env=environment(**self.env),
             stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr,
-            cwd=self.directory)
+            cwd=self.directory, pass_fds=self.pass_fds)
         if ready:
             wait_until(self._healthy, "gctokend's /healthz", START_TIMEOUT)
         return self

@@ -1,0 +1,360 @@
+/* The memory that is handed from one run to the next by way of systemd's store: see
+ * core/handover.h for what is in it. One memfd, stored once and written in place. Nothing here may
+ * keep the daemon from serving: what does not work is told once, and done without. */
+#include "broker.h"
+
+#include "core/digest.h"
+#include "core/handover.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "host/systemd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <openssl/crypto.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME "handover"
+/* Of one place: 400 profiles with the longest tokens, or thousands with ordinary ones. Only what is
+ * written takes up memory. */
+#define PLACE_SIZE ((size_t)8 * 1024 * 1024)
+#define PLACE_MAX ((size_t)128 * 1024 * 1024)
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+static unsigned char *place(const struct handover *h, unsigned number)
+{
+	return h->map + number * h->place_size;
+}
+
+static int map(struct handover *h, size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	h->map = at;
+	h->place_size = size / 2;
+	madvise(at, size, MADV_DONTDUMP);
+	/* Page by page as they are written; the whole would be many times what is used. */
+	if (mlock2(at, size, MLOCK_ONFAULT))
+		log_line(LOG_WARNING,
+			"tokens kept over restarts may reach swap (%s): raise LimitMEMLOCK",
+			strerror(errno));
+	return 0;
+}
+
+static void unmap(struct handover *h)
+{
+	if (h->map)
+		munmap(h->map, 2 * h->place_size);
+	if (h->fd >= 0)
+		close(h->fd);
+	h->map = NULL;
+	h->fd = -1;
+}
+
+static int make(struct handover *h)
+{
+	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int r;
+
+	h->fd = memfd_create("gctokend-" NAME, flags | MFD_NOEXEC_SEAL);
+	if (h->fd < 0 && errno == EINVAL) /* a kernel before 6.3 */
+		h->fd = memfd_create("gctokend-" NAME, flags);
+	if (h->fd < 0)
+		return -errno;
+	if (fchmod(h->fd, 0600) || ftruncate(h->fd, (off_t)(2 * PLACE_SIZE)) ||
+		fcntl(h->fd, F_ADD_SEALS, SEALS))
+		r = -errno;
+	else
+		r = map(h, 2 * PLACE_SIZE);
+	if (r)
+		unmap(h);
+	return r;
+}
+
+/* Ours, and sealed, so that nobody can take the memory away under the mapping. */
+static bool is_handover(int fd, size_t *ret_size)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat s;
+
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &s) || !S_ISREG(s.st_mode) ||
+		(s.st_uid != geteuid() && s.st_uid != 0) || s.st_size < 8192 ||
+		(uintmax_t)s.st_size > 2 * PLACE_MAX || s.st_size % 8192)
+		return false;
+	*ret_size = (size_t)s.st_size;
+	return true;
+}
+
+/* Half a copy beside a whole one is what a crash leaves; there may be a token in it. */
+static void wipe_whole(struct handover *h, unsigned number)
+{
+	if (fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		    (off_t)(number * h->place_size), (off_t)h->place_size))
+		OPENSSL_cleanse(place(h, number), h->place_size);
+}
+
+/* The better of the two places. False: neither holds. */
+static bool choose(struct broker *b, const struct handover_place *here, struct boot_time now)
+{
+	enum handover_verdict verdicts[2], worst = HANDOVER_EMPTY;
+	struct handover *h = &b->handover;
+	struct handover_reader readers[2];
+	bool found = false;
+
+	for (unsigned i = 0; i < 2; i++) {
+		verdicts[i] = handover_open(place(h, i), h->place_size, here, now, &readers[i]);
+		if (verdicts[i] == HANDOVER_GOOD &&
+			(!found || readers[i].sequence > h->reader.sequence)) {
+			h->reader = readers[i];
+			h->latest = i;
+			found = true;
+		}
+		if (verdicts[i] > worst)
+			worst = verdicts[i];
+	}
+	if (found) {
+		h->lengths[h->latest] = (size_t)(h->reader.end - place(h, h->latest));
+		wipe_whole(h, !h->latest);
+	}
+	if (!found && worst != HANDOVER_EMPTY)
+		log_line(LOG_WARNING,
+			"what the run before handed over is dropped: %s. Tokens are fetched anew",
+			handover_verdict_words(worst));
+	return found;
+}
+
+/* What systemd kept for us; more than one only if some version stored it twice. */
+static bool take_kept(struct broker *b, struct boot_time now)
+{
+	struct handover *h = &b->handover;
+	bool found = false;
+	size_t size;
+	int fd;
+
+	while ((fd = systemd_take_fd(NAME)) >= 0) {
+		if (found || !is_handover(fd, &size)) {
+			if (!found)
+				log_line(LOG_WARNING,
+					"what systemd kept as \"" NAME "\" is not ours: dropped");
+			close(fd);
+			h->stale = true;
+			continue;
+		}
+		h->fd = fd;
+		if (map(h, size) || !choose(b, &h->place, now)) {
+			unmap(h);
+			h->stale = true;
+		} else {
+			found = true;
+		}
+	}
+	return found;
+}
+
+void handover_init(struct broker *b, const struct clock_reading *now)
+{
+	struct handover *h = &b->handover;
+	struct stat s;
+	int r;
+
+	h->fd = -1;
+	memcpy(h->place.boot_id, b->boot_id, sizeof(h->place.boot_id));
+	h->place.time_namespace = stat("/proc/self/ns/time", &s) ? 0 : (uint64_t)s.st_ino;
+	h->restoring = take_kept(b, now->boot);
+	if (h->restoring || !systemd_is_there())
+		return;
+	r = make(h);
+	if (r)
+		log_line(LOG_WARNING,
+			"tokens cannot be kept over a restart (%s): they are fetched anew then",
+			strerror(-r));
+}
+
+/* ---- keys ---- */
+
+static void profile_key(const struct profile *p, struct handover_profile *ret)
+{
+	const char *request[] = {p->settings->scope ? p->settings->scope : "",
+		p->settings->extra_params ? p->settings->extra_params : ""};
+
+	*ret = (struct handover_profile){0};
+	memcpy(ret->name, p->settings->name, strlen(p->settings->name));
+	memcpy(ret->client, p->client->file, sizeof(p->client->file));
+	digest_hex(request, 2, ret->request, HANDOVER_KEY_DIGITS);
+}
+
+static void endpoint_key(const struct endpoint *e, char ret[HANDOVER_KEY_DIGITS + 1])
+{
+	const char *parts[] = {e->token_url, e->probe_url ? e->probe_url : "",
+		e->ca_file ? e->ca_file : "", e->proxy ? e->proxy : ""};
+
+	digest_hex(parts, 4, ret, HANDOVER_KEY_DIGITS);
+}
+
+/* ---- restoring ---- */
+
+static void resume(struct broker *b, struct profile *p, const struct handover_record *record,
+	bool request_changed, const struct clock_reading *now)
+{
+	struct token_source_past past;
+	int r = handover_read_source(&b->handover.reader, record, &past);
+
+	if (r) {
+		log_line(LOG_WARNING, "profile %s: what the run before handed over is dropped: %s",
+			p->settings->name,
+			r == -EINVAL ? "what it says of the token cannot be" : strerror(-r));
+		return;
+	}
+	client_have_generation(p->client, past.current.generation);
+	client_have_generation(p->client, past.previous.generation);
+	token_source_resume(&p->source, now, &past, request_changed);
+	token_source_past_fini(&past);
+	p->resumed_from = record->at;
+}
+
+/* Once by the profile's name and its client; then a profile that was renamed: the same client and
+ * request, from a record that is nobody's. */
+static bool fits(const struct broker *b, const struct handover_profile *wanted,
+	const struct handover_record *record, const struct handover_profile *there, bool renamed)
+{
+	if (strcmp(there->client, wanted->client))
+		return false;
+	if (!renamed)
+		return !strcmp(there->name, wanted->name);
+	for (size_t i = 0; i < b->profile_count; i++)
+		if (b->profiles[i]->resumed_from == record->at)
+			return false;
+	return !strcmp(there->request, wanted->request);
+}
+
+static void restore_profiles(struct broker *b, bool renamed, const struct clock_reading *now)
+{
+	struct handover_profile wanted, there;
+	struct handover_record record;
+	struct handover_reader r;
+
+	for (size_t i = 0; i < b->profile_count; i++) {
+		struct profile *p = b->profiles[i];
+
+		if (p->resumed_from)
+			continue;
+		profile_key(p, &wanted);
+		r = b->handover.reader;
+		while (!p->resumed_from && handover_next(&r, &record))
+			if (handover_read_profile(&record, &there) &&
+				fits(b, &wanted, &record, &there, renamed)) {
+				resume(b, p, &record, strcmp(there.request, wanted.request) != 0,
+					now);
+				break;
+			}
+	}
+}
+
+static void restore_endpoints(struct broker *b)
+{
+	char key[HANDOVER_KEY_DIGITS + 1];
+	struct handover_endpoint past;
+	struct handover_record record;
+	struct handover_reader r;
+	struct endpoint *e;
+
+	TAILQ_FOREACH(e, &b->endpoints, link)
+	{
+		endpoint_key(e, key);
+		r = b->handover.reader;
+		while (handover_next(&r, &record)) {
+			if (handover_read_endpoint(&b->handover.reader, &record, &past) ||
+				strcmp(past.key, key))
+				continue;
+			past.plan.enabled = e->plan.enabled;
+			e->skew = past.skew;
+			e->plan = past.plan;
+			e->series_begun = past.series_begun;
+			break;
+		}
+	}
+}
+
+void handover_restore(struct broker *b, const struct clock_reading *now)
+{
+	struct handover *h = &b->handover;
+
+	if (h->restoring) {
+		restore_endpoints(b);
+		restore_profiles(b, false, now);
+		restore_profiles(b, true, now);
+		for (size_t i = 0; i < b->profile_count; i++)
+			b->profiles[i]->resumed_from = NULL;
+		h->sequence = h->reader.sequence;
+		h->restoring = false;
+	}
+	h->due = true;
+}
+
+/* ---- writing ---- */
+
+/* In the store by now? If systemd had no time for it, again with the next write. */
+static void keep(struct handover *h)
+{
+	if (h->stale && systemd_forget_fd(NAME))
+		return;
+	h->stale = false;
+	/* What is there already is recognized as the same, and not held twice. */
+	h->kept = !systemd_store_fd(NAME, h->fd);
+}
+
+void handover_write(struct broker *b, const struct clock_reading *now)
+{
+	struct handover *h = &b->handover;
+	unsigned next = !h->latest;
+	char key[HANDOVER_KEY_DIGITS + 1];
+	struct handover_profile profile;
+	struct handover_writer w;
+	const struct endpoint *e;
+	size_t left_out = 0;
+
+	if (!h->map || !h->due)
+		return;
+	handover_begin(&w, place(h, next), h->place_size, &h->place, now);
+	for (size_t i = 0; i < b->profile_count; i++) {
+		profile_key(b->profiles[i], &profile);
+		left_out += !handover_put_source(&w, &profile, &b->profiles[i]->source);
+	}
+	TAILQ_FOREACH(e, &b->endpoints, link)
+	{
+		endpoint_key(e, key);
+		handover_put_endpoint(&w, key, &e->skew, &e->plan, e->series_begun);
+	}
+	if (!handover_end(&w, h->sequence + 1))
+		return; /* the other one holds, until the next try */
+	h->sequence++;
+	/* The other one may have a token that was revoked or replaced since. */
+	OPENSSL_cleanse(place(h, h->latest), h->lengths[h->latest]);
+	h->lengths[h->latest] = 0;
+	h->lengths[next] = (size_t)(w.at - w.start);
+	h->latest = next;
+	h->due = false;
+	if (left_out && !h->left_out)
+		log_line(LOG_WARNING,
+			"tokens of %zu profiles do not fit into what is kept over a restart: they "
+			"are fetched anew then",
+			left_out);
+	h->left_out = left_out != 0;
+	if (!h->kept)
+		keep(h);
+}
+
+void handover_fini(struct broker *b)
+{
+	unmap(&b->handover);
+}

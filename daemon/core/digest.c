@@ -1,0 +1,23 @@
+#include "digest.h"
+
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <string.h>
+
+void digest_hex(const char *const *parts, size_t count, char *ret_hex, size_t digits)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool ok = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+
+	for (size_t i = 0; i < count && ok; i++)
+		ok = EVP_DigestUpdate(context, parts[i], strlen(parts[i]) + 1) == 1;
+	ok = ok && EVP_DigestFinal_ex(context, digest, NULL) == 1;
+	EVP_MD_CTX_free(context);
+	for (size_t i = 0; i < digits; i++) {
+		unsigned nibble = i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4;
+
+		ret_hex[i] = ok ? "0123456789abcdef"[nibble] : '0';
+	}
+	ret_hex[digits] = '\0';
+}
