@@ -2,9 +2,11 @@
 
 import json
 import uuid
+from urllib.parse import parse_qsl
 
 from .message import Answer, Request
 
+ENTITIES_PER_PAGE = 500
 CONVERSATIONS_PER_PAGE = 100
 
 
@@ -42,6 +44,8 @@ class Api:
             "/api/v2/tokens/me": {"GET": self._token_me, "HEAD": self._token_me,
                                   "DELETE": self._token_delete},
             "/api/v2/users/me": {"GET": self._user_me},
+            "/api/v2/routing/queues": {"GET": self._queues},
+            "/api/v2/routing/skillgroups": {"GET": self._skill_groups},
             "/api/v2/analytics/conversations/details/query": {"POST": self._conversations},
         }
         methods = routes.get(request.path)
@@ -67,6 +71,48 @@ class Api:
             "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, token.client_id)), "name": "Fake User",
             "email": "fake.user@example.invalid", "state": "active", "version": 1,
             "selfUri": "/api/v2/users/me"})
+
+    def _entities(self, kind: str, page: range) -> list[dict]:
+        return [{"id": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{kind}-{one}")),
+                 "name": f"{kind} {one + 1}, \"Zürich\" [{{", "memberCount": one,
+                 "selfUri": f"/api/v2/routing/{kind}s/{one}"} for one in page]
+
+    def _queues(self, request: Request, token) -> Answer:
+        """A list with numbered pages."""
+        query = dict(parse_qsl(request.target.partition("?")[2]))
+        numbers = [query.get("pageSize", "25"), query.get("pageNumber", "1")]
+        if not all(one.isascii() and one.isdigit() and int(one) > 0 for one in numbers) \
+                or int(numbers[0]) > ENTITIES_PER_PAGE:
+            return api_error(400, "bad.request",
+                             f"pageSize: 1 to {ENTITIES_PER_PAGE}, pageNumber: 1 or more.")
+        size, number, total = int(numbers[0]), int(numbers[1]), self._settings.entities
+        page = range((number - 1) * size, min(number * size, total))
+        count = -(-total // size)
+
+        def uri(which: int) -> str:
+            return f"/api/v2/routing/queues?pageSize={size}&pageNumber={which}"
+
+        found = {"entities": self._entities("queue", page), "pageSize": size, "pageNumber": number,
+                 "total": total, "firstUri": uri(1), "lastUri": uri(max(count, 1)),
+                 "selfUri": uri(number), "pageCount": count}
+        if number < count:
+            found["nextUri"] = uri(number + 1)
+        return Answer.of_json(200, found)
+
+    def _skill_groups(self, request: Request, token) -> Answer:
+        """A list whose pages are found by a cursor."""
+        query = dict(parse_qsl(request.target.partition("?")[2]))
+        size, after = query.get("pageSize", "25"), query.get("after", "0=")
+        if not size.isdigit() or not 1 <= int(size) <= ENTITIES_PER_PAGE \
+                or not after.endswith("=") or not after[:-1].isdigit():
+            return api_error(400, "bad.request", "pageSize or after is wrong.")
+        total, start = self._settings.entities, int(after[:-1])
+        page = range(start, min(start + int(size), total))
+        found = {"entities": self._entities("skillgroup", page),
+                 "selfUri": f"/api/v2/routing/skillgroups?pageSize={size}"}
+        if page and page.stop < total:
+            found["nextUri"] = f"{found['selfUri']}&after={page.stop}%3D"
+        return Answer.of_json(200, found)
 
     def _conversations(self, request: Request, token) -> Answer:
         try:

@@ -214,6 +214,7 @@ GROUPS = (
         Setting("head_status", count, 200, "STATUS", "the status of HEAD at the login server"),
         Setting("keep_alive", seconds, 75.0, "S", "how long an idle connection stays open; 0: "
                 "closed after each answer"),
+        Setting("entities", count, 60, "N", "how many the API's lists in pages have"),
         Setting("conversations", count, 1, "N", "how many the API's query for conversations finds"),
         Setting("headers", headers, {}, "FIELDS", "more header fields for every answer, "
                 "e.g. `Age: 5|Via: 1.1 proxy`"),

@@ -31,6 +31,27 @@ def test_a_token_is_issued_and_the_api_takes_it(server):
     assert call(server, token_of(answer), QUERY, "POST", b"[]").status == 400
 
 
+def test_lists_come_in_pages(server):
+    server.set(entities=30)
+    token = token_of(login(server))
+    queues = "/api/v2/routing/queues"
+    first = call(server, token, queues).json
+    assert [len(first["entities"]), first["pageCount"], first["total"]] == [25, 2, 30]
+    last = call(server, token, first["nextUri"]).json
+    assert [len(last["entities"]), last["pageNumber"], last.get("nextUri")] == [5, 2, None]
+    assert call(server, token, queues + "?pageNumber=3").json["entities"] == []
+    for wrong in ("pageSize=501", "pageSize=0", "pageNumber=0", "pageNumber=x"):
+        assert call(server, token, f"{queues}?{wrong}").status == 400, wrong
+    groups = "/api/v2/routing/skillgroups?pageSize=10"
+    found, path = [], groups
+    while path:
+        page = call(server, token, path).json
+        found += page["entities"]
+        path = page.get("nextUri")
+    assert len({one["id"] for one in found}) == 30
+    assert call(server, token, groups + "&after=1").status == 400
+
+
 def test_conversations_come_in_pages(server):
     server.set(conversations=250)
     token = token_of(login(server))
