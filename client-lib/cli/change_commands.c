@@ -1,9 +1,10 @@
-/* reject and refresh: have the token replaced. */
+/* reject, refresh, revoke: have the token replaced or ended. */
 #include "daemon_call.h"
 #include "fingerprint.h"
 #include "json_read.h"
 #include "options.h"
 #include "terminal.h"
+#include "token_json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,13 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TOKEN_MAX 8192
 #define GENERATION_MAX (INT64_C(1) << 53)
 
 /* A token and at most one line end from standard input. */
 static int read_token(char *ret, size_t size, size_t *ret_length)
 {
-	size_t length = 0, i;
+	size_t length = 0;
 
 	if (isatty(STDIN_FILENO)) {
 		complain("reject: which token? Give it on standard input, or --generation");
@@ -45,10 +45,7 @@ static int read_token(char *ret, size_t size, size_t *ret_length)
 			 "--generation");
 		return EXIT_USAGE;
 	}
-	for (i = 0; i < length; i++)
-		if (ret[i] < 0x21 || ret[i] > 0x7e)
-			break;
-	if (i < length || length > TOKEN_MAX) {
+	if (!is_token(ret, length)) {
 		complain("reject: what standard input has is no token");
 		return EXIT_USAGE;
 	}
@@ -145,6 +142,7 @@ int command_refresh(const struct command *self, struct settings *s, int argc, ch
 		.accept = "application/json",
 		.wait_s = -1, /* the daemon answers when the fetch has ended */
 		.repeatable = false,
+		.denied = daemon_denied_no_admin,
 	};
 	int code = options_read_alone(self, s, own, 1, argc, argv);
 
@@ -167,6 +165,39 @@ int command_refresh(const struct command *self, struct settings *s, int argc, ch
 		printf("%s: new token, generation %.0f, good for %s (fingerprint %s)\n", s->profile,
 			t.generation, good_for, t.fingerprint);
 	}
+	daemon_answer_fini(&answer);
+	return code;
+}
+
+int command_revoke(const struct command *self, struct settings *s, int argc, char **argv)
+{
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	char target[160];
+	const struct daemon_request request = {
+		.method = "POST",
+		.target = target,
+		.accept = "application/json",
+		.wait_s = -1,
+		.timeout_s = 60, /* Genesys Cloud has to be told */
+		.repeatable = false,
+		.denied = daemon_denied_no_admin,
+	};
+	int code = options_read_alone(self, s, NULL, 0, argc, argv);
+
+	if (code != GO_ON)
+		return code;
+	code = check_profile_name(s);
+	if (code != EXIT_OK)
+		return code;
+	snprintf(target, sizeof(target), "/v1/revoke?profile=%s", s->profile);
+	code = daemon_call(s, &request, &answer);
+	if (code != EXIT_OK)
+		return code;
+	if (s->json)
+		code = print_bytes(answer.body, answer.length);
+	else
+		printf("%s: the token is revoked; 'gctoken refresh' brings the profile back\n",
+			s->profile);
 	daemon_answer_fini(&answer);
 	return code;
 }

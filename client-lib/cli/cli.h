@@ -40,6 +40,18 @@ int command_exec(const struct command *self, struct settings *s, int argc, char 
 /* change_commands.c */
 int command_reject(const struct command *self, struct settings *s, int argc, char **argv);
 int command_refresh(const struct command *self, struct settings *s, int argc, char **argv);
+int command_revoke(const struct command *self, struct settings *s, int argc, char **argv);
+/* watch_command.c */
+int command_watch(const struct command *self, struct settings *s, int argc, char **argv);
+/* monitor_commands.c */
+int command_check(const struct command *self, struct settings *s, int argc, char **argv);
+int command_metrics(const struct command *self, struct settings *s, int argc, char **argv);
+/* why_command.c */
+int command_why(const struct command *self, struct settings *s, int argc, char **argv);
+/* What needs the network's libraries. In gctoken: helper.c, which runs gctoken-net. In gctoken-net:
+ * api_command.c and doctor_command.c. */
+int command_api(const struct command *self, struct settings *s, int argc, char **argv);
+int command_doctor(const struct command *self, struct settings *s, int argc, char **argv);
 /* status_command.c */
 int command_status(const struct command *self, struct settings *s, int argc, char **argv);
 /* login_command.c, login.c */

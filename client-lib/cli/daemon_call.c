@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define STORAGE_SIZE (RESPONSE_HEAD_MAX + RESPONSE_BODY_MAX)
+/* No answer with a token is longer. */
+#define PARTIAL_MAX (2 * RESPONSE_HEAD_MAX)
 
 void daemon_answer_fini(struct daemon_answer *a)
 {
@@ -28,13 +30,17 @@ int daemon_answer_odd(const struct settings *s)
 	return EXIT_FAILED;
 }
 
-int check_profile_name(const struct settings *s)
+bool profile_name_is_valid(const char *name)
 {
 	static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-	size_t n = strlen(s->profile);
+	size_t n = strlen(name);
 
-	if (n >= 1 && n <= 48 && strspn(s->profile, rest) == n && s->profile[0] != '_' &&
-		s->profile[0] != '-')
+	return n >= 1 && n <= 48 && strspn(name, rest) == n && name[0] != '_' && name[0] != '-';
+}
+
+int check_profile_name(const struct settings *s)
+{
+	if (profile_name_is_valid(s->profile))
 		return EXIT_OK;
 	complain("\"%s\" cannot be a profile: names are 1 to 48 of a-z, 0-9, _ and -, and begin "
 		 "with "
@@ -43,10 +49,13 @@ int check_profile_name(const struct settings *s)
 	return EXIT_CONFIG;
 }
 
-/* No answer. */
-static int explain_silence(const struct settings *s, int error, int64_t timeout_s)
+int daemon_explain_silence(
+	const struct settings *s, const struct daemon_request *request, int error)
 {
 	switch (error) {
+	case -ENOMEM:
+		complain("out of memory");
+		return EXIT_FAILED;
 	case -EACCES:
 	case -EPERM:
 		complain("may not connect to %s: %s. Is this user in the socket's group? "
@@ -62,7 +71,7 @@ static int explain_silence(const struct settings *s, int error, int64_t timeout_
 	case -ETIMEDOUT:
 		complain("the daemon at %s did not answer within %" PRId64
 			 " s. Is it well? (systemctl status gctokend)",
-			s->socket, timeout_s);
+			s->socket, request->timeout_s);
 		return EXIT_UNREACHABLE;
 	case -EBADMSG:
 		return daemon_answer_odd(s);
@@ -143,6 +152,10 @@ static const struct remedy *find_remedy(int status, const char *code)
 	return r;
 }
 
+const char daemon_denied_no_admin[] =
+	"Administrators may: root, and who stands in admin_users or admin_groups of [broker] in "
+	"gctokend.conf.\n  Try it with sudo, or ask to be entered there";
+
 static bool ends_sentence(const char *text)
 {
 	size_t n = strlen(text);
@@ -150,24 +163,24 @@ static bool ends_sentence(const char *text)
 	return n && strchr(".!?", text[n - 1]);
 }
 
-static int explain_refusal(
-	const struct settings *s, const struct daemon_request *request, const struct response *r)
+int daemon_explain_refusal(const struct settings *s, const struct daemon_request *request,
+	const struct daemon_answer *answer)
 {
 	struct error_words w = {.code = ""};
 	const struct remedy *remedy;
 	const char *what, *todo;
 
-	json_read(r->body.at, r->body.length, see_error, &w);
-	remedy = find_remedy(r->status, w.code);
+	json_read(answer->body, answer->length, see_error, &w);
+	remedy = find_remedy(answer->status, w.code);
 	if (s->json)
-		print_bytes(r->body.at, r->body.length);
+		print_bytes(answer->body, answer->length);
 	if (request->quiet)
 		return remedy->exit_code;
 	what = *w.description ? w.description : remedy->what;
 	todo = remedy->exit_code == EXIT_DENIED && request->denied ? request->denied : remedy->todo;
 	fprintf(stderr, "gctoken: profile %s: %s%s", s->profile, what,
 		ends_sentence(what) ? "" : ".");
-	fprintf(stderr, " (%s%sHTTP %d)", w.code, *w.code ? ", " : "", r->status);
+	fprintf(stderr, " (%s%sHTTP %d)", w.code, *w.code ? ", " : "", answer->status);
 	if (w.has_retry_after && w.retry_after > 0)
 		fprintf(stderr, " Try again in %.0f s.", w.retry_after);
 	if (todo)
@@ -176,7 +189,18 @@ static int explain_refusal(
 	return remedy->exit_code;
 }
 
-int daemon_call(
+void daemon_error_code(const struct daemon_answer *answer, char *ret, size_t size)
+{
+	struct error_words w = {.code = ""};
+
+	json_read(answer->body, answer->length, see_error, &w);
+	if (*w.code)
+		snprintf(ret, size, "%s", w.code);
+	else
+		snprintf(ret, size, "%d", answer->status);
+}
+
+int daemon_ask(
 	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret)
 {
 	int64_t now_ms = gctoken_monotonic_ms();
@@ -190,35 +214,49 @@ int daemon_call(
 			request->wait_s < 0 ? HTTP_CALL_NO_WAIT : now_ms + request->wait_s * 1000,
 		.repeatable = request->repeatable,
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
 	struct http_client client;
 	struct http_result result;
-	int error, code;
+	char *storage;
+	int error;
 
 	error = gctoken_http_init(&client, s->socket);
 	if (error)
-		return explain_silence(s, error, request->timeout_s);
-	answer.storage = malloc(STORAGE_SIZE); /* touched only as far as the answer goes */
-	if (!answer.storage) {
-		complain("out of memory");
-		return EXIT_FAILED;
-	}
-	error = gctoken_http_call(&client, &call, answer.storage, STORAGE_SIZE, &result);
+		return error;
+	storage = malloc(STORAGE_SIZE); /* touched only as far as the answer goes */
+	if (!storage)
+		return -ENOMEM;
+	error = gctoken_http_call(&client, &call, storage, STORAGE_SIZE, &result);
 	gctoken_http_fini(&client);
 	if (error) {
-		code = request->quiet ? EXIT_UNREACHABLE
-				      : explain_silence(s, error, request->timeout_s);
-	} else {
-		answer.body = result.response.body.at;
-		answer.length = result.response.body.length;
-		answer.used = result.response.length;
-		code = result.response.status == 200
-			       ? EXIT_OK
-			       : explain_refusal(s, request, &result.response);
+		/* A part of an answer with a token may have come. */
+		explicit_bzero(storage, PARTIAL_MAX);
+		free(storage);
+		return error;
 	}
-	if (code == EXIT_OK)
+	*ret = (struct daemon_answer){
+		.status = result.response.status,
+		.body = result.response.body.at,
+		.length = result.response.body.length,
+		.storage = storage,
+		.used = result.response.length,
+	};
+	return 0;
+}
+
+int daemon_call(
+	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret)
+{
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	int error = daemon_ask(s, request, &answer), code;
+
+	if (error)
+		return request->quiet ? EXIT_UNREACHABLE
+				      : daemon_explain_silence(s, request, error);
+	if (answer.status == 200) {
 		*ret = answer;
-	else
-		daemon_answer_fini(&answer);
+		return EXIT_OK;
+	}
+	code = daemon_explain_refusal(s, request, &answer);
+	daemon_answer_fini(&answer);
 	return code;
 }

@@ -23,7 +23,11 @@ struct daemon_request {
 	bool quiet;         /* the caller has its own words for what goes wrong */
 };
 
+/* For `denied` of what administrators do. */
+extern const char daemon_denied_no_admin[];
+
 struct daemon_answer {
+	int status;
 	const char *body;
 	size_t length;
 	char *storage;
@@ -32,9 +36,23 @@ struct daemon_answer {
 
 #define DAEMON_ANSWER_NONE ((struct daemon_answer){0})
 
-/* EXIT_OK: status 200, *ret is to be ended with daemon_answer_fini. Otherwise an exit code by the
- * contract, after saying on stderr what was wrong, where, and what to do (unless quiet); where
- * s->json, an error's JSON has been printed to stdout as well. */
+/* 0: an answer of whatever status, *ret is to be ended with daemon_answer_fini. Negative errno:
+ * none, as gctoken_http_call has it; -ENOMEM. Says nothing. */
+int daemon_ask(
+	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret);
+/* Say on stderr what was wrong, where, and what to do; the exit code by the contract. The first for
+ * a negative errno of daemon_ask, the second for an answer that is not 200. */
+int daemon_explain_silence(
+	const struct settings *s, const struct daemon_request *request, int error);
+int daemon_explain_refusal(const struct settings *s, const struct daemon_request *request,
+	const struct daemon_answer *answer);
+
+/* What the answer's "error" is, e.g. "revoked"; else its status. */
+void daemon_error_code(const struct daemon_answer *answer, char *ret, size_t size);
+
+/* Both in one. EXIT_OK: status 200, *ret is to be ended with daemon_answer_fini. Otherwise the
+ * exit code, after the explanation (unless quiet); where s->json, an error's JSON has been printed
+ * to stdout as well. */
 int daemon_call(
 	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret);
 /* Wipes and frees; safe on DAEMON_ANSWER_NONE. */
@@ -43,6 +61,7 @@ void daemon_answer_fini(struct daemon_answer *a);
 /* 200, but not what was asked for: complains, EXIT_FAILED. */
 int daemon_answer_odd(const struct settings *s);
 
+bool profile_name_is_valid(const char *name);
 /* EXIT_OK, or EXIT_CONFIG with the complaint made: no profile can have that name. Also makes it
  * safe to put into a target as it is. */
 int check_profile_name(const struct settings *s);

@@ -31,6 +31,11 @@ static void shared_options(struct settings *s, struct asked *asked, struct optio
 	memcpy(ret, shared, sizeof(shared));
 }
 
+static const char *dashes(const struct option_spec *o)
+{
+	return o->name[1] ? "--" : "-";
+}
+
 static void print_options(const struct option_spec *specs, size_t count)
 {
 	size_t i;
@@ -38,7 +43,7 @@ static void print_options(const struct option_spec *specs, size_t count)
 	for (i = 0; i < count; i++) {
 		char left[40];
 
-		snprintf(left, sizeof(left), "--%s%s%s", specs[i].name,
+		snprintf(left, sizeof(left), "%s%s%s%s", dashes(&specs[i]), specs[i].name,
 			specs[i].argument ? " " : "", specs[i].argument ? specs[i].argument : "");
 		printf("  %-18s %s\n", left, specs[i].help);
 	}
@@ -100,7 +105,7 @@ static int set_option(const struct option_spec *o, const char *value, int *i, in
 {
 	if (o->kind == OPTION_FLAG) {
 		if (value) {
-			complain("--%s takes no value", o->name);
+			complain("%s%s takes no value", dashes(o), o->name);
 			return EXIT_USAGE;
 		}
 		*(bool *)o->value = true;
@@ -108,7 +113,8 @@ static int set_option(const struct option_spec *o, const char *value, int *i, in
 	}
 	if (!value) {
 		if (*i + 1 >= argc) {
-			complain("--%s needs a value: --%s %s", o->name, o->name, o->argument);
+			complain("%s%s needs a value: %s%s %s", dashes(o), o->name, dashes(o),
+				o->name, o->argument);
 			return EXIT_USAGE;
 		}
 		value = argv[++*i];
@@ -116,11 +122,40 @@ static int set_option(const struct option_spec *o, const char *value, int *i, in
 	if (o->kind == OPTION_TEXT) {
 		*(const char **)o->value = value;
 	} else if (!read_number(value, o->max, o->value)) {
-		complain("--%s: \"%s\" is not a whole number from 0 to %lld", o->name, value,
-			(long long)o->max);
+		complain("%s%s: \"%s\" is not a whole number from 0 to %lld", dashes(o), o->name,
+			value, (long long)o->max);
 		return EXIT_USAGE;
 	}
 	return GO_ON;
+}
+
+/* The option a word that begins with '-' names, NULL if there is none; *ret_value is what stands
+ * behind it in the same word, NULL if nothing does; *ret_length is that of the name with dashes. */
+static const struct option_spec *find_in_word(const char *word, const struct option_spec *own,
+	size_t own_count, const struct option_spec *shared, const char **ret_value,
+	size_t *ret_length)
+{
+	const struct option_spec *o;
+	const char *equals;
+	size_t length;
+
+	*ret_value = NULL;
+	if (word[1] != '-') {
+		*ret_length = strlen(word);
+		o = find_option(own, own_count, word + 1, 1);
+		if (o && word[2])
+			*ret_value = word + 2;
+		return o;
+	}
+	equals = strchr(word, '=');
+	length = equals ? (size_t)(equals - word) : strlen(word);
+	*ret_length = length;
+	if (equals)
+		*ret_value = equals + 1;
+	if (length < 4) /* a letter with two dashes */
+		return NULL;
+	o = find_option(own, own_count, word + 2, length - 2);
+	return o ? o : find_option(shared, SHARED_COUNT, word + 2, length - 2);
 }
 
 int options_read(const struct command *command, struct settings *s, const struct option_spec *own,
@@ -135,7 +170,7 @@ int options_read(const struct command *command, struct settings *s, const struct
 	for (i = 1; i < *argc; i++) {
 		char *word = (*argv)[i];
 		const struct option_spec *o;
-		const char *equals;
+		const char *value;
 		size_t length;
 		int result;
 
@@ -153,20 +188,13 @@ int options_read(const struct command *command, struct settings *s, const struct
 			asked.help = true;
 			continue;
 		}
-		equals = strchr(word, '=');
-		length = equals ? (size_t)(equals - word) : strlen(word);
-		o = NULL;
-		if (word[1] == '-') {
-			o = find_option(own, own_count, word + 2, length - 2);
-			if (!o)
-				o = find_option(shared, SHARED_COUNT, word + 2, length - 2);
-		}
+		o = find_in_word(word, own, own_count, shared, &value, &length);
 		if (!o) {
 			complain("unknown option %.*s", (int)length, word);
 			point_to_help(command);
 			return EXIT_USAGE;
 		}
-		result = set_option(o, equals ? equals + 1 : NULL, &i, *argc, *argv);
+		result = set_option(o, value, &i, *argc, *argv);
 		if (result != GO_ON) {
 			point_to_help(command);
 			return result;

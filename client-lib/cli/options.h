@@ -1,4 +1,4 @@
-/* Long options from a table, which is also what --help prints. */
+/* Options from a table, which is also what --help prints. */
 #ifndef GCTOKEN_CLI_OPTIONS_H
 #define GCTOKEN_CLI_OPTIONS_H
 
@@ -12,7 +12,7 @@ enum option_kind {
 };
 
 struct option_spec {
-	const char *name; /* without the dashes */
+	const char *name; /* without the dashes; one letter: a short option, -d VALUE or -dVALUE */
 	enum option_kind kind;
 	void *value;          /* set where the option is given, else untouched */
 	const char *argument; /* for the help; NULL for a flag */

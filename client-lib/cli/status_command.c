@@ -324,6 +324,16 @@ static int print_report(const struct settings *s, struct status_report *r)
 	return EXIT_OK;
 }
 
+/* For completion in a shell: only what is a name. */
+static void print_names(const struct status_report *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		if (profile_name_is_valid(r->rows[i].name))
+			puts(r->rows[i].name);
+}
+
 int command_status(const struct command *self, struct settings *s, int argc, char **argv)
 {
 	const struct daemon_request request = {
@@ -336,7 +346,11 @@ int command_status(const struct command *self, struct settings *s, int argc, cha
 	};
 	struct daemon_answer answer = DAEMON_ANSWER_NONE;
 	struct status_report r = STATUS_REPORT_NONE;
-	int code = options_read_alone(self, s, NULL, 0, argc, argv);
+	bool names = false;
+	const struct option_spec own[] = {
+		{"names", OPTION_FLAG, &names, NULL, "nothing but the profiles' names", 0},
+	};
+	int code = options_read_alone(self, s, own, 1, argc, argv);
 
 	if (code != GO_ON)
 		return code;
@@ -347,6 +361,8 @@ int command_status(const struct command *self, struct settings *s, int argc, cha
 		code = print_bytes(answer.body, answer.length);
 	} else if (status_report_read(answer.body, answer.length, &r)) {
 		code = daemon_answer_odd(s);
+	} else if (names) {
+		print_names(&r);
 	} else {
 		code = print_report(s, &r);
 	}

@@ -1,7 +1,7 @@
 /* get, header, exec: a token for a script. */
 #include "daemon_call.h"
-#include "json_read.h"
 #include "options.h"
+#include "token_json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define PATIENCE_MAX_MS 2000
-#define TOKEN_MAX 8192
 
 struct token_options {
 	int64_t min_ttl_s;
@@ -62,17 +61,6 @@ static int fetch(const struct settings *s, const struct token_options *o, bool a
 	return daemon_call(s, &request, ret);
 }
 
-/* What goes into a header line or an environment must be a token and nothing else. */
-static bool is_token(const char *text, size_t length)
-{
-	size_t i;
-
-	for (i = 0; i < length; i++)
-		if (text[i] < 0x21 || text[i] > 0x7e)
-			return false;
-	return length && length <= TOKEN_MAX;
-}
-
 static int print_token(
 	const struct command *self, struct settings *s, int argc, char **argv, const char *prefix)
 {
@@ -113,38 +101,10 @@ int command_header(const struct command *self, struct settings *s, int argc, cha
 	return print_token(self, s, argc, argv, "Authorization: Bearer ");
 }
 
-struct environment {
-	char token[TOKEN_MAX + 1];
-	char region[256];
-};
-
-static void see_token(void *context, const struct json_value *v)
-{
-	struct environment *e = context;
-
-	/* A token that was cut or altered on the way here is none: it is taken whole or not. */
-	if (v->type == JSON_TEXT && !strcmp(v->path, "access_token") &&
-		is_token(v->text, v->length)) {
-		memcpy(e->token, v->text, v->length);
-		e->token[v->length] = '\0';
-	}
-	json_take_text(v, "region", e->region, sizeof(e->region));
-}
-
-/* Another environment's region would send this token to another environment's host: where the
- * profile has none, CMD gets none. */
-static int set_environment(const struct environment *e)
-{
-	if (setenv("GENESYSCLOUD_ACCESS_TOKEN", e->token, 1))
-		return -1;
-	return *e->region ? setenv("GENESYSCLOUD_REGION", e->region, 1)
-			  : unsetenv("GENESYSCLOUD_REGION");
-}
-
 int command_exec(const struct command *self, struct settings *s, int argc, char **argv)
 {
 	struct daemon_answer answer = DAEMON_ANSWER_NONE;
-	struct environment e = {.token = ""};
+	struct token_parts token;
 	struct settings quiet;
 	struct token_options o;
 	bool good;
@@ -161,15 +121,15 @@ int command_exec(const struct command *self, struct settings *s, int argc, char 
 	code = fetch(&quiet, &o, true, &answer);
 	if (code != EXIT_OK)
 		return code;
-	good = json_read(answer.body, answer.length, see_token, &e) && *e.token;
+	good = token_json_read(answer.body, answer.length, &token);
 	daemon_answer_fini(&answer);
 	if (!good)
 		return daemon_answer_odd(s);
-	if (set_environment(&e)) {
+	if (token_environment_set(&token)) {
 		complain("out of memory");
 		return EXIT_FAILED;
 	}
-	explicit_bzero(&e, sizeof(e));
+	explicit_bzero(&token, sizeof(token));
 	execvp(argv[0], argv);
 	code = errno == ENOENT ? 127 : 126;
 	complain("cannot run %s: %s", argv[0], strerror(errno));

@@ -1,0 +1,301 @@
+/* api: one call of the Genesys Cloud API, with the care that each caller would have to take: a
+ * token from the daemon, a 401 reported and the call made once more with the token that replaces
+ * it, a 429 waited for. Both say that the call was not carried out, so repeating it is safe
+ * whatever its method. */
+#include "api_options.h"
+#include "api_pages.h"
+#include "api_transfer.h"
+#include "daemon_call.h"
+#include "json_read.h"
+#include "options.h"
+#include "token_json.h"
+
+#include "../http_client.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A server that sends the same page for ever is left after so many without an item. */
+#define EMPTY_PAGES_MAX 3
+
+struct session {
+	const struct settings *s;
+	const struct api_options *o;
+	struct api_client *client;
+};
+
+/* The token, or with `bad` the one that replaces it. */
+static int get_token(const struct session *x, double bad, struct token_parts *ret)
+{
+	int64_t wait_s = x->o->wait_s < 0 ? WAIT_DEFAULT_S : x->o->wait_s;
+	char target[200];
+	const struct daemon_request request = {
+		.method = bad > 0 ? "POST" : "GET",
+		.target = target,
+		.accept = "application/json",
+		.wait_s = x->o->wait_s,
+		.timeout_s = wait_s + 1,
+		.patience_ms = wait_s < 2 ? wait_s * 1000 : 2000,
+		.repeatable = true,
+	};
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct settings quiet = *x->s;
+	int code;
+
+	quiet.json = false; /* standard output is for what the API says */
+	if (bad > 0)
+		snprintf(target, sizeof(target), "/v1/token/reject?profile=%s&generation=%.0f",
+			x->s->profile, bad);
+	else
+		snprintf(target, sizeof(target), "/v1/token?profile=%s", x->s->profile);
+	code = daemon_call(&quiet, &request, &answer);
+	if (code != EXIT_OK)
+		return code;
+	if (!token_json_read(answer.body, answer.length, ret) || ret->generation < 1) {
+		code = daemon_answer_odd(x->s);
+	} else if (strncmp(ret->api_url, "https://", 8)) {
+		complain("profile %s has no api_url: give it a region, an environment or an "
+			 "api_url in gctokend.conf",
+			x->s->profile);
+		code = EXIT_CONFIG;
+	}
+	daemon_answer_fini(&answer);
+	return code;
+}
+
+/* Sleeps as long as the 429 asks, or a growing time if it does not say; a little more, so that
+ * those who were told the same do not come back together. False if that is more than is left. */
+static bool wait_for_rate(const struct api_reply *r, int64_t *left_ms, int64_t *pause_ms)
+{
+	int64_t ms = r->retry_after_s >= 0 ? (int64_t)(r->retry_after_s * 1000) : *pause_ms;
+	struct timespec t;
+
+	*pause_ms = *pause_ms < 30000 ? *pause_ms * 2 : 60000;
+	if (ms > *left_ms)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	ms += t.tv_nsec / 1000 % (ms / 8 + 50);
+	*left_ms -= ms;
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "gctoken: the API asks to wait, for %.1f s\n", (double)ms / 1000);
+	t = (struct timespec){ms / 1000, ms % 1000 * 1000000};
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+		;
+	return true;
+}
+
+/* One call with all its repetitions. EXIT_OK: *ret is the last answer; *ret_api_url takes 512
+ * bytes. Else the exit code; a body in *ret is still to be shown. */
+static int call_api(const struct session *x, const char *path, bool hold, struct api_reply *ret,
+	char *ret_api_url)
+{
+	int64_t left_ms = x->o->retry_wait_s * 1000, pause_ms = 2000;
+	struct token_parts token;
+	bool replaced = false;
+	int code = get_token(x, 0, &token);
+
+	while (code == EXIT_OK) {
+		const struct api_call call = {
+			.method = x->o->method,
+			.api_url = token.api_url,
+			.path = path,
+			.body = x->o->body,
+			.body_length = x->o->body_length,
+			.content_type = x->o->content_type,
+			.ca_file = x->o->ca_file,
+			.timeout_s = x->o->timeout_s,
+			.hold = hold,
+		};
+		double generation = token.generation;
+
+		api_reply_fini(ret);
+		code = api_exchange(x->client, &call, token.token, ret);
+		strcpy(ret_api_url, token.api_url);
+		if (code != EXIT_OK)
+			break;
+		if (ret->status == 401 && !replaced) {
+			replaced = true;
+			code = get_token(x, generation, &token);
+		} else if (ret->status != 429 || !wait_for_rate(ret, &left_ms, &pause_ms)) {
+			break;
+		}
+	}
+	explicit_bzero(&token, sizeof(token));
+	return code;
+}
+
+static int code_of_status(int status)
+{
+	switch (status) {
+	case 401:
+	case 403:
+		return EXIT_DENIED;
+	case 408:
+	case 429:
+	case 502:
+	case 503:
+	case 504:
+		return EXIT_TRY_LATER;
+	default:
+		return status >= 200 && status < 300 ? EXIT_OK : EXIT_FAILED;
+	}
+}
+
+/* A 2xx is no news. */
+static int tell_status(const struct session *x, const char *path, const struct api_reply *r)
+{
+	int code = code_of_status(r->status);
+
+	if (code == EXIT_OK)
+		return code;
+	fprintf(stderr, "gctoken: %s %s: HTTP %d", x->o->method, path, r->status);
+	if (*r->correlation_id)
+		fprintf(stderr, " (correlation id %s)", r->correlation_id);
+	if (r->status == 401)
+		fputs(". The token was new: it is not the reason", stderr);
+	else if (r->status == 403)
+		fputs(". The OAuth client's roles or divisions do not permit this", stderr);
+	else if (r->status == 429 && r->retry_after_s > (double)x->o->retry_wait_s)
+		fprintf(stderr, ". It asks to wait %.0f s, --retry-wait is %" PRId64,
+			r->retry_after_s, x->o->retry_wait_s);
+	else if (r->status == 429)
+		fprintf(stderr, ", also after %" PRId64 " s of waiting (--retry-wait)",
+			x->o->retry_wait_s);
+	else if (r->status >= 300 && r->status < 400)
+		fputs(". Redirects are not followed: the token is for this API alone", stderr);
+	fputc('\n', stderr);
+	return code;
+}
+
+static int call_once(const struct session *x)
+{
+	struct api_reply reply = API_REPLY_NONE;
+	char api_url[512];
+	int code = call_api(x, x->o->path, false, &reply, api_url);
+	bool ends_line = reply.ends_line;
+
+	if (reply.length) {
+		if (!api_print(reply.body, reply.length) && code == EXIT_OK)
+			code = EXIT_FAILED;
+		ends_line = reply.body[reply.length - 1] == '\n';
+	}
+	/* The API ends its JSON without one, and a prompt belongs at a line's beginning. */
+	if ((reply.printed || reply.length) && !ends_line && isatty(STDOUT_FILENO))
+		api_print("\n", 1);
+	if (code == EXIT_OK)
+		code = tell_status(x, x->o->path, &reply);
+	api_reply_fini(&reply);
+	return code;
+}
+
+struct listing {
+	char path[API_PATH_MAX]; /* of the page under way */
+	char api_url[512];
+	int pages, empty; /* pages so far; how many of the latest had no item */
+	bool begun;       /* an item was printed */
+};
+
+static bool print_items(const struct api_page *page, struct listing *l)
+{
+	size_t i;
+
+	for (i = 0; i < page->count; i++) {
+		if (fputs(l->begun ? ",\n" : "[\n", stdout) < 0 ||
+			fwrite(page->items[i].at, 1, page->items[i].length, stdout) !=
+				page->items[i].length)
+			break;
+		l->begun = true;
+	}
+	if (i == page->count && !fflush(stdout))
+		return true;
+	complain("cannot write to standard output: %s", strerror(errno));
+	return false;
+}
+
+/* Prints the items of the page. GO_ON: there is another one, at l->path; else the exit code. */
+static int take_items(const struct api_page *page, struct listing *l)
+{
+	char next[API_PATH_MAX];
+
+	if (!print_items(page, l))
+		return EXIT_FAILED;
+	l->pages++;
+	l->empty = page->count ? 0 : l->empty + 1;
+	switch (api_page_next(page, l->api_url, l->path, next)) {
+	case API_NEXT_ODD:
+		complain("GET %s: the next page it names is no path of this API", l->path);
+		return EXIT_FAILED;
+	case API_NEXT_PAGE:
+		if (l->empty < EMPTY_PAGES_MAX && strcmp(next, l->path)) {
+			strcpy(l->path, next);
+			return GO_ON;
+		}
+		return EXIT_OK;
+	default:
+		return EXIT_OK;
+	}
+}
+
+static int take_page(const struct api_reply *reply, struct listing *l)
+{
+	struct api_page *page = malloc(sizeof(*page));
+	int code = EXIT_FAILED,
+	    error = page ? api_page_read(reply->body, reply->length, page) : -ENOMEM;
+
+	if (error == -ENOMEM)
+		complain("out of memory");
+	else if (error || (!page->has_list && !l->pages))
+		complain("GET %s: the answer is no list of entities, resources, conversations or "
+			 "results: try it without --paginate",
+			l->path);
+	else
+		code = take_items(page, l);
+	if (page)
+		api_page_fini(page);
+	free(page);
+	return code;
+}
+
+static int call_pages(const struct session *x)
+{
+	struct api_reply reply = API_REPLY_NONE;
+	struct listing l = {.pages = 0};
+	int code = GO_ON;
+
+	strcpy(l.path, x->o->path);
+	while (code == GO_ON) {
+		code = call_api(x, l.path, true, &reply, l.api_url);
+		if (code == EXIT_OK)
+			code = tell_status(x, l.path, &reply);
+		if (code == EXIT_OK)
+			code = take_page(&reply, &l);
+		else if (!l.begun && reply.length)
+			api_print(reply.body, reply.length);
+		api_reply_fini(&reply);
+	}
+	/* One that is cut short stays open, so that nobody takes it for the whole. */
+	if (code == EXIT_OK)
+		fputs(l.begun ? "\n]\n" : "[]\n", stdout);
+	return code;
+}
+
+int command_api(const struct command *self, struct settings *s, int argc, char **argv)
+{
+	struct api_options options = API_OPTIONS_NONE;
+	struct session x = {.s = s, .o = &options};
+	int code = api_options_read(self, s, argc, argv, &options);
+
+	if (code == GO_ON) {
+		x.client = api_client_new();
+		code = !x.client ? EXIT_FAILED : options.paginate ? call_pages(&x) : call_once(&x);
+		api_client_free(x.client);
+	}
+	api_options_fini(&options);
+	return code;
+}

@@ -1,0 +1,216 @@
+/* check and metrics: what monitoring calls. */
+#include "daemon_call.h"
+#include "options.h"
+#include "status_report.h"
+#include "terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* As monitoring plugins have it. */
+enum verdict {
+	CHECK_OK = 0,
+	CHECK_WARNING = 1,
+	CHECK_CRITICAL = 2,
+	CHECK_UNKNOWN = 3,
+};
+
+struct finding {
+	enum verdict verdict;
+	const char *state; /* NULL: not known */
+	char words[800];   /* printable ASCII without quotes or backslashes */
+	double expires_in;
+};
+
+static const struct status_row *find_row(const struct status_report *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		if (!strcmp(r->rows[i].name, name))
+			return &r->rows[i];
+	return NULL;
+}
+
+static void judge(const struct status_row *row, int64_t min_ttl_s, struct finding *ret)
+{
+	char good_for[DURATION_TEXT_SIZE], error[700] = "";
+	bool has_token = row->expires_in != STATUS_ABSENT && row->expires_in > 0;
+
+	duration_text(row->expires_in, good_for);
+	if (*row->error_class)
+		snprintf(error, sizeof(error), "; latest failure: %s%s%s", row->error_class,
+			*row->error_words ? ": " : "", row->error_words);
+	ret->state = row->state;
+	if (!has_token || (strcmp(row->state, "fresh") && strcmp(row->state, "stale"))) {
+		ret->verdict = CHECK_CRITICAL;
+		snprintf(ret->words, sizeof(ret->words), "no token (%s)%s", row->state, error);
+		return;
+	}
+	ret->expires_in = row->expires_in;
+	if (row->expires_in < (double)min_ttl_s) {
+		ret->verdict = CHECK_WARNING;
+		snprintf(ret->words, sizeof(ret->words), "%s, good for %s only, %lld s are asked%s",
+			row->state, good_for, (long long)min_ttl_s,
+			!strcmp(row->state, "stale") ? error : "");
+	} else if (!strcmp(row->state, "stale")) {
+		ret->verdict = CHECK_WARNING;
+		snprintf(ret->words, sizeof(ret->words), "stale, good for %s%s", good_for, error);
+	} else {
+		ret->verdict = CHECK_OK;
+		snprintf(ret->words, sizeof(ret->words), "fresh, good for %s, generation %.0f",
+			good_for, row->generation);
+	}
+}
+
+static void look(const struct settings *s, int64_t min_ttl_s, struct finding *ret)
+{
+	const struct daemon_request request = {
+		.method = "GET",
+		.target = "/v1/status",
+		.accept = "application/json",
+		.wait_s = -1,
+		.timeout_s = 5,
+		.patience_ms = 2000, /* a restart is no reason to wake anybody */
+		.repeatable = true,
+	};
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct status_report report = STATUS_REPORT_NONE;
+	const struct status_row *row;
+	int error = daemon_ask(s, &request, &answer);
+
+	ret->verdict = error == -EINVAL || error == -ENAMETOOLONG ? CHECK_UNKNOWN : CHECK_CRITICAL;
+	if (error)
+		snprintf(ret->words, sizeof(ret->words), "the daemon at %s cannot be reached: %s",
+			s->socket, strerror(-error));
+	else if (answer.status != 200)
+		snprintf(ret->words, sizeof(ret->words), "the daemon answers HTTP %d",
+			answer.status);
+	else if (status_report_read(answer.body, answer.length, &report))
+		snprintf(ret->words, sizeof(ret->words), "the answer at %s makes no sense",
+			s->socket);
+	else if (!(row = find_row(&report, s->profile)))
+		snprintf(ret->words, sizeof(ret->words),
+			"there is no such profile, or this user may not see it");
+	else
+		judge(row, min_ttl_s, ret);
+	/* `state` points into the report: only whether it is one of the two that have a token is
+	 * told further. */
+	if (ret->state)
+		ret->state = !strcmp(ret->state, "fresh")   ? "fresh"
+			     : !strcmp(ret->state, "stale") ? "stale"
+							    : "none";
+	status_report_fini(&report);
+	daemon_answer_fini(&answer);
+}
+
+/* One line, whatever a server's words or a socket's path hold. */
+static void make_plain(char *text)
+{
+	for (; *text; text++)
+		if (*text < 0x20 || *text > 0x7e || *text == '|')
+			*text = '?';
+		else if (*text == '"' || *text == '\\')
+			*text = '\'';
+}
+
+int command_check(const struct command *self, struct settings *s, int argc, char **argv)
+{
+	static const char *const names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+	int64_t min_ttl_s = 0;
+	const struct option_spec own[] = {
+		{"min-ttl", OPTION_NUMBER, &min_ttl_s, "S",
+			"a token that lives shorter than that is a warning", INT32_MAX},
+	};
+	struct finding f = {.verdict = CHECK_UNKNOWN};
+	int code = options_read_alone(self, s, own, 1, argc, argv);
+
+	if (code != GO_ON)
+		return code == EXIT_USAGE ? (int)CHECK_UNKNOWN : code;
+	if (check_profile_name(s) != EXIT_OK)
+		return CHECK_UNKNOWN;
+	look(s, min_ttl_s, &f);
+	make_plain(f.words);
+	if (s->json)
+		printf("{\"profile\":\"%s\",\"verdict\":\"%s\",\"state\":\"%s\",\"expires_in\":%."
+		       "0f,\"words\":\"%s\"}\n",
+			s->profile, names[f.verdict], f.state ? f.state : "unknown", f.expires_in,
+			f.words);
+	else if (f.expires_in > 0)
+		printf("%s %s: %s | expires_in=%.0fs\n", names[f.verdict], s->profile, f.words,
+			f.expires_in);
+	else
+		printf("%s %s: %s\n", names[f.verdict], s->profile, f.words);
+	return (int)f.verdict;
+}
+
+/* The file is there whole, old or new, at every moment. */
+static int replace_file(const char *path, const char *bytes, size_t length)
+{
+	char name[4096];
+	int fd, n = snprintf(name, sizeof(name), "%s.XXXXXX", path);
+	bool good = false;
+
+	if (n < 0 || (size_t)n >= sizeof(name)) {
+		complain("--output: the path is too long");
+		return EXIT_USAGE;
+	}
+	fd = mkostemp(name, O_CLOEXEC);
+	if (fd < 0) {
+		complain("cannot make %s: %s", name, strerror(errno));
+		return EXIT_FAILED;
+	}
+	while (length) {
+		ssize_t written = write(fd, bytes, length);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			break;
+		bytes += written;
+		length -= (size_t)written;
+	}
+	good = !length && !fchmod(fd, 0644); /* the collector is another user */
+	good = !close(fd) && good && !rename(name, path);
+	if (!good) {
+		complain("cannot write %s: %s", path, strerror(errno));
+		unlink(name);
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
+}
+
+int command_metrics(const struct command *self, struct settings *s, int argc, char **argv)
+{
+	const char *output = NULL;
+	const struct option_spec own[] = {
+		{"output", OPTION_TEXT, &output, "FILE",
+			"replace FILE with the metrics instead of printing them", 0},
+	};
+	const struct daemon_request request = {
+		.method = "GET",
+		.target = "/metrics",
+		.accept = "text/plain",
+		.wait_s = -1,
+		.timeout_s = 10,
+		.patience_ms = 2000,
+		.repeatable = true,
+	};
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	int code = options_read_alone(self, s, own, 1, argc, argv);
+
+	if (code != GO_ON)
+		return code;
+	code = daemon_call(s, &request, &answer);
+	if (code != EXIT_OK)
+		return code;
+	code = output ? replace_file(output, answer.body, answer.length)
+		      : print_bytes(answer.body, answer.length);
+	daemon_answer_fini(&answer);
+	return code;
+}

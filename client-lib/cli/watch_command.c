@@ -1,0 +1,178 @@
+/* watch: asks for the token after the one it knows, again and again; the daemon holds the request
+ * until there is one. What a daemon that restarts, a login that is down or a profile that waits for
+ * somebody cause is told once and waited out; what only a person can change by other arguments or
+ * rules ends it. */
+#include "daemon_call.h"
+#include "options.h"
+#include "token_json.h"
+#include "watch_child.h"
+
+#include "../http_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long one request is held: so often it is seen whether somebody still reads what is written.
+ */
+#define HOLD_S 20
+#define PAUSE_FIRST_MS 500
+#define PAUSE_MAX_MS 15000
+
+struct watch {
+	const struct settings *s;
+	const char *command; /* NULL: none */
+	double generation;   /* 0: none seen */
+	bool reached;        /* the daemon has answered once */
+	char told[64];       /* the trouble that was told of last */
+	int pause_ms;
+};
+
+static void print_line(const struct settings *s, const struct token_parts *t)
+{
+	time_t now = time(NULL);
+	char at[32];
+	struct tm utc;
+
+	gmtime_r(&now, &utc);
+	strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	printf(s->json ? "{\"time\":\"%s\",\"profile\":\"%s\",\"generation\":%.0f,"
+			 "\"fingerprint\":\"%s\",\"expires_in\":%.0f,\"state\":\"%s\"}\n"
+		       : "%s %s generation %.0f, fingerprint %s, good for %.0f s, %s\n",
+		at, s->profile, t->generation, t->fingerprint, t->expires_in, t->state);
+}
+
+/* Fingerprint and state go into a line of words, or of JSON. */
+static bool is_word(const char *text)
+{
+	return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_")];
+}
+
+/* GO_ON, or the exit code. */
+static int take_token(struct watch *w, const struct daemon_answer *answer)
+{
+	struct token_parts token;
+	int code = GO_ON;
+
+	if (!token_json_read(answer->body, answer->length, &token) || token.generation < 1 ||
+		!is_word(token.fingerprint) || !is_word(token.state)) {
+		code = daemon_answer_odd(w->s);
+	} else if (token.generation != w->generation) {
+		w->generation = token.generation;
+		*w->told = '\0';
+		w->pause_ms = PAUSE_FIRST_MS;
+		print_line(w->s, &token);
+		if (fflush(stdout)) {
+			complain("cannot write to standard output: %s", strerror(errno));
+			code = EXIT_FAILED;
+		} else if (w->command) {
+			watch_child_run(w->command, &token);
+		}
+	}
+	explicit_bzero(&token, sizeof(token));
+	return code;
+}
+
+/* Whether waiting may help. A profile that nobody may see any more, or that is not there, was
+ * taken away by somebody. */
+static bool may_pass(int code)
+{
+	return code == EXIT_TRY_LATER || code == EXIT_UNREACHABLE || code == EXIT_FAILED;
+}
+
+/* The same trouble again and again is told of once. GO_ON, or the exit code. */
+static int meet_trouble(
+	struct watch *w, const struct daemon_request *r, int error, const struct daemon_answer *a)
+{
+	struct settings quiet = *w->s;
+	char trouble[sizeof(w->told)] = "";
+	int code;
+
+	quiet.json = false; /* standard output has lines of tokens only */
+	if (error)
+		snprintf(trouble, sizeof(trouble), "%d", error);
+	else
+		daemon_error_code(a, trouble, sizeof(trouble));
+	if (!strcmp(trouble, w->told))
+		return GO_ON;
+	code = error ? daemon_explain_silence(&quiet, r, error)
+		     : daemon_explain_refusal(&quiet, r, a);
+	if (!may_pass(code) || (error && !w->reached))
+		return code;
+	fputs("gctoken: watch goes on waiting\n", stderr);
+	strcpy(w->told, trouble);
+	return GO_ON;
+}
+
+/* As a write to a pipe that nobody reads would do it. */
+static void end_if_nobody_reads(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	if (poll(&p, 1, 0) > 0 && p.revents & POLLERR)
+		raise(SIGPIPE);
+}
+
+/* One request and what comes of it. GO_ON, or the exit code. */
+static int step(struct watch *w)
+{
+	char target[160];
+	const struct daemon_request request = {
+		.method = "GET",
+		.target = target,
+		.accept = "application/json",
+		.wait_s = HOLD_S,
+		.timeout_s = HOLD_S + 5,
+		.patience_ms = 2000,
+		.repeatable = true,
+	};
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	int64_t began_ms = gctoken_monotonic_ms();
+	bool news = false;
+	int error, code = GO_ON;
+
+	snprintf(target, sizeof(target), "/v1/token?profile=%s&after=%.0f", w->s->profile,
+		w->generation);
+	error = daemon_ask(w->s, &request, &answer);
+	w->reached = w->reached || !error;
+	if (!error && answer.status == 200) {
+		double before = w->generation;
+
+		code = take_token(w, &answer);
+		news = w->generation != before;
+	} else if (error || answer.status != 304) {
+		code = meet_trouble(w, &request, error, &answer);
+	}
+	daemon_answer_fini(&answer);
+	/* Whatever answers at once and has no news is not asked again at once. */
+	if (code == GO_ON && !news && gctoken_monotonic_ms() - began_ms < 1000) {
+		poll(NULL, 0, w->pause_ms);
+		w->pause_ms = w->pause_ms * 2 < PAUSE_MAX_MS ? w->pause_ms * 2 : PAUSE_MAX_MS;
+	}
+	return code;
+}
+
+int command_watch(const struct command *self, struct settings *s, int argc, char **argv)
+{
+	struct watch w = {.s = s, .pause_ms = PAUSE_FIRST_MS};
+	const struct option_spec own[] = {
+		{"exec", OPTION_TEXT, &w.command, "CMD",
+			"run sh -c CMD for each token, with the token in its environment", 0},
+	};
+	int code = options_read_alone(self, s, own, 1, argc, argv);
+
+	if (code != GO_ON)
+		return code;
+	code = check_profile_name(s);
+	if (code != EXIT_OK)
+		return code;
+	do {
+		end_if_nobody_reads();
+		code = step(&w);
+	} while (code == GO_ON);
+	return code;
+}
