@@ -74,7 +74,7 @@ int login_begin(const struct settings *s, struct login *ret)
 
 struct finished {
 	double expires_in;
-	double login_expires_in; /* 0: it has no end that is known */
+	double login_ends_in; /* 0: it is refreshed */
 };
 
 static void see_finished(void *context, const struct json_value *v)
@@ -82,7 +82,7 @@ static void see_finished(void *context, const struct json_value *v)
 	struct finished *f = context;
 
 	json_take_number(v, "expires_in", &f->expires_in);
-	json_take_number(v, "login_expires_in", &f->login_expires_in);
+	json_take_number(v, "login_ends_in", &f->login_ends_in);
 }
 
 static int tell(const struct settings *s, const struct daemon_answer *answer)
@@ -95,8 +95,8 @@ static int tell(const struct settings *s, const struct daemon_answer *answer)
 	if (!json_read(answer->body, answer->length, see_finished, &f))
 		return daemon_answer_odd(s);
 	printf("%s: logged in.", s->profile);
-	if (f.login_expires_in > 0) {
-		duration_text(f.login_expires_in, lasts);
+	if (f.login_ends_in > 0) {
+		duration_text(f.login_ends_in, lasts);
 		printf(" This login lasts %s and cannot be prolonged, since the login server gave "
 		       "no\nrefresh token: log in again before it ends.\n",
 			lasts);

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("gctoken")
 STATE = "Zm9yLXRoaXMtbG9naW4tYWxvbmUtYW5kLW5vLW90aGVy-_"
 CODE = "canary-code~1/2+3 4"
 URL = "https://login.example/oauth/authorize?response_type=code&state=" + STATE
-DONE = {"profile": "default", "state": "fresh", "expires_in": 86395}
+DONE = {"profile": "default", "state": "fresh", "expires_in": 86395, "login_ends_in": None}
 
 
 def begun(port: int, **changes) -> bytes:
@@ -99,7 +99,7 @@ def test_the_profile_is_the_one_that_was_named(scripted, login, port):
 
 
 def test_how_long_a_login_lasts_that_cannot_be_prolonged(scripted, login, port):
-    scripted(begun(port), done(login_expires_in=27 * 3600))
+    scripted(begun(port), done(login_ends_in=27 * 3600))
     one = login()
     one.url()
     come_back(f"http://127.0.0.1:{port}/callback", code=CODE, state=STATE)
