@@ -61,6 +61,7 @@ class OidcServer:
             self.url = wait_until(self._ready, "a ready oidc-provider", START_TIMEOUT)["url"]
             self.port = int(self.url.rpartition(":")[2])
             self.token_url, self.api_url = self.url + "/oauth/token", self.url
+            self.authorize_url = self.url + "/oauth/authorize"
             self._check_clock()
         except BaseException:
             self.stop()
@@ -130,7 +131,12 @@ class OidcServer:
         """All that it issued, with the end of each by its clock."""
         tokens = self.control_get("/tokens")
         self._tokens.update(token["token"] for token in tokens)
+        self._tokens.update(filter(None, (token["refresh_token"] for token in tokens)))
         return tokens
+
+    def refreshes(self) -> list[dict]:
+        """Each use of a refresh token: `used` and `successor` are fingerprints, `error` its words."""
+        return self.control_get("/refreshes")
 
     @property
     def posts(self) -> int:
@@ -139,7 +145,7 @@ class OidcServer:
     def known_secrets(self) -> set[str]:
         if self.process.poll() is None:
             self.tokens()
-        return {client["secret"] for client in self.clients} | self._tokens
+        return {client["secret"] for client in self.clients if client["secret"]} | self._tokens
 
     # The end.
 

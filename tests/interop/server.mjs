@@ -4,7 +4,8 @@
 // outside, so nothing in here knows of any other time.
 //
 // node server.mjs SETTINGS: a JSON file with key, certificate (files), control (a Unix socket),
-// lifetime (seconds) and clients [{id, secret}]. It serves until its standard input ends.
+// lifetime (seconds) and clients [{id, secret, redirect_uris}]: with redirect_uris it is one that
+// people log in to, public if its secret is null. It serves until its standard input ends.
 
 import crypto from 'node:crypto';
 import { once } from 'node:events';
@@ -32,25 +33,34 @@ const issuer = `https://localhost:${server.address().port}`;
 // The login.
 
 const signingKey = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-const oauthClient = ({ id, secret }) => ({
+const oauthClient = ({ id, secret, redirect_uris: uris = [] }) => ({
   client_id: id,
-  client_secret: secret,
-  grant_types: ['client_credentials'],
-  redirect_uris: [],
-  response_types: [],
-  token_endpoint_auth_method: 'client_secret_basic',
+  ...(secret !== null && { client_secret: secret }),
+  grant_types: uris.length ? ['authorization_code', 'refresh_token'] : ['client_credentials'],
+  redirect_uris: uris,
+  response_types: uris.length ? ['code'] : [],
+  application_type: uris.length ? 'native' : 'web',
+  token_endpoint_auth_method: secret === null ? 'none' : 'client_secret_basic',
 });
 const provider = new Provider(issuer, {
   clients: [...settings.clients, api].map(oauthClient),
   clientDefaults: { id_token_signed_response_alg: 'ES256' },
   cookies: { keys: [crypto.randomBytes(16).toString('hex')] },
   jwks: { keys: [{ ...signingKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' }] },
-  routes: { token: '/oauth/token' },
+  routes: { authorization: '/oauth/authorize', token: '/oauth/token' },
   scopes: SCOPES.split(' '),
-  ttl: { ClientCredentials: settings.lifetime },
+  ttl: {
+    AccessToken: settings.lifetime,
+    ClientCredentials: settings.lifetime,
+    ...Object.fromEntries(['Grant', 'Interaction', 'RefreshToken', 'Session'].map((what) => [what, 86400])),
+  },
+  // A person's login: PKCE from everybody, a refresh token for everybody, and each is good once.
+  pkce: { methods: ['S256'], required: () => true },
+  issueRefreshToken: () => true,
+  rotateRefreshToken: () => true,
   features: {
     clientCredentials: { enabled: true },
-    devInteractions: { enabled: false },
+    devInteractions: { enabled: true }, // its own pages, on which a person logs in and consents
     introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId === api.id },
     revocation: { enabled: true },
     resourceIndicators: {
@@ -66,21 +76,33 @@ const provider = new Provider(issuer, {
 });
 
 const issued = [];
+const refreshes = []; // what was asked with a refresh token, and what became of it
 let posts = 0;
 let heads = 0;
 
 provider.on('grant.success', async (ctx) => {
-  const token = ctx.body.access_token;
-  const found = await provider.ClientCredentials.find(token);
+  const { access_token: token, refresh_token: refreshToken } = ctx.body;
+  const found = await provider.ClientCredentials.find(token) ?? await provider.AccessToken.find(token);
   issued.push({
     token,
-    fingerprint: crypto.createHash('sha256').update(token).digest('hex').slice(0, 16),
+    fingerprint: fingerprint(token),
     client: ctx.oidc.client.clientId,
     format: found ? 'opaque' : 'jwt',
     scope: ctx.body.scope,
+    refresh_token: refreshToken ?? null,
     valid_until: found?.exp ?? jose.decodeJwt(token).exp,
   });
 });
+const fingerprint = (text) => crypto.createHash('sha256').update(text).digest('hex').slice(0, 16);
+
+function noteRefresh(ctx, error) {
+  const { grant_type: grant, refresh_token: used } = ctx.oidc.params ?? {};
+  if (grant !== 'refresh_token' || !used) return;
+  refreshes.push({ used: fingerprint(used), error, successor: error ? null : fingerprint(ctx.body.refresh_token) });
+}
+
+provider.on('grant.success', (ctx) => noteRefresh(ctx, null));
+provider.on('grant.error', (ctx, error) => noteRefresh(ctx, error.error_description ?? error.message));
 provider.on('server_error', (ctx, error) => {
   console.error(error);
   process.exitCode = 1;
@@ -168,6 +190,7 @@ const control = http.createServer((request, response) => {
     '/ready': () => ({ url: issuer }),
     '/time': () => ({ clocks: [time()] }),
     '/tokens': () => issued,
+    '/refreshes': () => refreshes,
     '/stats': () => ({ posts, heads }),
   }[request.url];
   if (found) answer(response, 200, found());
