@@ -25,6 +25,7 @@
 #include "core/probe.h"
 #include "core/random.h"
 #include "core/skew.h"
+#include "core/token_report.h"
 #include "core/token_request.h"
 #include "core/token_source.h"
 #include "front/page.h"
@@ -99,6 +100,7 @@ struct profile {
 	const void *resumed_from; /* while restoring: the record that is its */
 	uint64_t logged;          /* number of the latest event that went to the log */
 	uint64_t denied;
+	struct token_stencil stencil;
 	struct boot_time wake_at;
 	/* the page that clients read; NULL: nobody has asked for one */
 	struct page *page;
@@ -178,6 +180,7 @@ struct broker {
 	struct event_base *base;
 	char *config_path;
 	struct config *config;
+	struct clock_reading recent; /* of the latest request */
 	const char *version;
 	uid_t uid;
 	char *state_dir;           /* where the files are, whatever a reload says later */

@@ -180,7 +180,7 @@ static int request(void *context, struct connection *connection, const struct ht
 	default:
 		return call_refuse(&c, 400, "invalid_request", c.api.problem);
 	}
-	clock_read(&c.now);
+	clock_read_recent(&c.broker->recent, &c.now);
 	return answer_request(&c);
 }
 

@@ -2,7 +2,6 @@
 #include "call.h"
 
 #include "core/answers.h"
-#include "core/report.h"
 #include "front/front.h"
 #include "host/clock.h"
 
@@ -69,7 +68,7 @@ int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, 
 
 	switch (o->kind) {
 	case OUTCOME_TOKEN:
-		report_token(out, keep_alive, text, p->settings, o);
+		report_token(out, &p->stencil, keep_alive, text, p->settings, o);
 		return 200;
 	case OUTCOME_UNCHANGED:
 		answer_not_modified(out, keep_alive);

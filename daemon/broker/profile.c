@@ -110,6 +110,7 @@ void profile_free(struct profile *p)
 	waiters_lose_profile(p, NULL);
 	token_request_fini(&p->sent);
 	p->endpoint->profiles--;
+	token_stencil_fini(&p->stencil);
 	token_source_fini(&p->source);
 	credential_fini(&p->credential);
 	free(p);
@@ -139,6 +140,7 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 	p->endpoint = endpoint;
 	p->endpoint->profiles++;
 	p->settings = settings;
+	token_stencil_drop(&p->stencil);
 	credential_fini(&p->credential);
 	p->credential = *credential;
 	*credential = CREDENTIAL_NONE; /* taken */

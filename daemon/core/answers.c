@@ -38,7 +38,7 @@ static const char *reason_phrase(int status)
 	}
 }
 
-static void head_begin(struct buffer *out, int status, bool keep_alive)
+void answer_head(struct buffer *out, int status, bool keep_alive)
 {
 	buffer_put_text(out, "HTTP/1.1 ");
 	buffer_put_unsigned(out, (uint64_t)status);
@@ -56,7 +56,7 @@ static void head_begin(struct buffer *out, int status, bool keep_alive)
 void answer_begin(struct answer *a, struct buffer *out, int status, const char *content_type,
 	bool keep_alive, const char *more_fields)
 {
-	head_begin(out, status, keep_alive);
+	answer_head(out, status, keep_alive);
 	buffer_put_text(out, more_fields);
 	buffer_put_text(out, "Content-Type: ");
 	buffer_put_text(out, content_type);
@@ -84,7 +84,7 @@ void answer_end(struct answer *a)
 
 void answer_not_modified(struct buffer *out, bool keep_alive)
 {
-	head_begin(out, 304, keep_alive);
+	answer_head(out, 304, keep_alive);
 	buffer_put_text(out, "\r\n");
 }
 

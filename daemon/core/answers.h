@@ -18,6 +18,9 @@ struct answer {
 #define ANSWER_TEXT "text/plain; charset=utf-8"
 #define ANSWER_METRICS "text/plain; version=0.0.4; charset=utf-8"
 
+/* Status line and what every answer has: it goes on with further fields, each with its CRLF. */
+void answer_head(struct buffer *out, int status, bool keep_alive);
+
 /* `more_fields`: further whole header lines with CRLF, or "". */
 void answer_begin(struct answer *a, struct buffer *out, int status, const char *content_type,
 	bool keep_alive, const char *more_fields);

@@ -1,6 +1,5 @@
 #include "buffer.h"
 
-#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +12,8 @@ void buffer_init(struct buffer *b, char *storage, size_t size)
 
 void buffer_fini(struct buffer *b)
 {
-	if (b->data)
-		OPENSSL_cleanse(b->data, b->length);
+	if (b->length)
+		explicit_bzero(b->data, b->length);
 	if (b->on_heap)
 		free(b->data);
 	*b = (struct buffer){0};
@@ -47,7 +46,7 @@ static bool buffer_reserve(struct buffer *b, size_t more)
 	}
 	if (b->length) {
 		memcpy(data, b->data, b->length);
-		OPENSSL_cleanse(b->data, b->length);
+		explicit_bzero(b->data, b->length);
 	}
 	if (b->on_heap)
 		free(b->data);
@@ -63,6 +62,14 @@ void buffer_put(struct buffer *b, const char *bytes, size_t length)
 		return;
 	memcpy(b->data + b->length, bytes, length);
 	b->length += length;
+}
+
+char *buffer_claim(struct buffer *b, size_t length)
+{
+	if (!buffer_reserve(b, length))
+		return NULL;
+	b->length += length;
+	return b->data + b->length - length;
 }
 
 void buffer_put_text(struct buffer *b, const char *text)

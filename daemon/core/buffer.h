@@ -24,6 +24,8 @@ void buffer_fini(struct buffer *b);
 bool buffer_failed(const struct buffer *b);
 
 void buffer_put(struct buffer *b, const char *bytes, size_t length);
+/* The place for that many bytes, which the caller writes, all of them; NULL: the buffer failed. */
+char *buffer_claim(struct buffer *b, size_t length);
 void buffer_put_text(struct buffer *b, const char *text);
 void buffer_put_char(struct buffer *b, char c);
 void buffer_put_unsigned(struct buffer *b, uint64_t value);

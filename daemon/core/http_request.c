@@ -222,10 +222,21 @@ static int out_of_bytes(const struct http_parser *p, size_t end, const char **re
 		       : refuse(431, "the request header is larger than 16 KiB", ret_reason);
 }
 
+/* '?' is a target's byte like others, but the first one divides it. */
+static void target_take(struct http_parser *p, const char *bytes)
+{
+	const char *path = bytes + p->path_at, *mark;
+
+	p->target_end = p->at;
+	mark = memchr(path, '?', (size_t)(p->target_end - p->path_at));
+	p->query_at = mark ? (uint16_t)(mark + 1 - bytes) : 0;
+}
+
 /* The request line, byte for byte in p->state; 0 when it is complete but for its line feed. */
 static int line_run(
 	struct http_parser *p, const char *bytes, size_t length, const char **ret_reason)
 {
+	static const char usual[] = " HTTP/1.1\r\n"; /* all at once, where it came like that */
 	size_t end = length < HTTP_REQUEST_LINE_MAX ? length : HTTP_REQUEST_LINE_MAX;
 	int r;
 
@@ -243,18 +254,18 @@ static int line_run(
 		case IN_TARGET:
 			if (p->at == p->path_at && bytes[p->at] != '/')
 				return refuse(400, "the request target is not a path", ret_reason);
-			/* '?' is in TARGET, but only the first one divides */
-			while (p->at < end && byte_is(bytes[p->at], BYTE_TARGET)) {
-				if (bytes[p->at] == '?' && !p->query_at)
-					p->query_at = (uint16_t)(p->at + 1);
-				p->at++;
-			}
-			if (p->at == end)
+			if (!skip(p, bytes, end, BYTE_TARGET))
 				break;
 			if (bytes[p->at] == '%') {
 				p->state = IN_ESCAPE_1;
 			} else if (bytes[p->at] == ' ') {
-				p->target_end = p->at;
+				target_take(p, bytes);
+				if (end - p->at >= sizeof(usual) - 1 &&
+					!memcmp(bytes + p->at, usual, sizeof(usual) - 1)) {
+					p->at += sizeof(usual) - 2;
+					p->state = AT_LINE_FEED;
+					return 0;
+				}
 				p->mark = (uint16_t)(p->at + 1);
 				p->state = IN_VERSION;
 			} else {

@@ -21,51 +21,6 @@ static void put_seconds(struct buffer *out, const char *name, struct duration d)
 	buffer_put_signed(out, duration_floor_s(d));
 }
 
-#define STATE_FRESH "\r\nGctoken-State: fresh\r\n"
-#define STATE_STALE "\r\nGctoken-State: stale\r\n"
-
-/* On the serving path: no printf, no allocation. */
-void report_token(struct buffer *out, bool keep_alive, bool text,
-	const struct profile_settings *settings, const struct token_outcome *outcome)
-{
-	const struct token *token = &outcome->slot->token;
-	char storage[160];
-	struct buffer fields;
-	struct answer a;
-
-	buffer_init(&fields, storage, sizeof(storage));
-	buffer_put_text(&fields, "Gctoken-Generation: ");
-	buffer_put_unsigned(&fields, outcome->slot->generation);
-	buffer_put_text(&fields, "\r\nGctoken-Expires-In-Ms: ");
-	buffer_put_signed(&fields, outcome->expires_in.ns / NS_PER_MS);
-	buffer_put_text(&fields, "\r\nGctoken-Fingerprint: ");
-	buffer_put(&fields, token->fingerprint, FINGERPRINT_LENGTH);
-	/* the last one with its NUL: the fields go on as a string */
-	buffer_put(&fields, outcome->stale ? STATE_STALE : STATE_FRESH, sizeof(STATE_STALE));
-	answer_begin(&a, out, 200, text ? ANSWER_TEXT : ANSWER_JSON, keep_alive, fields.data);
-	if (text) {
-		buffer_put(out, token->text, token->length);
-		buffer_put_char(out, '\n');
-		answer_end(&a);
-		return;
-	}
-	buffer_put_text(out, "{\"access_token\":");
-	buffer_put_json_bytes(out, token->text, token->length);
-	put_seconds(out, ",\"token_type\":\"Bearer\",\"expires_in\":", outcome->expires_in);
-	buffer_put_text(out, ",\"refresh_in\":");
-	buffer_put_signed(out, outcome->refresh_in_s);
-	buffer_put_text(out, ",\"generation\":");
-	buffer_put_unsigned(out, outcome->slot->generation);
-	buffer_put_text(out, ",\"fingerprint\":\"");
-	buffer_put(out, token->fingerprint, FINGERPRINT_LENGTH);
-	buffer_put_text(out, outcome->stale ? "\",\"state\":\"stale\"" : "\",\"state\":\"fresh\"");
-	put_member(out, ",\"profile\":", settings->name);
-	put_member(out, ",\"region\":", settings->region);
-	put_member(out, ",\"api_url\":", settings->api_url);
-	buffer_put_text(out, "}\n");
-	answer_end(&a);
-}
-
 static void put_failure(
 	struct buffer *out, const struct source_failure *f, const struct clock_reading *now)
 {

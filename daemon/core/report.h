@@ -1,4 +1,5 @@
-/* What the routes answer, as bytes: pure views of the state, written into a buffer. */
+/* What the routes but that of the token answer, as bytes: pure views of the state, written into a
+ * buffer. */
 #ifndef GCTOKEND_CORE_REPORT_H
 #define GCTOKEND_CORE_REPORT_H
 
@@ -12,7 +13,6 @@ struct history;
 struct probe_plan;
 struct profile_settings;
 struct skew;
-struct token_outcome;
 struct token_source;
 
 /* One profile, as everything that is reported of it is read from. All lent. */
@@ -39,10 +39,6 @@ struct report_broker {
 	bool reload_failed;         /* the latest reload was refused */
 	const char *reload_problem; /* its first problem; NULL: none */
 };
-
-/* 200 with the token: JSON, or the bare token and a newline. */
-void report_token(struct buffer *out, bool keep_alive, bool text,
-	const struct profile_settings *settings, const struct token_outcome *outcome);
 
 /* `broker`: NULL for callers who are no admins. */
 void report_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,

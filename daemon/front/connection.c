@@ -10,8 +10,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -194,7 +194,7 @@ static void received(struct connection *c, size_t length)
 		r = connection_bytes_keep(c, f->read_bytes, length);
 		c->partial = false;
 	}
-	OPENSSL_cleanse(f->read_bytes, length);
+	explicit_bzero(f->read_bytes, length);
 	if (r < 0) {
 		front_buffer_reset(f, &f->answers);
 		connection_free(c);
@@ -237,7 +237,7 @@ static void connection_drain(struct connection *c)
 	ssize_t n = receive(c, READ_SIZE);
 
 	if (n > 0)
-		OPENSSL_cleanse(c->front->read_bytes, (size_t)n);
+		explicit_bzero(c->front->read_bytes, (size_t)n);
 	else if (n != -EAGAIN && n != -EINTR)
 		connection_free(c);
 }

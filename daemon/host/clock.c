@@ -10,6 +10,7 @@
 
 #define READ_ATTEMPTS 5
 #define READ_WIDTH_MAX NS_PER_MS
+#define RECENT NS_PER_MS
 
 struct boot_timer {
 	int fd;
@@ -68,6 +69,20 @@ void clock_read(struct clock_reading *ret)
 		ret->slew.ns = raw - monotonic;
 		ret->suspended.ns = boot - monotonic;
 	}
+}
+
+void clock_read_recent(struct clock_reading *recent, struct clock_reading *ret)
+{
+	int64_t passed = clock_ns(CLOCK_BOOTTIME) - recent->boot.ns;
+
+	/* Nothing of a suspend can lie in so short a time. */
+	if (passed < 0 || passed >= RECENT) {
+		clock_read(recent);
+		passed = 0;
+	}
+	*ret = *recent;
+	ret->boot.ns += passed;
+	ret->wall.ns += passed;
 }
 
 static void boot_timer_readable(evutil_socket_t fd, short what, void *arg)

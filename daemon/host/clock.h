@@ -11,6 +11,10 @@ struct boot_timer;
  * and boot would not belong together (over 1 ms apart), it reads again, a few times. */
 void clock_read(struct clock_reading *ret);
 struct boot_time clock_boot_now(void);
+/* The same for many readings in a row: BOOTTIME is always read, and the others, as long as *recent,
+ * the latest whole reading, is less than 1 ms old, go on from there. That late a wall step is seen,
+ * which nobody could have told from one that came that much later. */
+void clock_read_recent(struct clock_reading *recent, struct clock_reading *ret);
 /* CLOCK_MONOTONIC, for the service manager, who asks for it. */
 int64_t clock_monotonic_ns(void);
 

@@ -30,10 +30,24 @@ static struct {
 	int64_t elapsed_ns;
 } play;
 
+/* Clocks that stand where a test has put them. */
+static struct {
+	bool playing;
+	int64_t boot_ns, wall_ns;
+	unsigned looks;
+} still;
+
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int64_t ns = play.elapsed_ns;
 
+	if (still.playing) {
+		ns = id == CLOCK_REALTIME ? still.wall_ns : still.boot_ns;
+		still.looks++;
+		ts->tv_sec = ns / NS_PER_S;
+		ts->tv_nsec = ns % NS_PER_S;
+		return 0;
+	}
 	if (!play.playing)
 		return __real_clock_gettime(id, ts);
 	if (id == CLOCK_BOOTTIME && play.in_attempt) {
@@ -97,6 +111,39 @@ static void test_narrowest_of_wide_readings_is_kept(void **state)
 	played_reading(widths, 6, &r);
 	assert_int_equal(play.attempt, 5);
 	assert_int_equal(clock_wall_offset(&r).ns, PLAYED_WALL - PLAYED_BOOT - NS_PER_MS);
+}
+
+/* After a first whole one: what it costs, and when a step is seen. */
+static void test_readings_in_a_row_read_one_clock(void **state)
+{
+	struct clock_reading recent = {0}, now;
+
+	(void)state;
+	still.playing = true;
+	still.boot_ns = PLAYED_BOOT;
+	still.wall_ns = PLAYED_WALL;
+	clock_read_recent(&recent, &now);
+	assert_int_equal(now.boot.ns, PLAYED_BOOT);
+	assert_int_equal(now.wall.ns, PLAYED_WALL);
+
+	still.looks = 0;
+	still.boot_ns += NS_PER_MS - 1;
+	still.wall_ns += 3600 * NS_PER_S;
+	clock_read_recent(&recent, &now);
+	assert_int_equal(still.looks, 1);
+	assert_int_equal(now.boot.ns, PLAYED_BOOT + NS_PER_MS - 1);
+	assert_int_equal(now.wall.ns, PLAYED_WALL + NS_PER_MS - 1);
+
+	still.boot_ns++;
+	clock_read_recent(&recent, &now);
+	assert_int_equal(now.boot.ns, PLAYED_BOOT + NS_PER_MS);
+	assert_int_equal(now.wall.ns, PLAYED_WALL + 3600 * NS_PER_S);
+
+	still.boot_ns += 8 * 3600 * NS_PER_S; /* asleep */
+	clock_read_recent(&recent, &now);
+	assert_int_equal(now.boot.ns, still.boot_ns);
+	assert_int_equal(now.wall.ns, PLAYED_WALL + 3600 * NS_PER_S);
+	still.playing = false;
 }
 
 static void test_real_clocks_agree_with_the_system(void **state)
@@ -297,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_undisturbed_reading_is_taken_at_once),
 		cmocka_unit_test(test_preempted_reading_is_repeated),
 		cmocka_unit_test(test_narrowest_of_wide_readings_is_kept),
+		cmocka_unit_test(test_readings_in_a_row_read_one_clock),
 		cmocka_unit_test(test_real_clocks_agree_with_the_system),
 		cmocka_unit_test(test_timer_fires_once_and_never_early),
 		cmocka_unit_test(test_past_instant_fires_at_once),

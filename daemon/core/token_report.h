@@ -1,0 +1,35 @@
+/* The answer with a token. From request to request only three numbers in it change, so all the rest
+ * is made once for a token and copied: what a request costs here is a few memcpy. The token is not
+ * part of what is kept; each answer takes it from where it is guarded. */
+#ifndef GCTOKEND_CORE_TOKEN_REPORT_H
+#define GCTOKEND_CORE_TOKEN_REPORT_H
+
+#include "buffer.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct profile_settings;
+struct token_outcome;
+
+/* One for each profile; all zero at first. It fits one token and one form of answer, and is made
+ * anew for another: clients of a profile mostly want the same. */
+struct token_stencil {
+	struct buffer parts; /* the constant text, up to ends[] each */
+	uint16_t ends[5];
+	uint16_t body_length; /* of it, what belongs to the body */
+	uint16_t escapes;     /* bytes of the token that JSON needs a backslash for */
+	bool made, stale, keep_alive, text;
+	uint64_t generation;
+};
+
+/* What it was made from has changed: the profile's settings. Keeps its memory. */
+void token_stencil_drop(struct token_stencil *s);
+void token_stencil_fini(struct token_stencil *s);
+
+/* 200 with the token of the outcome: JSON, or the bare token and a newline. Without memory `out`
+ * has failed. */
+void report_token(struct buffer *out, struct token_stencil *s, bool keep_alive, bool text,
+	const struct profile_settings *settings, const struct token_outcome *outcome);
+
+#endif
