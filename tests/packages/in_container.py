@@ -1,0 +1,316 @@
+#!/usr/bin/python3
+"""Runs in a container that tests/packages/boot has started: installs, upgrades, removes and purges
+the packages of /out, and sees whether that is as it should be. Each step is a case of
+tests/packages/test_debian.py, to which /out/steps.json tells how it went."""
+
+import glob
+import grp
+import http.client
+import json
+import os
+import pwd
+import re
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+SOCKET = "/run/gctokend/gctokend.sock"
+SECRET = "s3cr3t-of-the-guide:+/%"
+CONFIG = "/etc/gctokend/gctokend.conf.d/default.conf"
+CONTROL = "/run/fake.sock"
+UNITS = ["gctokend.service", "gctokend.socket", "gctokend-page.socket"]
+STEPS = []
+
+
+def step(function):
+    STEPS.append(function)
+    return function
+
+
+def run(command: str, stdin: str = "", fails: bool = False, **options) -> str:
+    """A shell's command; its output, standard error included."""
+    result = subprocess.run(command, shell=True, input=stdin, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, cwd="/out", **options)
+    assert (result.returncode != 0) == fails, f"{command}: {result.returncode}\n{result.stdout}"
+    return result.stdout
+
+
+def wait_until(condition, what: str, timeout: float = 60.0):
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come true in {timeout:g} s"
+        time.sleep(0.02)
+    return value
+
+
+class Unix(http.client.HTTPConnection):
+    def __init__(self, path: str):
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def ask(path: str, target: str) -> tuple[int, bytes]:
+    connection = Unix(path)
+    try:
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def token() -> dict:
+    status, body = ask(SOCKET, "/v1/token")
+    assert status == 200, body
+    return json.loads(body)
+
+
+def posts() -> int:
+    return json.loads(ask(CONTROL, "/stats")[1])["posts"]
+
+
+def is_active(unit: str) -> bool:
+    return subprocess.run(["systemctl", "--quiet", "is-active", unit]).returncode == 0
+
+
+def start_fake() -> None:
+    """A login server that this machine finds under the name of a region's, and trusts."""
+    with open("/etc/hosts", "a", encoding="utf-8") as file:
+        file.write("127.0.0.1 login.usw2.pure.cloud\n")
+    client = re.search(r"client_id=(\S+)", commands()[1]).group(1)
+    subprocess.Popen(["python3", "/repo/tests/fake_genesys", "--quiet", "--dir", "/run/fake",
+                      "--host", "login.usw2.pure.cloud", "--port", "443", "--control", CONTROL,
+                      "--client", f"{client}:{SECRET}", "--ready-file", "/run/fake.json"])
+    wait_until(lambda: os.path.exists("/run/fake.json"), "the fake login's start")
+    with open("/run/fake/ca.pem", encoding="utf-8") as ca, \
+            open("/etc/ssl/certs/ca-certificates.crt", "a", encoding="utf-8") as bundle:
+        bundle.write(ca.read())
+
+
+def commands() -> list[str]:
+    """The three of docs/operations.md."""
+    with open("/repo/docs/operations.md", encoding="utf-8") as file:
+        block = re.search(r"^```sh three commands\n(.*?)^```$", file.read(), re.M | re.S).group(1)
+    return block.splitlines()
+
+
+@step
+def three_commands_to_a_token():
+    """As they stand in the guide: the second is given the secret, the third prints the token."""
+    install, configure, get = commands()
+    run(install)
+    run(configure, stdin=SECRET + "\n")
+    printed = run(get)
+    assert re.fullmatch(r"\S{40,}\n", printed)
+    assert printed.strip() == token()["access_token"]
+    assert posts() == 1
+
+
+@step
+def units_are_enabled_and_run():
+    for unit in UNITS:
+        assert is_active(unit), unit
+        run(f"systemctl is-enabled {unit}")
+        for question in ("was-enabled", "debian-installed"):
+            run(f"deb-systemd-helper --quiet {question} {unit}",
+                env={**os.environ, "DPKG_MAINTSCRIPT_PACKAGE": "gctokend"})
+    owner = run("ps -o user= -C gctokend 2>/dev/null || "
+                "stat -c %U /proc/$(systemctl show -P MainPID gctokend)").strip()
+    assert owner == "gctokend"
+
+
+@step
+def nothing_is_open_to_others():
+    """The configuration and the secret are root's, readable for the daemon, closed to the rest."""
+    group = grp.getgrnam("gctokend").gr_gid
+    for path, mode in [("/etc/gctokend", 0o750), ("/etc/gctokend/gctokend.conf.d", 0o750),
+                       ("/etc/gctokend/gctokend.conf", 0o640), (CONFIG, 0o640),
+                       ("/etc/gctokend/default.secret", 0o640)]:
+        found = os.stat(path)
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (0, group, mode), path
+    state = os.stat("/var/lib/gctokend")
+    assert (state.st_uid, stat.S_IMODE(state.st_mode)) == (pwd.getpwnam("gctokend").pw_uid, 0o700)
+    sockets = os.stat(SOCKET)
+    assert sockets.st_gid == grp.getgrnam("gctoken").gr_gid
+    assert stat.S_IMODE(sockets.st_mode) == 0o660
+
+
+@step
+def who_has_the_token():
+    """A stranger cannot connect, a member of gctoken is denied, one named in a rule is served."""
+    run("useradd stranger; useradd -G gctoken clerk")
+
+    def get_as(user: str) -> int:
+        entry = pwd.getpwnam(user)
+        return subprocess.run(["gctoken", "get"], user=user, group=entry.pw_gid,
+                              extra_groups=os.getgrouplist(user, entry.pw_gid),
+                              stdout=subprocess.DEVNULL).returncode
+
+    assert (get_as("stranger"), get_as("clerk")) == (77, 77)
+    with open(CONFIG, "a", encoding="utf-8") as file:
+        file.write("allow_users = clerk\n")
+    run("systemctl reload gctokend")
+    wait_until(lambda: get_as("clerk") == 0, "the rule")
+    assert get_as("stranger") == 77
+    assert posts() == 1
+
+
+@step
+def a_mistake_is_taken_back():
+    """gctokend-add-profile leaves nothing behind of what the daemon does not accept, and changes no
+    profile that is there."""
+    said = run("gctokend-add-profile wrong region=atlantis client_id=x", "secret\n", fails=True)
+    assert "wrong.conf:2: region" in said
+    assert not glob.glob("/etc/gctokend/**/wrong*", recursive=True)
+    run("gctokend-add-profile default region=us-east-1 client_id=x", "secret\n", fails=True)
+    assert "us-west-2" in open(CONFIG, encoding="utf-8").read()
+    assert token()["profile"] == "default"
+
+
+@step
+def a_mistake_fails_the_reload():
+    with open(CONFIG, "a", encoding="utf-8") as file:
+        file.write("colour = blue\n")
+    run("systemctl reload gctokend", fails=True)
+    text = open(CONFIG, encoding="utf-8").read()
+    with open(CONFIG, "w", encoding="utf-8") as file:
+        file.write(text.replace("colour = blue\n", ""))
+    run("systemctl reload gctokend")
+    assert token()["state"] == "fresh"
+
+
+class Asking:
+    """Programs that ask all the time, each on a new connection."""
+
+    def __init__(self):
+        self.answers, self.failures = set(), []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def _ask(self):
+        while not self._stop.is_set():
+            try:
+                now = token()
+                self.answers.add((now["access_token"], now["generation"]))
+            except (OSError, AssertionError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+            time.sleep(0.002)
+
+    def __enter__(self):
+        self._thread.start()
+        wait_until(lambda: self.answers or self.failures, "an answer")
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
+@step
+def an_upgrade_is_not_noticed():
+    """Another version is installed while programs ask; so is the way back. All get an answer, and
+    the same token, for which the login server was asked once."""
+    before = run("systemctl show -P MainPID gctokend").strip()
+    asked = posts()
+    with Asking() as asking:
+        run("apt-get install -y ./later/*.deb")
+        wait_until(lambda: run("systemctl show -P MainPID gctokend").strip() not in ("0", before),
+                   "the new daemon")
+        token()
+        assert "+later" in run("dpkg-query -W gctokend")
+        run("apt-get install -y --allow-downgrades ./gctokend_*.deb")
+        token()
+    assert asking.failures == []
+    assert len(asking.answers) == 1 and posts() == asked
+    for unit in UNITS:
+        assert is_active(unit), unit
+    assert os.stat("/etc/gctokend").st_mode & 0o777 == 0o750
+
+
+@step
+def removing_keeps_what_people_and_daemon_wrote():
+    kept = sorted(glob.glob("/etc/gctokend/**", recursive=True))
+    state = sorted(glob.glob("/var/lib/gctokend/*"))
+    assert len(kept) >= 4 and state
+    run("apt-get remove -y gctokend")
+    assert not os.path.exists("/usr/sbin/gctokend") and not os.path.exists(SOCKET)
+    for unit in UNITS:
+        assert not is_active(unit), unit
+    assert sorted(glob.glob("/etc/gctokend/**", recursive=True)) == kept
+    assert sorted(glob.glob("/var/lib/gctokend/*")) == state
+    assert run("systemctl --failed --no-legend") == ""
+
+
+@step
+def it_comes_back_by_installing_it_again():
+    run("apt-get install -y ./gctokend_*.deb")
+    assert re.fullmatch(r"\S{40,}\n", run("gctoken get"))
+
+
+@step
+def purging_keeps_what_people_wrote_and_says_so():
+    said = run("apt-get purge -y gctokend")
+    assert "/etc/gctokend is kept" in said
+    with open("/etc/gctokend/default.secret", encoding="utf-8") as file:
+        assert file.read() == SECRET + "\n"
+    assert os.path.exists(CONFIG) and not os.path.exists("/var/lib/gctokend")
+    left = glob.glob("/etc/systemd/system/**/gctokend*", recursive=True)
+    left += glob.glob("/var/lib/systemd/deb-systemd-helper-*/**/gctokend*", recursive=True)
+    assert not left
+    assert pwd.getpwnam("gctokend") and grp.getgrnam("gctoken")
+
+
+@step
+def without_a_configuration_nothing_runs_and_nothing_fails():
+    run("rm -r /etc/gctokend")
+    run("apt-get install -y ./gctokend_*.deb")
+    for unit in UNITS:
+        assert not is_active(unit), unit
+        run(f"systemctl is-enabled {unit}")
+    assert run("systemctl --failed --no-legend") == ""
+    assert not os.path.exists(SOCKET)
+    assert "/etc/gctokend/gctokend.conf" in run("systemctl status gctokend", fails=True)
+    assert sorted(os.listdir("/etc/gctokend")) == ["gctokend.conf.d"]
+
+
+@step
+def purging_what_nobody_used_leaves_nothing():
+    said = run("apt-get purge -y gctokend gctoken libgctoken0")
+    assert "is kept" not in said
+    assert not os.path.exists("/etc/gctokend")
+    assert "gctoken" not in run("dpkg-query -W")
+
+
+def main() -> None:
+    results = []
+    os.environ.update(DEBIAN_FRONTEND="noninteractive", LC_ALL="C.UTF-8",
+                      PATH="/usr/sbin:/usr/bin:/sbin:/bin")
+    start_fake()
+    for function in STEPS:
+        begun = time.monotonic()
+        text = None
+        try:
+            function()
+        except Exception:
+            text = traceback.format_exc()
+            text += run("journalctl --no-pager -n 40 -u gctokend -u gctokend.socket")
+        results.append({"name": function.__name__, "text": text,
+                        "seconds": round(time.monotonic() - begun, 1)})
+    with open("/out/steps.json", "w", encoding="utf-8") as file:
+        json.dump(results, file)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--list"]:
+        print("\n".join(function.__name__ for function in STEPS))
+    else:
+        main()

@@ -1,0 +1,132 @@
+"""The Debian packages: lintian's judgement, what is in them, and their life in a system."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import in_container
+from debian_packages import (FULL, boot, build_packages, clean_tree, field, later_version, package,
+                             run)
+from fake import REPOSITORY
+
+NAMES = ["gctokend", "gctoken", "libgctoken0", "libgctoken-dev"]
+pytestmark = pytest.mark.deadline(300)
+
+
+@pytest.fixture(scope="module")
+def debs() -> str:
+    return build_packages()
+
+
+def test_lintian(debs):
+    """Neither errors nor warnings, and nothing is overridden."""
+    if shutil.which("lintian") is None:
+        pytest.skip("lintian is not installed")
+    changes = [os.path.join(debs, f) for f in os.listdir(debs) if f.endswith(".changes")]
+    said = run("lintian", "--allow-root", "--fail-on", "error,warning", "--show-overrides", *changes)
+    assert said.strip() == ""
+
+
+def contents(path: str) -> dict[str, str]:
+    """Mode by name of each file and folder."""
+    listed = {}
+    for line in run("dpkg-deb", "--contents", path).splitlines():
+        mode, owner, _, _, _, name = line.split(maxsplit=5)
+        assert owner == "root/root", line
+        listed[name.partition(" -> ")[0].removeprefix(".")] = mode
+    return listed
+
+
+@pytest.mark.parametrize("name, files", [
+    ("gctokend", ["/usr/sbin/gctokend", "/usr/sbin/gctokend-add-profile",
+                  "/lib/systemd/system/gctokend.service", "/lib/systemd/system/gctokend.socket",
+                  "/usr/lib/sysusers.d/gctokend.conf", "/usr/lib/tmpfiles.d/gctokend.conf",
+                  "/usr/share/man/man8/gctokend.8.gz", "/usr/share/man/man5/gctokend.conf.5.gz",
+                  "/usr/share/doc/gctokend/examples/gctokend.conf"]),
+    ("gctoken", ["/usr/bin/gctoken", "/usr/share/man/man1/gctoken.1.gz",
+                 "/usr/share/bash-completion/completions/gctoken"]),
+    ("libgctoken0", ["/usr/share/doc/libgctoken0/copyright"]),
+    ("libgctoken-dev", ["/usr/include/gctoken.h", "/usr/share/man/man3/libgctoken.3.gz",
+                        "/usr/share/man/man3/gctoken_get.3.gz"]),
+])
+def test_contents(debs, name, files):
+    listed = contents(package(debs, name))
+    assert not set(files) - set(listed)
+    # Nothing of the administrator's, and nothing that others may write.
+    assert not [file for file in listed if file.startswith(("/etc", "/var", "/run", "/home"))]
+    assert not [file for file, mode in listed.items() if "w" in mode[5:] and mode[0] != "l"]
+
+
+def test_library_is_split(debs):
+    assert [f for f in contents(package(debs, "libgctoken0")) if f.endswith(".so.0")]
+    dev = contents(package(debs, "libgctoken-dev"))
+    for end in ("/libgctoken.so", "/libgctoken.a", "/pkgconfig/gctoken.pc"):
+        assert [f for f in dev if f.endswith(end)], end
+
+
+def test_all_that_is_installed_is_packed(debs, installed):
+    """Whatever meson installs is in one of the packages."""
+    packed = {re.sub(r"^/usr/lib/systemd", "/lib/systemd", re.sub(r"\.gz$", "", file))
+              for name in NAMES for file in contents(package(debs, name))}
+    for directory, _, names in os.walk(installed):
+        for name in names:
+            file = os.path.join(directory, name)[len(installed):]
+            file = re.sub(r"^/usr/lib/systemd", "/lib/systemd", file)
+            if not file.startswith("/usr/share/man") or "/man" in "".join(packed):
+                assert file in packed, file
+
+
+def test_dependencies(debs):
+    def needs(name: str) -> set[str]:
+        return {re.split(r"[ :]", one.strip())[0]
+                for one in field(package(debs, name), "Depends").split(",")}
+
+    assert needs("libgctoken0") == {"libc6"}
+    assert needs("libgctoken-dev") == {"libgctoken0"}
+    assert "libcurl4" in needs("gctokend") and "libgctoken0" not in needs("gctokend")
+
+
+def test_version_is_the_projects():
+    with open(os.path.join(REPOSITORY, "meson.build"), encoding="utf-8") as file:
+        version = re.search(r"version: '([\d.]+)'", file.read()).group(1)
+    assert run("dpkg-parsechangelog", "-l", os.path.join(REPOSITORY, "debian", "changelog"),
+               "-S", "Version").strip() == version
+
+
+@pytest.fixture(scope="module")
+def life(debs, tmp_path_factory) -> tuple[dict, str]:
+    """How each step in the container went, and what was said."""
+    out = str(tmp_path_factory.mktemp("out"))
+    paths = [package(debs, name) for name in NAMES[:3]]
+    for path in paths:
+        shutil.copy(path, out)
+    os.mkdir(os.path.join(out, "later"))
+    later_version(paths[0], os.path.join(out, "later"))
+    with open(os.path.join(out, "run"), "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\n"
+                   "exec /usr/bin/python3 /repo/tests/packages/in_container.py >/out/log 2>&1\n")
+    os.chmod(file.name, 0o755)
+    os.chmod(out, 0o755)  # apt reads packages as a user of its own
+    said = boot(clean_tree(paths) if FULL else "/", out)
+    log = os.path.join(out, "log")
+    if os.path.exists(log):
+        with open(log, encoding="utf-8", errors="replace") as file:
+            said += "\n" + file.read()
+    try:
+        with open(os.path.join(out, "steps.json"), encoding="utf-8") as file:
+            return {one["name"]: one for one in json.load(file)}, said
+    except FileNotFoundError:
+        raise AssertionError(f"the container told nothing:\n{said}") from None
+
+
+@pytest.mark.parametrize("step", [function.__name__ for function in in_container.STEPS])
+def test_life(life, step):
+    steps, said = life
+    assert step in steps, said
+    print(f"{steps[step]['seconds']} s")
+    if steps[step]["text"] is not None:
+        pytest.fail(f"{steps[step]['text']}\n{said}", pytrace=False)
