@@ -11,8 +11,7 @@ _gctoken_profiles() {
     local -a socket=()
 
     [[ -z $1 ]] || socket=(--socket "$1")
-    "${COMP_WORDS[0]}" "${socket[@]}" --json status 2>/dev/null </dev/null |
-        grep -oE '"profile":"[a-z0-9_-]+"' | cut -d '"' -f 4
+    "${COMP_WORDS[0]}" "${socket[@]}" status --names 2>/dev/null </dev/null
 }
 
 # A word that bash has broken at "=" is put together again: words is the line up to the cursor, and

@@ -15,6 +15,7 @@ EXPECTED = [
     r"/usr/sbin/gctokend",
     r"/usr/sbin/gctokend-add-profile",
     r"/usr/bin/gctoken",
+    r"/usr/libexec/gctokend/gctoken-net",
     r"/usr/include/gctoken\.h",
     TRIPLET + r"/libgctoken\.a",
     TRIPLET + r"/libgctoken\.so",
@@ -63,7 +64,7 @@ def test_modes(installed):
     for path in files_below(installed):
         mode = os.lstat(installed + path).st_mode
         if stat.S_ISREG(mode):
-            runs = re.match(r"/usr/s?bin/", path) or re.search(r"\.so\.", path)
+            runs = re.match(r"/usr/(s?bin|libexec)/", path) or re.search(r"\.so\.", path)
             assert stat.S_IMODE(mode) == (0o755 if runs else 0o644), path
 
 
