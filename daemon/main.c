@@ -180,6 +180,7 @@ static int serve(const char *path)
 	case -EIO:
 		goto out;
 	case -EADDRINUSE:
+	case -EBUSY: /* the state directory, by another daemon */
 		status = EX_UNAVAILABLE;
 		goto out;
 	default: /* a path, a secret or a right that the configuration names */

@@ -1,5 +1,6 @@
 #include "broker.h"
 
+#include "core/secret.h"
 #include "front/front.h"
 #include "front/listener.h"
 #include "host/clock.h"
@@ -178,6 +179,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 {
 	struct broker *b = calloc(1, sizeof(*b));
 	char problem[512];
+	pid_t holder = 0;
 	int r = -ENOMEM;
 
 	if (!b) {
@@ -225,7 +227,14 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	r = sockets_open(b);
 	if (r)
 		goto fail;
-	r = state_writer_new(&b->writer, base, config->broker.state_dir);
+	r = state_writer_new(&b->writer, base, config->broker.state_dir, &holder);
+	if (r == -EBUSY) {
+		log_line(LOG_ERR,
+			"state_dir %s is in use by another gctokend (pid %ld): stop that one, or "
+			"give each a state_dir of its own",
+			config->broker.state_dir, (long)holder);
+		goto fail;
+	}
 	if (r) {
 		log_line(LOG_ERR,
 			"state_dir %s: %s. It has to be a directory the daemon can write to",
@@ -299,6 +308,7 @@ void broker_free(struct broker *b)
 		event_base_loop(b->base, EVLOOP_NONBLOCK);
 		front_free(b->front);
 	}
+	broker_finish_logins(b);
 	write_last_handover(b);
 	revoke_free_all(b);
 	for (size_t i = 0; i < b->profile_count; i++)
@@ -321,6 +331,7 @@ void broker_free(struct broker *b)
 		event_del(&b->pump);
 	if (event_initialized(&b->after_request))
 		event_del(&b->after_request);
+	secret_free(b->state_key, SEALED_KEY_LENGTH);
 	config_free(b->config);
 	free(b->state_dir);
 	free(b->socket);

@@ -24,6 +24,7 @@
 #include "core/login.h"
 #include "core/probe.h"
 #include "core/random.h"
+#include "core/sealed_state.h"
 #include "core/skew.h"
 #include "core/token_report.h"
 #include "core/token_request.h"
@@ -145,6 +146,7 @@ struct waiter {
 	/* WAITER_LOGOUT */
 	bool erasing;        /* the login's file still has to go */
 	int erase_error;     /* negative errno of that */
+	uint64_t erased_by;  /* the write of the login that removes it */
 	bool untold;         /* a revocation could not even begin */
 	struct login *login; /* WAITER_LOGIN, WAITER_LOGOUT */
 	struct token_ask ask;
@@ -200,6 +202,7 @@ struct broker {
 	struct service service;
 	struct handover handover;
 	struct state_writer *writer;
+	unsigned char *state_key; /* of SEALED_KEY_LENGTH; NULL: none (yet) */
 	struct boot_timer *timer;
 	struct wall_watch *wall_watch;
 	struct event signals[3];

@@ -1,5 +1,6 @@
 /* Requests that look: clock, status, history, metrics, health. */
 #include "call.h"
+#include "login.h"
 
 #include "core/answers.h"
 #include "core/report.h"
@@ -27,6 +28,8 @@ static void report_of(struct profile *p, struct report_profile *ret)
 		.pages_retired = p->pages_retired,
 		.wall_steps = p->broker->wall_steps,
 	};
+	if (p->client->login)
+		login_report(p->client->login, ret);
 }
 
 int call_answer_skew(struct profile *p, struct buffer *out, bool keep_alive)

@@ -31,10 +31,12 @@ static void take_generations(void *context, const char *name)
 {
 	struct client_state state;
 	struct broker *b = context;
+	const char *suffix = strrchr(name, '.');
 	size_t length;
 	char *text;
 
-	if (state_read(b->state_dir, name, &text, &length))
+	if (!suffix || strcmp(suffix, ".state") != 0 ||
+		state_read(b->state_dir, name, &text, &length))
 		return;
 	if (!client_state_read(text, length, b->boot_id, &state) &&
 		state.generation_reserved > b->generation_floor)

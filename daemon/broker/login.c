@@ -14,6 +14,8 @@
 
 /* A disk that hangs must not keep a token that is there from everybody for ever. */
 #define STORE_PATIENCE_S 10
+/* Less than a service manager gives us to stop. */
+#define FINISH_PATIENCE_S 60
 
 static void deliver(struct login *l);
 
@@ -62,10 +64,16 @@ void login_code_drop(struct login_code *code)
 	OPENSSL_cleanse(code->verifier, sizeof(code->verifier));
 }
 
-void login_free(struct login *l)
+static void login_abandon(struct login *l)
 {
 	if (l->fetch)
 		fetch_cancel(l->fetch);
+	l->fetch = NULL;
+}
+
+void login_free(struct login *l)
+{
+	login_abandon(l);
 	login_unload(l);
 	evtimer_del(&l->patience);
 	token_request_fini(&l->sent);
@@ -195,6 +203,7 @@ static void take_tokens(struct login *l)
 	if (l->with_code) {
 		changed |= l->refresh.text && !a->refresh_token.text;
 		token_move(&l->refresh, &a->refresh_token);
+		l->logged_in_s = l->x.received.wall.ns / NS_PER_S;
 		if (l->profile)
 			note_login(l, l->profile);
 	} else if (changed) {
@@ -356,7 +365,48 @@ void login_end(struct login *l, struct waiter *w)
 	login_erase(l, w);
 }
 
+static bool any_busy(const struct broker *b)
+{
+	const struct client *c;
+
+	TAILQ_FOREACH(c, &b->clients, link)
+	if (c->login && login_busy(c->login))
+		return true;
+	return false;
+}
+
+static void finish_patience_ended(int fd, short events, void *context)
+{
+	bool *ended = context;
+
+	(void)fd;
+	(void)events;
+	*ended = true;
+}
+
+/* A refresh token is on its way: the one we have is void once the server has answered. Nobody is
+ * connected any more, so that nobody waits for this but the service manager. */
 void broker_finish_logins(struct broker *b)
 {
-	(void)b;
+	const struct timeval patience = {.tv_sec = FINISH_PATIENCE_S};
+	struct event *timer;
+	struct client *c;
+	bool ended = false;
+
+	if (any_busy(b)) {
+		log_line(LOG_NOTICE, "stopping when the login server has answered a refresh");
+		timer = evtimer_new(b->base, finish_patience_ended, &ended);
+		ended = !timer || evtimer_add(timer, &patience);
+		while (!ended && any_busy(b) && event_base_loop(b->base, EVLOOP_ONCE) == 0)
+			;
+		if (timer)
+			event_free(timer);
+		if (any_busy(b))
+			log_line(LOG_ERR,
+				"stopping although a refresh has not been answered: if the server "
+				"took it, somebody has to log in anew");
+	}
+	TAILQ_FOREACH(c, &b->clients, link)
+	if (c->login)
+		login_abandon(c->login);
 }

@@ -15,6 +15,8 @@
 
 #include "core/token_answer.h"
 
+struct report_profile;
+
 /* A code on its way to be exchanged. Wiped when let go. */
 struct login_code {
 	char *text; /* NULL: none */
@@ -61,7 +63,16 @@ struct login {
 
 	/* the file */
 	char file[40];
+	struct sealed_client binding;
+	int64_t logged_in_s;                 /* wall clock; 0: not known */
+	char user[PROFILE_NAME_MAX + 1];     /* the latest profile that it served */
 	uint64_t writes_begun, writes_ended; /* they end in order */
+	bool stored;                         /* what there is is on the disk */
+	bool failing;                        /* the latest write did not work */
+	bool keep_aside;                     /* what stands in the file could not be read: not to be
+						overwritten */
+	char problem[200];                   /* with the file; "": none */
+	struct event again;                  /* a write that failed is tried again */
 };
 
 int login_new(struct login **ret, struct client *c);
@@ -104,6 +115,9 @@ uint64_t login_store(struct login *l);
 void login_erase(struct login *l, struct waiter *w);
 /* Begins to read the file anew; login_read_again follows. 0 or negative errno. */
 int login_begin_reading(struct login *l);
+
+/* What is told of it besides the token. */
+void login_report(const struct login *l, struct report_profile *ret);
 
 /* ---- of login.c, for login_file.c ---- */
 

@@ -1,32 +1,325 @@
+/* The login's file. What is in it that cannot be read is never overwritten: it is named in the log
+ * and in the status, stays where it is until somebody logs in anew, and gets another name then. */
 #include "login.h"
 
+#include "core/client_state.h"
+#include "core/login_record.h"
+#include "core/report.h"
+#include "core/secret.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "host/state_file.h"
+#include "host/state_key.h"
+
 #include <errno.h>
+#include <event2/event.h>
+#include <openssl/rand.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WRITE_AGAIN_S 10
+
+/* To the log always; to the status until it is over; to the history of whoever uses the login. */
+__attribute__((format(printf, 3, 4))) static void tell(
+	struct login *l, int priority, const char *format, ...)
+{
+	struct profile *p = login_user(l);
+	char words[HISTORY_WORDS];
+	struct clock_reading now;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(words, sizeof(words), format, arguments);
+	va_end(arguments);
+	if (p) {
+		clock_read(&now);
+		history_add(&p->history, &now, EVENT_STATE_FILE, 0, "%s", words);
+		profile_log(p);
+	} else {
+		log_line(priority, "%s", words);
+	}
+}
+
+/* The key, read when the first login needs it. A key that is configured has to be there; one of the
+ * daemon's own that is not to be had is no reason to keep everybody else's tokens from them. */
+static int get_key(struct broker *b)
+{
+	const struct broker_settings *s = &b->config->broker;
+	unsigned char *key;
+	char problem[512];
+	bool made;
+	int r;
+
+	if (b->state_key)
+		return 0;
+	key = secret_alloc(SEALED_KEY_LENGTH);
+	if (!key)
+		return -ENOMEM;
+	r = state_key_load(s, b->state_dir, key, &made, problem, sizeof(problem));
+	if (r) {
+		secret_free(key, SEALED_KEY_LENGTH);
+		log_line(LOG_ERR, "%s", problem);
+		return s->state_key_file || s->state_key_credential ? r : 0;
+	}
+	if (made)
+		log_line(LOG_NOTICE,
+			"%s/" STATE_KEY_NAME
+			" was made: it seals refresh tokens. state_key_file or "
+			"state_key_credential can keep the key apart from what it seals",
+			b->state_dir);
+	b->state_key = key;
+	return 0;
+}
+
+static void take_record(struct login *l, struct login_record *record)
+{
+	token_move(&l->refresh, &record->refresh_token);
+	l->refused = record->refused;
+	l->logged_in_s = record->logged_in_s;
+	memcpy(l->user, record->profile, sizeof(l->user));
+	login_record_fini(record);
+}
+
+/* SEALED_GOOD and *ret, or why not; `error` is of the reading. */
+static enum sealed_verdict judge(const struct login *l, int error, const char *bytes, size_t length,
+	struct login_record *ret)
+{
+	const unsigned char *key = l->client->broker->state_key;
+
+	if (error == -ENOMEM)
+		return SEALED_NO_MEMORY;
+	if (error)
+		return SEALED_DAMAGED;
+	return key ? login_record_read(key, &l->binding, bytes, length, ret) : SEALED_OTHER_KEY;
+}
+
+static void note_bad(struct login *l, int error, enum sealed_verdict verdict)
+{
+	l->keep_aside = true;
+	snprintf(l->problem, sizeof(l->problem), "the login's file %s %s%s", l->file,
+		error ? "cannot be read: " : "",
+		error ? strerror(-error) : sealed_verdict_words(verdict));
+	tell(l, LOG_ERR,
+		"%s/%s %s%s: the login in it cannot be used. Mend it, or log in anew; it is kept "
+		"as %s.damaged-TIME then",
+		l->client->broker->state_dir, l->file, error ? "cannot be read: " : "",
+		error ? strerror(-error) : sealed_verdict_words(verdict), l->file);
+}
+
+/* A write that was cut short by the end of its process: if all of it is there it is newer than the
+ * file, and the refresh token in that is void. */
+static bool take_unfinished(struct login *l)
+{
+	struct login_record record;
+	size_t length;
+	char *bytes;
+	bool good;
+
+	if (state_read_unfinished(l->client->broker->state_dir, l->file, &bytes, &length))
+		return false;
+	good = judge(l, 0, bytes, length, &record) == SEALED_GOOD;
+	free(bytes);
+	if (!good)
+		return false;
+	take_record(l, &record);
+	log_line(LOG_NOTICE,
+		"%s/%s: an earlier run ended while it wrote this file, but all of it was there; it "
+		"is written again",
+		l->client->broker->state_dir, l->file);
+	login_store(l);
+	return true;
+}
+
+static void write_again(int fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	login_store(context);
+}
 
 int login_load(struct login *l)
 {
-	(void)l;
+	struct client *c = l->client;
+	struct login_record record;
+	enum sealed_verdict verdict;
+	size_t length = 0;
+	char *bytes = NULL;
+	int r;
+
+	evtimer_assign(&l->again, c->broker->base, write_again, l);
+	client_state_name(c->token_url, c->client_id, grant_name(c->grant), l->file);
+	memcpy(strrchr(l->file, '.'), ".login", sizeof(".login"));
+	r = sealed_client_init(&l->binding, c->token_url, c->client_id, grant_name(c->grant));
+	if (!r)
+		r = get_key(c->broker);
+	if (r)
+		return r;
+	if (take_unfinished(l))
+		return 0;
+	r = state_read(c->broker->state_dir, l->file, &bytes, &length);
+	if (r == -ENOENT)
+		return 0;
+	verdict = judge(l, r, bytes, length, &record);
+	free(bytes);
+	if (verdict == SEALED_NO_MEMORY)
+		return -ENOMEM;
+	if (verdict == SEALED_GOOD) {
+		take_record(l, &record);
+		l->stored = true;
+	} else {
+		note_bad(l, r, verdict);
+	}
 	return 0;
 }
 
 void login_unload(struct login *l)
 {
-	(void)l;
+	if (event_initialized(&l->again))
+		evtimer_del(&l->again);
+}
+
+/* Whoever logged out waits for this. */
+static void tell_erasers(struct login *l, int error)
+{
+	struct profile *p = login_user(l);
+	struct waiter *w, *next;
+
+	for (w = p ? TAILQ_FIRST(&p->waiting) : NULL; w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (w->login != l || !w->erasing || w->erased_by > l->writes_ended)
+			continue;
+		w->erasing = false;
+		w->erase_error = error;
+		revoke_begun(w);
+	}
+}
+
+static void write_failed(struct login *l, int error)
+{
+	const struct timeval again = {.tv_sec = WRITE_AGAIN_S};
+	bool told = l->failing;
+
+	l->failing = true;
+	snprintf(l->problem, sizeof(l->problem), "the login's file %s cannot be %s: %s", l->file,
+		l->refresh.text ? "written" : "removed", strerror(-error));
+	if (!told)
+		tell(l, LOG_ERR,
+			"%s/%s cannot be %s: %s. The login goes on in memory, but a restart now "
+			"would %s; make room or repair the directory. It is tried again every %d s",
+			l->client->broker->state_dir, l->file,
+			l->refresh.text ? "written" : "removed", strerror(-error),
+			l->refresh.text ? "lose it" : "bring the old one back", WRITE_AGAIN_S);
+	evtimer_add(&l->again, &again);
+}
+
+static void written(void *context, int error)
+{
+	struct login *l = context;
+
+	l->writes_ended++;
+	/* only the latest tells how things are now */
+	if (l->writes_ended == l->writes_begun) {
+		l->stored = !error;
+		if (error)
+			write_failed(l, error);
+		else if (l->failing) {
+			l->failing = false;
+			tell(l, LOG_NOTICE, "%s/%s is written", l->client->broker->state_dir,
+				l->file);
+		}
+	}
+	if (!error) {
+		l->keep_aside = false;
+		l->problem[0] = '\0';
+	}
+	tell_erasers(l, error);
+	login_stored(l);
+}
+
+/* 0 or negative errno. */
+static int begin_write(struct login *l, struct buffer *out)
+{
+	struct broker *b = l->client->broker;
+	const struct profile *p = login_user(l);
+	unsigned char nonce[SEALED_NONCE_LENGTH];
+	char kept[sizeof(l->file) + 32] = "";
+	struct login_record record = {
+		.refresh_token = l->refresh, /* lent */
+		.refused = l->refused,
+		.logged_in_s = l->logged_in_s,
+	};
+	struct clock_reading now;
+	int r;
+
+	if (!b->state_key)
+		return -ENOKEY;
+	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
+		return -EIO;
+	if (p)
+		snprintf(l->user, sizeof(l->user), "%s", p->settings->name);
+	memcpy(record.profile, l->user, sizeof(record.profile));
+	r = login_record_write(&record, b->state_key, nonce, &l->binding, out);
+	if (r)
+		return r;
+	clock_read(&now);
+	if (l->keep_aside)
+		snprintf(kept, sizeof(kept), "%s.damaged-%lld", l->file, (long long)now.wall.ns);
+	return state_write_keeping(b->writer, l->file, kept, out->data, out->length, written, l);
 }
 
 uint64_t login_store(struct login *l)
 {
-	(void)l;
+	struct buffer bytes;
+	int r;
+
+	evtimer_del(&l->again);
+	l->stored = false;
+	buffer_init(&bytes, NULL, 0);
+	r = l->refresh.text ? begin_write(l, &bytes)
+			    : state_remove(l->client->broker->writer, l->file, written, l);
+	buffer_fini(&bytes);
+	if (!r)
+		return ++l->writes_begun;
+	write_failed(l, r);
 	return 0;
 }
 
 void login_erase(struct login *l, struct waiter *w)
 {
-	(void)l;
-	(void)w;
+	w->erased_by = login_store(l);
+	w->erasing = w->erased_by != 0;
+	w->erase_error = w->erasing ? 0 : -ENOMEM;
+}
+
+static void was_read(void *context, int error, const char *bytes, size_t length)
+{
+	struct login_record record = LOGIN_RECORD_NONE;
+	struct login *l = context;
+
+	/* A file that is refused, too, or cannot be read has nothing to offer. */
+	if (judge(l, error, bytes, length, &record) == SEALED_GOOD && record.refused)
+		login_record_fini(&record);
+	login_read_again(l, &record.refresh_token);
+	login_record_fini(&record);
 }
 
 int login_begin_reading(struct login *l)
 {
-	(void)l;
-	return -ENOENT;
+	return state_read_later(l->client->broker->writer, l->file, was_read, l);
+}
+
+/* Nobody is logged in, or in a way that cannot be refreshed: then there is nothing to store, and
+ * the file is as it should be once it is gone. */
+void login_report(const struct login *l, struct report_profile *ret)
+{
+	bool nothing = !l->refresh.text && l->writes_ended == l->writes_begun && !l->failing;
+
+	ret->has_login = true;
+	ret->login = (struct report_login){
+		.stored = l->stored || nothing,
+		.problem = l->problem,
+		.logged_in_s = l->logged_in_s,
+	};
 }

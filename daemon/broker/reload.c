@@ -52,6 +52,27 @@ static int prepare(struct broker *b, const struct profile_settings *s, struct ad
 	return r;
 }
 
+static const struct client *client_of(const struct adoption *a)
+{
+	return a->kept ? a->kept->client : a->made->client;
+}
+
+/* The configuration's own check sees the same name of a file, not the same id in two files. */
+static int check_logins(
+	const struct config *config, const struct adoption *a, char *problem, size_t size)
+{
+	for (size_t i = 0; i < config->profile_count; i++)
+		for (size_t k = 0; k < i; k++)
+			if (client_of(&a[i]) == client_of(&a[k]) && client_of(&a[i])->login) {
+				snprintf(problem, size,
+					"profiles %s and %s are one client, and one client has one "
+					"login: give each a client of its own",
+					config->profiles[k].name, config->profiles[i].name);
+				return -EINVAL;
+			}
+	return 0;
+}
+
 int broker_adopt(struct broker *b, struct config *config, char *problem, size_t problem_size)
 {
 	size_t count = config->profile_count;
@@ -68,6 +89,8 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 	}
 	for (size_t i = 0; i < count && !r; i++)
 		r = prepare(b, &config->profiles[i], &adoptions[i], problem, problem_size);
+	if (!r)
+		r = check_logins(config, adoptions, problem, problem_size);
 	if (r)
 		goto out;
 

@@ -58,6 +58,37 @@ static void put_counters(struct buffer *out, const struct source_counters *c)
 	buffer_put_char(out, '}');
 }
 
+static void put_login(
+	struct buffer *out, const struct report_profile *p, const struct clock_reading *now)
+{
+	static const char *const states[] = {
+		[SOURCE_LOGIN_NOT_NEEDED] = "none",
+		[SOURCE_LOGIN_NONE] = "none",
+		[SOURCE_LOGIN_REFUSED] = "refused",
+		[SOURCE_LOGIN_READY] = "refreshed",
+	};
+	const char *state = states[p->source->login];
+	struct duration ends_in;
+	bool ends = token_source_login_ends(p->source, now, &ends_in);
+
+	if (ends && p->source->login == SOURCE_LOGIN_NONE)
+		state = "ends";
+	put_member(out, ",\"login\":{\"state\":", state);
+	buffer_put_text(out, ",\"ends_in\":");
+	if (ends)
+		buffer_put_signed(out, duration_floor_s(ends_in));
+	else
+		buffer_put_text(out, "null");
+	buffer_put_text(out, ",\"logged_in_at\":");
+	if (p->login.logged_in_s)
+		buffer_put_signed(out, p->login.logged_in_s);
+	else
+		buffer_put_text(out, "null");
+	buffer_put_text(out, p->login.stored ? ",\"stored\":true" : ",\"stored\":false");
+	put_member(out, ",\"problem\":", p->login.problem[0] ? p->login.problem : NULL);
+	buffer_put_char(out, '}');
+}
+
 static void put_profile(
 	struct buffer *out, const struct report_profile *p, const struct clock_reading *now)
 {
@@ -87,6 +118,8 @@ static void put_profile(
 		buffer_put_signed(out, duration_ceil_s(boot_since(v.next_attempt, now->boot)));
 	put_failure(out, &p->source->last_failure, now);
 	put_counters(out, &p->source->counters);
+	if (p->has_login)
+		put_login(out, p, now);
 	buffer_put_text(out, ",\"waiting\":");
 	buffer_put_unsigned(out, p->waiting);
 	buffer_put_text(out, ",\"skew_seconds\":");

@@ -15,6 +15,13 @@ struct profile_settings;
 struct skew;
 struct token_source;
 
+/* The login of a profile that people log in to, besides what the token source knows of it. */
+struct report_login {
+	bool stored;         /* what there is of it is on the disk */
+	const char *problem; /* with its file; "": none */
+	int64_t logged_in_s; /* wall clock; 0: not known */
+};
+
 /* One profile, as everything that is reported of it is read from. All lent. */
 struct report_profile {
 	const struct profile_settings *settings;
@@ -26,6 +33,8 @@ struct report_profile {
 	uint64_t denied;  /* requests refused by the rules */
 	uint64_t pages_given, pages_retired;
 	uint64_t wall_steps; /* of our wall clock since the start */
+	bool has_login;
+	struct report_login login;
 };
 
 /* The daemon itself. */

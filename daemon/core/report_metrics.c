@@ -171,6 +171,26 @@ static void put_traffic(const struct metric_context *c)
 			c->profiles[i].pages_retired);
 }
 
+static void put_logins(const struct metric_context *c)
+{
+	static const char ends[] = "gctokend_login_ends_in_seconds";
+	static const char stored[] = "gctokend_login_stored";
+	struct duration left;
+
+	put_family(c->out, ends, "gauge",
+		"How long a login lasts that cannot be refreshed; absent where it can, or where "
+		"nobody is logged in.");
+	for (size_t i = 0; i < c->count; i++)
+		if (token_source_login_ends(c->profiles[i].source, c->now, &left))
+			put_seconds(c->out, ends, c->profiles[i].settings->name, left);
+	put_family(c->out, stored, "gauge",
+		"1 if what there is of a login is on the disk, 0 if a restart would lose it.");
+	for (size_t i = 0; i < c->count; i++)
+		if (c->profiles[i].has_login)
+			put_count(c->out, stored, c->profiles[i].settings->name, NULL, NULL,
+				c->profiles[i].login.stored);
+}
+
 static void put_clocks(const struct metric_context *c)
 {
 	static const char skew[] = "gctokend_clock_skew_seconds";
@@ -257,6 +277,7 @@ void report_metrics(struct buffer *out, bool keep_alive, const struct clock_read
 	if (count) {
 		put_tokens(&c);
 		put_traffic(&c);
+		put_logins(&c);
 		put_clocks(&c);
 	}
 	put_broker(out, broker);

@@ -53,7 +53,9 @@ void token_source_code_failed(
 bool token_source_login_ends(
 	const struct token_source *s, const struct clock_reading *now, struct duration *ret_in)
 {
-	if (s->login != SOURCE_LOGIN_NONE || !s->current.token.text)
+	bool ends = s->login == SOURCE_LOGIN_NONE || s->login == SOURCE_LOGIN_REFUSED;
+
+	if (!ends || !s->current.token.text)
 		return false;
 	*ret_in = boot_since(lifetime_dead(&s->current.life), now->boot);
 	return true;

@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_SIZE_MAX (1U << 20)
+#define LOCK_NAME ".lock"
+#define TEMPORARY_MAX (DURABLE_NAME_MAX + 8)
 
 bool durable_name_is_valid(const char *name)
 {
@@ -32,14 +35,19 @@ static int write_all(int fd, const char *bytes, size_t length)
 	return 0;
 }
 
+static void temporary_name(const char *name, char ret[TEMPORARY_MAX])
+{
+	snprintf(ret, TEMPORARY_MAX, ".%s.tmp", name);
+}
+
 /* One attempt. The temporary name is fixed, so that crashes leave at most one behind per file; the
  * next write of that file clears it away. */
 static int write_once(int directory_fd, const char *name, const char *bytes, size_t length)
 {
-	char temporary[DURABLE_NAME_MAX + 8];
+	char temporary[TEMPORARY_MAX];
 	int fd, error;
 
-	snprintf(temporary, sizeof(temporary), ".%s.tmp", name);
+	temporary_name(name, temporary);
 	if (unlinkat(directory_fd, temporary, 0) < 0 && errno != ENOENT)
 		return -errno;
 	fd = openat(directory_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -128,6 +136,57 @@ int durable_directory_open(const char *directory, int *ret_fd)
 	return 0;
 }
 
+int durable_keep(int directory_fd, const char *name, const char *kept)
+{
+	if (!durable_name_is_valid(name) || !durable_name_is_valid(kept))
+		return -EINVAL;
+	if (renameat2(directory_fd, name, directory_fd, kept, RENAME_NOREPLACE) < 0 &&
+		errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+int durable_remove(int directory_fd, const char *name)
+{
+	char temporary[TEMPORARY_MAX];
+
+	if (!durable_name_is_valid(name))
+		return -EINVAL;
+	/* what a crash left first, or it would be all that there is */
+	temporary_name(name, temporary);
+	if (unlinkat(directory_fd, temporary, 0) < 0 && errno != ENOENT)
+		return -errno;
+	if (unlinkat(directory_fd, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return fsync(directory_fd) < 0 ? -errno : 0;
+}
+
+/* The lock goes with the process, however it ends. The file stays: were it removed, one who has it
+ * open and one who makes it anew would both hold a lock. */
+int durable_lock(int directory_fd, int *ret_fd, pid_t *ret_pid)
+{
+	int fd = openat(directory_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	char pid[16] = "";
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		error = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		if (pread(fd, pid, sizeof(pid) - 1, 0) < 0)
+			pid[0] = '\0';
+		*ret_pid = (pid_t)strtol(pid, NULL, 10);
+		close(fd);
+		return error;
+	}
+	/* For people who find the directory locked; a full disk is no reason not to start. */
+	snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+	if (ftruncate(fd, 0) == 0 && pwrite(fd, pid, strlen(pid), 0) < 0)
+		error = 0;
+	*ret_fd = fd;
+	return error;
+}
+
 /* Asked for one byte more than the file had: one that grows meanwhile is noticed. */
 static int read_all(int fd, char *bytes, size_t size, size_t *ret_length)
 {
@@ -149,15 +208,13 @@ static int read_all(int fd, char *bytes, size_t size, size_t *ret_length)
 	return 0;
 }
 
-int durable_read(int directory_fd, const char *name, char **ret, size_t *ret_length)
+static int read_file(int directory_fd, const char *name, char **ret, size_t *ret_length)
 {
 	int fd, error;
 	char *bytes = NULL;
 	size_t length = 0, size = 0;
 	struct stat st;
 
-	if (!durable_name_is_valid(name))
-		return -EINVAL;
 	/* O_NONBLOCK: opening must not hang on a FIFO somebody put there. */
 	fd = openat(directory_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
@@ -194,4 +251,20 @@ out:
 	free(bytes);
 	close(fd);
 	return error;
+}
+
+int durable_read(int directory_fd, const char *name, char **ret, size_t *ret_length)
+{
+	return durable_name_is_valid(name) ? read_file(directory_fd, name, ret, ret_length)
+					   : -EINVAL;
+}
+
+int durable_read_unfinished(int directory_fd, const char *name, char **ret, size_t *ret_length)
+{
+	char temporary[TEMPORARY_MAX];
+
+	if (!durable_name_is_valid(name))
+		return -EINVAL;
+	temporary_name(name, temporary);
+	return read_file(directory_fd, temporary, ret, ret_length);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define DURABLE_NAME_MAX 200
 
@@ -18,7 +19,21 @@ int durable_directory_open(const char *directory, int *ret_fd);
  * place, except that a failed fsync of the directory, after the rename, may leave either. */
 int durable_write(int directory_fd, const char *name, const char *bytes, size_t length);
 
+/* Renames the file `name` to `kept`, which must not be there yet; no `name` is fine. Durable with
+ * the next write or removal in the directory. 0 or negative errno. */
+int durable_keep(int directory_fd, const char *name, const char *kept);
+/* Removes the file `name`; none there is fine. 0 when that is durable; negative errno. */
+int durable_remove(int directory_fd, const char *name);
+
+/* For as long as *ret_fd is open no other process gets it for that directory. 0; -EBUSY: another
+ * has it, and *ret_pid is that process, 0 if it has not said; other negative errno. */
+int durable_lock(int directory_fd, int *ret_fd, pid_t *ret_pid);
+
 /* As state_read. */
 int durable_read(int directory_fd, const char *name, char **ret, size_t *ret_length);
+
+/* What a write of that file had got to when its process ended: newer than the file itself, and
+ * maybe not whole. -ENOENT, as usual: there is none. */
+int durable_read_unfinished(int directory_fd, const char *name, char **ret, size_t *ret_length);
 
 #endif

@@ -16,12 +16,21 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+enum job_kind {
+	JOB_WRITE,
+	JOB_REMOVE,
+	JOB_READ,
+};
+
 struct state_job {
 	struct state_job *next;
+	enum job_kind kind;
 	char name[DURABLE_NAME_MAX + 1];
-	char *bytes;
+	char kept[DURABLE_NAME_MAX + 1]; /* JOB_WRITE: what was there gets this name; "": none */
+	char *bytes;                     /* to write, or what was read */
 	size_t length;
 	state_written *done;
+	state_was_read *was_read;
 	void *context;
 	int error;
 };
@@ -33,6 +42,7 @@ struct job_list {
 
 struct state_writer {
 	int directory_fd;
+	int lock_fd;
 	int finished_fd;
 	struct event *finished_event;
 	pthread_t thread;
@@ -80,6 +90,24 @@ static void job_free(struct state_job *job)
 	free(job);
 }
 
+static void do_job(int directory_fd, struct state_job *job)
+{
+	switch (job->kind) {
+	case JOB_WRITE:
+		job->error = *job->kept ? durable_keep(directory_fd, job->name, job->kept) : 0;
+		if (!job->error)
+			job->error =
+				durable_write(directory_fd, job->name, job->bytes, job->length);
+		break;
+	case JOB_REMOVE:
+		job->error = durable_remove(directory_fd, job->name);
+		break;
+	case JOB_READ:
+		job->error = durable_read(directory_fd, job->name, &job->bytes, &job->length);
+		break;
+	}
+}
+
 static void *writer_main(void *arg)
 {
 	struct state_writer *w = arg;
@@ -96,7 +124,7 @@ static void *writer_main(void *arg)
 		}
 		pthread_mutex_unlock(&w->mutex);
 
-		job->error = durable_write(w->directory_fd, job->name, job->bytes, job->length);
+		do_job(w->directory_fd, job);
 
 		pthread_mutex_lock(&w->mutex);
 		job_list_append(&w->finished, job);
@@ -124,7 +152,9 @@ static void writer_finished(evutil_socket_t fd, short what, void *arg)
 
 	while ((job = finished.first)) {
 		finished.first = job->next;
-		if (job->done)
+		if (job->was_read)
+			job->was_read(job->context, job->error, job->bytes, job->length);
+		else if (job->done)
 			job->done(job->context, job->error);
 		job_free(job);
 	}
@@ -149,7 +179,8 @@ static int start_thread(struct state_writer *w)
 	return 0;
 }
 
-int state_writer_new(struct state_writer **ret, struct event_base *base, const char *directory)
+int state_writer_new(struct state_writer **ret, struct event_base *base, const char *directory,
+	pid_t *ret_holder)
 {
 	struct state_writer *w = calloc(1, sizeof(*w));
 	int error;
@@ -157,6 +188,7 @@ int state_writer_new(struct state_writer **ret, struct event_base *base, const c
 	if (!w)
 		return -ENOMEM;
 	w->directory_fd = -1;
+	w->lock_fd = -1;
 	w->finished_fd = -1;
 	job_list_init(&w->queued);
 	job_list_init(&w->finished);
@@ -164,6 +196,9 @@ int state_writer_new(struct state_writer **ret, struct event_base *base, const c
 	pthread_cond_init(&w->wake, NULL);
 
 	error = durable_directory_open(directory, &w->directory_fd);
+	if (error < 0)
+		goto fail;
+	error = durable_lock(w->directory_fd, &w->lock_fd, ret_holder);
 	if (error < 0)
 		goto fail;
 	w->finished_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -205,6 +240,8 @@ void state_writer_free(struct state_writer *w)
 		event_free(w->finished_event);
 	if (w->finished_fd >= 0)
 		close(w->finished_fd);
+	if (w->lock_fd >= 0)
+		close(w->lock_fd);
 	if (w->directory_fd >= 0)
 		close(w->directory_fd);
 	pthread_cond_destroy(&w->wake);
@@ -212,14 +249,34 @@ void state_writer_free(struct state_writer *w)
 	free(w);
 }
 
-int state_write(struct state_writer *w, const char *name, const char *bytes, size_t length,
-	state_written *done, void *context)
+static struct state_job *job_new(enum job_kind kind, const char *name, void *context)
+{
+	struct state_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	job->kind = kind;
+	memcpy(job->name, name, strlen(name));
+	job->context = context;
+	return job;
+}
+
+static void job_queue(struct state_writer *w, struct state_job *job)
+{
+	pthread_mutex_lock(&w->mutex);
+	job_list_append(&w->queued, job);
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+int state_write_keeping(struct state_writer *w, const char *name, const char *kept,
+	const char *bytes, size_t length, state_written *done, void *context)
 {
 	struct state_job *job;
 
-	if (!durable_name_is_valid(name))
+	if (!durable_name_is_valid(name) || (*kept && !durable_name_is_valid(kept)))
 		return -EINVAL;
-	job = calloc(1, sizeof(*job));
+	job = job_new(JOB_WRITE, name, context);
 	if (!job)
 		return -ENOMEM;
 	job->bytes = malloc(length > 0 ? length : 1);
@@ -229,15 +286,44 @@ int state_write(struct state_writer *w, const char *name, const char *bytes, siz
 	}
 	if (length > 0)
 		memcpy(job->bytes, bytes, length);
-	memcpy(job->name, name, strlen(name));
+	memcpy(job->kept, kept, strlen(kept));
 	job->length = length;
 	job->done = done;
-	job->context = context;
+	job_queue(w, job);
+	return 0;
+}
 
-	pthread_mutex_lock(&w->mutex);
-	job_list_append(&w->queued, job);
-	pthread_cond_signal(&w->wake);
-	pthread_mutex_unlock(&w->mutex);
+int state_write(struct state_writer *w, const char *name, const char *bytes, size_t length,
+	state_written *done, void *context)
+{
+	return state_write_keeping(w, name, "", bytes, length, done, context);
+}
+
+int state_remove(struct state_writer *w, const char *name, state_written *done, void *context)
+{
+	struct state_job *job;
+
+	if (!durable_name_is_valid(name))
+		return -EINVAL;
+	job = job_new(JOB_REMOVE, name, context);
+	if (!job)
+		return -ENOMEM;
+	job->done = done;
+	job_queue(w, job);
+	return 0;
+}
+
+int state_read_later(struct state_writer *w, const char *name, state_was_read *done, void *context)
+{
+	struct state_job *job;
+
+	if (!durable_name_is_valid(name))
+		return -EINVAL;
+	job = job_new(JOB_READ, name, context);
+	if (!job)
+		return -ENOMEM;
+	job->was_read = done;
+	job_queue(w, job);
 	return 0;
 }
 
@@ -249,6 +335,18 @@ int state_read(const char *directory, const char *name, char **ret, size_t *ret_
 	if (fd < 0)
 		return -errno;
 	error = durable_read(fd, name, ret, ret_length);
+	close(fd);
+	return error;
+}
+
+int state_read_unfinished(const char *directory, const char *name, char **ret, size_t *ret_length)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = durable_read_unfinished(fd, name, ret, ret_length);
 	close(fd);
 	return error;
 }

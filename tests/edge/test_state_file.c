@@ -29,6 +29,8 @@ int __wrap_fsync(int fd);
 int __real_renameat(int from_fd, const char *from, int to_fd, const char *to);
 int __wrap_renameat(int from_fd, const char *from, int to_fd, const char *to);
 
+static pid_t holder; /* of a directory that is locked */
+
 enum fault_kind {
 	FAULT_NONE,
 	FAULT_ERROR,
@@ -287,7 +289,7 @@ static void test_bad_names(void **state)
 	size_t length;
 	char name[DURABLE_NAME_MAX + 2];
 
-	assert_int_equal(state_writer_new(&w, base, f->path), 0);
+	assert_int_equal(state_writer_new(&w, base, f->path, &holder), 0);
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		assert_int_equal(state_write(w, names[i], "x", 1, NULL, NULL), -EINVAL);
 		assert_int_equal(state_read(f->path, names[i], &bytes, &length), -EINVAL);
@@ -369,20 +371,23 @@ static void test_directory(void **state)
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/made//", f->path);
-	assert_int_equal(state_writer_new(&w, base, path), 0);
+	assert_int_equal(state_writer_new(&w, base, path, &holder), 0);
 	state_writer_free(w);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode, S_IFDIR | 0700);
-	assert_int_equal(state_writer_new(&w, base, path), 0);
+	assert_int_equal(state_writer_new(&w, base, path, &holder), 0);
 	state_writer_free(w);
+	strcat(path, ".lock");
+	assert_int_equal(unlink(path), 0);
+	path[strlen(path) - strlen(".lock")] = '\0';
 	assert_int_equal(rmdir(path), 0);
 
 	w = NULL;
 	snprintf(path, sizeof(path), "%s/missing/made", f->path);
-	assert_int_equal(state_writer_new(&w, base, path), -ENOENT);
+	assert_int_equal(state_writer_new(&w, base, path, &holder), -ENOENT);
 	assert_int_equal(durable_write(f->fd, "file", "x", 1), 0);
 	snprintf(path, sizeof(path), "%s/file", f->path);
-	assert_int_equal(state_writer_new(&w, base, path), -ENOTDIR);
+	assert_int_equal(state_writer_new(&w, base, path, &holder), -ENOTDIR);
 	assert_null(w);
 	state_writer_free(NULL);
 	event_base_free(base);
@@ -438,7 +443,7 @@ static void run_init(struct run *run, const char *path)
 {
 	*run = (struct run){.base = event_base_new()};
 	assert_non_null(run->base);
-	assert_int_equal(state_writer_new(&run->writer, run->base, path), 0);
+	assert_int_equal(state_writer_new(&run->writer, run->base, path, &holder), 0);
 }
 
 static void run_fini(struct run *run)

@@ -372,8 +372,8 @@ def test_state_files_are_private_and_hold_no_secret(make_daemon, server):
     wait_written(one, "^failure ")
     assert stat.S_IMODE(os.stat(one.state_dir).st_mode) == 0o700
     one.stop()
-    names = os.listdir(one.state_dir)
-    assert names == [os.path.basename(state_file(one))], "a temporary file was left"
+    names = sorted(os.listdir(one.state_dir))
+    assert names == [".lock", os.path.basename(state_file(one))], "a temporary file was left"
     status = os.stat(state_file(one))
     assert stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600
     with open(state_file(one), encoding="ascii") as file:

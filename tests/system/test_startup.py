@@ -293,6 +293,23 @@ def test_a_second_daemon_leaves_the_first_alone(server, make_daemon):
     connection.close()
 
 
+def test_a_second_daemon_on_the_same_state_directory_is_refused(server, make_daemon):
+    """It would overwrite the first one's refresh tokens; the lock goes with the process, however
+    that ends."""
+    first = make_daemon(server).start()
+    second = make_daemon(server, broker={"state_dir": first.state_dir})
+    second.start(ready=False)
+    assert second.wait_exit() == 69  # EX_UNAVAILABLE
+    assert re.search(rf"^<3>state_dir {re.escape(first.state_dir)} is in use by another gctokend "
+                     rf"\(pid {first.process.pid}\): stop that one, or give each a state_dir of "
+                     r"its own$", second.stderr_text(), re.M)
+    assert not os.path.exists(second.socket)
+    assert first.token(wait=10).status == 200
+    first.kill()
+    second.start()
+    assert second.token(wait=10).status == 200
+
+
 def test_of_many_that_start_at_once_one_lives(server, make_daemon):
     socket_path = None
     many = []

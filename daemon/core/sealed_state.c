@@ -1,0 +1,207 @@
+#include "sealed_state.h"
+
+#include "secret.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MAGIC "gctlogin"
+#define VERSION 1
+#define KEY_LABEL "gctokend state key"
+
+#define VERSION_AT 8
+#define CLIENT_AT 12
+#define KEY_AT 28
+#define LENGTH_AT 36
+#define NONCE_AT 40
+#define TEXT_AT 52
+
+#define KEY_ID_LENGTH 8
+#define TAG_LENGTH 16
+#define CHECK_LENGTH 8
+#define AROUND (TEXT_AT + TAG_LENGTH + CHECK_LENGTH)
+
+/* The front of SHA-256 over the parts. False: out of memory. */
+static bool digest(const void *const *parts, const size_t *lengths, size_t count,
+	unsigned char *ret, size_t size)
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool ok = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+
+	for (size_t i = 0; i < count && ok; i++)
+		ok = EVP_DigestUpdate(context, parts[i], lengths[i]) == 1;
+	ok = ok && EVP_DigestFinal_ex(context, hash, NULL) == 1;
+	EVP_MD_CTX_free(context);
+	if (ok)
+		memcpy(ret, hash, size);
+	return ok;
+}
+
+static bool key_id(const unsigned char *key, unsigned char ret[KEY_ID_LENGTH])
+{
+	const void *parts[] = {KEY_LABEL, key};
+	const size_t lengths[] = {sizeof(KEY_LABEL), SEALED_KEY_LENGTH};
+
+	return digest(parts, lengths, 2, ret, KEY_ID_LENGTH);
+}
+
+static bool check_of(const unsigned char *bytes, size_t length, unsigned char ret[CHECK_LENGTH])
+{
+	const void *parts[] = {bytes};
+
+	return digest(parts, &length, 1, ret, CHECK_LENGTH);
+}
+
+int sealed_client_init(
+	struct sealed_client *ret, const char *token_url, const char *client_id, const char *grant)
+{
+	const void *parts[] = {token_url, client_id, grant};
+	const size_t lengths[] = {strlen(token_url) + 1, strlen(client_id) + 1, strlen(grant) + 1};
+
+	return digest(parts, lengths, 3, ret->digest, sizeof(ret->digest)) ? 0 : -ENOMEM;
+}
+
+/* Encrypts `length` bytes of `text` to `to`, and the tag behind them. */
+static bool encrypt(const unsigned char *key, const unsigned char *header, const char *text,
+	size_t length, unsigned char *to)
+{
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	int n;
+	bool ok = c &&
+		  EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, key, header + NONCE_AT) == 1 &&
+		  EVP_EncryptUpdate(c, NULL, &n, header, NONCE_AT) == 1 &&
+		  EVP_EncryptUpdate(c, to, &n, (const unsigned char *)text, (int)length) == 1 &&
+		  EVP_EncryptFinal_ex(c, to + n, &n) == 1 &&
+		  EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, TAG_LENGTH, to + length) == 1;
+
+	EVP_CIPHER_CTX_free(c);
+	return ok;
+}
+
+static enum sealed_verdict decrypt(
+	const unsigned char *key, const unsigned char *bytes, size_t length, unsigned char *to)
+{
+	unsigned char tag[TAG_LENGTH];
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	int n;
+	bool begun =
+		c && EVP_DecryptInit_ex(c, EVP_aes_256_gcm(), NULL, key, bytes + NONCE_AT) == 1;
+	bool ok;
+
+	memcpy(tag, bytes + TEXT_AT + length, TAG_LENGTH);
+	ok = begun && EVP_DecryptUpdate(c, NULL, &n, bytes, NONCE_AT) == 1 &&
+	     EVP_DecryptUpdate(c, to, &n, bytes + TEXT_AT, (int)length) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, TAG_LENGTH, tag) == 1 &&
+	     EVP_DecryptFinal_ex(c, to + n, &n) == 1;
+	EVP_CIPHER_CTX_free(c);
+	if (ok)
+		return SEALED_GOOD;
+	return begun ? SEALED_DAMAGED : SEALED_NO_MEMORY;
+}
+
+int sealed_state_write(const unsigned char key[SEALED_KEY_LENGTH],
+	const unsigned char nonce[SEALED_NONCE_LENGTH], const struct sealed_client *client,
+	const char *text, size_t length, struct buffer *out)
+{
+	size_t size = AROUND + length;
+	unsigned char *bytes;
+	int r = -ENOMEM;
+
+	if (length > SEALED_TEXT_MAX)
+		return -EFBIG;
+	bytes = secret_alloc(size);
+	if (!bytes)
+		return -ENOMEM;
+	memset(bytes, 0, TEXT_AT);
+	memcpy(bytes, MAGIC, VERSION_AT);
+	bytes[VERSION_AT] = VERSION;
+	memcpy(bytes + CLIENT_AT, client->digest, SEALED_CLIENT_LENGTH);
+	for (size_t i = 0; i < 4; i++)
+		bytes[LENGTH_AT + i] = (unsigned char)(length >> (24 - 8 * i));
+	memcpy(bytes + NONCE_AT, nonce, SEALED_NONCE_LENGTH);
+	if (key_id(key, bytes + KEY_AT) && encrypt(key, bytes, text, length, bytes + TEXT_AT) &&
+		check_of(bytes, size - CHECK_LENGTH, bytes + size - CHECK_LENGTH)) {
+		buffer_put(out, (const char *)bytes, size);
+		r = buffer_failed(out) ? -ENOMEM : 0;
+	}
+	secret_free(bytes, size);
+	return r;
+}
+
+/* All that can be said without the text. *ret_length: the text's. */
+static enum sealed_verdict look(const unsigned char *key, const struct sealed_client *client,
+	const unsigned char *bytes, size_t length, size_t *ret_length)
+{
+	unsigned char check[CHECK_LENGTH], id[KEY_ID_LENGTH];
+	size_t text = 0;
+
+	if (length < VERSION_AT + 1 + CHECK_LENGTH || memcmp(bytes, MAGIC, VERSION_AT) != 0)
+		return SEALED_DAMAGED;
+	if (!check_of(bytes, length - CHECK_LENGTH, check) || !key_id(key, id))
+		return SEALED_NO_MEMORY;
+	if (memcmp(bytes + length - CHECK_LENGTH, check, CHECK_LENGTH) != 0)
+		return SEALED_DAMAGED;
+	if (bytes[VERSION_AT] > VERSION)
+		return SEALED_NEWER;
+	if (bytes[VERSION_AT] < VERSION || length < AROUND)
+		return SEALED_DAMAGED;
+	for (size_t i = 0; i < 4; i++)
+		text = text << 8 | bytes[LENGTH_AT + i];
+	if (text > SEALED_TEXT_MAX || text != length - AROUND)
+		return SEALED_DAMAGED;
+	if (memcmp(bytes + CLIENT_AT, client->digest, SEALED_CLIENT_LENGTH) != 0)
+		return SEALED_FOREIGN;
+	if (memcmp(bytes + KEY_AT, id, KEY_ID_LENGTH) != 0)
+		return SEALED_OTHER_KEY;
+	*ret_length = text;
+	return SEALED_GOOD;
+}
+
+enum sealed_verdict sealed_state_read(const unsigned char key[SEALED_KEY_LENGTH],
+	const struct sealed_client *client, const char *bytes, size_t length, char **ret_text,
+	size_t *ret_length)
+{
+	const unsigned char *b = (const unsigned char *)bytes;
+	size_t text_length = 0;
+	enum sealed_verdict verdict = look(key, client, b, length, &text_length);
+	char *text;
+
+	if (verdict != SEALED_GOOD)
+		return verdict;
+	text = secret_alloc(text_length + 1);
+	if (!text)
+		return SEALED_NO_MEMORY;
+	verdict = decrypt(key, b, text_length, (unsigned char *)text);
+	if (verdict != SEALED_GOOD) {
+		secret_free(text, text_length + 1);
+		return verdict;
+	}
+	text[text_length] = '\0';
+	*ret_text = text;
+	*ret_length = text_length;
+	return SEALED_GOOD;
+}
+
+const char *sealed_verdict_words(enum sealed_verdict verdict)
+{
+	switch (verdict) {
+	case SEALED_GOOD:
+		break;
+	case SEALED_DAMAGED:
+		return "is damaged";
+	case SEALED_NEWER:
+		return "was written by a newer version of gctokend";
+	case SEALED_FOREIGN:
+		return "belongs to another client";
+	case SEALED_OTHER_KEY:
+		return "is sealed with another key than the one there is now";
+	case SEALED_NO_MEMORY:
+		return "could not be read: out of memory";
+	}
+	return "is good";
+}

@@ -1,0 +1,20 @@
+/* The key that seals refresh tokens: from where the configuration says, or one of the daemon's own
+ * in the state directory. All of it blocks; for starts and reloads. */
+#ifndef GCTOKEND_HOST_STATE_KEY_H
+#define GCTOKEND_HOST_STATE_KEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct broker_settings;
+
+/* In the state directory, where none is configured. */
+#define STATE_KEY_NAME "state.key"
+
+/* A key of SEALED_KEY_LENGTH bytes into ret_key. `directory` is the state directory. *ret_made: it
+ * was made just now. 0; negative errno and a `problem` that names the key of the configuration or
+ * the file, what is wrong, and what to do; never a byte of the file. */
+int state_key_load(const struct broker_settings *settings, const char *directory,
+	unsigned char *ret_key, bool *ret_made, char *problem, size_t problem_size);
+
+#endif
