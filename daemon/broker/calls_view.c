@@ -94,6 +94,7 @@ static void report_of_broker(
 		.accepted = n->accepted,
 		.refused_total_limit = n->refused_total_limit,
 		.refused_user_limit = n->refused_user_limit,
+		.refused_user_rate = n->refused_user_rate,
 		.accept_failures = n->accept_failures,
 		.deadline_cut = n->deadline_cut,
 		.reload_failed = b->reload_failed,

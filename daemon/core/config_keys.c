@@ -113,7 +113,8 @@ static const struct config_key keys[] = {
 		.reloadable = true,
 		.min = 1,
 		.max = 1000000,
-		.help = "Connections of one user at a time.",
+		.help = "Connections of one user at a time. While other users are served, one user "
+			"may also make no more new ones than that, or 1000, in a second.",
 	},
 	{
 		.name = "request_deadline",

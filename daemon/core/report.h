@@ -44,7 +44,8 @@ struct report_broker {
 	uint32_t connections;
 	uint32_t waiting;
 	const uint64_t *requests; /* answered, by HTTP status, 600 of them */
-	uint64_t accepted, refused_total_limit, refused_user_limit, accept_failures, deadline_cut;
+	uint64_t accepted, refused_total_limit, refused_user_limit, refused_user_rate,
+		accept_failures, deadline_cut;
 	bool reload_failed;         /* the latest reload was refused */
 	const char *reload_problem; /* its first problem; NULL: none */
 };

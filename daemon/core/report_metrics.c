@@ -257,6 +257,8 @@ static void put_broker(struct buffer *out, const struct report_broker *b)
 		(unsigned long long)b->refused_total_limit);
 	buffer_printf(out, "%s{reason=\"user_limit\"} %llu\n", refused,
 		(unsigned long long)b->refused_user_limit);
+	buffer_printf(out, "%s{reason=\"user_rate\"} %llu\n", refused,
+		(unsigned long long)b->refused_user_rate);
 	put_plain(out, "gctokend_accept_failures_total", "counter",
 		"Times that accepting failed: descriptors or memory ran out.", b->accept_failures);
 	put_plain(out, "gctokend_deadline_cuts_total", "counter",

@@ -12,7 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPTS_PER_PASS 8
+/* What one pass takes in; turning away the hasty costs a part of a connection, and the sooner they
+ * are out of the queue the sooner whoever waits behind them is in. */
+#define PASS_BUDGET 64
+#define ADMITTED_COST 8
+#define HASTY_COST 1
 #define PAUSE_MS 100
 #define LINGER_MS 1000
 
@@ -80,6 +84,16 @@ static void turn_away(
 	linger(l->front, fd);
 }
 
+/* Consumes `fd`. Who comes next waits for this: those who do not listen anyway are told nothing. */
+static void turn_away_hasty(const struct listening *l, int fd, struct peer_user *user)
+{
+	if (share_tell_refused(l->front, user))
+		turn_away(l, fd, 429, "too_many_requests",
+			"this user connects too often while others wait");
+	else
+		close(fd);
+}
+
 static void reserve_open(struct front *f)
 {
 	if (f->reserve < 0)
@@ -136,30 +150,36 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-/* Consumes `fd`. */
-static void admit(const struct listening *l, int fd)
+/* Consumes `fd`. Returns what that cost of the pass's budget. */
+static unsigned admit(const struct listening *l, int fd)
 {
 	struct front *f = l->front;
-	const struct peer_user *user;
+	struct peer_user *user;
 	struct peer peer;
 
 	if (f->counters.connections >= f->limits.max_connections) {
 		f->counters.refused_total_limit++;
 		turn_away(l, fd, 503, "temporarily_unavailable", "too many connections");
-		return;
+		return ADMITTED_COST;
 	}
 	peer_read_credentials(fd, &peer);
 	user = peer_user_find(&f->peers, peer.uid);
 	if ((user ? user->connections : 0) >= f->limits.max_connections_per_user) {
 		f->counters.refused_user_limit++;
 		turn_away(l, fd, 429, "too_many_requests", "too many connections of this user");
-		return;
+		return ADMITTED_COST;
+	}
+	if (!share_may_connect(f, user)) {
+		f->counters.refused_user_rate++;
+		turn_away_hasty(l, fd, user);
+		return HASTY_COST;
 	}
 	peer_read_groups(&f->peers, fd, &peer);
 	if (connection_open(f, fd, &peer, l->pages) < 0)
 		f->counters.accept_failures++;
 	else
 		f->counters.accepted++;
+	return ADMITTED_COST;
 }
 
 static void accept_event(evutil_socket_t listening_fd, short what, void *context)
@@ -168,11 +188,11 @@ static void accept_event(evutil_socket_t listening_fd, short what, void *context
 	struct front *f = l->front;
 
 	(void)what;
-	for (unsigned i = 0; i < ACCEPTS_PER_PASS; i++) {
+	for (unsigned spent = 0; spent < PASS_BUDGET;) {
 		int fd = accept_one(listening_fd);
 
 		if (fd >= 0) {
-			admit(l, fd);
+			spent += admit(l, fd);
 			continue;
 		}
 		switch (-fd) {
@@ -182,6 +202,7 @@ static void accept_event(evutil_socket_t listening_fd, short what, void *context
 		case ECONNABORTED:
 		case EPROTO:
 		case EPERM:
+			spent += HASTY_COST;
 			continue;
 		case EMFILE:
 		case ENFILE:

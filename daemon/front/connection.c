@@ -46,7 +46,9 @@ int connection_open(struct front *f, int fd, struct peer *peer, bool pages)
 	c->watch = WATCH_READ;
 	c->pages = c->partial = pages;
 	link_init(&c->deadline.link);
+	link_init(&c->behind);
 	f->counters.connections++;
+	share_connected(f, c->user);
 	event_assign(&c->event, f->base, fd, EV_READ | EV_PERSIST, connection_event, c);
 	/* Nobody has a reason to come for a page and then be silent. */
 	if (event_add(&c->event, NULL) < 0 ||
@@ -75,6 +77,7 @@ void connection_free(struct connection *c)
 	event_del(&c->event);
 	close(event_get_fd(&c->event));
 	link_remove(&c->deadline.link);
+	share_forget(c);
 	connection_bytes_free(c);
 	peer_release(&f->peers, &c->peer);
 	peer_user_leave(&f->peers, c->user);
@@ -256,6 +259,12 @@ void connection_event(int fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	if (c->watch == WATCH_HANGUP || !share_is_behind(c))
+		connection_ready(c);
+}
+
+void connection_ready(struct connection *c)
+{
 	if (c->watch == WATCH_HANGUP) {
 		if (connection_hung_up(c))
 			connection_free(c);

@@ -166,7 +166,7 @@ int connection_resume_later(struct connection *c)
 	static const struct timeval at_once = {0};
 	struct front *f = c->front;
 
-	if (!link_alone(&c->own->resume))
+	if (!link_alone(&c->own->resume) || share_is_behind(c))
 		return 0;
 	/* A timer and not event_active(): that would run before the loop looks at other sockets. */
 	if (link_alone(&f->resume) && event_add(&f->resume_event, &at_once) < 0)

@@ -62,12 +62,14 @@ size_t connection_serve(struct connection *c, const char *bytes, size_t length,
 	struct http_request request;
 	const char *reason;
 	size_t used = 0;
-	unsigned served = 0;
+	unsigned served = 0, most = share_requests(c->front, c->user);
 
-	if (c->pages)
+	if (c->pages) {
+		share_served(c->front, c->user);
 		return connection_serve_page(c, bytes, length, ret_progress);
+	}
 	c->partial = false;
-	while (used < length && !c->held && !c->closing && served < REQUESTS_PER_PASS &&
+	while (used < length && !c->held && !c->closing && served < most &&
 		c->front->answers.length < ANSWERS_FULL) {
 		int r = http_parser_run(parser, bytes + used, length - used, &request, &reason);
 
@@ -81,6 +83,7 @@ size_t connection_serve(struct connection *c, const char *bytes, size_t length,
 		}
 		used += request.length;
 		served++;
+		share_served(c->front, c->user);
 		request_serve(c, &request);
 	}
 	*ret_progress = served > 0;

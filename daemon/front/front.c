@@ -23,8 +23,14 @@ static void resume_event(evutil_socket_t fd, short what, void *context)
 	link_init(&turn);
 	/* those that ask for another turn get it in the next pass */
 	link_move_all(&turn, &f->resume);
-	while (!link_alone(&turn))
-		connection_resume(LINK_ELEMENT(turn.next, struct connection_bytes, resume)->owner);
+	while (!link_alone(&turn)) {
+		struct link *first = turn.next;
+		struct connection *c = LINK_ELEMENT(first, struct connection_bytes, resume)->owner;
+
+		link_remove(first);
+		if (!share_is_behind(c))
+			connection_resume(c);
+	}
 }
 
 int front_new(struct front **ret, struct event_base *base, const struct front_handler *handler,
@@ -47,6 +53,7 @@ int front_new(struct front **ret, struct event_base *base, const struct front_ha
 	evtimer_assign(&f->resume_event, base, resume_event, f);
 	buffer_init(&f->answers, f->answers_bytes, sizeof(f->answers_bytes));
 	buffer_init(&f->late, f->late_bytes, sizeof(f->late_bytes));
+	share_init(f);
 	accept_init(f);
 	*ret = f;
 	return 0;
@@ -90,6 +97,8 @@ void front_free(struct front *f)
 		while (!link_alone(lists[i]))
 			connection_free(connection_first(lists[i]));
 	event_del(&f->resume_event);
+	share_fini(f);
+	peer_table_trim(&f->peers);
 	deadlines_fini(&f->idle);
 	deadlines_fini(&f->busy);
 	buffer_fini(&f->answers);

@@ -46,7 +46,8 @@ struct front_handler {
 
 struct front_limits {
 	uint32_t max_connections;
-	uint32_t max_connections_per_user; /* a further one is answered 429 and closed */
+	uint32_t max_connections_per_user; /* a further one is answered 429 and closed; so are
+					      more a second, where others want to be served */
 	struct duration request_deadline;  /* from a request's first byte to its last: 408; also how
 					      long a client may take to read its answers, and to
 					      close after it was refused. Late by 1/16, at most
@@ -57,7 +58,7 @@ struct front_limits {
 
 struct front_counters {
 	uint64_t accepted;
-	uint64_t refused_total_limit, refused_user_limit;
+	uint64_t refused_total_limit, refused_user_limit, refused_user_rate;
 	uint64_t accept_failures; /* descriptors or memory ran out */
 	uint64_t deadline_cut;    /* 408, or answers not read in time */
 	uint64_t bad_requests;    /* refused by the parser */

@@ -8,6 +8,8 @@
 #define GROUPS_AT_FIRST 64
 /* the kernel's NGROUPS_MAX; a length beyond is not believed */
 #define GROUPS_AT_MOST 65536
+/* more users than that without a connection are not remembered */
+#define IDLE_AT_MOST 256
 
 struct group_set {
 	struct group_set *next;
@@ -157,12 +159,18 @@ struct peer_user *peer_user_enter(struct peer_table *t, uid_t uid)
 {
 	struct peer_user *user = peer_user_find(t, uid), **bucket;
 
-	if (!user) {
+	if (user) {
+		t->idle -= !user->connections;
+	} else {
+		if (t->idle >= IDLE_AT_MOST)
+			peer_table_trim(t);
 		user = malloc(sizeof(*user));
 		if (!user)
 			return NULL;
 		bucket = &t->users[user_bucket(uid)];
 		*user = (struct peer_user){.next = *bucket, .uid = uid};
+		link_init(&user->behind);
+		link_init(&user->in_behind);
 		*bucket = user;
 	}
 	user->connections++;
@@ -171,12 +179,22 @@ struct peer_user *peer_user_enter(struct peer_table *t, uid_t uid)
 
 void peer_user_leave(struct peer_table *t, struct peer_user *user)
 {
-	struct peer_user **at;
+	t->idle += !--user->connections;
+}
 
-	if (--user->connections)
-		return;
-	for (at = &t->users[user_bucket(user->uid)]; *at != user;)
-		at = &(*at)->next;
-	*at = user->next;
-	free(user);
+void peer_table_trim(struct peer_table *t)
+{
+	for (size_t i = 0; i < PEER_BUCKETS; i++) {
+		struct peer_user **at = &t->users[i], *user;
+
+		while ((user = *at)) {
+			if (user->connections) {
+				at = &user->next;
+				continue;
+			}
+			*at = user->next;
+			free(user);
+		}
+	}
+	t->idle = 0;
 }

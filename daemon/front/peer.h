@@ -3,6 +3,7 @@
 #define GCTOKEND_FRONT_PEER_H
 
 #include "core/access.h"
+#include "share.h"
 #include <stdint.h>
 
 #define PEER_BUCKETS 64
@@ -11,6 +12,9 @@ struct peer_user {
 	struct peer_user *next;
 	uid_t uid;
 	uint32_t connections;
+	/* share.h: of late; its connections that wait behind others', if any; one of those users */
+	struct share connected, refused, served;
+	struct link behind, in_behind;
 };
 
 struct group_set;
@@ -21,6 +25,7 @@ struct peer_table {
 	/* Equal lists of groups are kept once: a service's 4,000 connections have one between them.
 	 */
 	struct group_set *sets[PEER_BUCKETS];
+	unsigned idle; /* users without a connection */
 };
 
 /* Neither fails: what cannot be found out makes the whole peer unknown, which every rule denies.
@@ -29,12 +34,15 @@ void peer_read_credentials(int fd, struct peer *ret);
 void peer_read_groups(struct peer_table *t, int fd, struct peer *peer);
 void peer_release(struct peer_table *t, struct peer *peer);
 
-/* The record of a user with at least one connection, else NULL. */
+/* The record of a user who has a connection, or had one of late; else NULL. */
 struct peer_user *peer_user_find(const struct peer_table *t, uid_t uid);
 /* Counts one connection more. NULL: out of memory. */
 struct peer_user *peer_user_enter(struct peer_table *t, uid_t uid);
-/* Counts one less; the record goes with the last one. */
+/* Counts one less. The record stays for a while: what it tells of a user who comes and goes would
+ * be lost with each connection otherwise. */
 void peer_user_leave(struct peer_table *t, struct peer_user *user);
+/* Forgets the users without a connection. */
+void peer_table_trim(struct peer_table *t);
 
 /* The systemd unit of process `pid`, which is at the other end of socket `fd`. 0 and *ret_unit, a
  * string to free; -EMFILE, -ENFILE, -ENOMEM: not now; any other negative errno: it has none, or

@@ -6,12 +6,12 @@
 #include "front.h"
 #include "links.h"
 #include "peer.h"
+#include "share.h"
 #include <event2/event_struct.h>
 
 #define READ_SIZE 32768    /* shared; also the most that is kept unparsed for a connection */
 #define ANSWERS_SIZE 65536 /* shared; a single answer larger than this goes by the heap */
 #define ANSWERS_FULL 49152 /* then they are sent before more requests are looked at */
-#define REQUESTS_PER_PASS 16
 #define LINGERING_MAX 32
 
 struct listening {
@@ -49,6 +49,7 @@ struct front {
 	struct link resume;
 	struct event resume_event;
 	struct peer_table peers;
+	struct sharing sharing;
 
 	/* `answers`: those of the connection that is being served. `late`: one to a held request,
 	 * apart because the handler may give it while it is being asked something else. */
@@ -91,6 +92,7 @@ struct connection {
 	struct deadline deadline;
 	struct peer peer;
 	struct peer_user *user;
+	struct link behind; /* share.h */
 	struct connection_bytes *own;
 	void *hold;
 	char *unit;
@@ -122,6 +124,8 @@ void connection_expired(struct deadline *d);
 void connection_stop(struct connection *c);
 void connection_resume(struct connection *c);
 void connection_event(int fd, short what, void *context);
+/* There is something to read, to write or to serve. */
+void connection_ready(struct connection *c);
 
 /* connection_serve.c */
 

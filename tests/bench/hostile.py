@@ -49,13 +49,26 @@ def hold():
     for _ in range(4200):
         s = socket.socket(socket.AF_UNIX); s.connect(path); held.append(s)
     time.sleep(3600)
-for _ in range(1 if kind == "hold" else 4):
-    threading.Thread(target={"pipeline": pipeline, "connect": connect, "hold": hold}[kind],
-                     daemon=True).start()
+def crowd():
+    import select
+    ready, clients = select.epoll(), {}
+    for _ in range(256):
+        s = socket.socket(socket.AF_UNIX); s.connect(path); s.setblocking(False)
+        clients[s.fileno()] = s; ready.register(s, select.EPOLLIN | select.EPOLLOUT)
+    some = b"GET /v1/token HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+    while True:
+        for fd, what in ready.poll():
+            try:
+                if what & select.EPOLLIN: clients[fd].recv(1 << 16)
+                else: clients[fd].send(some)
+            except BlockingIOError: pass
+for _ in range(1 if kind in ("hold", "crowd") else 4):
+    threading.Thread(target=locals()[kind], daemon=True).start()
 print("begun", flush=True)
 sys.stdin.read()
 '''
 FLOODS = {"pipeline": "requests without end on 4 connections",
+          "crowd": "requests without end on 256 connections",
           "connect": "connections that come and go, 4 at a time",
           "hold": "more connections held than one user may have"}
 

@@ -57,6 +57,7 @@ static struct {
 static int accept_error;
 static int getsockopt_error;
 static int getsockopt_failing; /* the option */
+static uid_t pretended_uid;    /* of clients that the front accepts, while not 0 */
 
 ssize_t counted_recv(int fd, void *bytes, size_t size, int flags) __asm__("recv");
 ssize_t counted_recv_chk(int fd, void *bytes, size_t size, size_t room, int flags) __asm__(
@@ -103,7 +104,11 @@ int failing_getsockopt(int fd, int level, int option, void *value, socklen_t *le
 		errno = getsockopt_error;
 		return -1;
 	}
-	return (int)syscall(SYS_getsockopt, fd, level, option, value, length);
+	int r = (int)syscall(SYS_getsockopt, fd, level, option, value, length);
+
+	if (r == 0 && pretended_uid && level == SOL_SOCKET && option == SO_PEERCRED)
+		((struct ucred *)value)->uid = pretended_uid;
+	return r;
 }
 
 int counted_epoll_wait(int fd, void *events, int count, int timeout)
@@ -280,6 +285,7 @@ static int front_setup(void **state)
 	snprintf(path, sizeof(path), "%s/s", directory);
 	held_count = abandoned_count = asked_count = 0;
 	accept_error = getsockopt_error = 0;
+	pretended_uid = 0;
 	base = event_base_new();
 	if (!base)
 		return -1;

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import resource
+import signal
 import socket
 import threading
 import time
@@ -48,27 +50,40 @@ def test_the_region_and_its_api(server, daemon):
     assert (token["region"], token["api_url"]) == ("us-west-2", "https://api.usw2.pure.cloud")
 
 
-def test_a_thousand_at_a_cold_start_cost_one_request(fake, make_daemon):
-    """They all wait before the first answer, and all get the same token."""
+def test_ten_thousand_at_a_cold_start_cost_one_request(fake, make_daemon):
+    """All of them wait before the login server gets to read the request; all get the same token."""
+    number = 10000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < number + 300:
+        pytest.skip(f"RLIMIT_NOFILE allows {hard} descriptors at most")
     f = fake()
-    f.set(delay_work=1.0)
-    d = make_daemon(f, profile={"prefetch": False}).start()
-    sockets = []
-    for _ in range(1000):
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(20 * PATIENCE)
-        s.connect(d.socket)
-        s.sendall(b"GET /v1/token?wait=20 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        sockets.append(s)
-    seen = set()
-    for s in sockets:
-        answer = b""
-        while more := s.recv(65536):
-            answer += more
-        s.close()
-        assert answer.startswith(b"HTTP/1.1 200 ")
-        body = json.loads(answer.split(b"\r\n\r\n", 1)[1])
-        seen.add((body["generation"], body["fingerprint"]))
+    d = make_daemon(f, profile={"prefetch": False, "fetch_timeout": "60s"},
+                    broker={"max_connections_per_user": number + 100})
+    sockets, seen = [], set()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    f.process.send_signal(signal.SIGSTOP)
+    try:
+        d.start()
+        for _ in range(number):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(d.socket)  # waits its turn, which it would not with a timeout
+            s.settimeout(20 * PATIENCE)
+            s.sendall(b"GET /v1/token?wait=60 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            sockets.append(s)
+        wait_until(lambda: d.status()["waiting"] == number, "all to wait", 20)
+        f.process.send_signal(signal.SIGCONT)
+        for s in sockets:
+            answer = b""
+            while more := s.recv(65536):
+                answer += more
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            body = json.loads(answer.split(b"\r\n\r\n", 1)[1])
+            seen.add((body["generation"], body["fingerprint"]))
+    finally:
+        f.process.send_signal(signal.SIGCONT)
+        for s in sockets:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert len(seen) == 1
     assert f.posts == 1
 

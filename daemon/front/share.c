@@ -1,0 +1,208 @@
+/* Time here is the loop's own, read once per pass: nothing else reads a clock. It is a wall
+ * clock's, and only differences of less than some seconds count. */
+#include "share.h"
+
+#include "front.h"
+#include "state.h"
+#include <event2/event.h>
+
+/* A user who was served less than so long ago is one whom others' requests may keep waiting. A
+ * longer time would only cost throughput: a loop that looks more often for others. */
+#define RIVAL_REQUESTS_MS 10000
+/* Much shorter, because this one turns away connections that could as well be served. */
+#define RIVAL_CONNECTS_MS 1000
+
+/* In requests. A tenth of what one processor can do, and as many at once as nobody notices. */
+#define SHARE_PER_SECOND 8000
+#define SHARE_AT_ONCE 128
+#define CONNECTION_COST 4
+/* A lower limit of connections at a time is none of new ones. */
+#define CONNECTS_PER_SECOND_LEAST 1000
+/* Of the connections turned away. */
+#define TOLD_PER_SECOND 1000
+
+#define REQUESTS_PER_TURN 16
+#define REQUESTS_PER_TURN_BEHIND 4
+/* All that are behind, in one pass of the loop. */
+#define REQUESTS_BEHIND 32
+#define TURNS_BEHIND 32
+/* A user's connections, however many there are, share about this in one pass. */
+#define REQUESTS_PER_PASS 1024
+
+static int64_t now_ms(struct front *f)
+{
+	struct timeval now = {0};
+
+	event_base_gettimeofday_cached(f->base, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
+}
+
+static int64_t level_at(const struct share *s, uint32_t per_second, int64_t now)
+{
+	int64_t passed = now - s->at_ms, left;
+
+	if (passed <= 0)
+		return s->level;
+	/* so that nothing can overflow; a minute empties any of ours */
+	if (passed > 60000)
+		return 0;
+	left = s->level - passed * per_second;
+	return left > 0 ? left : 0;
+}
+
+void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now)
+{
+	s->level = level_at(s, per_second, now) + (int64_t)amount * 1000;
+	s->at_ms = now;
+}
+
+/* Somebody else was served within the time given. */
+static bool has_rival(
+	const struct front *f, const struct peer_user *user, int64_t within, int64_t now)
+{
+	const struct sharing *s = &f->sharing;
+	size_t other = s->latest[0].uid == user->uid;
+	int64_t passed = now - s->latest[other].at_ms;
+
+	return s->latest[other].at_ms && passed >= 0 && passed <= within;
+}
+
+static void note_served(struct front *f, const struct peer_user *user, int64_t now)
+{
+	struct sharing *s = &f->sharing;
+
+	if (s->latest[0].uid != user->uid) {
+		s->latest[1] = s->latest[0];
+		s->latest[0].uid = user->uid;
+	}
+	s->latest[0].at_ms = now;
+}
+
+static uint32_t connects_per_second(const struct front *f)
+{
+	uint32_t at_a_time = f->limits.max_connections_per_user;
+
+	return at_a_time > CONNECTS_PER_SECOND_LEAST ? at_a_time : CONNECTS_PER_SECOND_LEAST;
+}
+
+void share_connected(struct front *f, struct peer_user *user)
+{
+	int64_t now = now_ms(f);
+
+	share_fill(&user->connected, 1, connects_per_second(f), now);
+	share_fill(&user->served, CONNECTION_COST, SHARE_PER_SECOND, now);
+}
+
+void share_served(struct front *f, struct peer_user *user)
+{
+	int64_t now = now_ms(f);
+
+	f->sharing.requests++;
+	share_fill(&user->served, 1, SHARE_PER_SECOND, now);
+	note_served(f, user, now);
+}
+
+/* As many at once as are allowed a second. */
+bool share_may_connect(struct front *f, const struct peer_user *user)
+{
+	uint32_t most = connects_per_second(f);
+	int64_t now;
+
+	if (!user)
+		return true;
+	now = now_ms(f);
+	return level_at(&user->connected, most, now) < (int64_t)most * 1000 ||
+	       !has_rival(f, user, RIVAL_CONNECTS_MS, now);
+}
+
+bool share_tell_refused(struct front *f, struct peer_user *user)
+{
+	int64_t now = now_ms(f);
+
+	if (level_at(&user->refused, TOLD_PER_SECOND, now) >= TOLD_PER_SECOND * 1000)
+		return false;
+	share_fill(&user->refused, 1, TOLD_PER_SECOND, now);
+	return true;
+}
+
+static bool had_its_share(struct front *f, const struct peer_user *user)
+{
+	int64_t now = now_ms(f);
+
+	return level_at(&user->served, SHARE_PER_SECOND, now) > SHARE_AT_ONCE * 1000 &&
+	       has_rival(f, user, RIVAL_REQUESTS_MS, now);
+}
+
+unsigned share_requests(struct front *f, const struct peer_user *user)
+{
+	unsigned each = REQUESTS_PER_PASS / user->connections;
+
+	if (each > REQUESTS_PER_TURN)
+		each = REQUESTS_PER_TURN;
+	if (each > REQUESTS_PER_TURN_BEHIND && had_its_share(f, user))
+		each = REQUESTS_PER_TURN_BEHIND;
+	return each ? each : 1;
+}
+
+bool share_is_behind(struct connection *c)
+{
+	static const struct timeval at_once = {0};
+	struct front *f = c->front;
+	struct sharing *s = &f->sharing;
+
+	if (!link_alone(&c->behind))
+		return true;
+	if (!had_its_share(f, c->user))
+		return false;
+	/* A timer and not event_active(): that would run before the loop looks at other sockets. */
+	if (link_alone(&s->behind) && event_add(&s->turn, &at_once) < 0)
+		return false;
+	if (link_alone(&c->user->behind))
+		link_append(&s->behind, &c->user->in_behind);
+	link_append(&c->user->behind, &c->behind);
+	return true;
+}
+
+void share_forget(struct connection *c)
+{
+	link_remove(&c->behind);
+	if (link_alone(&c->user->behind))
+		link_remove(&c->user->in_behind);
+}
+
+static void turn_of_those_behind(evutil_socket_t fd, short what, void *context)
+{
+	static const struct timeval at_once = {0};
+	struct front *f = context;
+	struct sharing *s = &f->sharing;
+	uint64_t before = s->requests;
+
+	(void)fd;
+	(void)what;
+	for (unsigned turns = 0; !link_alone(&s->behind); turns++) {
+		struct peer_user *user = LINK_ELEMENT(s->behind.next, struct peer_user, in_behind);
+		struct connection *c = LINK_ELEMENT(user->behind.next, struct connection, behind);
+
+		/* Should there be no next turn, then all of it in this one. */
+		if ((turns >= TURNS_BEHIND || s->requests - before >= REQUESTS_BEHIND) &&
+			event_add(&s->turn, &at_once) == 0)
+			return;
+		share_forget(c);
+		if (!link_alone(&user->behind)) {
+			link_remove(&user->in_behind);
+			link_append(&s->behind, &user->in_behind);
+		}
+		connection_ready(c);
+	}
+}
+
+void share_init(struct front *f)
+{
+	link_init(&f->sharing.behind);
+	evtimer_assign(&f->sharing.turn, f->base, turn_of_those_behind, f);
+}
+
+void share_fini(struct front *f)
+{
+	event_del(&f->sharing.turn);
+}
