@@ -1,6 +1,7 @@
 #include "gctoken.h"
 
 #include "http_client.h"
+#include "page_holder.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,6 +32,7 @@ _Static_assert(offsetof(struct gctoken_token, reserved) == 8248, "layout");
 
 struct gctoken {
 	struct http_client http;
+	struct page_holder page;
 	char profile[PROFILE_NAME_MAX + 1];
 };
 
@@ -71,6 +73,7 @@ int gctoken_open(struct gctoken **ret, const char *socket, const char *profile)
 		free(g);
 		return error;
 	}
+	gctoken_page_init(&g->page, socket, profile);
 	strcpy(g->profile, profile);
 	*ret = g;
 	return 0;
@@ -80,6 +83,7 @@ void gctoken_close(struct gctoken *g)
 {
 	if (!g)
 		return;
+	gctoken_page_fini(&g->page);
 	gctoken_http_fini(&g->http);
 	free(g);
 }
@@ -226,10 +230,10 @@ static void measure_again(struct gctoken *g, int64_t deadline_ms, struct gctoken
 	gctoken_token_wipe(&again);
 }
 
-static int call_for_token(struct gctoken *g, const char *method, const char *target, int wait_ms,
-	struct gctoken_token *ret)
+/* `start_ms`: of the call that the caller made, by gctoken_monotonic_ms. */
+static int call_for_token(struct gctoken *g, const char *method, const char *target,
+	int64_t start_ms, int wait_ms, struct gctoken_token *ret)
 {
-	int64_t start_ms = gctoken_monotonic_ms();
 	struct http_call call = {
 		.method = method,
 		.target = target,
@@ -242,8 +246,6 @@ static int call_for_token(struct gctoken *g, const char *method, const char *tar
 	struct gctoken_token t;
 	int error;
 
-	if (wait_ms < 0 || wait_ms > WAIT_MAX_MS)
-		return -EINVAL;
 	error = call_once(g, &call, &t);
 	if (!error && gctoken_monotonic_ms() - start_ms > HELD_MS)
 		measure_again(g, call.deadline_ms, &t);
@@ -253,19 +255,31 @@ static int call_for_token(struct gctoken *g, const char *method, const char *tar
 	return error;
 }
 
+static bool wait_is_valid(int wait_ms)
+{
+	return wait_ms >= 0 && wait_ms <= WAIT_MAX_MS;
+}
+
 int gctoken_get(struct gctoken *g, struct gctoken_token *ret, int min_ttl_s, int wait_ms)
 {
+	struct page_read how;
 	char target[128];
+	int64_t start_ms;
 	int error;
 
-	if (min_ttl_s < 0)
+	if (min_ttl_s < 0 || !wait_is_valid(wait_ms))
 		return -EINVAL;
+	if (gctoken_page_get(&g->page, ret, min_ttl_s, &how))
+		return 0;
+	start_ms = how.started_ms ? how.started_ms : gctoken_monotonic_ms();
 	if (min_ttl_s)
 		snprintf(target, sizeof(target), "/v1/token?profile=%s&min_ttl=%d", g->profile,
 			min_ttl_s);
 	else
 		snprintf(target, sizeof(target), "/v1/token?profile=%s", g->profile);
-	error = call_for_token(g, "GET", target, wait_ms, ret);
+	error = call_for_token(g, "GET", target, start_ms, wait_ms, ret);
+	if (error && how.touched)
+		gctoken_token_wipe(ret);
 	return error == GCTOKEN_NO_CHANGE ? GCTOKEN_BAD_ANSWER : error;
 }
 
@@ -275,11 +289,11 @@ int gctoken_reject(
 	char target[128];
 	int error;
 
-	if (!bad->generation)
+	if (!bad->generation || !wait_is_valid(wait_ms))
 		return -EINVAL;
 	snprintf(target, sizeof(target), "/v1/token/reject?profile=%s&generation=%" PRIu64,
 		g->profile, bad->generation);
-	error = call_for_token(g, "POST", target, wait_ms, ret);
+	error = call_for_token(g, "POST", target, gctoken_monotonic_ms(), wait_ms, ret);
 	return error == GCTOKEN_NO_CHANGE ? GCTOKEN_BAD_ANSWER : error;
 }
 
@@ -288,9 +302,11 @@ int gctoken_wait_change(
 {
 	char target[128];
 
+	if (!wait_is_valid(wait_ms))
+		return -EINVAL;
 	snprintf(target, sizeof(target), "/v1/token?profile=%s&after=%" PRIu64, g->profile,
 		generation);
-	return call_for_token(g, "GET", target, wait_ms, ret);
+	return call_for_token(g, "GET", target, gctoken_monotonic_ms(), wait_ms, ret);
 }
 
 const char *gctoken_strerror(int error)

@@ -1,0 +1,226 @@
+/* Having a page, so that a read costs what the memory and one look at the clock cost: nothing that
+ * threads share is written.
+ *
+ * What makes that possible is that a mapping's address stays good until the handle is closed. There
+ * are two places; another page is mapped over the one that is not in use (MAP_FIXED replaces in one
+ * step) and only then made the current one. A reader who was stopped in the old place, for however
+ * long, finds either the old page or a newer one when it goes on, and the sequence tells: no two
+ * pages ever have the same one. So neither locks nor counters nor garbage are needed.
+ *
+ * The handle keeps the connection by which the page came. It ends with the broker, and about once a
+ * second somebody looks: a page whose writer is gone is no longer used, since rules could change
+ * and tokens be rejected meanwhile. The first token that a handle is asked for comes from the
+ * socket, so that a program which needs but one never asks for a page. */
+#include "page_holder.h"
+
+#include "gctoken_page.h"
+#include "http_client.h"
+#include "page_reader.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE_SOCKET "page.sock"
+#define CHECK_NS UINT64_C(1000000000)
+#define FETCH_MS 250
+#define PAUSE_FIRST_NS UINT64_C(1000000000)
+#define PAUSE_MAX_NS UINT64_C(60000000000)
+
+static uint64_t load(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/* One thread at a time; the others do without. What a parent's thread had taken when it forked is
+ * taken over by the child: the thread is not there. */
+static bool own(struct page_holder *h)
+{
+	uint64_t mine = (uint64_t)getpid();
+	uint64_t owner = atomic_load(&h->owner);
+
+	return owner != mine && atomic_compare_exchange_strong(&h->owner, &owner, mine);
+}
+
+static void disown(struct page_holder *h)
+{
+	atomic_store(&h->owner, 0);
+}
+
+/* 0: the kernel has no time namespaces. */
+static bool time_namespace(uint64_t *ret)
+{
+	struct stat s;
+
+	if (stat("/proc/self/ns/time", &s) == 0) {
+		*ret = s.st_ino;
+		return true;
+	}
+	*ret = 0;
+	return errno == ENOENT && stat("/proc/self/ns", &s) == 0;
+}
+
+static bool is_for_us(const struct gctoken_page *p)
+{
+	uint64_t namespace;
+
+	return load(&p->magic) == GCTOKEN_PAGE_MAGIC && load(&p->version) == GCTOKEN_PAGE_VERSION &&
+	       load(&p->size) == GCTOKEN_PAGE_SIZE && time_namespace(&namespace) &&
+	       load(&p->time_namespace) == namespace;
+}
+
+static void drop(struct page_holder *h)
+{
+	int connection = h->connection;
+
+	atomic_store(&h->current, NULL);
+	h->connection = -1;
+	if (connection >= 0)
+		close(connection);
+}
+
+static bool install(struct page_holder *h, int fd)
+{
+	unsigned other = h->place ^ 1;
+	void *place = (void *)(uintptr_t)h->places[other];
+	void *at = mmap(
+		place, GCTOKEN_PAGE_SIZE, PROT_READ, MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0);
+
+	if (at == MAP_FAILED) {
+		/* Whether the old mapping is still there nobody knows: the place is given up. */
+		h->places[other] = NULL;
+		return false;
+	}
+	madvise(at, GCTOKEN_PAGE_SIZE, MADV_DONTDUMP);
+	h->places[other] = at;
+	if (!is_for_us(at))
+		return false;
+	h->place = other;
+	atomic_store(&h->current, at);
+	return true;
+}
+
+static bool fetch(struct page_holder *h, uint64_t now)
+{
+	int connection, page;
+	bool installed;
+
+	if (gctoken_page_fetch(h, gctoken_monotonic_ms() + FETCH_MS, &connection, &page) < 0)
+		return false;
+	installed = install(h, page);
+	close(page);
+	if (!installed) {
+		close(connection);
+		return false;
+	}
+	h->connection = connection;
+	atomic_store_explicit(&h->checked_ns, now, memory_order_relaxed);
+	return true;
+}
+
+/* True: there is a page now. */
+static bool want_page(struct page_holder *h, struct page_read *how)
+{
+	uint64_t now = gctoken_page_now();
+	bool there;
+
+	if (!own(h))
+		return false;
+	there = atomic_load(&h->current) != NULL;
+	if (!there && !h->asked) {
+		h->asked = true;
+	} else if (!there && now >= h->next_try_ns) {
+		how->started_ms = gctoken_monotonic_ms();
+		there = fetch(h, now);
+		h->pause_ns = there                            ? 0
+			      : !h->pause_ns                   ? PAUSE_FIRST_NS
+			      : h->pause_ns * 2 > PAUSE_MAX_NS ? PAUSE_MAX_NS
+							       : h->pause_ns * 2;
+		h->next_try_ns = now + h->pause_ns;
+	}
+	disown(h);
+	return there;
+}
+
+/* Another page is wanted at once; `seen` may have been replaced meanwhile. */
+static void forget(struct page_holder *h, const struct gctoken_page *seen)
+{
+	if (!own(h))
+		return;
+	if (atomic_load(&h->current) == seen)
+		drop(h);
+	disown(h);
+}
+
+/* False: the broker that wrote the page is gone, or this process's clock is another one now. */
+static bool broker_is_there(struct page_holder *h, const struct gctoken_page *page, uint64_t now)
+{
+	bool there = true;
+
+	if (now - load(&h->checked_ns) < CHECK_NS || !own(h))
+		return true;
+	if (atomic_load(&h->current) == page && now - load(&h->checked_ns) >= CHECK_NS) {
+		there = gctoken_page_connection_alive(h->connection) && is_for_us(page);
+		if (there)
+			atomic_store_explicit(&h->checked_ns, now, memory_order_relaxed);
+		else
+			drop(h);
+	}
+	disown(h);
+	return there;
+}
+
+bool gctoken_page_get(
+	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *ret_how)
+{
+	const struct gctoken_page *page;
+	enum page_reading reading;
+	uint64_t now;
+
+	*ret_how = (struct page_read){0};
+	/* Twice, because a page that is retired or orphaned has a successor more often than not. */
+	for (int i = 0; i < 2; i++) {
+		page = atomic_load_explicit(&h->current, memory_order_acquire);
+		if (!page) {
+			if (!want_page(h, ret_how))
+				return false;
+			page = atomic_load_explicit(&h->current, memory_order_acquire);
+			if (!page)
+				return false;
+		}
+		reading =
+			gctoken_page_read(page, ret, (uint64_t)min_ttl_s, &now, &ret_how->touched);
+		if (reading == PAGE_READ_RETIRED)
+			forget(h, page);
+		else if (broker_is_there(h, page, now))
+			return reading == PAGE_READ_TOKEN;
+	}
+	return false;
+}
+
+void gctoken_page_init(struct page_holder *h, const char *socket_path, const char *profile)
+{
+	const char *slash = strrchr(socket_path, '/');
+	size_t directory = slash ? (size_t)(slash + 1 - socket_path) : 0;
+
+	memset(h, 0, sizeof(*h));
+	h->connection = -1;
+	strcpy(h->profile, profile);
+	h->address.sun_family = AF_UNIX;
+	if (directory + sizeof(PAGE_SOCKET) > sizeof(h->address.sun_path))
+		return;
+	memcpy(h->address.sun_path, socket_path, directory);
+	memcpy(h->address.sun_path + directory, PAGE_SOCKET, sizeof(PAGE_SOCKET));
+	h->address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + directory +
+					sizeof(PAGE_SOCKET));
+}
+
+void gctoken_page_fini(struct page_holder *h)
+{
+	drop(h);
+	for (size_t i = 0; i < 2; i++)
+		if (h->places[i])
+			munmap((void *)(uintptr_t)h->places[i], GCTOKEN_PAGE_SIZE);
+}
