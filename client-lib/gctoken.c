@@ -260,27 +260,34 @@ static bool wait_is_valid(int wait_ms)
 	return wait_ms >= 0 && wait_ms <= WAIT_MAX_MS;
 }
 
-int gctoken_get(struct gctoken *g, struct gctoken_token *ret, int min_ttl_s, int wait_ms)
+/* Apart: its buffer would cost those who read the page. */
+static __attribute__((noinline)) int get_from_socket(struct gctoken *g, struct gctoken_token *ret,
+	int min_ttl_s, int wait_ms, const struct page_read *how)
 {
-	struct page_read how;
 	char target[128];
-	int64_t start_ms;
 	int error;
 
-	if (min_ttl_s < 0 || !wait_is_valid(wait_ms))
-		return -EINVAL;
-	if (gctoken_page_get(&g->page, ret, min_ttl_s, &how))
-		return 0;
-	start_ms = how.started_ms ? how.started_ms : gctoken_monotonic_ms();
 	if (min_ttl_s)
 		snprintf(target, sizeof(target), "/v1/token?profile=%s&min_ttl=%d", g->profile,
 			min_ttl_s);
 	else
 		snprintf(target, sizeof(target), "/v1/token?profile=%s", g->profile);
-	error = call_for_token(g, "GET", target, start_ms, wait_ms, ret);
-	if (error && how.touched)
+	error = call_for_token(g, "GET", target,
+		how->started_ms ? how->started_ms : gctoken_monotonic_ms(), wait_ms, ret);
+	if (error && how->touched)
 		gctoken_token_wipe(ret);
 	return error == GCTOKEN_NO_CHANGE ? GCTOKEN_BAD_ANSWER : error;
+}
+
+int gctoken_get(struct gctoken *g, struct gctoken_token *ret, int min_ttl_s, int wait_ms)
+{
+	struct page_read how;
+
+	if (min_ttl_s < 0 || !wait_is_valid(wait_ms))
+		return -EINVAL;
+	if (gctoken_page_get(&g->page, ret, min_ttl_s, &how))
+		return 0;
+	return get_from_socket(g, ret, min_ttl_s, wait_ms, &how);
 }
 
 int gctoken_reject(

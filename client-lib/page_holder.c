@@ -24,15 +24,9 @@
 #include <unistd.h>
 
 #define PAGE_SOCKET "page.sock"
-#define CHECK_NS UINT64_C(1000000000)
 #define FETCH_MS 250
 #define PAUSE_FIRST_NS UINT64_C(1000000000)
 #define PAUSE_MAX_NS UINT64_C(60000000000)
-
-static uint64_t load(const _Atomic uint64_t *word)
-{
-	return atomic_load_explicit(word, memory_order_relaxed);
-}
 
 /* One thread at a time; the others do without. What a parent's thread had taken when it forked is
  * taken over by the child: the thread is not there. */
@@ -66,9 +60,10 @@ static bool is_for_us(const struct gctoken_page *p)
 {
 	uint64_t namespace;
 
-	return load(&p->magic) == GCTOKEN_PAGE_MAGIC && load(&p->version) == GCTOKEN_PAGE_VERSION &&
-	       load(&p->size) == GCTOKEN_PAGE_SIZE && time_namespace(&namespace) &&
-	       load(&p->time_namespace) == namespace;
+	return page_load(&p->magic) == GCTOKEN_PAGE_MAGIC &&
+	       page_load(&p->version) == GCTOKEN_PAGE_VERSION &&
+	       page_load(&p->size) == GCTOKEN_PAGE_SIZE && time_namespace(&namespace) &&
+	       page_load(&p->time_namespace) == namespace;
 }
 
 static void drop(struct page_holder *h)
@@ -159,9 +154,9 @@ static bool broker_is_there(struct page_holder *h, const struct gctoken_page *pa
 {
 	bool there = true;
 
-	if (now - load(&h->checked_ns) < CHECK_NS || !own(h))
+	if (now - page_load(&h->checked_ns) < PAGE_CHECK_NS || !own(h))
 		return true;
-	if (atomic_load(&h->current) == page && now - load(&h->checked_ns) >= CHECK_NS) {
+	if (atomic_load(&h->current) == page && now - page_load(&h->checked_ns) >= PAGE_CHECK_NS) {
 		there = gctoken_page_connection_alive(h->connection) && is_for_us(page);
 		if (there)
 			atomic_store_explicit(&h->checked_ns, now, memory_order_relaxed);
@@ -172,26 +167,24 @@ static bool broker_is_there(struct page_holder *h, const struct gctoken_page *pa
 	return there;
 }
 
-bool gctoken_page_get(
-	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *ret_how)
+bool gctoken_page_get_slowly(
+	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *how)
 {
 	const struct gctoken_page *page;
 	enum page_reading reading;
 	uint64_t now;
 
-	*ret_how = (struct page_read){0};
 	/* Twice, because a page that is retired or orphaned has a successor more often than not. */
 	for (int i = 0; i < 2; i++) {
 		page = atomic_load_explicit(&h->current, memory_order_acquire);
 		if (!page) {
-			if (!want_page(h, ret_how))
+			if (!want_page(h, how))
 				return false;
 			page = atomic_load_explicit(&h->current, memory_order_acquire);
 			if (!page)
 				return false;
 		}
-		reading =
-			gctoken_page_read(page, ret, (uint64_t)min_ttl_s, &now, &ret_how->touched);
+		reading = gctoken_page_read(page, ret, (uint64_t)min_ttl_s, &now, &how->touched);
 		if (reading == PAGE_READ_RETIRED)
 			forget(h, page);
 		else if (broker_is_there(h, page, now))

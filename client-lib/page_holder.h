@@ -4,6 +4,7 @@
 #define GCTOKEN_PAGE_HOLDER_H
 
 #include "gctoken.h"
+#include "page_reader.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -12,8 +13,8 @@
 #include <sys/un.h>
 
 #define PAGE_PROFILE_MAX 48
-
-struct gctoken_page;
+/* How often somebody looks whether the broker is still there. */
+#define PAGE_CHECK_NS UINT64_C(1000000000)
 
 struct page_holder {
 	/* For every reader. */
@@ -45,10 +46,29 @@ void gctoken_page_init(struct page_holder *h, const char *socket_path, const cha
 /* No read may be under way. */
 void gctoken_page_fini(struct page_holder *h);
 
+/* All that gctoken_page_get may have to do besides reading. */
+bool gctoken_page_get_slowly(
+	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *how);
+
 /* True: *ret is filled, as the broker would have answered. False: the socket has to be asked. May
  * be called by any number of threads; takes no lock and in the usual case makes no system call. */
-bool gctoken_page_get(
-	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *ret_how);
+static inline bool gctoken_page_get(
+	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *ret_how)
+{
+	const struct gctoken_page *page = atomic_load_explicit(&h->current, memory_order_acquire);
+	enum page_reading reading;
+	bool touched = false;
+	uint64_t now;
+
+	if (__builtin_expect(page != NULL, 1) &&
+		__builtin_expect(
+			page_read_once(page, ret, (uint64_t)min_ttl_s, &reading, &now, &touched),
+			1) &&
+		reading == PAGE_READ_TOKEN && now - page_load(&h->checked_ns) < PAGE_CHECK_NS)
+		return true;
+	*ret_how = (struct page_read){.touched = touched};
+	return gctoken_page_get_slowly(h, ret, min_ttl_s, ret_how);
+}
 
 /* ---- page_fetch.c ---- */
 
