@@ -301,9 +301,10 @@ int page_send(const struct page *p, int socket)
 	ssize_t n;
 	int fd, r;
 
-	/* Another open file, of the same memory, that can only be read. */
+	/* Another open file, of the same memory, that can only be read. Without O_NONBLOCK a
+	 * process of our own user could make us wait here, by a lease. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	c->cmsg_level = SOL_SOCKET;

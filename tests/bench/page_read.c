@@ -157,7 +157,7 @@ static void bench_reads(
 {
 	double *ratios = calloc(turns, sizeof(*ratios)), *ns = calloc(turns, sizeof(*ns));
 	struct gctoken_token token;
-	struct gctoken *g;
+	struct gctoken *g = NULL;
 
 	if (!ratios || !ns || gctoken_open(&g, s->socket, "default") != 0)
 		die("out of memory");

@@ -255,7 +255,13 @@ static void test_abandoned(void *context, struct connection *c)
 	fail_msg("abandoned without having been held");
 }
 
-static const struct front_handler handler = {.request = test_request, .abandoned = test_abandoned};
+/* Who tests the page socket has a function for it. */
+#ifndef TEST_PAGE
+#define TEST_PAGE NULL
+#endif
+
+static const struct front_handler handler = {
+	.request = test_request, .abandoned = test_abandoned, .page = TEST_PAGE};
 
 static struct front_limits limits_default(void)
 {

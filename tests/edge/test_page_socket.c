@@ -1,0 +1,351 @@
+/* The page socket: one line each way, from whoever and however it comes. */
+#include "page_stub.h"
+
+#define TEST_PAGE test_page
+struct connection;
+static int test_page(
+	void *context, struct connection *c, const char *profile, const struct page **ret_page);
+
+#include "front_fixture.h"
+
+static struct page *shared;
+static int page_answer;
+static char page_profile[64];
+static unsigned pages_asked;
+static char page_path[96];
+
+static int test_page(
+	void *context, struct connection *c, const char *profile, const struct page **ret_page)
+{
+	assert_ptr_equal(context, &front);
+	assert_int_equal(connection_peer(c)->uid, getuid());
+	pages_asked++;
+	snprintf(page_profile, sizeof(page_profile), "%s", profile);
+	*ret_page = shared;
+	return page_answer;
+}
+
+static int set_up(void **state)
+{
+	char problem[256];
+	int fd;
+
+	if (front_setup(state) < 0)
+		return -1;
+	shared = stub_page_new();
+	page_answer = 200;
+	pages_asked = 0;
+	snprintf(page_path, sizeof(page_path), "%s/p", directory);
+	if (listener_bind(page_path, 0666, (gid_t)-1, &fd, problem, sizeof(problem)) < 0)
+		return -1;
+	/* from here on clients of the fixture come to the page socket */
+	unlink(path);
+	strcpy(path, page_path);
+	return front_listen_pages(front, fd);
+}
+
+static int tear_down(void **state)
+{
+	page_free(shared);
+	return front_teardown(state);
+}
+
+struct reply {
+	char text[16];
+	size_t length;
+	int fd;
+	bool ended;
+};
+
+static bool pull(int fd, struct reply *r)
+{
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	struct iovec io = {r->text + r->length, sizeof(r->text) - r->length - 1};
+	struct msghdr m = {.msg_iov = &io,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n > 0 && CMSG_FIRSTHDR(&m))
+		memcpy(&r->fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	if (n > 0)
+		r->length += (size_t)n;
+	r->ended = n == 0 || (n < 0 && errno != EAGAIN);
+	return r->length >= 4 || r->ended;
+}
+
+static struct reply await(int fd)
+{
+	struct reply r = {.fd = -1};
+
+	WAIT_UNTIL(pull(fd, &r));
+	return r;
+}
+
+static bool ended(int fd)
+{
+	struct reply r = {.fd = -1};
+
+	pull(fd, &r);
+	assert_int_equal(r.length, 0);
+	return r.ended;
+}
+
+static int attached(void)
+{
+	int fd = client_served();
+	struct reply r;
+
+	client_write(fd, "page 1 default\n");
+	r = await(fd);
+	assert_string_equal(r.text, "200\n");
+	assert_true(r.fd >= 0);
+	close(r.fd);
+	return fd;
+}
+
+static void the_page_is_handed_over_and_the_connection_stays(void **state)
+{
+	int fd = client_served();
+	struct reply r;
+	struct stat a, b;
+
+	(void)state;
+	client_write(fd, "page 1 a-b_9\n");
+	r = await(fd);
+	assert_string_equal(r.text, "200\n");
+	assert_string_equal(page_profile, "a-b_9");
+	assert_int_equal(fstat(r.fd, &a), 0);
+	assert_int_equal(fstat(page_fd(shared), &b), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+	assert_int_equal(fcntl(r.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(r.fd);
+	turn_for(50);
+	assert_false(ended(fd));
+	assert_int_equal(front_counters(front)->connections, 1);
+	assert_int_equal(front_counters(front)->held, 0);
+	/* no deadline holds for it, and nothing ticks */
+	close(fd);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	assert_int_equal(abandoned_count, 0);
+}
+
+static void refusals_are_told_and_ended(void **state)
+{
+	static const int answers[] = {403, 404, 503};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(answers); i++) {
+		int fd = client_served();
+		char expected[8];
+		struct reply r;
+
+		page_answer = answers[i];
+		client_write(fd, "page 1 default\n");
+		r = await(fd);
+		snprintf(expected, sizeof(expected), "%d\n", answers[i]);
+		assert_string_equal(r.text, expected);
+		assert_int_equal(r.fd, -1);
+		WAIT_UNTIL(ended(fd));
+		close(fd);
+	}
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+}
+
+static void what_is_not_the_line_is_refused(void **state)
+{
+	static const struct {
+		const char *bytes, *answer;
+	} bad[] = {
+		{"\n", "400\n"},
+		{"page\n", "400\n"},
+		{"page \n", "400\n"},
+		{"page 1\n", "400\n"},
+		{"page 1 \n", "400\n"},
+		{"page 1  default\n", "400\n"},
+		{"page 1 default \n", "400\n"},
+		{"page 1 default\r\n", "400\n"},
+		{" page 1 default\n", "400\n"},
+		{"Page 1 default\n", "400\n"},
+		{"page 01 default\n", "400\n"},
+		{"page +1 default\n", "400\n"},
+		{"page -1 default\n", "400\n"},
+		{"page 1x default\n", "400\n"},
+		{"page 0 default\n", "400\n"},
+		{"page 1 Default\n", "400\n"},
+		{"page 1 ../x\n", "400\n"},
+		{"page 1 default\nx", "400\n"},
+		{"page 1 default\npage 1 default\n", "400\n"},
+		{"page 2 default\n", "505\n"},
+		{"page 999 default\n", "505\n"},
+		{"page 1000 default\n", "400\n"},
+		{"page 1 0123456789012345678901234567890123456789012345678\n", "400\n"},
+		{"GET /v1/token HTTP/1.1\r\nHost: x\r\n\r\n", "400\n"},
+		{"page 1 "
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+			"400\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		int fd = client_served();
+		struct reply r;
+
+		client_write(fd, bad[i].bytes);
+		r = await(fd);
+		if (strcmp(r.text, bad[i].answer) != 0)
+			fail_msg("case %zu: %s", i, r.text);
+		assert_int_equal(r.fd, -1);
+		close(fd);
+	}
+	assert_int_equal(pages_asked, 0);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+}
+
+static void a_nul_is_no_letter(void **state)
+{
+	int fd = client_served();
+	struct reply r;
+
+	(void)state;
+	assert_int_equal(write(fd, "page 1 a\0b\n", 11), 11);
+	r = await(fd);
+	assert_string_equal(r.text, "400\n");
+	close(fd);
+}
+
+static void in_pieces_it_is_the_same(void **state)
+{
+	static const char line[] = "page 1 default\n";
+	int fd = client_served();
+	struct reply r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(line) - 1; i++) {
+		assert_int_equal(write(fd, line + i, 1), 1);
+		turn_for(2);
+	}
+	r = await(fd);
+	assert_string_equal(r.text, "200\n");
+	close(r.fd);
+	close(fd);
+}
+
+static void half_a_line_is_told(void **state)
+{
+	int fd = client_served();
+	struct reply r;
+
+	(void)state;
+	client_write(fd, "page 1 defa");
+	turn_for(10);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	r = await(fd);
+	assert_string_equal(r.text, "400\n");
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	close(fd);
+}
+
+/* Silent from the start, or byte by byte: cut at the deadline of a request. */
+static void slow_ones_are_cut(void **state)
+{
+	struct front_limits limits = limits_default();
+	int silent, slow, with_page;
+	uint64_t begin;
+	struct reply r;
+
+	(void)state;
+	limits.request_deadline = duration_ms(300);
+	limits.idle_timeout = duration_ms(300);
+	front_set_limits(front, &limits);
+	with_page = attached();
+	silent = client_served();
+	slow = client_served();
+	begin = now_ms();
+	while (front_counters(front)->connections > 1) {
+		if (write(slow, "p", 1) < 0)
+			assert_true(errno == EPIPE || errno == ECONNRESET);
+		turn_for(10);
+		assert_true(now_ms() < begin + 10000);
+	}
+	assert_true(now_ms() - begin >= 290);
+	r = await(silent);
+	assert_string_equal(r.text, "408\n");
+	/* who has a page is not meant */
+	assert_false(ended(with_page));
+	close(silent);
+	close(slow);
+	close(with_page);
+}
+
+static void whoever_has_a_page_has_nothing_more_to_say(void **state)
+{
+	int fd = attached();
+
+	(void)state;
+	client_write(fd, "x");
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	close(fd);
+	fd = attached();
+	shutdown(fd, SHUT_WR);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	close(fd);
+}
+
+static void the_limits_are_those_of_all_connections(void **state)
+{
+	struct front_limits limits = limits_default();
+	int first, second;
+	struct reply r;
+
+	(void)state;
+	limits.max_connections_per_user = 1;
+	front_set_limits(front, &limits);
+	first = attached();
+	second = client_new();
+	r = await(second);
+	assert_string_equal(r.text, "429\n");
+	close(second);
+	limits.max_connections = 1;
+	front_set_limits(front, &limits);
+	second = client_new();
+	r = await(second);
+	assert_string_equal(r.text, "503\n");
+	close(second);
+	close(first);
+}
+
+static void at_a_stop_the_readers_are_told(void **state)
+{
+	int fd = attached();
+
+	(void)state;
+	front_stop(front);
+	turn();
+	front_free(front);
+	front = NULL;
+	WAIT_UNTIL(ended(fd));
+	close(fd);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(the_page_is_handed_over_and_the_connection_stays),
+		CASE(refusals_are_told_and_ended),
+		CASE(what_is_not_the_line_is_refused),
+		CASE(a_nul_is_no_letter),
+		CASE(in_pieces_it_is_the_same),
+		CASE(half_a_line_is_told),
+		CASE(slow_ones_are_cut),
+		CASE(whoever_has_a_page_has_nothing_more_to_say),
+		CASE(the_limits_are_those_of_all_connections),
+		CASE(at_a_stop_the_readers_are_told),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
