@@ -12,13 +12,12 @@ struct page_text {
 
 static const struct page_text texts[] = {
 	[PAGE_LOGGED_IN] = {"You are logged in", "&#10003;", "#1a7f37",
-		"gctokend has the login for profile", "and uses it from now on.",
-		"You can close this window."},
+		"gctokend now has your login for the profile", ".", "You can close this window."},
 	[PAGE_DENIED] = {"You are not logged in", "&#10007;", "#b42318",
-		"The login server did not allow it for profile", "and nothing was changed.",
+		"The login page did not allow it for the profile", ". Nothing was changed.",
 		"The terminal has its answer. You can close this window."},
 	[PAGE_FAILED] = {"The login did not work", "!", "#b42318",
-		"gctokend could not finish it for profile", "",
+		"gctokend could not finish it for the profile", ".",
 		"The terminal says why, and what to do. You can close this window."},
 };
 
@@ -33,9 +32,9 @@ static const char page_format[] =
 	"padding:0 1.5em;text-align:center}"
 	"div{width:64px;height:64px;border-radius:50%%;margin:0 auto;color:#fff;background:%s;"
 	"font-size:34px;line-height:64px}h1{font-size:1.6em;margin:.8em 0 .6em}"
-	"p{margin:.4em 0}</style></head>\n"
-	"<body><div>%s</div><h1>%s</h1>\n"
-	"<p>%s <b>%s</b> %s</p><p>%s</p></body></html>\n";
+	"p{margin:.4em 0;text-wrap:balance}</style></head>\n"
+	"<body><div aria-hidden=\"true\">%s</div><h1>%s</h1>\n"
+	"<p>%s <b>%s</b>%s</p><p>%s</p></body></html>\n";
 
 static const char head_format[] = "HTTP/1.1 %s\r\n"
 				  "Content-Type: %s; charset=utf-8\r\n"

@@ -33,10 +33,10 @@ class LoginProcess:
     """`gctoken login` with more arguments. Its output is gathered as it comes."""
 
     def __init__(self, socket_path: str, *arguments: str, wrap: tuple[str, ...] = (),
-                 stdin=subprocess.DEVNULL, **env: str | None):
+                 stdin=subprocess.DEVNULL, pass_fds: tuple[int, ...] = (), **env: str | None):
         self.process = subprocess.Popen(
             [*wrap, GCTOKEN, "login", *arguments], stdin=stdin, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env=environment(GCTOKEN_SOCKET=socket_path, **{**QUIET, **env}))
+            stderr=subprocess.PIPE, pass_fds=pass_fds, env=environment(GCTOKEN_SOCKET=socket_path, **{**QUIET, **env}))
         self._out, self._err = bytearray(), bytearray()
         self._readers = [threading.Thread(target=self._gather, args=pair, daemon=True)
                          for pair in ((self.process.stdout, self._out),
