@@ -22,6 +22,8 @@
 #include <string.h>
 
 #define CA_AGE_MAX_S 86400L
+/* Of exchanges that have ended: a HEAD uses that of the POST before it, which it follows soon. */
+#define CONNECTIONS_KEPT 16L
 
 struct fetcher {
 	struct event_base *base;
@@ -313,7 +315,7 @@ static bool multi_set(struct fetcher *f)
 	       curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, timer_wanted) == CURLM_OK &&
 	       curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f) == CURLM_OK &&
 	       curl_multi_setopt(f->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
-	       curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, (long)FETCHES_MAX) == CURLM_OK;
+	       curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT) == CURLM_OK;
 }
 
 int fetcher_new(struct fetcher **ret, struct event_base *base,

@@ -17,7 +17,7 @@ from waiting import wait_until
 
 RSS_MORE_KIB = 4096  # what the allocator may keep of the largest crowd there was
 DESCRIPTORS_MORE = 1  # an exchange may be under way
-KEPT_CONNECTIONS = 64  # to login servers; that of each POST is kept for as long as the server likes
+KEPT_CONNECTIONS = 16  # to login servers; that of each POST is kept for as long as the server likes
 GARBAGE = {"action": "bytes", "text": "220 mail ready\r\n"}
 FAULTS = [
     {"action": "answer", "status": 500, "body": '{"error":"server_error"}'},
