@@ -166,6 +166,19 @@ void profile_log(struct profile *p)
 	}
 }
 
+static void tell_others_of_the_client(const struct profile *p, const struct clock_reading *now)
+{
+	const struct broker *b = p->broker;
+
+	for (size_t i = 0; i < b->profile_count; i++) {
+		struct profile *other = b->profiles[i];
+
+		if (other != p && other->client == p->client &&
+			!strcmp(other->credential.client_secret, p->credential.client_secret))
+			token_source_heed(&other->source, now, &p->source);
+	}
+}
+
 void profile_fetched(struct profile *p, const struct exchange *x, struct token_answer *answer,
 	const struct skew_sample *sample)
 {
@@ -183,6 +196,7 @@ void profile_fetched(struct profile *p, const struct exchange *x, struct token_a
 		 * it. */
 		revoke_token(p, &answer->token, NULL);
 	client_save(p->client, p);
+	tell_others_of_the_client(p, &now);
 }
 
 static void fetch_ended(void *context, const struct exchange *x)

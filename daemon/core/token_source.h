@@ -140,6 +140,12 @@ bool token_source_fetched(struct token_source *s, const struct clock_reading *no
 	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation);
 
+/* `other`, another profile of the same client with the same secret, has just ended a fetch: where
+ * the server said to wait, or refused the client, this one need not be told the same; where a
+ * refused client was accepted again, it need not wait any more. */
+void token_source_heed(
+	struct token_source *s, const struct clock_reading *now, const struct token_source *other);
+
 /* The wall clock was stepped, or the machine was resumed: look again. */
 void token_source_clock_changed(struct token_source *s);
 

@@ -231,3 +231,18 @@ def test_one_profile_s_refusal_is_not_another_s(fake, daemon):
         assert d.token("bad", wait=60).json["error"] == "client_rejected"
         assert d.token("good").status == 200
     assert f.posts == 2
+
+
+def test_what_one_profile_is_told_another_heeds(fake, daemon):
+    """Two profiles of one client and secret: the server says once to come later."""
+    f = fake()
+    d = daemon(f, profiles={"first": {}, "second": {"prefetch": False}})
+    assert d.token("first").status == 200
+    f.fault("token", "answer", status=429, times=-1, headers={"Retry-After": "600"}, body="")
+    assert d.post("/v1/refresh?profile=first").status == 503
+    assert d.token("first").status == 200
+    answer = d.token("second")
+    assert answer.status == 503 and answer.retry_after > 590
+    assert f.posts == 2
+    assert d.status("second")["state"] == "unavailable"
+    d.wait_log(r"^<4>second: another profile of this client was told: .*429")

@@ -1,0 +1,41 @@
+/* What the login server said to one profile about its client holds for the others of that client.
+ */
+#include "token_source.h"
+
+#include <string.h>
+
+/* A refusal of the scope, say, is that profile's own. */
+static bool is_about_the_client(const struct source_failure *f)
+{
+	return f->any &&
+	       (f->class == ANSWER_THROTTLED ||
+		       (f->class == ANSWER_CLIENT_REJECTED && !strcmp(f->error, "invalid_client")));
+}
+
+void token_source_heed(
+	struct token_source *s, const struct clock_reading *now, const struct token_source *other)
+{
+	const struct source_failure *told = &other->last_failure;
+	bool rejected = s->last_failure.class == ANSWER_CLIENT_REJECTED;
+
+	if (is_about_the_client(told)) {
+		if (!boot_before(boot_max(now->boot, s->not_before), other->not_before))
+			return;
+		s->not_before = other->not_before;
+		s->last_failure = *told;
+		history_add(s->history, now,
+			told->class == ANSWER_THROTTLED ? EVENT_THROTTLED : EVENT_CLIENT_REJECTED,
+			s->current.generation,
+			"another profile of this client was told: %.160s; next attempt in %lld s",
+			told->words,
+			(long long)duration_ceil_s(boot_since(s->not_before, now->boot)));
+	} else if (!told->any && rejected && is_about_the_client(&s->last_failure)) {
+		s->not_before = (struct boot_time){INT64_MIN};
+		s->last_failure = (struct source_failure){0};
+		s->failures = 0;
+		s->wanted |= s->settings.prefetch;
+	} else {
+		return;
+	}
+	s->attention = s->changed = true;
+}
