@@ -28,10 +28,10 @@ struct stub {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows */
 	struct page *page;
-	int other_fd;    /* handed over in the page's place; -1: the page is */
-	int page_status; /* 200, or how to refuse */
-	int http_status;
-	bool silent; /* says nothing on the page socket */
+	int other_fd;            /* handed over in the page's place; -1: the page is */
+	_Atomic int page_status; /* 200, or how to refuse */
+	_Atomic int http_status;
+	_Atomic bool silent; /* says nothing on the page socket */
 	int fds[STUB_CONNECTIONS];
 	bool pages[STUB_CONNECTIONS];
 	unsigned count;
@@ -86,7 +86,7 @@ static inline bool stub_serve(struct stub *s, int fd, bool page)
 		if (s->silent)
 			return true;
 		if (s->page_status != 200)
-			return dprintf(fd, "%03d\n", s->page_status) < 0;
+			return dprintf(fd, "%03d\n", (int)s->page_status) < 0;
 		if (s->other_fd >= 0)
 			stub_send_fd(fd, s->other_fd);
 		else if (page_send(s->page, fd) < 0)
@@ -95,8 +95,8 @@ static inline bool stub_serve(struct stub *s, int fd, bool page)
 	}
 	s->asked++;
 	if (s->http_status != 200)
-		return dprintf(fd, "HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n", s->http_status) >
-		       0;
+		return dprintf(fd, "HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n",
+			       (int)s->http_status) > 0;
 	return dprintf(fd,
 		       "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nGctoken-Generation: %d\r\n"
 		       "Gctoken-Expires-In-Ms: 60000\r\nGctoken-Fingerprint: 0123456789abcdef\r\n"

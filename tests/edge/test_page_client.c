@@ -201,10 +201,7 @@ static void a_retired_page_is_noticed_by_the_next_read(void **state)
 		assert_int_equal(stub->page_asked, i);
 	}
 	/* and if nobody may have it any more, the socket says so */
-	pthread_mutex_lock(&stub->lock);
-	stub->page_status = 403;
-	stub->http_status = 403;
-	pthread_mutex_unlock(&stub->lock);
+	stub->page_status = stub->http_status = 403;
 	stub_replace_page(stub, stub_page_new());
 	for (int i = 0; i < 10; i++) {
 		struct gctoken_token t;
@@ -452,6 +449,30 @@ static void a_failure_leaves_no_half_token(void **state)
 	assert_memory_equal(&t, &before, sizeof(t));
 }
 
+/* The one case in which *ret is written to without a result: the page was read, and then it turned
+ * out that nobody stands behind it any more. It is wiped. */
+static void an_orphan_is_not_handed_out(void **state)
+{
+	static const struct gctoken_token empty;
+	struct gctoken_token t;
+	int64_t begin;
+
+	(void)state;
+	stub_publish(stub->page, 1, 86, 3600);
+	warm_up();
+	assert_int_equal(get(), 1);
+	stub->page_status = stub->http_status = 503;
+	begin = now_ms();
+	stub_hang_up(stub);
+	do {
+		memset(&t, 'x', sizeof(t));
+		usleep(10000);
+		assert_true(now_ms() < begin + GIVE_UP_MS);
+	} while (gctoken_get(g, &t, 0, 0) == 0);
+	assert_memory_equal(&t, &empty, sizeof(t));
+	assert_int_equal(gctoken_get(g, &t, 0, 0), GCTOKEN_UNAVAILABLE);
+}
+
 /* Threads that read while pages come and go under them: each token is whole, and generations never
  * go back. */
 struct crowd {
@@ -543,6 +564,7 @@ int main(void)
 		CASE(close_gives_everything_back),
 		CASE(a_child_goes_on_reading),
 		CASE(a_failure_leaves_no_half_token),
+		CASE(an_orphan_is_not_handed_out),
 		CASE(threads_read_while_pages_change),
 	};
 
