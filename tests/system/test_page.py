@@ -1,0 +1,415 @@
+"""Tokens read from memory: what the page says is what the socket would have said, and nobody has it
+who may not."""
+
+import array
+import contextlib
+import ctypes
+import mmap
+import os
+import socket
+import threading
+
+import pytest
+
+from daemon import GCTOKEND
+from library import DENIED, REFUSED, REVOKED, GctokenError, in_child, library
+from manager import Manager
+from raw_http import is_sanitized
+from reloading import reload
+from users import account, as_user, needs_root
+from waiting import PATIENCE, wait_until
+
+pytestmark = pytest.mark.skipif(
+    is_sanitized(GCTOKEND), reason="a library with a sanitizer loads into no other program")
+
+CLONE_NEWTIME = 0x80
+PAGE_SIZE = 12288
+STATE, GENERATION = 9, 10  # words of the page
+RETIRED = 0
+
+
+@pytest.fixture
+def managed(make_daemon):
+    managers = []
+
+    def make(server, **options):
+        managers.append(Manager(make_daemon(server, **options)))
+        return managers[-1]
+
+    yield make
+    for one in managers:
+        one.daemon.stop()
+        one.close()
+
+
+def metric(d, name, **labels):
+    wanted = name + ("{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}"
+                     if labels else "")
+    return sum(float(line.rpartition(" ")[2]) for line in d.get("/metrics").text.splitlines()
+               if line.rpartition(" ")[0] == wanted)
+
+
+def served(d):
+    """Tokens that the socket has handed out."""
+    return sum(metric(d, "gctokend_tokens_served_total", profile="default", state=state)
+               for state in ("fresh", "stale"))
+
+
+def reads_from_page(d, handle, count=1000):
+    """Reads so often without the broker's taking part in it, and gives the last token."""
+    before = served(d)
+    tokens = [handle.get() for _ in range(count)]
+    assert len({t.generation for t in tokens}) == 1
+    assert served(d) == before
+    return tokens[-1]
+
+
+def warmed(handle):
+    """The first one comes from the socket."""
+    handle.get()
+    return handle
+
+
+class Page:
+    """The page itself, as any program can have it."""
+
+    def __init__(self, d, profile="default"):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10 * PATIENCE)
+        self.socket.connect(d.path("page.sock"))
+        self.socket.sendall(f"page 1 {profile}\n".encode())
+        self.words, self.fd, self.inode = None, None, None
+        answer, ancillary, _, _ = self.socket.recvmsg(16, socket.CMSG_SPACE(4))
+        self.status = int(answer)
+        for _, _, data in ancillary:
+            self.fd = array.array("i", data)[0]
+            self.inode = os.fstat(self.fd).st_ino
+            memory = mmap.mmap(self.fd, PAGE_SIZE, prot=mmap.PROT_READ)
+            self.words = memoryview(memory).cast("Q")
+
+    def token_bytes(self):
+        return bytes(memoryview(self.words).cast("B")[192:192 + 8192])
+
+    def close(self):
+        self.socket.close()
+        if self.fd is not None:
+            os.close(self.fd)
+
+
+def test_a_read_is_what_the_socket_says_and_costs_it_nothing(server, daemon):
+    d = daemon(server)
+    with library(d) as handle:
+        token = reads_from_page(d, warmed(handle))
+        answer = d.token()
+        assert token.token == answer.json["access_token"]
+        assert token.generation == answer.json["generation"]
+        assert token.fingerprint == answer.json["fingerprint"]
+        assert token.state == answer.json["state"] == "fresh"
+        left = int(answer.headers["Gctoken-Expires-In-Ms"])
+        assert 0 <= token.expires_in_ms - left < 30000 * PATIENCE
+        assert metric(d, "gctokend_pages_given_total", profile="default") == 1
+        assert server.api_status(token.token) == 200
+
+
+def test_min_ttl(fake, daemon):
+    f = fake(lifetime=1000)
+    d = daemon(f)
+    with library(d) as handle:
+        warmed(handle)
+        before = served(d)
+        assert handle.get(min_ttl=500).expires_in_ms > 500000
+        assert served(d) == before
+        with pytest.raises(GctokenError) as error:
+            handle.get(min_ttl=501)
+        assert error.value.code == REFUSED
+
+
+def test_a_new_token_is_there_at_once(server, daemon):
+    d = daemon(server)
+    with library(d) as handle:
+        first = reads_from_page(d, warmed(handle))
+        answer = d.post("/v1/refresh").json
+        # While the old one still serves, the new one is held back for its guard.
+        assert handle.get().generation in (first.generation, answer["generation"])
+        assert handle.wait_change(first.generation).generation == answer["generation"]
+        wait_until(lambda: handle.get().generation == answer["generation"], "the new token")
+        reads_from_page(d, handle)
+
+
+def test_who_reports_a_token_never_reads_it_again(server, daemon):
+    d = daemon(server)
+    with library(d) as handle, library(d) as other:
+        first = reads_from_page(d, warmed(handle))
+        reads_from_page(d, warmed(other))
+        new = handle.reject(first)
+        assert new.generation > first.generation
+        # neither do others, from this moment on
+        assert handle.get().generation == other.get().generation == new.generation
+        reads_from_page(d, handle)
+        reads_from_page(d, other)
+
+
+def test_a_report_of_the_older_token_ends_its_guard(server, daemon):
+    """A new token is held back for a moment while the old one serves, also in the page."""
+    d = daemon(server)
+    with library(d) as handle:
+        first = reads_from_page(d, warmed(handle))
+        assert d.post("/v1/refresh").status == 200
+        new = handle.reject(first)
+        assert new.generation > first.generation
+        assert handle.get().generation == new.generation
+
+
+def test_while_a_reported_token_is_replaced_readers_are_held(server, daemon):
+    d = daemon(server)
+    with library(d) as handle:
+        first = reads_from_page(d, warmed(handle))
+        server.fault("token", "hang")
+        reported = threading.Thread(target=d.post, args=(
+            f"/v1/token/reject?profile=default&generation={first.generation}&wait=30",))
+        reported.start()
+        server.wait_for("token", 2)
+        # Its wait ends first: then it gets the reported one, and is told that it is stale.
+        token = handle.get(wait=1 / PATIENCE)
+        assert (token.generation, token.state) == (first.generation, "stale")
+        assert served(d) > 0
+        server.close_connections()
+        reported.join()
+
+
+def test_a_revoked_token_is_gone_with_the_next_read(server, daemon):
+    d = daemon(server)
+    with library(d) as handle:
+        reads_from_page(d, warmed(handle))
+        page = Page(d)
+        assert page.words[STATE] == 2 and any(page.token_bytes())
+        assert d.post("/v1/revoke").status == 200
+        with pytest.raises(GctokenError) as error:
+            handle.get()
+        assert error.value.code == REVOKED
+        assert not any(page.token_bytes())
+        page.close()
+        assert d.post("/v1/refresh").status == 200
+        reads_from_page(d, handle)
+
+
+@needs_root
+def test_who_may_not_is_refused_and_remembered(server, daemon):
+    d = daemon(server, broker={"socket_mode": "0666"})
+    nobody = account("nobody")
+    with as_user(nobody):
+        page = Page(d)
+    assert page.status == 403 and page.fd is None
+    page.close()
+    with as_user(nobody):
+        unknown = Page(d, "unknown")  # the same words whether it is there or not
+    assert unknown.status == 403
+    unknown.close()
+    known = Page(d, "unknown")
+    assert known.status == 404
+    known.close()
+    events = d.get("/v1/history?profile=default").json["events"]
+    assert any(e["event"] == "denied" and f"uid {nobody.uid}" in e["words"] for e in events)
+    assert metric(d, "gctokend_denied_requests_total", profile="default") == 1
+    assert metric(d, "gctokend_pages_given_total", profile="default") == 0
+
+
+@needs_root
+def test_who_loses_access_reads_no_more(server, daemon):
+    d = daemon(server, broker={"socket_mode": "0666"}, profile={"allow_users": "nobody"})
+    nobody = account("nobody")
+    with as_user(nobody):
+        page = Page(d)
+    assert page.status == 200
+    wait_until(lambda: page.words[STATE] == 2, "a token in the page")
+    go, gone = os.pipe(), os.pipe()
+
+    def reads():
+        with library(d) as handle:
+            warmed(handle)
+            first = [handle.get().generation for _ in range(100)]
+            os.write(gone[1], b".")
+            os.read(go[0], 1)
+            try:
+                return [first[-1], handle.get().generation]
+            except GctokenError as error:
+                return [first[-1], -error.code]
+
+    result = []
+    thread = threading.Thread(target=lambda: result.append(in_child(reads, nobody)))
+    thread.start()
+    os.read(gone[0], 1)
+    # What does not change who may have it leaves the page alone.
+    d.profiles["default"]["refresh_margin"] = "7min"
+    reload(d)
+    assert page.words[STATE] == 2
+    d.profiles["default"]["allow_users"] = "daemon"
+    reload(d)
+    assert page.words[STATE] == RETIRED and not any(page.token_bytes())
+    os.write(go[1], b".")
+    thread.join()
+    assert result[0][0] > 0 and result[0][1] == -DENIED
+    assert metric(d, "gctokend_pages_retired_total", profile="default") == 1
+    # who still may have it has another one
+    with library(d) as handle:
+        reads_from_page(d, warmed(handle))
+    page.close()
+    for fd in go + gone:
+        os.close(fd)
+
+
+def test_a_profile_that_goes_takes_its_page_along(server, daemon):
+    d = daemon(server, profiles={"default": {}, "other": {}})
+    page = Page(d, "other")
+    wait_until(lambda: page.words[STATE] == 2, "a token in the page")
+    d.profiles.pop("other")
+    reload(d)
+    assert page.words[STATE] == RETIRED and not any(page.token_bytes())
+    page.close()
+
+
+def test_without_a_manager_a_restart_means_another_page(server, daemon):
+    d = daemon(server)
+    with library(d) as handle:
+        first = reads_from_page(d, warmed(handle))
+        page = Page(d)
+        d.stop()
+        assert page.words[STATE] == RETIRED and not any(page.token_bytes())
+        page.close()
+        d.start()
+        assert handle.get().generation > first.generation
+        reads_from_page(d, handle)
+
+
+def test_after_a_crash_the_orphaned_page_is_left(server, daemon):
+    d = daemon(server)
+    with library(d) as handle:
+        first = reads_from_page(d, warmed(handle))
+        d.kill()
+        d.start()
+        wait_until(lambda: handle.get().generation > first.generation, "the new broker's token",
+                   timeout=20)
+        reads_from_page(d, handle)
+
+
+def read_on(handle, stop, seen, failures):
+    while not stop.is_set():
+        try:
+            seen.append(handle.get().generation)
+        except GctokenError as error:
+            failures.append(error.code)
+
+
+@pytest.mark.parametrize("end", ["restart", "crash"])
+def test_with_a_manager_readers_notice_no_restart(server, managed, end):
+    m = managed(server)
+    d = m.start()
+    with library(d) as handle:
+        first = reads_from_page(d, warmed(handle))
+        page = Page(d)
+        wait_until(lambda: any(name == "page-default" for name, _ in m.stored), "it is stored")
+        stop, seen, failures = threading.Event(), [], []
+        thread = threading.Thread(target=read_on, args=(handle, stop, seen, failures))
+        thread.start()
+        for _ in range(2):
+            getattr(m, end)()
+            again = Page(d)
+            assert again.inode == page.inode  # the same memory
+            again.close()
+            d.token()
+        stop.set()
+        thread.join()
+        assert failures == []
+        assert seen == sorted(seen) and len(seen) > 100
+        assert len(m.stored) == len({name for name, _ in m.stored})
+        # what the new run publishes, the old mapping shows
+        newest = handle.reject(handle.get()).generation
+        assert newest > first.generation
+        wait_until(lambda: page.words[GENERATION] == newest, "the new token in the old page")
+        page.close()
+
+
+def test_rules_that_changed_between_two_runs_retire_the_page(server, managed):
+    m = managed(server)
+    d = m.start()
+    page = Page(d)
+    wait_until(lambda: any(name == "page-default" for name, _ in m.stored), "it is stored")
+    wait_until(lambda: page.words[STATE] == 2, "a token in the page")
+    d.stop()
+    assert page.words[STATE] == 2  # the next run's to decide
+    d.profiles["default"]["allow_users"] = "daemon"
+    d.write_config()
+    m.start()
+    assert page.words[STATE] == RETIRED and not any(page.token_bytes())
+    wait_until(lambda: not any(name == "page-default" for name, _ in m.stored), "it is forgotten")
+    again = Page(d)
+    assert again.status == 200 and again.inode != page.inode
+    again.close()
+    page.close()
+
+
+@needs_root
+def test_another_time_namespace_uses_the_socket(server, daemon):
+    if not os.path.exists("/proc/self/ns/time"):
+        pytest.skip("this kernel has no time namespaces")
+    d = daemon(server)
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def elsewhere():
+        if libc.unshare(CLONE_NEWTIME):
+            return ["unshare", os.strerror(ctypes.get_errno())]
+        with open("/proc/self/timens_offsets", "w", encoding="ascii") as file:
+            file.write("boottime 100000 0\n")
+
+        def reads():  # a child is in the new one
+            with library(d) as handle:
+                return [handle.get().expires_in_ms for _ in range(10)]
+        return in_child(reads)
+
+    before = served(d)
+    result = in_child(elsewhere)
+    if result[0] == "unshare":
+        pytest.skip(f"no other time namespace can be made: {result[1]}")
+    assert len(result) == 10 and all(left > 1000 for left in result)
+    assert served(d) - before == 10
+
+
+def test_without_a_page_socket_all_is_asked(server, daemon):
+    d = daemon(server, broker={"page_socket": ""})
+    assert not os.path.exists(d.path("page.sock"))
+    before = served(d)
+    with library(d) as handle:
+        assert len({handle.get().generation for _ in range(10)}) == 1
+    assert served(d) - before == 10
+
+
+@needs_root
+def test_the_daemons_own_descriptors_are_out_of_reach(server, daemon):
+    d = daemon(server)
+    page = Page(d)
+    mine = os.stat(f"/proc/self/fd/{page.fd}")
+    wait_until(lambda: page.words[STATE] == 2, "the end of the start")
+
+    def pages():
+        for fd in os.listdir(f"/proc/{d.process.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                if "memfd:gctoken-page" in os.readlink(f"/proc/{d.process.pid}/fd/{fd}"):
+                    yield fd
+
+    # One, and none for each client: the one that is handed over is closed at once.
+    found = wait_until(lambda: (now := list(pages())) and len(now) == 1 and now, "one of pages")
+    assert os.stat(f"/proc/{d.process.pid}/fd/{found[0]}").st_ino == mine.st_ino
+    assert mine.st_mode & 0o7777 == 0o444
+
+    def tries():
+        opened = []
+        for path in (f"/proc/{d.process.pid}/fd/{found[0]}", f"/proc/self/fd/{page.fd}"):
+            for flags in (os.O_RDWR, os.O_WRONLY):
+                try:
+                    opened.append(os.open(path, flags))
+                except OSError:
+                    pass
+        return opened
+
+    assert in_child(tries, account("nobody")) == []
+    page.close()
