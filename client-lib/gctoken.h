@@ -1,7 +1,7 @@
 /* libgctoken: tokens from the gctokend broker of this machine.
  *
- * The broker keeps each token fresh, and this library keeps none of its own. Ask for a token whenever
- * one is needed, use it at once, and do not store it:
+ * The broker keeps each token fresh, and this library keeps none of its own. Ask for a token
+ * whenever one is needed, use it at once, and do not store it:
  *
  *	struct gctoken *broker;
  *	struct gctoken_token token;
@@ -11,12 +11,12 @@
  *		... "Authorization: Bearer " token.token ...
  *
  * That costs next to nothing: the first token of a handle comes over the broker's socket; from the
- * second on gctoken_get reads it from memory that the broker shares, one read-only page per profile,
- * which says until when it may be used. Only where the page does not have the answer - no token just
- * now, one that lives too shortly for min_ttl_s, the broker gone, another clock than the broker's -
- * does the call go to the socket. The page is asked for at `page.sock` beside the broker's socket; who
- * loses the right to the token loses it with the next read. Where there is no such socket, every
- * call asks the broker. The other calls always do.
+ * second on gctoken_get reads it from memory that the broker shares, one read-only page per
+ * profile, which says until when it may be used. Only where the page does not have the answer - no
+ * token just now, one that lives too shortly for min_ttl_s, the broker gone, another clock than the
+ * broker's - does the call go to the socket. The page is asked for at `page.sock` beside the
+ * broker's socket; who loses the right to the token loses it with the next read. Where there is no
+ * such socket, every call asks the broker. The other calls always do.
  *
  * When the API answers 401 to a token, hand it to gctoken_reject and repeat the API call once with
  * the token that comes back. 403 and 429 say nothing about a token.
@@ -24,13 +24,14 @@
  * Results. 0 is success. A positive `enum gctoken_error` is a situation that a program meets in
  * normal operation and decides about. A negative errno is everything else: -EINVAL for arguments
  * that can never be right, -ENOMEM, -EMFILE, -ENOTSUP and what else connect(2) may say. Outputs are
- * untouched unless the call returns 0, with one exception: if a token was read from the page, and then
- * the broker turned out to be gone and its socket did not help, gctoken_get leaves *ret all zero.
+ * untouched unless the call returns 0, with one exception: if a token was read from the page, and
+ * then the broker turned out to be gone and its socket did not help, gctoken_get leaves *ret all
+ * zero.
  *
  * Threads. One `struct gctoken` may be used by any number of threads at the same time; calls do not
  * wait for each other. gctoken_open and gctoken_close are called while nobody else uses the handle.
- * A child of fork(2) may go on using the handle: what it asks, it asks by connections of its own. No
- * call uses, blocks or installs a signal, and none raises SIGPIPE or SIGBUS. A handle keeps a
+ * A child of fork(2) may go on using the handle: what it asks, it asks by connections of its own.
+ * No call uses, blocks or installs a signal, and none raises SIGPIPE or SIGBUS. A handle keeps a
  * connection with its page, and a few idle ones; all descriptors are close-on-exec.
  *
  * Time. `wait_ms` is how long a token may be waited for, 0 to 86400000; the broker counts in whole
