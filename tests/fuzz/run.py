@@ -22,11 +22,13 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 TARGETS = {
     "client_state": (2048, 18000),
     "config": (1500, 2600),
+    "handover": (4096, 30000),
     "http_date": (64, 250000),
     "jwt_claims": (1024, 150000),
     "redirect": (1024, 30000),
     "request": (2048, 18000),
     "response": (1024, 38000),
+    "sealed_state": (1024, 60000),
     "token_answer": (1024, 75000),
     "token_source": (1024, 10000),
 }
