@@ -224,7 +224,11 @@ static inline enum ask_outcome rig_ask(struct rig *r, struct token_ask *ask)
 	}
 	if (r->o.kind == OUTCOME_UNAVAILABLE || r->o.kind == OUTCOME_CLIENT_REJECTED ||
 		r->o.kind == OUTCOME_LOGIN_REQUIRED || r->o.kind == OUTCOME_COOLDOWN)
-		assert_true(r->o.retry_after_s >= 1);
+		/* when a person comes nobody knows */
+		assert_true(r->o.retry_after_s >= 1 ||
+			    (r->o.kind == OUTCOME_LOGIN_REQUIRED && r->o.retry_after_s == -1 &&
+				    (r->s.login == SOURCE_LOGIN_NONE ||
+					    r->s.login == SOURCE_LOGIN_REFUSED)));
 	return r->o.kind;
 }
 
