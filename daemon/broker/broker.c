@@ -113,8 +113,9 @@ void broker_turn_soon(struct broker *b)
 {
 	static const struct timeval at_once;
 
-	if (!evtimer_pending(&b->after_request, NULL))
-		evtimer_add(&b->after_request, &at_once);
+	/* which takes memory; at the end of this pass is as well */
+	if (!evtimer_pending(&b->after_request, NULL) && evtimer_add(&b->after_request, &at_once))
+		event_active(&b->after_request, EV_TIMEOUT, 0);
 }
 
 static void turn_after_request(int fd, short events, void *context)

@@ -85,11 +85,13 @@ void waiter_free(struct waiter *w)
 
 static void pump_soon(struct broker *b)
 {
-	/* A timer of zero, not event_active: the next pass looks at the sockets first. */
+	/* A timer of zero, not event_active: the next pass looks at the sockets first. But that
+	 * takes memory, and nothing else would ever answer them. */
 	static const struct timeval at_once;
 
-	if (!TAILQ_EMPTY(&b->ready) && !evtimer_pending(&b->pump, NULL))
-		evtimer_add(&b->pump, &at_once);
+	if (!TAILQ_EMPTY(&b->ready) && !evtimer_pending(&b->pump, NULL) &&
+		evtimer_add(&b->pump, &at_once))
+		event_active(&b->pump, EV_TIMEOUT, 0);
 }
 
 void waiter_make_ready(struct waiter *w)
