@@ -210,7 +210,7 @@ int main(int argc, char **argv)
 	struct gctoken_page *shared;
 	const struct rlimit no_core = {0, 0};
 	int status;
-	pthread_t writing;
+	pthread_t writing = 0;
 	pid_t writer = 0;
 	bool fine;
 
