@@ -6,6 +6,7 @@
 #include "host/config_files.h"
 #include "host/log.h"
 #include "host/systemd.h"
+#include "print_config.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -30,11 +31,12 @@
 enum action {
 	ACTION_SERVE,
 	ACTION_CHECK_CONFIG,
+	ACTION_PRINT_CONFIG,
 };
 
 static void print_usage(FILE *to)
 {
-	fputs("Usage: gctokend [-c FILE] [--check-config]\n"
+	fputs("Usage: gctokend [-c FILE] [--check-config | --print-config]\n"
 	      "       gctokend --help-config | --version | --help\n"
 	      "\n"
 	      "Obtains OAuth tokens for Genesys Cloud, refreshes them ahead of their expiry and\n"
@@ -43,6 +45,7 @@ static void print_usage(FILE *to)
 	      "  -c, --config FILE  read FILE, then FILE.d/*.conf (" CONFIG_FILE_DEFAULT ")\n"
 	      "      --check-config say everything that is wrong with the configuration, and end:\n"
 	      "                     0 if nothing is, 78 otherwise\n"
+	      "      --print-config tell where things are and who may have what, as JSON\n"
 	      "      --help-config  list every configuration key, with its default\n"
 	      "      --version      print the version\n"
 	      "  -h, --help         print this\n"
@@ -132,6 +135,28 @@ static int check_config(const char *path)
 	return r ? EX_CONFIG : 0;
 }
 
+/* Problems are for --check-config to tell; here they are the reason for an exit code. */
+static int print_config(const char *path)
+{
+	struct config_problems problems = CONFIG_PROBLEMS_NONE;
+	struct config *config = NULL;
+	struct buffer text;
+	int status = EX_CONFIG;
+
+	if (!config_load(path, &config, &problems)) {
+		buffer_init(&text, NULL, 0);
+		config_print_json(config, &text);
+		status = !buffer_failed(&text) &&
+					 fwrite(text.data, 1, text.length, stdout) == text.length
+				 ? 0
+				 : EX_OSERR;
+		buffer_fini(&text);
+	}
+	config_problems_fini(&problems);
+	config_free(config);
+	return status;
+}
+
 static struct config *load_or_tell(const char *path)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
@@ -201,10 +226,11 @@ out:
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_CHECK = 256, OPTION_HELP_CONFIG, OPTION_VERSION };
+	enum { OPTION_CHECK = 256, OPTION_PRINT, OPTION_HELP_CONFIG, OPTION_VERSION };
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check-config", no_argument, NULL, OPTION_CHECK},
+		{"print-config", no_argument, NULL, OPTION_PRINT},
 		{"help-config", no_argument, NULL, OPTION_HELP_CONFIG},
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{"help", no_argument, NULL, 'h'},
@@ -221,6 +247,9 @@ int main(int argc, char **argv)
 			break;
 		case OPTION_CHECK:
 			action = ACTION_CHECK_CONFIG;
+			break;
+		case OPTION_PRINT:
+			action = ACTION_PRINT_CONFIG;
 			break;
 		case OPTION_HELP_CONFIG:
 			return help_config();
@@ -240,5 +269,12 @@ int main(int argc, char **argv)
 		print_usage(stderr);
 		return EX_USAGE;
 	}
-	return action == ACTION_CHECK_CONFIG ? check_config(path) : serve(path);
+	switch (action) {
+	case ACTION_CHECK_CONFIG:
+		return check_config(path);
+	case ACTION_PRINT_CONFIG:
+		return print_config(path);
+	default:
+		return serve(path);
+	}
 }

@@ -1,9 +1,32 @@
-#include "cli.h"
+/* doctor: looks at everything a token depends on, in the order in which one thing needs the other,
+ * and says of each whether it is well, what is wrong and what to do, or that it could not be looked
+ * at. It changes nothing and sends no credentials anywhere. */
+#include "doctor.h"
+#include "options.h"
+
+#include <stdlib.h>
+
 int command_doctor(const struct command *self, struct settings *s, int argc, char **argv)
 {
-	(void)self;
-	(void)s;
-	(void)argc;
-	(void)argv;
-	return EXIT_OK;
+	struct doctor d = {.s = s, .config_file = "/etc/gctokend/gctokend.conf"};
+	const char *ca_file = getenv("GCTOKEN_CA_FILE");
+	const struct option_spec own[] = {
+		{"config", OPTION_TEXT, &d.config_file, "FILE",
+			"the daemon's configuration (/etc/gctokend/gctokend.conf)", 0},
+		{"ca-file", OPTION_TEXT, &ca_file, "FILE",
+			"trust these where no profile says which (GCTOKEN_CA_FILE)", 0},
+	};
+	int code = options_read_alone(self, s, own, 2, argc, argv);
+
+	if (code != GO_ON)
+		return code;
+	d.ca_file = ca_file && *ca_file ? ca_file : NULL;
+	doctor_begin(&d);
+	doctor_look_at_config(&d);
+	doctor_look_at_credentials(&d);
+	doctor_look_at_sockets(&d);
+	doctor_look_at_daemon(&d);
+	doctor_look_at_network(&d);
+	doctor_plan_fini(&d.plan);
+	return doctor_end(&d);
 }

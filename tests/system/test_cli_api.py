@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from daemon import GCTOKEN, environment
+from daemon import GCTOKEN, Daemon, environment
 from scripted_daemon import TOKEN_JSON, answer, folder, problem, run, scripted  # noqa: F401
 from waiting import PATIENCE, wait_until
 
@@ -22,7 +22,6 @@ QUERY = "/api/v2/analytics/conversations/details/query"
 @pytest.fixture(scope="module")
 def module_daemon(shared_fake):
     """One daemon for all who leave it as it was; a fresh start of both is not what is tested."""
-    from daemon import Daemon
     shared_fake.reset()
     one = Daemon(shared_fake).start()
     yield one

@@ -1,0 +1,124 @@
+/* What the daemon itself says. */
+#include "daemon_call.h"
+#include "doctor.h"
+#include "status_report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define AREA_DAEMON "Daemon"
+#define AREA_TOKENS "Tokens"
+
+static int ask(const struct doctor *d, const char *target, struct daemon_answer *ret)
+{
+	const struct daemon_request request = {
+		.method = "GET",
+		.target = target,
+		.accept = "application/json",
+		.wait_s = -1,
+		.timeout_s = 5,
+		.patience_ms = 1000,
+		.repeatable = true,
+	};
+
+	return daemon_ask(d->s, &request, ret);
+}
+
+static void tell_silence(struct doctor *d, int error)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+		doctor_say(d, AREA_DAEMON, FOUND_UNKNOWN, NULL,
+			"this user may not connect, so it cannot be asked");
+		break;
+	case -ETIMEDOUT:
+		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
+			"journalctl -u gctokend tells more; systemctl restart gctokend keeps the "
+			"tokens",
+			"it accepts connections and does not answer");
+		break;
+	case -EBADMSG:
+		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM, "--socket or GCTOKEN_SOCKET names it",
+			"what answers at %s is not gctokend", d->s->socket);
+		break;
+	default:
+		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
+			"systemctl status gctokend and journalctl -u gctokend tell why",
+			"nobody answers at %s: %s", d->s->socket, strerror(-error));
+	}
+}
+
+static const char *advice_for(const struct status_row *r)
+{
+	if (!strcmp(r->state, "client_rejected"))
+		return "Correct client_id and the client's secret, then: systemctl reload gctokend";
+	if (!strcmp(r->state, "login_required"))
+		return "A person logs it in: gctoken login";
+	if (!strcmp(r->state, "revoked"))
+		return "An administrator brings it back: gctoken refresh";
+	return "gctoken why tells the story (administrators); what follows here may tell the "
+	       "reason";
+}
+
+static void tell_profile(struct doctor *d, const struct status_row *r)
+{
+	char good_for[DURATION_TEXT_SIZE], status[32] = "";
+
+	if (!strcmp(r->state, "fresh")) {
+		duration_text(r->expires_in, good_for);
+		doctor_say(d, AREA_TOKENS, FOUND_OK, NULL, "profile %s: fresh, good for %s",
+			r->name, good_for);
+		return;
+	}
+	if (!strcmp(r->state, "waiting") && !*r->error_class) {
+		doctor_say(d, AREA_TOKENS, FOUND_OK, NULL,
+			"profile %s: nobody has asked for its token yet", r->name);
+		return;
+	}
+	if (r->error_status > 0)
+		snprintf(status, sizeof(status), ", HTTP %.0f", r->error_status);
+	doctor_say(d, AREA_TOKENS, FOUND_PROBLEM, advice_for(r), "profile %s: %s%s%s%s%s%s",
+		r->name, r->state, *r->error_class ? "; latest failure: " : "", r->error_class,
+		status, *r->error_words ? ": " : "", r->error_words);
+}
+
+bool doctor_look_at_daemon(struct doctor *d)
+{
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct status_report report = STATUS_REPORT_NONE;
+	int error = ask(d, "/v1/status", &answer);
+	size_t i;
+
+	if (error) {
+		tell_silence(d, error);
+		return false;
+	}
+	error = answer.status == 200 ? status_report_read(answer.body, answer.length, &report)
+				     : -EBADMSG;
+	if (error)
+		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM, NULL,
+			"its answer makes no sense (HTTP %d)", answer.status);
+	else if (*report.version && strcmp(report.version, GCTOKEN_VERSION))
+		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
+			"Was it updated and not restarted? systemctl restart gctokend",
+			"it is of version %s, this command of %s", report.version, GCTOKEN_VERSION);
+	else
+		doctor_say(d, AREA_DAEMON, FOUND_OK, NULL, "it answers%s%s",
+			*report.version ? ", version " : "", report.version);
+	if (*report.reload_problem)
+		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
+			"Correct the configuration, then: systemctl reload gctokend",
+			"the latest reload was refused: %s", report.reload_problem);
+	for (i = 0; i < report.count; i++)
+		tell_profile(d, &report.rows[i]);
+	if (!error && !report.count)
+		doctor_say(d, AREA_TOKENS, FOUND_PROBLEM,
+			"allow_users and allow_groups of a profile in gctokend.conf say who may "
+			"have its token",
+			"there is no profile whose token this user may have");
+	status_report_fini(&report);
+	daemon_answer_fini(&answer);
+	return !error;
+}

@@ -1,0 +1,167 @@
+/* Files and sockets of this machine: whose they are, and what that means. */
+#include "doctor.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_SIZE 40
+
+static void user_name(uid_t uid, char *ret)
+{
+	/* cppcheck-suppress getpwuidCalled ; this program has one thread */
+	const struct passwd *p = getpwuid(uid);
+
+	if (p)
+		snprintf(ret, NAME_SIZE, "%s", p->pw_name);
+	else
+		snprintf(ret, NAME_SIZE, "uid %u", uid);
+}
+
+static void group_name(gid_t gid, char *ret)
+{
+	/* cppcheck-suppress getgrgidCalled ; likewise */
+	const struct group *g = getgrgid(gid);
+
+	if (g)
+		snprintf(ret, NAME_SIZE, "%s", g->gr_name);
+	else
+		snprintf(ret, NAME_SIZE, "gid %u", gid);
+}
+
+/* "root:gctoken, mode 0660" */
+static void owner_text(const struct stat *st, char *ret, size_t size)
+{
+	char user[NAME_SIZE], group[NAME_SIZE];
+
+	user_name(st->st_uid, user);
+	group_name(st->st_gid, group);
+	snprintf(ret, size, "%s:%s, mode %04o", user, group, st->st_mode & 07777);
+}
+
+static void look_at_secret(struct doctor *d, const struct doctor_profile *p)
+{
+	char owner[128];
+	struct stat st;
+
+	if (*p->secret_credential) {
+		doctor_say(d, "Credentials", FOUND_OK, NULL,
+			"profile %s: the systemd credential %s", p->name, p->secret_credential);
+	} else if (!*p->secret_file) {
+		doctor_say(d, "Credentials", FOUND_OK, NULL,
+			"profile %s: a client without a secret", p->name);
+	} else if (stat(p->secret_file, &st)) {
+		bool hidden = errno == EACCES;
+
+		doctor_say(d, "Credentials", hidden ? FOUND_UNKNOWN : FOUND_PROBLEM,
+			hidden ? "Run it as root to have it looked at: sudo gctoken doctor"
+			       : "Put the client's secret there, readable for the daemon alone",
+			"profile %s: %s: %s", p->name, p->secret_file, strerror(errno));
+	} else {
+		/* Whether that is strict enough was the configuration's to tell. */
+		owner_text(&st, owner, sizeof(owner));
+		doctor_say(d, "Credentials", FOUND_OK, NULL, "profile %s: %s (%s)", p->name,
+			p->secret_file, owner);
+	}
+}
+
+void doctor_look_at_credentials(struct doctor *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->plan.count; i++)
+		look_at_secret(d, &d->plan.profiles[i]);
+	if (!d->plan.count)
+		doctor_say(d, "Credentials", FOUND_UNKNOWN, NULL,
+			"the configuration tells where they are, and could not be read");
+}
+
+/* Those who are in the group by name; who has it as the primary group is not looked for. */
+static void members_text(gid_t gid, char *ret, size_t size)
+{
+	/* cppcheck-suppress getgrgidCalled ; likewise */
+	const struct group *g = getgrgid(gid);
+	size_t n = 0, i;
+
+	*ret = '\0';
+	for (i = 0; g && g->gr_mem[i] && n < size; i++)
+		n += (size_t)snprintf(ret + n, size - n, "%s%s", i ? ", " : "", g->gr_mem[i]);
+}
+
+/* "everybody", or who else than root. */
+static void who_text(const struct stat *st, char *ret, size_t size)
+{
+	char user[NAME_SIZE], group[NAME_SIZE], members[512];
+	size_t n;
+
+	if (st->st_mode & S_IWOTH) {
+		snprintf(ret, size, "every user of this machine may connect");
+		return;
+	}
+	user_name(st->st_uid, user);
+	n = (size_t)snprintf(ret, size, "%s%s", st->st_uid ? "root and " : "", user);
+	if (st->st_mode & S_IWGRP && st->st_gid) {
+		group_name(st->st_gid, group);
+		members_text(st->st_gid, members, sizeof(members));
+		n += (size_t)snprintf(ret + n, size - n, " and the group %s (%s)", group,
+			*members ? members : "nobody is in it");
+	}
+	if (n < size)
+		snprintf(ret + n, size - n, " may connect");
+}
+
+static void look_at_socket(struct doctor *d, const char *path, bool wanted)
+{
+	char owner[128], who[1024], todo[256];
+	struct stat st;
+
+	if (stat(path, &st)) {
+		if (errno == EACCES)
+			doctor_say(d, "Sockets", FOUND_UNKNOWN,
+				"The folder is closed to this user: ask to be let in, or run it as "
+				"root",
+				"%s: %s", path, strerror(errno));
+		else
+			doctor_say(d, "Sockets", FOUND_PROBLEM,
+				"Start the daemon: systemctl start gctokend.socket gctokend. Does "
+				"it serve elsewhere? --socket and GCTOKEN_SOCKET say where",
+				"%s: %s", path, strerror(errno));
+		return;
+	}
+	if (!S_ISSOCK(st.st_mode)) {
+		doctor_say(d, "Sockets", FOUND_PROBLEM,
+			"Remove it, and start the daemon anew: systemctl restart gctokend",
+			"%s is no socket", path);
+		return;
+	}
+	owner_text(&st, owner, sizeof(owner));
+	who_text(&st, who, sizeof(who));
+	if (access(path, W_OK)) {
+		group_name(st.st_gid, owner);
+		snprintf(todo, sizeof(todo),
+			"An administrator lets a user in with: usermod -aG %s USER (and a new "
+			"login of that user)",
+			owner);
+		owner_text(&st, owner, sizeof(owner));
+		doctor_say(d, "Sockets", wanted ? FOUND_PROBLEM : FOUND_UNKNOWN, todo,
+			"%s (%s): this user may not connect", path, owner);
+		return;
+	}
+	doctor_say(d, "Sockets", FOUND_OK, NULL, "%s (%s): %s", path, owner, who);
+}
+
+void doctor_look_at_sockets(struct doctor *d)
+{
+	look_at_socket(d, d->s->socket, true);
+	if (*d->plan.socket && strcmp(d->plan.socket, d->s->socket))
+		doctor_say(d, "Sockets", FOUND_UNKNOWN,
+			"--socket or GCTOKEN_SOCKET names another daemon, or --config names "
+			"another's configuration",
+			"the configuration says %s", d->plan.socket);
+	else if (*d->plan.page_socket)
+		look_at_socket(d, d->plan.page_socket, false);
+}

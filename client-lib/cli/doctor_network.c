@@ -1,0 +1,118 @@
+/* The login servers and APIs of the profiles: their names, whether TLS reaches and trusts them, and
+ * how far their clocks are from this machine's. One HEAD each, without any credentials. */
+#include "daemon_call.h"
+#include "doctor_peer.h"
+#include "token_json.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timex.h>
+
+static void look_at_kernel_clock(struct doctor *d)
+{
+	struct timex t = {.modes = 0};
+
+	if (adjtimex(&t) == -1 || t.status & STA_UNSYNC)
+		doctor_say(d, "Clock", FOUND_UNKNOWN, "timedatectl tells whether something does",
+			"the kernel does not know of anything that keeps this machine's clock "
+			"right");
+	else
+		doctor_say(d, "Clock", FOUND_OK, NULL, "is kept right by NTP or its like");
+}
+
+struct peers {
+	struct doctor_peer *list;
+	size_t count, capacity;
+};
+
+static void add_peer(struct peers *all, const char *url, const char *ca_file, const char *proxy)
+{
+	struct doctor_peer p;
+	size_t i;
+
+	if (!*url || !doctor_peer_init(&p, url, ca_file, proxy))
+		return;
+	for (i = 0; i < all->count; i++)
+		if (!strcmp(all->list[i].origin, p.origin))
+			return;
+	if (all->count == all->capacity) {
+		size_t capacity = all->capacity ? all->capacity * 2 : 8;
+		struct doctor_peer *list = realloc(all->list, capacity * sizeof(*list));
+
+		if (!list)
+			return;
+		all->list = list;
+		all->capacity = capacity;
+	}
+	all->list[all->count++] = p;
+}
+
+/* Without the configuration: the API's address comes with the token, where this user may have it.
+ */
+static bool ask_for_api(const struct doctor *d, struct token_parts *ret)
+{
+	char target[160];
+	const struct daemon_request request = {
+		.method = "GET",
+		.target = target,
+		.accept = "application/json",
+		.wait_s = 0,
+		.timeout_s = 2,
+		.repeatable = true,
+	};
+	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	bool good = false;
+
+	snprintf(target, sizeof(target), "/v1/token?profile=%s", d->s->profile);
+	if (profile_name_is_valid(d->s->profile) && !daemon_ask(d->s, &request, &answer))
+		good = answer.status == 200 && token_json_read(answer.body, answer.length, ret);
+	daemon_answer_fini(&answer);
+	explicit_bzero(ret->token, sizeof(ret->token));
+	return good && *ret->api_url;
+}
+
+static void collect(struct doctor *d, struct peers *all, struct token_parts *token)
+{
+	size_t i;
+
+	for (i = 0; i < d->plan.count; i++) {
+		const struct doctor_profile *p = &d->plan.profiles[i];
+		const char *ca_file = *p->ca_file ? p->ca_file : NULL;
+		const char *proxy = *p->proxy ? p->proxy : NULL;
+
+		if (d->s->profile_named && strcmp(d->s->profile, p->name))
+			continue;
+		add_peer(all, p->token_url, ca_file, proxy);
+		add_peer(all, p->api_url, ca_file, proxy);
+	}
+	if (d->plan.count)
+		return;
+	doctor_say(d, "DNS", FOUND_UNKNOWN, NULL,
+		"the configuration names the login server, and could not be read");
+	if (ask_for_api(d, token))
+		add_peer(all, token->api_url, d->ca_file, NULL);
+}
+
+void doctor_look_at_network(struct doctor *d)
+{
+	struct peers all = {.list = NULL};
+	struct token_parts token = {.token = ""};
+	size_t i;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT)) {
+		complain("libcurl cannot be set up");
+		return;
+	}
+	collect(d, &all, &token);
+	for (i = 0; i < all.count; i++)
+		doctor_peer_look_up(d, &all.list[i]);
+	for (i = 0; i < all.count; i++)
+		doctor_peer_reach(d, &all.list[i]);
+	for (i = 0; i < all.count; i++)
+		doctor_peer_compare_clocks(d, &all.list[i]);
+	look_at_kernel_clock(d);
+	free(all.list);
+	curl_global_cleanup();
+}

@@ -1,0 +1,60 @@
+#include "print_config.h"
+
+#include "core/buffer.h"
+#include "core/config.h"
+
+static void put_member(struct buffer *to, const char *name, const char *text)
+{
+	buffer_printf(to, "\"%s\":", name);
+	buffer_put_json(to, text);
+	buffer_put_char(to, ',');
+}
+
+static void put_names(struct buffer *to, const char *name, char *const *names, size_t count)
+{
+	buffer_printf(to, "\"%s\":[", name);
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			buffer_put_char(to, ',');
+		buffer_put_json(to, names[i]);
+	}
+	buffer_put_char(to, ']');
+}
+
+static void put_profile(struct buffer *to, const struct profile_settings *p)
+{
+	buffer_put_char(to, '{');
+	put_member(to, "profile", p->name);
+	put_member(to, "grant", grant_name(p->grant));
+	put_member(to, "token_url", p->token_url);
+	put_member(to, "api_url", *p->api_url ? p->api_url : NULL);
+	put_member(to, "ca_file", p->ca_file);
+	put_member(to, "proxy", p->proxy);
+	put_member(to, "client_secret_file", p->client_secret_file);
+	put_member(to, "client_secret_credential", p->client_secret_credential);
+	buffer_printf(to, "\"everybody\":%s,", p->allow.everybody ? "true" : "false");
+	put_names(to, "allow_users", p->allow.user_names, p->allow.user_count);
+	buffer_put_char(to, ',');
+	put_names(to, "allow_groups", p->allow.group_names, p->allow.group_count);
+	buffer_put_char(to, ',');
+	put_names(to, "allow_units", p->allow.units, p->allow.unit_count);
+	buffer_put_char(to, '}');
+}
+
+void config_print_json(const struct config *config, struct buffer *to)
+{
+	const struct broker_settings *b = &config->broker;
+
+	buffer_put_text(to, "{\"broker\":{");
+	put_member(to, "socket", b->socket);
+	put_member(to, "page_socket", b->page_socket);
+	buffer_put_text(to, "\"state_dir\":");
+	buffer_put_json(to, b->state_dir);
+	buffer_put_text(to, "},\"profiles\":[");
+	for (size_t i = 0; i < config->profile_count; i++) {
+		if (i)
+			buffer_put_char(to, ',');
+		put_profile(to, &config->profiles[i]);
+	}
+	buffer_put_text(to, "]}\n");
+}
