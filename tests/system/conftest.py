@@ -16,6 +16,16 @@ from waiting import PATIENCE  # noqa: E402
 DEADLINE = 60.0
 
 
+def pytest_configure():
+    """Whoever runs this in the background may have it ignore signals, and all that it starts would
+    ignore them too: tests of what a signal does could not be passed."""
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
     """No test hangs: after its deadline it fails, and its fixtures still end what they began."""
