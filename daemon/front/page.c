@@ -27,6 +27,7 @@ _Static_assert(
 struct page {
 	struct gctoken_page *shared;
 	int fd;
+	int reader; /* the same memory, opened for reading: what clients get */
 };
 
 static void store(_Atomic uint64_t *word, uint64_t value)
@@ -151,6 +152,18 @@ static int map(int fd, struct gctoken_page **ret)
 	return 0;
 }
 
+/* Another open file, which mode 0444 and O_RDONLY hold to reading. Without O_NONBLOCK a process of
+ * our own user that has the page could make us wait here, by a lease. */
+static int open_reader(int fd)
+{
+	char path[32];
+	int reader;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	reader = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return reader < 0 ? -errno : reader;
+}
+
 static int page_of(int fd, struct page **ret)
 {
 	struct page *p = calloc(1, sizeof(*p));
@@ -158,8 +171,12 @@ static int page_of(int fd, struct page **ret)
 
 	if (!p)
 		return -ENOMEM;
-	r = map(fd, &p->shared);
+	r = p->reader = open_reader(fd);
+	if (r >= 0)
+		r = map(fd, &p->shared);
 	if (r < 0) {
+		if (p->reader >= 0)
+			close(p->reader);
 		free(p);
 		return r;
 	}
@@ -272,6 +289,7 @@ void page_free(struct page *p)
 	if (!p)
 		return;
 	munmap(p->shared, GCTOKEN_PAGE_SIZE);
+	close(p->reader);
 	if (p->fd >= 0)
 		close(p->fd);
 	free(p);
@@ -297,24 +315,16 @@ int page_send(const struct page *p, int socket)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-	char path[32];
 	ssize_t n;
-	int fd, r;
 
-	/* Another open file, of the same memory, that can only be read. Without O_NONBLOCK a
-	 * process of our own user could make us wait here, by a lease. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	c->cmsg_len = CMSG_LEN(sizeof(p->reader));
+	memcpy(CMSG_DATA(c), &p->reader, sizeof(p->reader));
 	do
 		n = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	r = n < 0 ? -errno : n == GCTOKEN_PAGE_ANSWER_LENGTH ? 0 : -EIO;
-	close(fd);
-	return r;
+	if (n < 0)
+		return -errno;
+	return n == GCTOKEN_PAGE_ANSWER_LENGTH ? 0 : -EIO;
 }

@@ -25,6 +25,7 @@ TARGETS = {
     "handover": (4096, 30000),
     "http_date": (64, 250000),
     "jwt_claims": (1024, 150000),
+    "page_request": (96, 250000),
     "redirect": (1024, 30000),
     "request": (2048, 18000),
     "response": (1024, 38000),
