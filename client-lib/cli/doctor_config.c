@@ -161,8 +161,7 @@ static void tell_allowed(struct doctor *d)
 	for (i = 0; i < d->plan.count; i++) {
 		const struct doctor_profile *p = &d->plan.profiles[i];
 
-		doctor_say(d, AREA, FOUND_OK, NULL, "profile %s (%s): its token may be had by %s%s",
-			p->name, p->grant,
+		doctor_say(d, AREA, FOUND_OK, NULL, "profile %s (%s): for %s%s", p->name, p->grant,
 			p->everybody  ? "whoever can connect"
 			: *p->allowed ? p->allowed
 				      : "root and the daemon's user alone",

@@ -50,21 +50,27 @@ static void tell_silence(struct doctor *d, int error)
 	}
 }
 
-static const char *advice_for(const struct status_row *r)
+static void advice_for(const struct status_row *r, char *ret, size_t size)
 {
 	if (!strcmp(r->state, "client_rejected"))
-		return "Correct client_id and the client's secret, then: systemctl reload gctokend";
-	if (!strcmp(r->state, "login_required"))
-		return "A person logs it in: gctoken login";
-	if (!strcmp(r->state, "revoked"))
-		return "An administrator brings it back: gctoken refresh";
-	return "gctoken why tells the story (administrators); what follows here may tell the "
-	       "reason";
+		snprintf(ret, size,
+			"Correct client_id and the client's secret, then: systemctl reload "
+			"gctokend");
+	else if (!strcmp(r->state, "login_required"))
+		snprintf(ret, size, "A person logs it in: gctoken login --profile %s", r->name);
+	else if (!strcmp(r->state, "revoked"))
+		snprintf(ret, size, "An administrator brings it back: gctoken refresh --profile %s",
+			r->name);
+	else
+		snprintf(ret, size,
+			"What follows here may tell the reason; the story so far (for "
+			"administrators): gctoken why --profile %s",
+			r->name);
 }
 
 static void tell_profile(struct doctor *d, const struct status_row *r)
 {
-	char good_for[DURATION_TEXT_SIZE], status[32] = "";
+	char good_for[DURATION_TEXT_SIZE], status[32] = "", advice[256];
 
 	if (!strcmp(r->state, "fresh")) {
 		duration_text(r->expires_in, good_for);
@@ -79,9 +85,10 @@ static void tell_profile(struct doctor *d, const struct status_row *r)
 	}
 	if (r->error_status > 0)
 		snprintf(status, sizeof(status), ", HTTP %.0f", r->error_status);
-	doctor_say(d, AREA_TOKENS, FOUND_PROBLEM, advice_for(r), "profile %s: %s%s%s%s%s%s",
-		r->name, r->state, *r->error_class ? "; latest failure: " : "", r->error_class,
-		status, *r->error_words ? ": " : "", r->error_words);
+	advice_for(r, advice, sizeof(advice));
+	doctor_say(d, AREA_TOKENS, FOUND_PROBLEM, advice, "profile %s: %s%s%s%s%s%s", r->name,
+		r->state, *r->error_class ? "; latest failure: " : "", r->error_class, status,
+		*r->error_words ? ": " : "", r->error_words);
 }
 
 bool doctor_look_at_daemon(struct doctor *d)
