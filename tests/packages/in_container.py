@@ -96,11 +96,19 @@ def start_fake() -> None:
         bundle.write(ca.read())
 
 
-def commands() -> list[str]:
-    """The three of docs/operations.md."""
+def commands(name: str = "three commands") -> list[str]:
+    """Those of docs/operations.md that go by that name."""
     with open("/repo/docs/operations.md", encoding="utf-8") as file:
-        block = re.search(r"^```sh three commands\n(.*?)^```$", file.read(), re.M | re.S).group(1)
+        block = re.search(rf"^```sh {name}\n(.*?)^```$", file.read(), re.M | re.S).group(1)
     return block.splitlines()
+
+
+def ask_fake(target: str, **members) -> None:
+    connection = Unix(CONTROL)
+    connection.request("POST", target, json.dumps(members))
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
+    connection.close()
 
 
 @step
@@ -188,6 +196,24 @@ def a_mistake_fails_the_reload():
     assert token()["state"] == "fresh"
 
 
+@step
+def a_new_secret_makes_no_gap():
+    """As the guide has it: the old token is served until the new one is there."""
+    put, *others = commands("new secret")
+    old = token()
+    ask_fake("/client", id=re.search(r"client_id=(\S+)", commands()[1]).group(1),
+             secret="an0ther:+/%")
+    run(put, stdin="an0ther:+/%\n")
+    assert token() | {"expires_in": 0, "refresh_in": 0} == old | {"expires_in": 0, "refresh_in": 0}
+    for command in others:
+        run(command)
+    # A moment later: till the servers' clocks cannot make it a token of the future.
+    wait_until(lambda: token()["generation"] > old["generation"], "the new token")
+    assert token()["state"] == "fresh"
+    assert posts() == 2
+    nothing_is_open_to_others()
+
+
 class Asking:
     """Programs that ask all the time, each on a new connection."""
 
@@ -261,7 +287,7 @@ def purging_keeps_what_people_wrote_and_says_so():
     said = run("apt-get purge -y gctokend")
     assert "/etc/gctokend is kept" in said
     with open("/etc/gctokend/default.secret", encoding="utf-8") as file:
-        assert file.read() == SECRET + "\n"
+        assert file.read() == "an0ther:+/%\n"
     assert os.path.exists(CONFIG) and not os.path.exists("/var/lib/gctokend")
     left = glob.glob("/etc/systemd/system/**/gctokend*", recursive=True)
     left += glob.glob("/var/lib/systemd/deb-systemd-helper-*/**/gctokend*", recursive=True)
