@@ -248,12 +248,12 @@ def an_upgrade_is_not_noticed():
     before = run("systemctl show -P MainPID gctokend").strip()
     asked = posts()
     with Asking() as asking:
-        run("apt-get install -y ./later/*.deb")
+        run("dpkg -i ./later/*.deb")
         wait_until(lambda: run("systemctl show -P MainPID gctokend").strip() not in ("0", before),
                    "the new daemon")
         token()
         assert "+later" in run("dpkg-query -W gctokend")
-        run("apt-get install -y --allow-downgrades ./gctokend_*.deb")
+        run("dpkg -i ./gctokend_*.deb")
         token()
     assert asking.failures == []
     assert len(asking.answers) == 1 and posts() == asked
@@ -267,7 +267,7 @@ def removing_keeps_what_people_and_daemon_wrote():
     kept = sorted(glob.glob("/etc/gctokend/**", recursive=True))
     state = sorted(glob.glob("/var/lib/gctokend/*"))
     assert len(kept) >= 4 and state
-    run("apt-get remove -y gctokend")
+    run("dpkg -r gctokend")
     assert not os.path.exists("/usr/sbin/gctokend") and not os.path.exists(SOCKET)
     for unit in UNITS:
         assert not is_active(unit), unit
@@ -278,13 +278,13 @@ def removing_keeps_what_people_and_daemon_wrote():
 
 @step
 def it_comes_back_by_installing_it_again():
-    run("apt-get install -y ./gctokend_*.deb")
+    run("dpkg -i ./gctokend_*.deb")
     assert re.fullmatch(r"\S{40,}\n", run("gctoken get"))
 
 
 @step
 def purging_keeps_what_people_wrote_and_says_so():
-    said = run("apt-get purge -y gctokend")
+    said = run("dpkg -P gctokend")
     assert "/etc/gctokend is kept" in said
     with open("/etc/gctokend/default.secret", encoding="utf-8") as file:
         assert file.read() == "an0ther:+/%\n"
@@ -298,7 +298,7 @@ def purging_keeps_what_people_wrote_and_says_so():
 @step
 def without_a_configuration_nothing_runs_and_nothing_fails():
     run("rm -r /etc/gctokend")
-    run("apt-get install -y ./gctokend_*.deb")
+    run("dpkg -i ./gctokend_*.deb")
     for unit in UNITS:
         assert not is_active(unit), unit
         run(f"systemctl is-enabled {unit}")
@@ -310,7 +310,7 @@ def without_a_configuration_nothing_runs_and_nothing_fails():
 
 @step
 def purging_what_nobody_used_leaves_nothing():
-    said = run("apt-get purge -y gctokend gctoken libgctoken0")
+    said = run("dpkg -P gctokend gctoken libgctoken0")
     assert "is kept" not in said
     assert not os.path.exists("/etc/gctokend")
     assert "gctoken" not in run("dpkg-query -W")
