@@ -42,7 +42,9 @@ static int value_ended(struct scan *s)
 
 	if (!s->in_list || s->depth != 2)
 		return 1;
-	from += strspn(s->json + from, " \t\r\n,"); /* ends at the item's first byte */
+	/* no string function: what was parsed need not end with a NUL */
+	while (from < to && memchr(" \t\r\n,", s->json[from], 5))
+		from++;
 	if (p->count == p->capacity) {
 		size_t capacity = p->capacity ? p->capacity * 2 : 64;
 		struct api_span *items = realloc(p->items, capacity * sizeof(*items));
