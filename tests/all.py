@@ -206,6 +206,27 @@ def run_fuzz(_build: str) -> list[Case]:
                           "returncode": int(ran.outcome == FAILED)})
 
 
+def run_manager(build: str) -> list[Case]:
+    """One boot of a systemd with the daemon installed in it; what runs there is pytest again."""
+    report = os.path.join(build, "manager", "report.xml")
+    os.makedirs(os.path.dirname(report), exist_ok=True)
+    if os.path.exists(report):
+        os.unlink(report)
+
+    def boot(*options: str) -> list[Case]:
+        whole = command_case("manager: pytest", "tests/manager/boot.py", "--build", build,
+                             "--report", report, "-q", "--tb=short", *options)
+        told = whole.text.strip()
+        if told.startswith("no systemd can be booted here: "):
+            return [Case("manager", SKIPPED, told)]
+        return pytest_cases("manager", whole, report)
+
+    cases = boot()
+    failed = [case.name.partition(": ")[2].partition("[")[0] for case in cases
+              if case.outcome == FAILED and ": " in case.name]
+    return second_look("manager", cases, lambda: boot("-k", " or ".join(failed) or "test"))
+
+
 LAYERS = {
     "lint": run_lint,
     "unit": meson_suite("unit"),
@@ -214,6 +235,7 @@ LAYERS = {
     "fuzz": run_fuzz,
     "system": pytest_layer("system"),
     "faults": pytest_layer("faults"),
+    "manager": run_manager,
     "interop": pytest_layer("interop"),
     "packages": pytest_layer("packages"),
 }

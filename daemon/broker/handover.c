@@ -19,9 +19,10 @@
 #include <unistd.h>
 
 #define NAME "handover"
-/* Of one place: 400 profiles with the longest tokens, or thousands with ordinary ones. Only what is
- * written takes up memory. */
-#define PLACE_SIZE ((size_t)8 * 1024 * 1024)
+/* Of one place: 100 profiles with the longest tokens, or more than a thousand with ordinary ones,
+ * and still within the 8 MiB that systemd lets anybody lock. Only what is written takes up memory.
+ */
+#define PLACE_SIZE ((size_t)2 * 1024 * 1024)
 #define PLACE_MAX ((size_t)128 * 1024 * 1024)
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 

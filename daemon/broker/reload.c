@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What one profile of the new configuration will be. */
 struct adoption {
@@ -31,6 +32,21 @@ static bool goes_on(const struct profile *p, const struct profile_settings *s,
 {
 	return !strcmp(p->client->token_url, s->token_url) && p->client->grant == s->grant &&
 	       !strcmp(p->client->client_id, credential->client_id);
+}
+
+/* In which unit a client runs is told by /proc; a sandbox may hide it. Who cannot be told is
+ * denied, and whoever wrote the rule should not have to guess why. */
+static void warn_of_hidden_units(const struct config *config)
+{
+	bool used = false;
+
+	for (size_t i = 0; i < config->profile_count; i++)
+		used |= config->profiles[i].allow.unit_count > 0;
+	if (used && access("/proc/1/cgroup", R_OK))
+		log_line(LOG_WARNING,
+			"allow_units: processes of other users are hidden from the daemon in "
+			"/proc, so nobody's unit can be told and nobody is granted by it. "
+			"Install the drop-in allow-units.conf (ProtectProc=default)");
 }
 
 static int prepare(struct broker *b, const struct profile_settings *s, struct adoption *a,
@@ -121,6 +137,7 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 			profile_free(old[k]);
 		}
 	free(old);
+	warn_of_hidden_units(config);
 out:
 	for (size_t i = 0; adoptions && i < count; i++) {
 		credential_fini(&adoptions[i].credential);

@@ -1,0 +1,49 @@
+"""Runs inside of the container that tests/manager/boot.py boots, as root."""
+
+import importlib.util
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SYSTEM = os.path.join(os.path.dirname(os.path.dirname(HERE)), "system")
+sys.path[:0] = [SYSTEM, HERE]
+
+if not os.environ.get("GCTOKEN_MANAGER_BUILD"):
+    pytest.exit("these tests run in a container: ./dev manager", 2)
+
+_spec = importlib.util.spec_from_file_location("system_conftest",
+                                               os.path.join(SYSTEM, "conftest.py"))
+_system = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_system)
+pytest_runtest_call = _system.pytest_runtest_call  # no test hangs
+
+from daemon import canary  # noqa: E402
+from fake import Fake  # noqa: E402
+from figures import FIGURES  # noqa: E402
+from service import Service  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def genesys():
+    one = Fake([{"id": "fake-client", "secret": canary()}])
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def service(genesys):
+    """The service, stopped and clean; see Service.install. At the end it has to have told no
+    secret."""
+    genesys.reset()
+    one = Service(genesys)
+    yield one
+    one.assert_no_leak()
+
+
+def pytest_terminal_summary(terminalreporter):
+    if FIGURES:
+        terminalreporter.section("measured")
+        for row in FIGURES:
+            terminalreporter.line(row)
