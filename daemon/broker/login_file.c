@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WRITE_AGAIN_S 10
+#define WRITE_AGAIN_S 5
 
 /* To the log always; to the status until it is over; to the history of whoever uses the login. */
 __attribute__((format(printf, 3, 4))) static void tell(
