@@ -137,4 +137,7 @@ def boot(lower: str, out: str) -> str:
         raise AssertionError(f"the container did not end:\n{error.stdout}") from None
     if result.returncode == CANNOT:
         pytest.skip(result.stdout.strip().splitlines()[-1])
-    return f"{result.stdout}\nended with {result.returncode}"
+    said = f"{result.stdout}\nended with {result.returncode}"
+    if not os.path.exists(os.path.join(out, "log")):
+        pytest.skip("systemd-nspawn booted nothing here: " + " ".join(said.split()))
+    return said
