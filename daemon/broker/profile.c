@@ -45,7 +45,8 @@ struct token_source_settings profile_source_settings(const struct profile_settin
 }
 
 /* What an earlier run was told to wait for holds for this one too, unless it was about another
- * credential. */
+ * credential, or about a login that a person has replaced: whether one was refused stands in its own
+ * file, which is written first. */
 static void restore(struct profile *p, const struct clock_reading *now)
 {
 	const struct client_state *state = &p->client->state;
@@ -55,6 +56,9 @@ static void restore(struct profile *p, const struct clock_reading *now)
 		return;
 	client_state_tag(state->salt, p->credential.client_id, p->credential.client_secret, tag);
 	if (strcmp(tag, state->tag))
+		return;
+	if (state->failure.any && state->failure.class == ANSWER_LOGIN_REQUIRED &&
+		p->client->login && login_state(p->client->login) == SOURCE_LOGIN_READY)
 		return;
 	token_source_restore(
 		&p->source, state->not_before, state->failure.any ? &state->failure : NULL);

@@ -169,10 +169,31 @@ async function callApi(request, response) {
 
 const login = provider.callback();
 const apiCall = guarded(callApi);
+
+// Whether a client that has died may still be answered: connections but those that the API above
+// keeps to its own login, and requests at work.
+const connected = new Set();
+const own = new Set();
+let working = 0;
+
+function keep(set, socket) {
+  set.add(socket);
+  socket.once('close', () => set.delete(socket));
+}
+
+server.on('connection', (socket) => keep(connected, socket));
 server.on('request', (request, response) => {
   posts += request.method === 'POST' && request.url === '/oauth/token';
   heads += request.method === 'HEAD';
-  (request.url.startsWith('/api/') ? apiCall : login)(request, response);
+  if (['/token/introspection', '/jwks'].includes(request.url) && !own.has(request.socket)) {
+    keep(own, request.socket);
+  }
+  if (request.url.startsWith('/api/')) {
+    apiCall(request, response);
+    return;
+  }
+  working += 1;
+  login(request, response).finally(() => { working -= 1; });
 });
 
 // What a test asks, past both.
@@ -191,7 +212,7 @@ const control = http.createServer((request, response) => {
     '/time': () => ({ clocks: [time()] }),
     '/tokens': () => issued,
     '/refreshes': () => refreshes,
-    '/stats': () => ({ posts, heads }),
+    '/stats': () => ({ posts, heads, busy: connected.size - own.size + working }),
   }[request.url];
   if (found) answer(response, 200, found());
   else answer(response, 404, { error: 'not found' });
