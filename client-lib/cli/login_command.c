@@ -22,6 +22,16 @@ static FILE *talk(const struct settings *s)
 	return s->json ? stderr : stdout;
 }
 
+/* The words to type for another try: "gctoken login", or with the profile that was named. */
+static const char *again(const struct settings *s)
+{
+	static char words[96];
+
+	snprintf(words, sizeof(words), "gctoken %s%s%slogin", s->profile_named ? "--profile " : "",
+		s->profile_named ? s->profile : "", s->profile_named ? " " : "");
+	return words;
+}
+
 static void show_url(const struct settings *s, const struct login *l, bool opened)
 {
 	fprintf(talk(s),
@@ -32,15 +42,15 @@ static void show_url(const struct settings *s, const struct login *l, bool opene
 	fprintf(talk(s), "  %s\n\n", l->url);
 }
 
-static int explain_end(const struct login *l, int error)
+static int explain_end(const struct settings *s, const struct login *l, int error)
 {
 	char lasted[DURATION_TEXT_SIZE];
 
 	if (error == -ETIMEDOUT) {
 		duration_text(l->expires_in, lasted);
 		complain("login: nobody came back from the login page within %s, and this login is "
-			 "over. Begin again with: gctoken login",
-			lasted);
+			 "over. Begin again with: %s",
+			lasted, again(s));
 	} else if (error == -EINTR) {
 		complain("login: given up");
 	} else {
@@ -70,7 +80,7 @@ static void explain_denial(const struct settings *s, const struct redirect_answe
 		fputs(", ", stderr);
 		print_foreign(answer->description);
 	}
-	fputs("\n  Was it the right account? Begin again with: gctoken login\n", stderr);
+	fprintf(stderr, "\n  Was it the right account? Begin again with: %s\n", again(s));
 }
 
 static int finish(const struct settings *s, const struct login *l,
@@ -89,31 +99,31 @@ static int finish(const struct settings *s, const struct login *l,
 	return code;
 }
 
-static int explain_listen(const struct login *l, int error)
+static int explain_listen(const struct settings *s, const struct login *l, int error)
 {
 	if (error == -EADDRINUSE)
 		complain("login: another program has port %u of %s, where the browser has to come "
-			 "back to (redirect_uri). End that program, or use: gctoken login "
-			 "--no-browser",
-			l->target.port, l->target.host);
+			 "back to (redirect_uri). End that program, or use: %s --no-browser",
+			l->target.port, l->target.host, again(s));
 	else
 		complain("login: cannot listen at %s, where the browser has to come back to: %s. "
-			 "Without it: gctoken login --no-browser",
-			l->redirect_uri, strerror(-error));
+			 "Without it: %s --no-browser",
+			l->redirect_uri, strerror(-error), again(s));
 	return EXIT_FAILED;
 }
 
 static void show_waiting(const struct settings *s, const struct login *l, bool opened)
 {
+	bool six = strchr(l->target.host, ':') != NULL;
 	char left[DURATION_TEXT_SIZE];
 
 	duration_text(l->expires_in, left);
 	if (!opened)
 		fprintf(talk(s),
 			"The browser has to run on this machine, or reach it, for instance by\n"
-			"ssh -L %u:%s:%u THIS-MACHINE. If it cannot: gctoken login "
-			"--no-browser\n\n",
-			l->target.port, l->target.host, l->target.port);
+			"ssh -L %u:%s%s%s:%u THIS-MACHINE. If it cannot:\n%s --no-browser\n\n",
+			l->target.port, six ? "[" : "", l->target.host, six ? "]" : "",
+			l->target.port, again(s));
 	fprintf(talk(s), "Waiting for it to come back (%s; Ctrl-C gives up) ...\n", left);
 	fflush(talk(s));
 }
@@ -131,17 +141,17 @@ static int with_listening(const struct settings *s, const struct login *l)
 	/* First of all: a quick browser would find nobody. */
 	error = redirect_listen(&l->target, &listener);
 	if (error)
-		return explain_listen(l, error);
+		return explain_listen(s, l, error);
 	opened = browser_open(l->url);
 	show_url(s, l, opened);
 	show_waiting(s, l, opened);
 	error = interrupt_begin(&stop);
 	if (error) {
 		redirect_listener_fini(&listener);
-		return explain_end(l, error);
+		return explain_end(s, l, error);
 	}
 	error = redirect_listener_wait(&listener, &wait, &answer, &fd);
-	code = error ? explain_end(l, error) : EXIT_OK;
+	code = error ? explain_end(s, l, error) : EXIT_OK;
 	interrupt_end(&stop);
 	if (error)
 		return code;
@@ -164,8 +174,8 @@ static int explain_pasted(const struct login *l, int verdict)
 }
 
 /* EXIT_OK and *ret, GO_ON: what came is not it, or the exit code; complaints have been made. */
-static int read_pasted(
-	const struct login *l, const struct interrupt *stop, struct redirect_answer *ret)
+static int read_pasted(const struct settings *s, const struct login *l,
+	const struct interrupt *stop, struct redirect_answer *ret)
 {
 	char line[REDIRECT_PASTED_MAX];
 	size_t length = 0;
@@ -181,7 +191,7 @@ static int read_pasted(
 		complain("login: that is too long for an address");
 		code = EXIT_FAILED;
 	} else if (error) {
-		code = explain_end(l, error);
+		code = explain_end(s, l, error);
 	} else {
 		verdict = redirect_pasted_read(line, length, &l->target, l->state, ret);
 		if (verdict) {
@@ -209,10 +219,10 @@ static int without_listening(const struct settings *s, const struct login *l, bo
 	fflush(talk(s));
 	error = interrupt_begin(&stop);
 	if (error)
-		return explain_end(l, error);
+		return explain_end(s, l, error);
 	while (code == GO_ON && tries-- > 0) {
 		fputs("Paste it here (it is not shown): ", stderr);
-		code = read_pasted(l, &stop, &answer);
+		code = read_pasted(s, l, &stop, &answer);
 	}
 	interrupt_end(&stop);
 	if (code == GO_ON)

@@ -45,8 +45,8 @@ struct token_source_settings profile_source_settings(const struct profile_settin
 }
 
 /* What an earlier run was told to wait for holds for this one too, unless it was about another
- * credential, or about a login that a person has replaced: whether one was refused stands in its own
- * file, which is written first. */
+ * credential, or about a login that a person has replaced: whether one was refused stands in its
+ * own file, which is written first. */
 static void restore(struct profile *p, const struct clock_reading *now)
 {
 	const struct client_state *state = &p->client->state;

@@ -277,9 +277,10 @@ def test_a_port_that_another_program_has(scripted, login, port):
 
 def test_nobody_comes_back(scripted, login, port):
     scripted(begun(port, expires_in=1))
-    one = login()
+    one = login("--profile", "people")
     assert one.wait() == 1
     assert "nobody came back" in one.stderr and "within 1s" in one.stderr
+    assert "gctoken --profile people login" in one.stderr
 
 
 @pytest.mark.parametrize("reply, code, words", [
