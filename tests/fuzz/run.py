@@ -20,6 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 # Per target: the longest input worth trying, and how many runs take 3 to 4 s of one core.
 TARGETS = {
+    "api_pages": (1024, 60000),
     "client_state": (2048, 18000),
     "config": (1500, 2600),
     "handover": (4096, 30000),
@@ -34,7 +35,7 @@ TARGETS = {
     "token_source": (1024, 10000),
 }
 # Sources that the targets are about; what else is linked is looked at elsewhere.
-SOURCES = re.compile(r"/(daemon/core/.*\.c|daemon/front/api\.c|client-lib/(response_parser|cli/redirect(_query)?)\.c)$")
+SOURCES = re.compile(r"/(daemon/core/.*\.c|daemon/front/api\.c|client-lib/(response_parser|cli/(api_(next|pages)|redirect(_query)?))\.c)$")
 STATUS = re.compile(r"^#(\d+)\s+\w+\s.*?cov: (\d+) ft: \d+ corp: (\d+)/", re.MULTILINE)
 SPEED = re.compile(r"^stat::average_exec_per_sec:\s*(\d+)", re.MULTILINE)
 ARTIFACT = re.compile(r"Test unit written to (\S+)")
