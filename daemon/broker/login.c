@@ -243,11 +243,11 @@ void login_read_again(struct login *l, struct token *found)
 
 static void take_answer(struct login *l)
 {
-	if (l->ended) {
-		deliver(l);
-	} else if (l->answer.class == ANSWER_TOKEN) {
+	bool refresh = !l->ended && !l->with_code;
+
+	if (!l->ended && l->answer.class == ANSWER_TOKEN) {
 		take_tokens(l);
-	} else if (l->answer.class == ANSWER_LOGIN_REQUIRED && !l->with_code && !l->refused) {
+	} else if (refresh && l->answer.class == ANSWER_LOGIN_REQUIRED && !l->refused) {
 		l->held = true;
 		l->held_for = 0;
 		if (login_begin_reading(l))

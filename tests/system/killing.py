@@ -61,6 +61,8 @@ class Victim:
         assert ran.returncode == 0, f"it ended by itself: {ran.stdout}{ran.stderr}"
         told = dict(part.split("=") for part in ran.stdout.split())
         self.tally.kills += 1
+        # A request of the dead may still lie in the server's socket.
+        wait_until(lambda: self.server.stats()["connections"]["open"] == 0, "the server's rest")
         self._judge(told, self.server.log(kind="token", since=seen, secrets=True))
         return told if not self.server.logins()[-1]["ended"] else None
 
