@@ -109,8 +109,8 @@ def run(*command: str) -> None:
         raise RuntimeError(f"{shlex.join(command)}: {done.stdout.strip()}")
 
 
-def make_tree(scratch: str) -> str:
-    """What the container sees as /: the host's, as it is, and all that is written put aside."""
+def make_tree(scratch: str, lower: str = "/") -> str:
+    """What the container sees as /: that folder's, as it is, and all that is written put aside."""
     try:
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
             cannot(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
@@ -120,7 +120,7 @@ def make_tree(scratch: str) -> str:
             os.mkdir(os.path.join(scratch, name))
         tree = os.path.join(scratch, "tree")
         run("mount", "-t", "overlay", "-o",
-            f"lowerdir=/,upperdir={scratch}/upper,workdir={scratch}/work", "gct", tree)
+            f"lowerdir={lower},upperdir={scratch}/upper,workdir={scratch}/work", "gct", tree)
     except RuntimeError as error:
         cannot(str(error))
     return tree

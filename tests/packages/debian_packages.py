@@ -12,7 +12,7 @@ import pytest
 from fake import REPOSITORY
 
 WORK = os.path.join(REPOSITORY, "build", "packages")
-BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
+CONTAINER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "container.py")
 CANNOT = 77
 # What the test itself needs in a clean system, besides what the packages depend on.
 TEST_NEEDS = ["systemd", "systemd-sysv", "passwd", "python3", "openssl", "ca-certificates"]
@@ -130,7 +130,7 @@ def clean_tree(debs: list[str]) -> str:
 def boot(lower: str, out: str) -> str:
     """Runs out/run in a container; what it and the container said. Skips where that cannot be."""
     try:
-        result = subprocess.run([BOOT, lower, out], stdin=subprocess.DEVNULL, text=True,
+        result = subprocess.run([CONTAINER, lower, out], stdin=subprocess.DEVNULL, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600,
                                 errors="replace")
     except subprocess.TimeoutExpired as error:
