@@ -22,20 +22,6 @@
 #define NO_ROOM_AGAIN_MS 500
 #define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
 
-static int by_name(const void *name, const void *profile)
-{
-	return strcmp(name, (*(struct profile *const *)profile)->settings->name);
-}
-
-struct profile *broker_find_profile(const struct broker *b, const char *name)
-{
-	struct profile **found = NULL;
-
-	if (b->profile_count)
-		found = bsearch(name, b->profiles, b->profile_count, sizeof(*b->profiles), by_name);
-	return found ? *found : NULL;
-}
-
 /* A step of our wall clock harms no token by itself; what it may mean is the core's to judge. */
 static void look_at_wall_clock(struct broker *b, const struct clock_reading *now)
 {
@@ -315,6 +301,7 @@ void broker_free(struct broker *b)
 	for (size_t i = 0; i < b->profile_count; i++)
 		profile_free(b->profiles[i]);
 	free(b->profiles);
+	profile_names_fini(&b->names);
 	while ((e = TAILQ_FIRST(&b->endpoints)) != NULL)
 		endpoint_free(e);
 	if (b->fetcher)

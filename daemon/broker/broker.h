@@ -4,6 +4,7 @@
  *   broker.c    start, the turn after each event, stop
  *   reload.c    a new configuration, whole or not at all
  *   profile.c   one profile: its token requests
+ *   names.c     which profile a request is about
  *   endpoint.c  one login server: its clock, its HEADs
  *   client.c    one OAuth client: what has to outlive the process
  *   calls*.c    requests of clients, answered or held
@@ -170,6 +171,12 @@ struct handover {
 	bool left_out;
 };
 
+/* ---- the profiles by name ---- */
+struct profile_names {
+	struct profile **slots; /* lent; NULL: none yet */
+	size_t mask;
+};
+
 /* ---- what the service manager was told ---- */
 struct service {
 	bool running; /* there is one, and we serve */
@@ -209,8 +216,9 @@ struct broker {
 	struct event pump;          /* answers of those who are ready, in chunks */
 	struct event after_request; /* a turn, once the request that needs it is done with */
 
-	struct profile **profiles; /* by name, for bsearch */
+	struct profile **profiles; /* in the order of their names */
 	size_t profile_count;
+	struct profile_names names;
 	TAILQ_HEAD(, client) clients;
 	TAILQ_HEAD(, endpoint) endpoints;
 	TAILQ_HEAD(, waiter) ready;
@@ -242,6 +250,14 @@ void broker_turn_soon(struct broker *b);
 void broker_finish_logins(struct broker *b);
 /* Of the front's handler: logs that clients were kept waiting, once in a while. */
 void broker_accept_failed(void *broker);
+
+/* ---- names.c ---- */
+
+/* Room for so many; 0 or -ENOMEM. Adding to it cannot fail. */
+int profile_names_init(struct profile_names *ret, size_t count);
+void profile_names_fini(struct profile_names *n);
+void profile_names_add(struct profile_names *n, struct profile *p);
+/* NULL: there is none of that name. */
 struct profile *broker_find_profile(const struct broker *b, const char *name);
 
 /* ---- sockets.c ---- */

@@ -96,9 +96,10 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 	struct adoption *adoptions = calloc(count, sizeof(*adoptions));
 	struct profile **old = b->profiles;
 	size_t old_count = b->profile_count;
+	struct profile_names names = {0};
 	int r = 0;
 
-	if (!profiles || !adoptions) {
+	if (!profiles || !adoptions || profile_names_init(&names, count)) {
 		snprintf(problem, problem_size, "out of memory");
 		r = -ENOMEM;
 		goto out;
@@ -127,6 +128,11 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 		}
 	}
 	qsort(profiles, count, sizeof(*profiles), by_name);
+	for (size_t i = 0; i < count; i++)
+		profile_names_add(&names, profiles[i]);
+	profile_names_fini(&b->names);
+	b->names = names;
+	names = (struct profile_names){0}; /* consumed */
 	b->profiles = profiles;
 	b->profile_count = count;
 	profiles = NULL; /* consumed */
@@ -146,6 +152,7 @@ out:
 	}
 	free(adoptions);
 	free(profiles);
+	profile_names_fini(&names);
 	return r;
 }
 
