@@ -8,6 +8,7 @@ machine is changed: the container's root is an overlay that is thrown away.
 Exit status: pytest's; 77 where no container can be booted, with the reason."""
 
 import argparse
+import contextlib
 import ctypes
 import os
 import shlex
@@ -83,6 +84,15 @@ def own_cgroup() -> list[str]:
     return made
 
 
+def end_all_in(group: str) -> None:
+    """What is left of the container where its boot was given up: its manager takes all with it."""
+    for folder, _, _ in os.walk(group):
+        with open(os.path.join(folder, "cgroup.procs"), encoding="ascii") as file:
+            for pid in map(int, file.read().split()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
 def leave_cgroups(made: list[str]) -> None:
     for group in made:
         try:
@@ -91,6 +101,7 @@ def leave_cgroups(made: list[str]) -> None:
                 file.write(str(os.getpid()))
         except OSError:
             pass
+        end_all_in(group)
         for folder, _, _ in sorted(os.walk(group), reverse=True):
             for _ in range(50):
                 try:

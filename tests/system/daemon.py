@@ -22,6 +22,9 @@ GCTOKEN = os.environ.get("GCTOKEN") or os.path.join(REPOSITORY, "build", "client
 # Words to put before the daemon's command, e.g. GCTOKEND_WRAP="valgrind -q --error-exitcode=99".
 WRAP = shlex.split(os.environ.get("GCTOKEND_WRAP", ""))
 
+# How the daemon is started; tests/manager has systemd do it.
+spawn = subprocess.Popen
+
 START_TIMEOUT = 10.0
 STOP_TIMEOUT = 10.0
 
@@ -127,7 +130,7 @@ class Daemon:
     def start(self, ready: bool = True) -> "Daemon":
         """Starts it and waits until /healthz answers. With ready=False it does not wait."""
         assert self.process is None, "it runs already"
-        self.process = subprocess.Popen(
+        self.process = spawn(
             [*self.wrap, GCTOKEND, "-c", self.config_file], env=environment(**self.env),
             stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr,
             cwd=self.directory, pass_fds=self.pass_fds)
