@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""container.py LOWER OUT: boots systemd in a container whose files are those of LOWER, a whole Debian
-or / itself, with changes that nobody keeps. There OUT/run is run, as /out/run; the repository is
-/repo; there is no network but loopback. Root only. Exit status: that of OUT/run; 77 where no container
-can be booted, with the reason."""
+"""container.py LOWER OUT: boots systemd in a container whose files are those of LOWER, a whole
+Debian or / itself, with changes that nobody keeps. There OUT/run is run, as /out/run; the repository
+is /repo; there is no network but loopback. Root only. Exit status: that of OUT/run; 77 where no
+container can be booted, with the reason."""
 
 import os
 import shutil

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Runs in a container that tests/packages/container.py has started: installs, upgrades, removes and purges
-the packages of /out, and sees whether that is as it should be. Each step is a case of
+"""Runs in a container that tests/packages/container.py has started: installs, upgrades, removes and
+purges the packages of /out, and sees whether that is as it should be. Each step is a case of
 tests/packages/test_debian.py, to which /out/steps.json tells how it went."""
 
 import glob
