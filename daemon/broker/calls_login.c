@@ -252,6 +252,7 @@ int call_logout(struct call *c)
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	login_forget(&c->profile->logins);
 	token_source_log_out(&c->profile->source, &c->now, tokens);
+	profile_publish(c->profile, &c->now);
 	login_end(c->profile->client->login, w);
 	broker_turn_soon(c->broker);
 	for (size_t i = 0; i < 2; i++)

@@ -219,18 +219,16 @@ static void connection_read(struct connection *c)
 {
 	ssize_t n = receive(c, READ_SIZE - connection_unparsed(c));
 
-	if (c->attached && (n >= 0 || (n != -EAGAIN && n != -EINTR))) {
-		/* whoever has a page has nothing more to say */
-		connection_free(c);
-	} else if (n > 0) {
+	if (n > 0 && !c->attached) {
 		received(c, (size_t)n);
-	} else if (n == 0) {
+	} else if (n == 0 && !c->attached) {
 		c->ended = true;
 		if (c->held && connection_hung_up(c))
 			connection_free(c);
 		else
 			settle(c, &c->front->answers, false);
 	} else if (n != -EAGAIN && n != -EINTR) {
+		/* Whoever has a page has nothing more to say. */
 		connection_free(c);
 	}
 }

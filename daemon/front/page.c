@@ -152,28 +152,19 @@ static int map(int fd, struct gctoken_page **ret)
 	return 0;
 }
 
-/* Another open file, which mode 0444 and O_RDONLY hold to reading. Without O_NONBLOCK a process of
- * our own user that has the page could make us wait here, by a lease. */
-static int open_reader(int fd)
-{
-	char path[32];
-	int reader;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	reader = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	return reader < 0 ? -errno : reader;
-}
-
 static int page_of(int fd, struct page **ret)
 {
 	struct page *p = calloc(1, sizeof(*p));
+	char path[32];
 	int r;
 
 	if (!p)
 		return -ENOMEM;
-	r = p->reader = open_reader(fd);
-	if (r >= 0)
-		r = map(fd, &p->shared);
+	/* Another open file, which mode 0444 and O_RDONLY hold to reading. Without O_NONBLOCK a
+	 * process of our own user that has the page could make us wait here, by a lease. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	p->reader = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	r = p->reader < 0 ? -errno : map(fd, &p->shared);
 	if (r < 0) {
 		if (p->reader >= 0)
 			close(p->reader);
