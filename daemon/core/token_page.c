@@ -25,8 +25,7 @@ void token_source_page(
 	struct duration suspect;
 	struct source_page page;
 
-	if (!slot || token_source_doubtful(slot, now) ||
-		(slot == &s->current && slot->reported && s->replacing)) {
+	if (!slot || (slot == &s->current && slot->reported && s->replacing)) {
 		*ret = ask_page;
 		return;
 	}
@@ -39,7 +38,7 @@ void token_source_page(
 		.min_ttl_limit_s =
 			s->current.token.text ? token_source_min_ttl_limit_s(&s->current) : 0,
 	};
-	/* A second less: it would be in doubt then. */
+	/* A second less: it is in doubt then, or is already. */
 	page.until = boot_min(page.until, boot_sub(page.dead, duration_ns(NS_PER_S - 1)));
 	/* Without prefetch it is the asking that brings the next token. */
 	if (slot == &s->current && !s->settings.prefetch)

@@ -284,8 +284,10 @@ static void whoever_has_a_page_has_nothing_more_to_say(void **state)
 	int fd = attached();
 
 	(void)state;
-	client_write(fd, "x");
-	WAIT_UNTIL(front_counters(front)->connections == 0);
+	client_write(fd, "page 1 default\n");
+	WAIT_UNTIL(ended(fd)); /* without a word */
+	assert_int_equal(front_counters(front)->connections, 0);
+	assert_int_equal(pages_asked, 1);
 	close(fd);
 	fd = attached();
 	shutdown(fd, SHUT_WR);
