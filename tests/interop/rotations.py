@@ -26,18 +26,20 @@ class Replayed(AssertionError):
 class Counts:
     kills: int = 0
     unasked: int = 0  # the server had not been asked yet in that life
-    lost: int = 0  # rotated there, but the successor was not in the state file yet
-    kept: int = 0  # it was
+    kept: int = 0  # rotated there, and the successor was in the state file
+    mended: int = 0  # it was in the temporary file beside it, whole, and the next run found it
+    lost: int = 0  # it was nowhere
     logins: int = 1
 
     def row(self, name: str, rotations: int) -> str:
-        return (f"| {name} | {rotations} | {self.kills} | {self.unasked} | {self.lost} "
-                f"| {self.kept} | {self.logins} | 0 |")
+        return (f"| {name} | {rotations} | {self.kills} | {self.unasked} | {self.kept} "
+                f"| {self.mended} | {self.lost} | {self.logins} | 0 |")
 
 
-HEAD = ["| Killed | Rotations | kill -9 | before the request | rotated, not kept yet "
-        "| successor kept | Logins needed | Replayed though its successor was held |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|"]
+HEAD = ["| Killed | Rotations | kill -9 | before the request | successor in its file "
+        "| in the temporary file | nowhere | Logins needed "
+        "| Replayed though its successor was held |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
 
 
 class Rotations:
@@ -104,8 +106,7 @@ class Rotations:
             self.counts.kept += 1
             self._holds = refresh["successor"]
         else:
-            self.counts.lost += 1
-            self._begin_anew(refresh)
+            self._look_again(refresh)
 
     def _settled(self) -> list[dict]:
         """The server may still be at work on what a dead daemon asked, or have to read it yet."""
@@ -113,15 +114,25 @@ class Rotations:
                    "a server with nothing to do")
         return self.server.refreshes()
 
-    def _begin_anew(self, refresh: dict) -> None:
-        """Nobody had the successor: the old one is tried, once, and then a person is asked for."""
+    def _look_again(self, refresh: dict) -> None:
+        """The file has no successor. The next run finds one in the temporary file, or nobody has it:
+        then the old one is tried, once, and a person is asked for."""
         self.daemon.start()
-        wait_until(lambda: self.daemon.token(wait=0).json.get("error") == "login_required",
-                   "a daemon that wants a login")
-        tried = self._settled()[self._seen:]
-        assert [(one["used"], bool(one["error"])) for one in tried] == [(refresh["used"], True)]
-        self.counts.logins += 1
-        self._log_in()
+        wait_until(lambda: self._serves() or
+                   self.daemon.status()["state"] == "login_required", "the next run's end", 20)
+        tried, = self.server.refreshes()[self._seen:]
+        self._seen += 1
+        if tried["used"] == refresh["successor"]:
+            assert not tried["error"], tried["error"]
+            self.counts.mended += 1
+            self._holds = tried["successor"]
+            self.daemon.kill()
+        else:
+            assert tried["used"] == refresh["used"] and tried["error"]
+            assert self.daemon.token(wait=0).json["error"] == "login_required"
+            self.counts.lost += 1
+            self.counts.logins += 1
+            self._log_in()
 
     def finish(self) -> None:
         """The login is alive: it is refreshed, and what comes of it is good."""
@@ -144,7 +155,7 @@ class Rotations:
 
     def _serves(self) -> bool:
         try:
-            return self.daemon.token(wait=5).status == 200
+            return self.daemon.token(wait=2).status == 200
         except (OSError, EOFError):
             return False
 

@@ -320,6 +320,16 @@ def test_it_is_given_up(scripted, login, port, number):
         come_back(f"http://127.0.0.1:{port}/")
 
 
+def test_a_signal_that_was_ignored_stays_so(scripted, login, port):
+    scripted(begun(port), done())
+    one = login(wrap=("env", "--ignore-signal=HUP"))
+    one.url()
+    wait_until(lambda: "Waiting" in one.stdout, "that it waits")
+    one.process.send_signal(signal.SIGHUP)
+    status, _, _ = come_back(f"http://127.0.0.1:{port}/callback", code=CODE, state=STATE)
+    assert (status, one.wait()) == (200, 0)
+
+
 # Browsers.
 
 def browser(folder, name: str, exit_code: int = 0) -> str:

@@ -179,6 +179,7 @@ static const struct request_row requests[] = {
 	{"GET /callback?code=x&" S " HTTP/1.1\n" HOST "\r\n\r\n", REDIRECT_OTHER},
 	{"GET /callback?code=x&" S " HTTP/1.1\r\n\r\n", REDIRECT_OTHER},
 	{"GET /callback?code=x&" S " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", REDIRECT_OTHER},
+	{"GET /callback?code=x&" S " HTTP/1.1\r\nHost: 127.0.0.9:8090\r\n\r\n", REDIRECT_OTHER},
 	{"GET /callback?code=x&" S " HTTP/1.1\r\n" HOST HOST "\r\n", REDIRECT_OTHER},
 	{"GET /callback?code=x&" S " HTTP/1.1\r\n" HOST "a\r\n\r\n", REDIRECT_OTHER},
 	{"GET /callback?code=x&" S " HTTP/1.1\r\n" HOST ": a\r\n\r\n", REDIRECT_OTHER},
