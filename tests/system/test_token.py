@@ -64,13 +64,17 @@ def test_ten_thousand_at_a_cold_start_cost_one_request(fake, make_daemon):
     f.process.send_signal(signal.SIGSTOP)
     try:
         d.start()
+        first = d.connect()  # later ones would find the queue full
+        assert exchange(first, "GET", "/healthz").status == 200
         for _ in range(number):
             s = socket.socket(socket.AF_UNIX)
             s.connect(d.socket)  # waits its turn, which it would not with a timeout
             s.settimeout(20 * PATIENCE)
             s.sendall(b"GET /v1/token?wait=60 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             sockets.append(s)
-        wait_until(lambda: d.status()["waiting"] == number, "all to wait", 20)
+        wait_until(lambda: exchange(first, "GET", "/v1/status").json["profiles"][0]["waiting"]
+                   == number, "all to wait", 20)
+        first.close()
         f.process.send_signal(signal.SIGCONT)
         for s in sockets:
             answer = b""
