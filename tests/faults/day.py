@@ -6,6 +6,7 @@ import grp
 import http.client
 import os
 import re
+import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -218,6 +219,8 @@ class Day:
         ask(BY_USER, "GET", "/v1/token?min_ttl=999999", 400)
         ask(BY_USER, "GET", "/v1/token?profile=nobodys", 403)
         ask(ROOT, "GET", "/v1/token?profile=nobodys", 404)
+        self.take_page(BY_USER, 200)
+        self.take_page(STRANGER, 403)
         self.pipeline()
         generation = first.json["generation"] if first and first.status == 200 else 1
         self.hold(f"/v1/token?after={generation}&wait=5", "/v1/refresh")
@@ -237,6 +240,30 @@ class Day:
         ask(STRANGER, "GET", "/healthz", 200)
         ask(STRANGER, "POST", "/v1/refresh", 403)
         ask(STRANGER, "POST", "/v1/revoke", 403)
+
+    def take_page(self, user: User, expected: int) -> None:
+        """Asks for the page; a refusal of whatever kind is no harm, a page for a stranger is."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(ANSWER_TIMEOUT * PATIENCE)
+            try:
+                with as_user(user):
+                    connection.connect(self.d.path("page.sock"))
+                connection.sendall(b"page 1 default\n")
+                answer, fds, _, _ = socket.recv_fds(connection, 16, 4)
+            except TimeoutError:
+                raise Hung("the page socket did not answer") from None
+            except OSError:
+                answer, fds = b"", []
+        for fd in fds:
+            os.close(fd)
+        said = f"user {user.uid} asked for the page: {answer!r}, {len(fds)} descriptors"
+        assert bool(fds) == (answer == b"200\n"), said
+        if user == STRANGER:
+            assert not fds, f"A WRONG GRANT: {said}"
+            self.outcome.refusals += 1
+        allowed = {b"%d\n" % expected} | ({b"", b"403\n", b"429\n", b"503\n"} if self.may_fail
+                                          else set())
+        assert answer in allowed, said
 
     def pipeline(self) -> None:
         """Several requests on one connection, and one that comes in two pieces."""

@@ -71,6 +71,14 @@
 	WRAP(int, faccessat, (int fd, const char *path, int mode, int flags), \
 		(fd, path, mode, flags), -1) \
 	WRAP(int, flock, (int fd, int operation), (fd, operation), -1) \
+	WRAP(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1) \
+	WRAP(int, ftruncate64, (int fd, off64_t length), (fd, length), -1) \
+	WRAP(int, fallocate64, (int fd, int mode, off64_t at, off64_t length), \
+		(fd, mode, at, length), -1) \
+	WRAP(void *, mmap64, \
+		(void *at, size_t length, int protection, int flags, int fd, off64_t offset), \
+		(at, length, protection, flags, fd, offset), MAP_FAILED) \
+	WRAP(int, stat64, (const char *path, struct stat *ret), (path, ret), -1) \
 	WRAP(int, socket, (int domain, int type, int protocol), (domain, type, protocol), -1) \
 	WRAP(int, bind, (int fd, const void *address, socklen_t length), (fd, address, length), \
 		-1) \
@@ -89,6 +97,7 @@
 		(int fd, const void *bytes, size_t length, int flags, const void *to, \
 			socklen_t to_length), \
 		(fd, bytes, length, flags, to, to_length), -1) \
+	WRAP(ssize_t, sendmsg, (int fd, const void *message, int flags), (fd, message, flags), -1) \
 	WRAP(int, shutdown, (int fd, int how), (fd, how), -1) \
 	WRAP(int, evutil_make_socket_nonblocking, (int fd), (fd), -1) \
 	WRAP(int, evutil_make_socket_closeonexec, (int fd), (fd), -1) \
