@@ -68,7 +68,7 @@ static void describe(const struct broker *b, const struct clock_reading *now, st
 static bool tell(struct broker *b, const struct clock_reading *now)
 {
 	struct service *s = &b->service;
-	char status[sizeof(s->status)];
+	char status[sizeof(s->status)] = "";
 	struct words w = {.text = status, .size = sizeof(status)};
 
 	describe(b, now, &w);
