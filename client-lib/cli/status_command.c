@@ -9,6 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void print_note(const struct terminal *t, enum style style, const char *text)
+{
+	fputs("  ", stdout);
+	terminal_style(t, style);
+	terminal_wrap(t, 2, text);
+	terminal_style(t, STYLE_PLAIN);
+}
+
 static void print_error(const struct terminal *t, const struct status_row *r)
 {
 	char text[1024], ago[DURATION_TEXT_SIZE] = "", next[DURATION_TEXT_SIZE], status[32] = "";
@@ -30,10 +38,27 @@ static void print_error(const struct terminal *t, const struct status_row *r)
 		snprintf(text + n, sizeof(text) - n, "; next attempt %s%s",
 			r->next_attempt_in > 0 ? "in " : "", next);
 	}
-	fputs("  ", stdout);
-	terminal_style(t, !strcmp(r->state, "fresh") ? STYLE_DIM : STYLE_WARN);
-	terminal_wrap(t, 2, text);
-	terminal_style(t, STYLE_PLAIN);
+	print_note(t, !strcmp(r->state, "fresh") ? STYLE_DIM : STYLE_WARN, text);
+}
+
+/* What a person has to do about the login, if anything. */
+static void print_login(const struct terminal *t, const struct status_row *r)
+{
+	char text[512], ends[DURATION_TEXT_SIZE];
+
+	if (r->login_ends_in != STATUS_ABSENT) {
+		duration_text(r->login_ends_in, ends);
+		snprintf(text, sizeof(text),
+			"this login ends in %s and cannot be refreshed: gctoken --profile %s login",
+			ends, r->name);
+		print_note(t, STYLE_WARN, text);
+	} else if (*r->login_state && !strcmp(r->state, "login_required")) {
+		snprintf(text, sizeof(text), "somebody has to log in: gctoken --profile %s login",
+			r->name);
+		print_note(t, STYLE_WARN, text);
+	}
+	if (*r->login_problem)
+		print_note(t, STYLE_BAD, r->login_problem);
 }
 
 static void print_broker(const struct terminal *t, const struct status_report *r)
@@ -94,6 +119,7 @@ static int print_report(const struct settings *s, struct status_report *r)
 	for (i = 0; i < r->count; i++) {
 		status_table_print_row(&l, &t, &r->rows[i]);
 		print_error(&t, &r->rows[i]);
+		print_login(&t, &r->rows[i]);
 	}
 	print_broker(&t, r);
 	return EXIT_OK;

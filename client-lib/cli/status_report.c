@@ -18,6 +18,7 @@ static const struct status_row row_empty = {
 	.served = STATUS_ABSENT,
 	.error_status = STATUS_ABSENT,
 	.error_ago = STATUS_ABSENT,
+	.login_ends_in = STATUS_ABSENT,
 };
 
 static struct status_row *row_at(struct status_report *r, size_t index)
@@ -56,6 +57,8 @@ static void see_profile(struct status_row *row, const struct json_value *v)
 		{"profiles[].last_error.words", row->error_words, sizeof(row->error_words)},
 		{"profiles[].last_error.correlation_id", row->correlation_id,
 			sizeof(row->correlation_id)},
+		{"profiles[].login.state", row->login_state, sizeof(row->login_state)},
+		{"profiles[].login.problem", row->login_problem, sizeof(row->login_problem)},
 	};
 	const struct {
 		const char *path;
@@ -72,6 +75,7 @@ static void see_profile(struct status_row *row, const struct json_value *v)
 		{"profiles[].counters.served", &row->served},
 		{"profiles[].last_error.status", &row->error_status},
 		{"profiles[].last_error.ago", &row->error_ago},
+		{"profiles[].login.ends_in", &row->login_ends_in},
 	};
 	size_t i;
 

@@ -18,6 +18,9 @@ struct status_row {
 	char error_class[STATUS_CELL_SIZE];
 	char error_words[512];
 	char correlation_id[128];
+	char login_state[STATUS_CELL_SIZE]; /* of a profile that people log in to, "" for others */
+	char login_problem[256];
+	double login_ends_in; /* absent where it is refreshed, or there is none */
 	double generation, expires_in, refresh_in, skew, next_attempt_in;
 	double fetches, failures, rejections, served;
 	double error_status, error_ago;

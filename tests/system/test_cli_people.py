@@ -98,6 +98,21 @@ def test_status_tells_of_a_refused_reload(folder, scripted):
     assert "gctokend.conf:3: socket: two of them" in run(folder, "status").stdout
 
 
+def test_status_tells_what_a_person_has_to_do_about_a_login(folder, scripted):
+    login = {"state": "refreshed", "ends_in": None, "logged_in_at": 1, "stored": True, "problem": None}
+    scripted(answer(200, {"profiles": [
+        profile("fine", login=login), profile("machine"),
+        profile("ending", login={**login, "state": "ends", "ends_in": 7300}),
+        profile("nobody", **NO_TOKEN, state="login_required", login={**login, "state": "none"}),
+        profile("damaged", login={**login, "problem": "the login's file x.login cannot be read"})]}))
+    lines = run(folder, "status").stdout.split("\n")
+    assert [line.split()[0] for line in lines[1:] if line] == [
+        "fine", "machine", "ending", "this", "nobody", "somebody", "damaged", "the"]
+    assert "  this login ends in 2h01m and cannot be refreshed: gctoken --profile ending login" in lines
+    assert "  somebody has to log in: gctoken --profile nobody login" in lines
+    assert "  the login's file x.login cannot be read" in lines
+
+
 def test_status_of_many_profiles(folder, scripted):
     scripted(answer(200, {"profiles": [profile(f"p{i}", last_error=BAD) for i in range(1000)]}))
     result = run(folder, "status")

@@ -86,6 +86,7 @@ def test_how_long_it_lasts_without_a_refresh_token(people, login):
     ended_well(d, one)
     assert "lasts 27h" in one.stdout or "lasts 26h" in one.stdout
     assert "no\nrefresh token" in one.stdout
+    assert "this login ends in 2" in d.gctoken("status").stdout
 
 
 def test_json_tells_a_program_all_it_needs(people, login):
