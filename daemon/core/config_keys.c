@@ -43,7 +43,8 @@ static const struct config_key keys[] = {
 		BROKER(page_socket),
 		.type = CONFIG_SOCKET_PATH,
 		.default_text = "/run/gctokend/page.sock",
-		.help = "The Unix socket that hands the shared page to libgctoken. Empty: none.",
+		.help = "The Unix socket that hands the shared page to libgctoken. Empty: none. "
+			"Not used where systemd passes one.",
 	},
 	{
 		.name = "admin_users",
@@ -320,7 +321,8 @@ static const struct config_key keys[] = {
 		.default_text = "",
 		.reloadable = true,
 		.help = "Narrows the two above: a client that matches them must also run in one of "
-			"these systemd units.",
+			"these systemd units. gctokend's own unit hides other processes, by which "
+			"units are told: install its drop-in allow-units.conf.",
 	},
 	{
 		.name = "login_users",
