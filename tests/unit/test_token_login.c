@@ -302,6 +302,113 @@ static void a_login_starts_what_was_revoked(void **state)
 	rig_free(r);
 }
 
+/* A model of what the broker does, with everything that people, programs and servers do to it in
+ * any order. */
+static void whatever_people_do(uint64_t seed)
+{
+	struct token_source_settings settings = usual_settings();
+	struct random random = {seed};
+	struct token tokens[2];
+	struct token_ask ask;
+	bool with_code = false, ended = false, admin = false, refused_before = false;
+	unsigned number = 0;
+	struct rig *r;
+
+	settings.mint_limit = 5;
+	settings.prefetch = seed % 2;
+	r = rig_new(&settings, seed);
+	token_source_set_login(&r->s, SOURCE_LOGIN_NONE);
+	for (int step = 0; step < 2000; step++) {
+		enum source_login login = r->s.login;
+		char text[24];
+
+		switch (random_next(&random) % 12) {
+		case 0:
+			token_source_code_came(&r->s);
+			break;
+		case 1:
+			token_source_code_gone(&r->s);
+			break;
+		case 2:
+			ended |= r->s.fetching;
+			token_source_log_out(&r->s, &r->now, tokens);
+			token_fini(&tokens[0]);
+			token_fini(&tokens[1]);
+			assert_null(rig_served(r));
+			break;
+		case 3:
+			ask = rig_refresh(r, 5);
+			rig_ask(r, &ask);
+			admin = true;
+			break;
+		case 4:
+			ask = rig_reject(r, r->generation, 5);
+			rig_ask(r, &ask);
+			break;
+		case 5:
+			token_source_revoke(&r->s, &r->now, tokens);
+			token_fini(&tokens[0]);
+			token_fini(&tokens[1]);
+			with_code = false;
+			assert_null(rig_served(r));
+			break;
+		case 6: /* the server answers */
+		case 7:
+		case 8:
+			if (!r->s.fetching)
+				break;
+			snprintf(text, sizeof(text), "token-%u", ++number);
+			if (random_next(&random) % 3) {
+				if (!ended)
+					token_source_set_login(
+						&r->s, with_code && random_next(&random) % 2
+							       ? SOURCE_LOGIN_NONE
+							       : SOURCE_LOGIN_READY);
+				/* nobody gets what came for a login that was ended */
+				assert_false(rig_answer_token(r, text, 600) && ended);
+			} else if (!with_code && random_next(&random) % 2) {
+				if (!ended)
+					token_source_set_login(&r->s, SOURCE_LOGIN_REFUSED);
+				rig_answer_failure(r, ANSWER_LOGIN_REQUIRED, -1);
+			} else {
+				rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+			}
+			ended = with_code = false;
+			break;
+		default:
+			rig_served(r);
+			rig_pass(r, (int64_t)(random_next(&random) % (200 * S)));
+			break;
+		}
+		login = r->s.login;
+		if (rig_decide(r)) {
+			with_code = r->d.code;
+			refused_before = login == SOURCE_LOGIN_REFUSED;
+			/* Without a refresh token nothing is asked for but by a code, and one that
+			 * was refused is tried again for an admin alone. */
+			if (!with_code) {
+				assert_int_not_equal(login, SOURCE_LOGIN_NONE);
+				assert_true(!refused_before || admin);
+			}
+			admin = false;
+		}
+		assert_true(r->s.fetches_begun - r->s.fetches_ended <= 1);
+		if (r->s.login == SOURCE_LOGIN_NONE && !r->s.fetching && !rig_served(r))
+			assert_true(rig_state(r) == SOURCE_LOGIN_REQUIRED ||
+				    rig_state(r) == SOURCE_REVOKED);
+	}
+	/* never more than the limit allows, whoever asked for what */
+	assert_true(r->fetches <= 5 * (unsigned)((r->now.boot.ns - 1000 * S) / (300 * S) + 1));
+	rig_free(r);
+}
+
+static void whatever_people_do_in_any_order(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 100; seed++)
+		whatever_people_do(seed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +424,7 @@ int main(void)
 		cmocka_unit_test(codes_count_in_the_mint_limit),
 		cmocka_unit_test(logging_out_forgets_all),
 		cmocka_unit_test(a_login_starts_what_was_revoked),
+		cmocka_unit_test(whatever_people_do_in_any_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
