@@ -647,6 +647,85 @@ static void test_thread_takes_no_signals(void **state)
 
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
+static void was_read(void *context, int error, const char *bytes, size_t length)
+{
+	char *text = context;
+
+	snprintf(text, 32, "%d %.*s", error, bytes ? (int)length : 0, bytes ? bytes : "");
+}
+
+static void stop_loop(void *context, int error)
+{
+	assert_int_equal(error, 0);
+	event_base_loopbreak(context);
+}
+
+static void test_kept_removed_and_read_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct run run;
+	char first[32], second[32];
+
+	run_init(&run, f->path);
+	assert_int_equal(state_write(run.writer, "a", "old", 3, NULL, NULL), 0);
+	assert_int_equal(state_read_later(run.writer, "a", was_read, first), 0);
+	/* what cannot be read is not overwritten */
+	assert_int_equal(state_write_keeping(run.writer, "a", "a.kept", "new", 3, NULL, NULL), 0);
+	assert_int_equal(state_write(run.writer, "b", "gone", 4, NULL, NULL), 0);
+	assert_int_equal(state_remove(run.writer, "b", NULL, NULL), 0);
+	assert_int_equal(state_read_later(run.writer, "b", was_read, second), 0);
+	assert_int_equal(state_remove(run.writer, "b", stop_loop, run.base), 0);
+	assert_int_equal(
+		state_write_keeping(run.writer, "a", "../kept", "x", 1, NULL, NULL), -EINVAL);
+	assert_int_equal(state_remove(run.writer, ".a", NULL, NULL), -EINVAL);
+	assert_int_equal(state_read_later(run.writer, "", was_read, first), -EINVAL);
+	run_loop(&run);
+	run_fini(&run);
+	assert_string_equal(first, "0 old");
+	snprintf(first, sizeof(first), "%d ", -ENOENT);
+	assert_string_equal(second, first);
+	assert_content(f, "a", "new");
+	assert_content(f, "a.kept", "old");
+	assert_int_equal(durable_keep(f->fd, "a", "a.kept"), -EEXIST);
+	assert_content(f, "a", "new");
+	assert_int_equal(durable_keep(f->fd, "none", "kept"), 0);
+}
+
+static void test_one_at_a_time(void **state)
+{
+	struct fixture *f = *state;
+	struct event_base *base = event_base_new();
+	struct state_writer *one, *two;
+	pid_t pid = 0;
+
+	assert_int_equal(state_writer_new(&one, base, f->path, &pid), 0);
+	assert_int_equal(state_writer_new(&two, base, f->path, &pid), -EBUSY);
+	assert_int_equal(pid, getpid());
+	state_writer_free(one);
+	assert_int_equal(state_writer_new(&two, base, f->path, &pid), 0);
+	state_writer_free(two);
+	event_base_free(base);
+}
+
+static void test_what_a_crash_left(void **state)
+{
+	struct fixture *f = *state;
+	size_t length;
+	char *bytes;
+
+	assert_int_equal(durable_read_unfinished(f->fd, "a", &bytes, &length), -ENOENT);
+	assert_int_equal(durable_write(f->fd, ".a.tmp", "x", 1), -EINVAL);
+	assert_int_equal(durable_write(f->fd, "a", "left", 4), 0);
+	assert_int_equal(renameat(f->fd, "a", f->fd, ".a.tmp"), 0);
+	assert_int_equal(durable_read_unfinished(f->fd, "a", &bytes, &length), 0);
+	assert_int_equal(length, 4);
+	assert_memory_equal(bytes, "left", 4);
+	free(bytes);
+	/* and a removal removes it */
+	assert_int_equal(durable_remove(f->fd, "a"), 0);
+	assert_int_equal(durable_read_unfinished(f->fd, "a", &bytes, &length), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -660,6 +739,9 @@ int main(void)
 		WITH_FIXTURE(test_directory),
 		WITH_FIXTURE(test_writes_are_done_and_told_in_order),
 		WITH_FIXTURE(test_free_finishes_what_is_queued),
+		WITH_FIXTURE(test_kept_removed_and_read_in_order),
+		WITH_FIXTURE(test_one_at_a_time),
+		WITH_FIXTURE(test_what_a_crash_left),
 		WITH_FIXTURE(test_failure_reaches_the_loop),
 		WITH_FIXTURE(test_callback_may_write),
 		WITH_FIXTURE(test_hanging_disk_does_not_hold_up_the_loop),

@@ -669,9 +669,63 @@ static void classes_have_names(void **state)
 	assert_string_equal(answer_class_name(ANSWER_LOGIN_REQUIRED), "login_required");
 }
 
+/* What a login is refreshed with comes along, or does not; it never spoils the token. */
+static void refresh_tokens_come_along(void **state)
+{
+	static const struct {
+		const char *member, *refresh_token;
+		bool bad;
+	} cases[] = {
+		{"", NULL, false},
+		{",\"refresh_token\":\"R1\"", "R1", false},
+		{",\"refresh_token\":null", NULL, false},
+		{",\"refresh_token\":\"\"", NULL, true},
+		{",\"refresh_token\":\"a b\"", NULL, true},
+		{",\"refresh_token\":\"a\\n\"", NULL, true},
+		{",\"refresh_token\":7", NULL, true},
+		{",\"refresh_tokens\":\"R1\"", NULL, false},
+	};
+	char body[TOKEN_MAX + 200], *to;
+	struct token_answer a;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		snprintf(body, sizeof(body), "%.*s%s}", (int)strlen(GOOD_BODY) - 1, GOOD_BODY,
+			cases[i].member);
+		read_body(200, body, &a);
+		assert_int_equal(a.class, ANSWER_TOKEN);
+		assert_string_equal(a.token.text, "T0ken");
+		if (cases[i].refresh_token)
+			assert_string_equal(a.refresh_token.text, cases[i].refresh_token);
+		else
+			assert_null(a.refresh_token.text);
+		assert_int_equal(a.bad_refresh_token, cases[i].bad);
+		token_answer_fini(&a);
+		assert_null(a.refresh_token.text);
+
+		/* of a failure none is kept */
+		read_body(400, body, &a);
+		assert_no_token(&a);
+		assert_null(a.refresh_token.text);
+		token_answer_fini(&a);
+	}
+	for (size_t length = TOKEN_MAX; length <= TOKEN_MAX + 1; length++) {
+		to = stpcpy(body, "{\"refresh_token\":\"");
+		memset(to, 'r', length);
+		strcpy(to + length, "\",");
+		strcat(body, GOOD_BODY + 1);
+		read_body(200, body, &a);
+		assert_int_equal(a.class, ANSWER_TOKEN);
+		assert_int_equal(a.refresh_token.length, length == TOKEN_MAX ? length : 0);
+		assert_int_equal(a.bad_refresh_token, length > TOKEN_MAX);
+		token_answer_fini(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refresh_tokens_come_along),
 		cmocka_unit_test(reads_a_token),
 		cmocka_unit_test(reads_the_claims_of_a_jwt),
 		cmocka_unit_test(longest_token_and_largest_body),
