@@ -47,7 +47,7 @@ def test_every_program_of_the_document_is_run():
 
 # Shell.
 
-@pytest.mark.parametrize("script", ["users_me.sh", "users_me_gctoken.sh"])
+@pytest.mark.parametrize("script", ["users_me.sh", "users_me_api.sh", "users_me_gctoken.sh"])
 @pytest.mark.parametrize("revoked", [False, True])
 def test_shell(reader, script, revoked, gctoken):
     fake = reader.daemon.fake
