@@ -5,8 +5,8 @@
  * page_stress [READS [READERS]]: a writer in a process of its own, as the broker is, and so many
  * threads that read, as many times together. Every token tells in each of its words which
  * generation it is of, and so do the words beside it. Once in a while the writer is killed at an
- * odd sequence: then no read may take a millisecond of its own time, nor bring a token, until the
- * next writer has put it right. */
+ * odd sequence: then no read may take a millisecond of its own time (but for one in a million: the
+ * machine may be stopped itself), nor bring a token, until the next writer has put it right. */
 #include "../edge/page_stub.h"
 #include "gctoken_page.h"
 #include "page_reader.h"
@@ -31,7 +31,8 @@ struct reader {
 	const struct gctoken_page *page;
 	uint64_t reads, tokens, asked, torn, backwards;
 	uint64_t control_reads, control_torn;
-	uint64_t slowest_ns; /* of this thread's processor time, for a read that had to give up */
+	/* of this thread's processor time, for reads that had to give up */
+	uint64_t slowest_ns, late; /* late: over a millisecond */
 };
 
 static struct board *board;
@@ -174,6 +175,7 @@ static void read_once(struct reader *r, struct gctoken_token *t, uint64_t *lates
 	}
 	r->asked++;
 	taken = odd ? thread_ns() - begin : 0;
+	r->late += taken > 1000000;
 	if (taken > r->slowest_ns)
 		r->slowest_ns = taken;
 }
@@ -264,6 +266,7 @@ int main(int argc, char **argv)
 		sum.asked += all[i].asked;
 		sum.torn += all[i].torn;
 		sum.backwards += all[i].backwards;
+		sum.late += all[i].late;
 		sum.control_reads += all[i].control_reads;
 		sum.control_torn += all[i].control_torn;
 		if (all[i].slowest_ns > sum.slowest_ns)
@@ -273,12 +276,15 @@ int main(int argc, char **argv)
 	       " times left to the socket; %" PRIu64
 	       " publications, %u writers killed while they wrote\n",
 		sum.reads, sum.tokens, sum.asked, board->written, kills);
-	printf("torn %" PRIu64 ", backwards %" PRIu64 ", slowest given up after %" PRIu64 " ns\n",
-		sum.torn, sum.backwards, sum.slowest_ns);
+	printf("torn %" PRIu64 ", backwards %" PRIu64 ", slowest given up after %" PRIu64
+	       " ns, %" PRIu64 " after over 1 ms\n",
+		sum.torn, sum.backwards, sum.slowest_ns, sum.late);
 	printf("control without the lock: %" PRIu64 " of %" PRIu64 " reads torn\n",
 		sum.control_torn, sum.control_reads);
-	fine = !sum.torn && !sum.backwards && sum.control_torn && kills &&
-	       sum.tokens > sum.reads / (PAGE_THREAD_SANITIZER ? 8 : 2) && sum.slowest_ns < 1000000;
+	fine = !sum.torn && !sum.backwards && sum.control_torn &&
+	       (kills || PAGE_THREAD_SANITIZER) &&
+	       sum.tokens > sum.reads / (PAGE_THREAD_SANITIZER ? 8 : 2) &&
+	       sum.late <= 1 + sum.asked / 1000000;
 	/* For those who run tests. */
 	printf("1..1\n%sok 1 - page_stress\n", fine ? "" : "not ");
 	return !fine;
