@@ -713,7 +713,7 @@ static void refresh_tokens_come_along(void **state)
 		to = stpcpy(body, "{\"refresh_token\":\"");
 		memset(to, 'r', length);
 		strcpy(to + length, "\",");
-		strcat(body, GOOD_BODY + 1);
+		strcat(body, &GOOD_BODY[1]);
 		read_body(200, body, &a);
 		assert_int_equal(a.class, ANSWER_TOKEN);
 		assert_int_equal(a.refresh_token.length, length == TOKEN_MAX ? length : 0);
