@@ -42,8 +42,9 @@ static int value_ended(struct scan *s)
 
 	if (!s->in_list || s->depth != 2)
 		return 1;
-	/* no string function: what was parsed need not end with a NUL */
-	while (from < to && memchr(" \t\r\n,", s->json[from], 5))
+	/* All that yajl skips, which is more than JSON's blanks. No string function: what was
+	 * parsed need not end with a NUL. */
+	while (from < to && memchr(" \t\r\n\v\f,", s->json[from], 7))
 		from++;
 	if (p->count == p->capacity) {
 		size_t capacity = p->capacity ? p->capacity * 2 : 64;

@@ -11,6 +11,30 @@ static void problem_fini(struct config_problem *p)
 	free(p->message);
 }
 
+/* Paths are shown as they were written, in any bytes: what is not printable ASCII becomes \xNN. NULL:
+ * no memory, and `text` is freed. */
+static char *made_printable(char *text)
+{
+	size_t odd = 0, at = 0;
+	char *printable;
+
+	for (const char *c = text; *c; c++)
+		odd += *c < 0x20 || *c > 0x7e;
+	if (odd == 0)
+		return text;
+	printable = malloc(strlen(text) + 3 * odd + 1);
+	for (const char *c = text; printable && *c; c++) {
+		if (*c < 0x20 || *c > 0x7e)
+			at += (size_t)sprintf(printable + at, "\\x%02x", (unsigned char)*c);
+		else
+			printable[at++] = *c;
+	}
+	if (printable)
+		printable[at] = '\0';
+	free(text);
+	return printable;
+}
+
 void config_problems_add(struct config_problems *p, enum config_severity severity,
 	unsigned file_order, const char *file, unsigned line, const char *key, const char *format,
 	...)
@@ -36,6 +60,8 @@ void config_problems_add(struct config_problems *p, enum config_severity severit
 	if (vasprintf(&problem.message, format, arguments) < 0)
 		problem.message = NULL;
 	va_end(arguments);
+	if (problem.message)
+		problem.message = made_printable(problem.message);
 	items = reallocarray(p->items, p->count + 1, sizeof(*items));
 	if (items)
 		p->items = items;

@@ -15,7 +15,7 @@ struct config_problem {
 	char *file;
 	unsigned line; /* 0: the file as a whole */
 	char *key;     /* or "[section]"; "" where neither is concerned */
-	char *message; /* what is wrong, what is allowed; no secret, printable ASCII */
+	char *message; /* what is wrong, what is allowed; no secret */
 	unsigned file_order;
 };
 
@@ -32,7 +32,7 @@ struct config_problems {
 #define CONFIG_PROBLEMS_NONE ((struct config_problems){0})
 
 /* Never fails: what finds no memory sets out_of_memory and counts as an error. `file_order` is the
- * file's place in the order of reading. */
+ * file's place in the order of reading. Of the message what is not printable ASCII becomes \xNN. */
 void config_problems_add(struct config_problems *p, enum config_severity severity,
 	unsigned file_order, const char *file, unsigned line, const char *key, const char *format,
 	...) __attribute__((format(printf, 7, 8)));

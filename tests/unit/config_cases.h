@@ -441,6 +441,8 @@ static const struct config_case {
 		"f:4: client_secret_file: the value is not an absolute path; allowed: an absolute path\n"),
 	CASE("[profile p]\nregion = us-west-2\nclient_id = id\nclient_secret_file = /bad/secret\n",
 		"f:4: client_secret_file: /bad/secret has mode 0644, which is open to everybody\n"),
+	CASE("[profile p]\nregion = us-west-2\nclient_id = id\nclient_secret_file = /bad/\303\251\n",
+		"f:4: client_secret_file: /bad/\\xc3\\xa9 has mode 0644, which is open to everybody\n"),
 	CASE("[profile p]\nregion = us-west-2\nclient_id_file = /bad/id\nclient_secret_file = /s\n",
 		"f:3: client_id_file: /bad/id cannot be read: No such file or directory\n"),
 	CASE("[profile p]\nregion = us-west-2\nclient_id = id\nclient_secret_credential = ../etc/shadow\n",

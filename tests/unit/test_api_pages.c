@@ -49,6 +49,8 @@ static void test_items(void **state)
 	assert_items("{\"resources\":[{\"entities\":[9]}]}", "{\"entities\":[9]};");
 	assert_items("{\"conversations\":[{ }],\"total\":5}", "{ };");
 	assert_items("{\"results\":[\"\xc3\xbc\"]}", "\"\xc3\xbc\";");
+	/* No blanks of JSON's, but the parser takes them for some. */
+	assert_items("{\"results\":[\v[] \f\v, {}\f]}", "[];{};");
 	/* Not of the outermost object; no array; another name. */
 	assert_items("{\"a\":{\"entities\":[1]}}", "");
 	assert_items("{\"entities\":{\"x\":[1]}}", "");
