@@ -7,8 +7,8 @@ import pytest
 
 from figures import FIGURES
 from service import ETC, UNIT, journal, journal_end, systemctl
-from unix_http import exchange
-from waiting import wait_until
+from unix_http import UnixConnection, exchange
+from waiting import PATIENCE, wait_until
 
 CRASH_LOOP_S = int(os.environ.get("GCTOKEN_MANAGER_CRASH_LOOP", "0"))
 
@@ -114,6 +114,46 @@ def test_a_broken_configuration_at_the_start_is_waited_out(service):
     assert systemctl("is-active", "gctokend.socket").returncode == 0
     service.configure()
     assert service.token()["state"] == "fresh"
+
+
+def manager_cpu_s() -> float:
+    with open("/proc/1/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("socket", ["gctokend.sock", "page.sock"])
+def test_a_configuration_that_goes_away_under_the_sockets_is_waited_for(service, socket):
+    """A client calls for a service that cannot start: systemd must not try without a pause, and
+    nobody has to do more than to put the file back."""
+    service.install("[Service]\nRestartSec=250ms\n")
+    service.start()
+    service.token()
+    systemctl("stop", UNIT)
+    os.rename(f"{ETC}/gctokend.conf", f"{ETC}/away")
+    before, begun, cpu = journal_end(), time.monotonic(), manager_cpu_s()
+    waiting = UnixConnection(f"/run/gctokend/{socket}", 30.0 * PATIENCE)
+    waiting.connect()
+    wait_until(lambda: int(service.show("NRestarts")) >= 8, "it is started again and again", 30)
+    took, cpu = time.monotonic() - begun, manager_cpu_s() - cpu
+    FIGURES.append(f"no configuration, {socket} called: 8 starts in {took:.1f} s, "
+                   f"{cpu:.2f} s of systemd's")
+    assert took >= 2 and cpu < took / 2
+    assert "/etc/gctokend/gctokend.conf" in journal(before)
+    os.rename(f"{ETC}/away", f"{ETC}/gctokend.conf")
+    service.wait_running()
+    assert service.token()["state"] == "fresh"
+    if socket == "gctokend.sock":
+        assert exchange(waiting, "GET", "/v1/token").status == 200
+    waiting.close()
+
+
+def test_without_a_configuration_nothing_is_started_and_nothing_fails(service):
+    service.clean()
+    systemctl("start", "gctokend.socket", "gctokend-page.socket", UNIT)
+    for unit in ("gctokend.socket", "gctokend-page.socket", UNIT):
+        assert systemctl("is-active", unit, check=False).stdout.strip() == "inactive"
+    assert not os.path.exists("/run/gctokend/gctokend.sock")
 
 
 @pytest.mark.parametrize("how", ["TERM", "restart"])
