@@ -11,8 +11,8 @@ static void problem_fini(struct config_problem *p)
 	free(p->message);
 }
 
-/* Paths are shown as they were written, in any bytes: what is not printable ASCII becomes \xNN. NULL:
- * no memory, and `text` is freed. */
+/* Paths are shown as they were written, in any bytes: what is not printable ASCII becomes \xNN.
+ * NULL: no memory, and `text` is freed. */
 static char *made_printable(char *text)
 {
 	size_t odd = 0, at = 0;
