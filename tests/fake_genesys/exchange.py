@@ -65,9 +65,11 @@ class Exchange:
             self._done["token"] = token.fingerprint
 
     def serialise(self, answer: Answer) -> tuple[bytes, bytes]:
-        """Header and body; the Date is of now."""
+        """Header and body; the Date is of now. What is known of the exchange goes into the record
+        before a byte is sent: whoever has the answer finds it there."""
         if self._done["status"] is None:
             self._done["status"] = answer.status
+        self.server.record.known(self.entry, **self._done)
         common = {"ININ-Correlation-Id": self._done["correlation_id"], **self.settings.headers}
         if self.settings.date == "live":
             common["Date"] = self._read_clock().http_date(self.settings.date_stale)

@@ -85,6 +85,11 @@ class Record:
             self._changed.notify_all()
         return entry
 
+    def known(self, entry: dict, **what) -> None:
+        """What is about to be answered."""
+        with self._changed:
+            entry.update(what)
+
     def answered(self, entry: dict, **what) -> None:
         """The exchange is over, however it ended; `what` completes the entry."""
         with self._changed:
