@@ -7,11 +7,13 @@ import re
 import shutil
 import socket
 import subprocess
+from urllib.parse import urlsplit
 
 import pytest
 
 from daemon import GCTOKEN, environment
 from fake import REPOSITORY
+from logging_in import begin, come_back, finish, log_in, login_profile
 from raw_http import Raw
 from waiting import PATIENCE, wait_until
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("gctoken")
 
 with open(os.path.join(REPOSITORY, "docs", "http-api.md"), encoding="utf-8") as page:
     DOCUMENT = page.read()
+LOGINS = "Logins of people"
 
 # In the place of curl for the examples: remembers the status and the body of each call. One that
 # asks for the status itself is left alone.
@@ -99,11 +102,14 @@ def needs(program):
 
 # The documentation.
 
-def blocks(language=None):
-    """Of code in the document: language, text, and the line it begins at."""
+def blocks(language=None, logins=False):
+    """Of code in the document, in the section about logins or everywhere else: language, text, and
+    the line it begins at."""
+    begin = DOCUMENT.index(f"\n## {LOGINS}\n")
+    end = DOCUMENT.index("\n## ", begin + 1)
     found = re.finditer(r"^```(\w+)\n(.*?)^```$", DOCUMENT, re.M | re.S)
     return [(m.group(1), m.group(2), DOCUMENT.count("\n", 0, m.start()) + 2) for m in found
-            if language in (None, m.group(1))]
+            if language in (None, m.group(1)) and logins == (begin < m.start() < end)]
 
 
 def assert_like(documented, seen, where):
@@ -149,6 +155,41 @@ def test_the_examples_of_the_documentation(broker, shell):
                 assert_like(json.loads(text), json.load(file), f"line {line}")
             answers += 1
     assert answers >= 8
+
+
+def test_the_answers_about_logins_in_the_documentation(server, daemon):
+    """They stand in the order in which a person gets them; a browser comes in between."""
+    d = daemon(server, profiles={"agent": login_profile(server, clock_probe=False)})
+    begun = begin(d, "agent")
+    landing = come_back(server, begun)
+    refused = finish(d, {**landing, "state": "another"}, "agent")
+    assert (refused.status, refused.json["error"]) == (400, "login_failed")
+    seen = [begun, finish(d, landing, "agent").json, d.post("/v1/logout?profile=agent").json]
+    shown = blocks("json", logins=True)
+    assert len(shown) == len(seen)
+    for (_, text, line), answer in zip(shown, seen):
+        example = json.loads(text)
+        assert_like(example, answer, f"line {line}")
+        for name in example.keys() & {"profile", "state", "redirect_uri", "login_ends_in"}:
+            assert example[name] in ("…", answer[name]), f"line {line}, {name}"
+    begins = json.loads(shown[0][1])
+    assert begins["expires_in"] == begun["expires_in"]
+    assert urlsplit(begins["authorize_url"]).query.startswith("response_type=code&")
+    assert urlsplit(begun["authorize_url"]).query.startswith("response_type=code&")
+
+
+def test_the_status_of_a_login_is_as_documented(server, daemon):
+    d = daemon(server, profiles={"agent": login_profile(server, clock_probe=False)})
+    documented_states = {"none", "refreshed", "ends", "refused"}
+    login = d.status("agent")["login"]
+    begin_at = DOCUMENT.index(f"\n## {LOGINS}\n")
+    text = DOCUMENT[begin_at:DOCUMENT.index("\n## ", begin_at + 1)].partition("`/v1/status`")[2]
+    for name in [*login, *documented_states]:
+        assert f"`{name}`" in text, name
+    assert login["state"] == "none" and login["logged_in_at"] is None
+    assert log_in(d, server, "agent").status == 200
+    login = d.status("agent")["login"]
+    assert login["state"] == "refreshed" and login["stored"] is True and login["problem"] is None
 
 
 def test_every_route_is_documented_and_every_documented_route_is_there(broker):
