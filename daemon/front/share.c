@@ -1,5 +1,5 @@
 /* Time here is the loop's own, read once per pass: nothing else reads a clock. It is a wall
- * clock's, and only differences of less than some seconds count. */
+ * clock's, which may be set at any moment; only differences of less than some seconds count. */
 #include "share.h"
 
 #include "front.h"
@@ -37,22 +37,27 @@ static int64_t now_ms(struct front *f)
 	return (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
 }
 
+/* One that holds no more than a second's worth is empty after a second, however full it was. So it
+ * is where the clock was set back, which could otherwise last for hours; by less it may only seem
+ * to have been. */
 static int64_t level_at(const struct share *s, uint32_t per_second, int64_t now)
 {
 	int64_t passed = now - s->at_ms, left;
 
+	if (passed < -1000 || passed > 1000)
+		return 0;
 	if (passed <= 0)
 		return s->level;
-	/* so that nothing can overflow; a minute empties any of ours */
-	if (passed > 60000)
-		return 0;
 	left = s->level - passed * per_second;
 	return left > 0 ? left : 0;
 }
 
 void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now)
 {
-	s->level = level_at(s, per_second, now) + (int64_t)amount * 1000;
+	int64_t level = level_at(s, per_second, now) + (int64_t)amount * 1000;
+	int64_t most = (int64_t)per_second * 1000;
+
+	s->level = level < most ? level : most;
 	s->at_ms = now;
 }
 

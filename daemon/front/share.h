@@ -39,8 +39,9 @@ struct sharing {
 void share_init(struct front *f);
 void share_fini(struct front *f);
 
-/* Adds `amount`, after `per_second` of each second gone by has run out. A clock that was set back
- * lets nothing run out, one set ahead too much: neither does harm. */
+/* Adds `amount`, after `per_second` of each second gone by has run out. It holds what runs out in a
+ * second: what somebody took while nobody else was there is not held against them for longer. A
+ * clock that was set empties it, which does no harm. */
 void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now_ms);
 
 /* One connection more, or one request. */

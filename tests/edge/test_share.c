@@ -25,12 +25,29 @@ static void buckets_fill_and_run_out(void **state)
 	for (int64_t ms = 2; ms < 101; ms++)
 		share_fill(&s, 0, 3, ms);
 	assert_int_equal(s.level, 1000 - 99 * 3);
-	/* never below nothing; no overflow; a clock set back */
+	/* never below nothing; no overflow */
 	share_fill(&s, 0, UINT32_MAX, INT64_MAX / 2);
 	assert_int_equal(s.level, 0);
-	share_fill(&s, 7, 1000, 100);
+	/* a clock set back: nobody waits until it is where it was */
+	share_fill(&s, 7, 1000, 9000);
+	share_fill(&s, 0, 1000, 8500);
 	assert_int_equal(s.level, 7000);
-	share_fill(&s, 0, 1000, 107);
+	share_fill(&s, 1, 1000, 7000);
+	assert_int_equal(s.level, 1000);
+	share_fill(&s, 0, 1000, 7001);
+	assert_int_equal(s.level, 0);
+}
+
+/* However long somebody took much: a second later that is forgotten. */
+static void buckets_have_a_brim(void **state)
+{
+	struct share s = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		share_fill(&s, UINT32_MAX, 1000, 5000);
+	assert_int_equal(s.level, 1000 * 1000);
+	share_fill(&s, 0, 1000, 6000);
 	assert_int_equal(s.level, 0);
 }
 
@@ -137,6 +154,24 @@ static void nobody_is_turned_away_for_one_who_has_left(void **state)
 	turn_for(1100);
 	for (unsigned i = 0; i < 2 * LEAST; i++)
 		assert_true(comes_and_goes(GREEDY));
+}
+
+/* Who connected faster than that while alone is as free as others when somebody else comes. */
+static void what_was_free_is_not_held_against_anybody(void **state)
+{
+	int modest;
+
+	(void)state;
+	connects_at_once(5);
+	for (unsigned i = 0; i < 6 * LEAST; i++)
+		assert_true(comes_and_goes(GREEDY));
+	modest = client_of(MODEST);
+	assert_answers_now(modest);
+	turn_for(100);
+	assert_answers_now(modest);
+	for (unsigned i = 0; i < 50; i++)
+		assert_true(comes_and_goes(GREEDY));
+	close(modest);
 }
 
 /* Telling thousands why would keep others waiting. */
@@ -332,9 +367,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buckets_fill_and_run_out),
+		cmocka_unit_test(buckets_have_a_brim),
 		TEST(alone_may_connect_as_often_as_it_likes),
 		TEST(who_connects_without_end_is_turned_away),
 		TEST(nobody_is_turned_away_for_one_who_has_left),
+		TEST(what_was_free_is_not_held_against_anybody),
 		TEST(those_turned_away_by_thousands_are_not_told),
 		TEST(who_asks_without_end_stands_behind),
 		TEST(alone_nobody_stands_behind),
