@@ -27,6 +27,7 @@ struct watch {
 	const struct settings *s;
 	const char *command; /* NULL: none */
 	double generation;   /* 0: none seen */
+	int64_t hold_s;      /* -1: as long as the daemon holds one that does not say */
 	bool reached;        /* the daemon has answered once */
 	char told[64];       /* the trouble that was told of last */
 	int pause_ms;
@@ -125,7 +126,7 @@ static int step(struct watch *w)
 		.method = "GET",
 		.target = target,
 		.accept = "application/json",
-		.wait_s = HOLD_S,
+		.wait_s = w->hold_s,
 		.timeout_s = HOLD_S + 5,
 		.patience_ms = 2000,
 		.repeatable = true,
@@ -144,6 +145,8 @@ static int step(struct watch *w)
 
 		code = take_token(w, &answer);
 		news = w->generation != before;
+	} else if (!error && answer.status == 400 && w->hold_s >= 0) {
+		w->hold_s = -1; /* it may be more than max_wait */
 	} else if (error || answer.status != 304) {
 		code = meet_trouble(w, &request, error, &answer);
 	}
@@ -158,7 +161,7 @@ static int step(struct watch *w)
 
 int command_watch(const struct command *self, struct settings *s, int argc, char **argv)
 {
-	struct watch w = {.s = s, .pause_ms = PAUSE_FIRST_MS};
+	struct watch w = {.s = s, .hold_s = HOLD_S, .pause_ms = PAUSE_FIRST_MS};
 	const struct option_spec own[] = {
 		{"exec", OPTION_TEXT, &w.command, "CMD",
 			"run sh -c CMD for each token, with the token in its environment", 0},

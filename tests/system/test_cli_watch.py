@@ -78,6 +78,16 @@ def test_a_line_per_token(daemon, fake, watch):
     d.assert_no_leak(w.text(), "the lines")
 
 
+def test_a_max_wait_below_its_own_is_no_mistake_of_the_user(daemon, fake, watch):
+    d = daemon(fake(), broker={"max_wait": "2s"})
+    w = watch(d.socket)
+    w.wait_lines(1)
+    assert d.gctoken("refresh").returncode == 0
+    w.wait_lines(2)
+    assert w.end() == -signal.SIGTERM
+    assert w.errors() == ""
+
+
 def test_json_lines_hold_no_token(daemon, fake, watch):
     d = daemon(fake())
     w = watch(d.socket, "--json")
