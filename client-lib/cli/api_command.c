@@ -70,12 +70,15 @@ static int get_token(const struct session *x, double bad, struct token_parts *re
 }
 
 /* Sleeps as long as the 429 asks, or a growing time if it does not say; a little more, so that
- * those who were told the same do not come back together. False if that is more than is left. */
+ * those who were told the same do not come back together. One that asks for no time at all is not
+ * called at full speed either. False if that is more than is left. */
 static bool wait_for_rate(const struct api_reply *r, int64_t *left_ms, int64_t *pause_ms)
 {
 	int64_t ms = r->retry_after_s >= 0 ? (int64_t)(r->retry_after_s * 1000) : *pause_ms;
 	struct timespec t;
 
+	if (ms < *pause_ms / 8)
+		ms = *pause_ms / 8;
 	*pause_ms = *pause_ms < 30000 ? *pause_ms * 2 : 60000;
 	if (ms > *left_ms)
 		return false;

@@ -159,6 +159,11 @@ int api_options_read(const struct command *self, struct settings *s, int argc, c
 		complain("api: --paginate goes with GET alone");
 		code = EXIT_USAGE;
 	}
+	/* An answer to HEAD has no body, and libcurl would wait for one. */
+	if (code == GO_ON && data && !strcmp(o.method, "HEAD")) {
+		complain("api: -d does not go with HEAD");
+		code = EXIT_USAGE;
+	}
 	if (code == GO_ON && (!*o.content_type || strpbrk(o.content_type, "\r\n") ||
 				     strlen(o.content_type) > 200)) {
 		complain("api: --type: this is no content type");

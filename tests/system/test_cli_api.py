@@ -154,6 +154,16 @@ def test_a_429_is_waited_for(api, shared_fake, form):
     assert made[1]["time"] - made[0]["time"] >= 1
 
 
+def test_a_429_that_asks_for_no_time_is_not_asked_at_full_speed(api, shared_fake):
+    shared_fake.fault("api", "answer", status=429, headers={"Retry-After": "0"}, times=3)
+    start = len(requests(shared_fake))
+    assert api("GET", ME).returncode == 0
+    made = requests(shared_fake)[start:]
+    assert [one["status"] for one in made] == [429, 429, 429, 200]
+    for before, after, least in zip(made, made[1:], (0.25, 0.5, 1)):
+        assert after["time"] - before["time"] >= least
+
+
 @pytest.mark.parametrize("wait, after, words", [
     ("5", "6", "It asks to wait 6 s, --retry-wait is 5"),
     ("0", "1", "It asks to wait 1 s, --retry-wait is 0"),
@@ -340,6 +350,7 @@ def test_a_full_disk_is_noticed(api, shared_fake):
     (["GET", "/a\r\nHost: x"], "%XX"),
     (["POST", ME, "--paginate"], "GET alone"),
     (["POST", ME, "-d"], "-d needs a value"),
+    (["HEAD", ME, "-d", "x"], "does not go with HEAD"),
     (["POST", ME, "-d", "x", "--type", "a\r\nb: c"], "no content type"),
     (["GET", ME, "--d", "x"], "unknown option --d"),
     (["GET", ME, "-x"], "unknown option -x"),
