@@ -96,11 +96,19 @@ _Static_assert(offsetof(struct gctoken_page, token) % GCTOKEN_PAGE_LINE == 0 &&
 
 /* ---- page.sock: a stream socket, one line to and fro ----
  *
- *   client   page VERSION PROFILE\n
- *   broker   200\n  with one descriptor (SCM_RIGHTS); the connection stays, and neither says
- * anything any more: its end tells the client that this broker is gone NNN\n  and the end: 400 not
- * such a line, 403 denied, 404 no such profile (told to admins only), 408 the line took too long,
- * 429 too many connections of this user, 503 not now, 505 no such version */
+ * The client says
+ *
+ *     page VERSION PROFILE\n
+ *
+ * and the broker either of
+ *
+ *     200\n   with one descriptor (SCM_RIGHTS)
+ *     NNN\n   and the end
+ *
+ * After a 200 the connection stays, and neither says anything any more: its end tells the client
+ * that this broker is gone. NNN is 400: not such a line; 403: denied; 404: no such profile (told to
+ * admins only); 408: the line took too long; 429: too many connections of this user; 503: not now;
+ * 505: no such version. */
 #define GCTOKEN_PAGE_REQUEST "page %d %s\n"
 #define GCTOKEN_PAGE_REQUEST_MAX 80
 #define GCTOKEN_PAGE_ANSWER_LENGTH 4
