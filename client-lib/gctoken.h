@@ -31,8 +31,10 @@
  * Threads. One `struct gctoken` may be used by any number of threads at the same time; calls do not
  * wait for each other. gctoken_open and gctoken_close are called while nobody else uses the handle.
  * A child of fork(2) may go on using the handle: what it asks, it asks by connections of its own.
- * No call uses, blocks or installs a signal, and none raises SIGPIPE or SIGBUS. A handle keeps a
- * connection with its page, and a few idle ones; all descriptors are close-on-exec.
+ * Whoever closes descriptors by number, as daemons do when they start, opens a handle after that,
+ * and neither uses nor closes one from before: its descriptors may be other files' by then. No call
+ *uses, blocks or installs a signal, and none raises SIGPIPE or SIGBUS. A handle keeps a connection
+ *with its page, and a few idle ones; all descriptors are close-on-exec.
  *
  * Time. `wait_ms` is how long a token may be waited for, 0 to 86400000; the broker counts in whole
  * seconds and the wait is rounded up to them. Whatever happens, a call returns within
