@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from daemon import GCTOKEND, Daemon, environment
-from fake import REPOSITORY, Fake
+from fake import Fake
 from logging_in import log_in
 from waiting import PATIENCE, wait_until
 
 STEPPER = os.environ.get("GCTOKEN_STEPPER") \
-    or os.path.join(REPOSITORY, "build", "tests", "crash", "stepper")
+    or os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(GCTOKEND))), "tests", "crash",
+                    "stepper")
 BEFORE, AFTER = 12, 12  # stops around the part that is asked about, since no two runs are the same
 
 

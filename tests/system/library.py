@@ -11,7 +11,9 @@ from daemon import GCTOKEN, Daemon
 from users import User
 from waiting import PATIENCE
 
-LIBRARY = os.path.join(os.path.dirname(os.path.abspath(GCTOKEN)), "libgctoken.so.0")
+# A library with a sanitizer loads into no other program: GCTOKEN_LIBRARY can name one without.
+LIBRARY = os.environ.get("GCTOKEN_LIBRARY") \
+    or os.path.join(os.path.dirname(os.path.abspath(GCTOKEN)), "libgctoken.so.0")
 
 UNREACHABLE, DENIED, TIMEOUT, UNAVAILABLE, TOO_MANY, LOGIN_REQUIRED, REJECTED, REVOKED = range(1, 9)
 UNKNOWN_PROFILE, REFUSED, BAD_ANSWER, NO_CHANGE = range(9, 13)

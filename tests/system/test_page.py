@@ -11,8 +11,7 @@ import threading
 
 import pytest
 
-from daemon import GCTOKEND
-from library import DENIED, REFUSED, REVOKED, GctokenError, in_child, library
+from library import DENIED, LIBRARY, REFUSED, REVOKED, GctokenError, in_child, library
 from manager import Manager
 from raw_http import is_sanitized
 from reloading import reload
@@ -20,7 +19,7 @@ from users import account, as_user, needs_root
 from waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.skipif(
-    is_sanitized(GCTOKEND), reason="a library with a sanitizer loads into no other program")
+    is_sanitized(LIBRARY), reason="a library with a sanitizer loads into no other program")
 
 CLONE_NEWTIME = 0x80
 PAGE_SIZE = 12288

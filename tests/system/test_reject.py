@@ -48,7 +48,7 @@ def slow_fetch(daemon, server, pool, seconds: float = 1.0, **which) -> Future:
     """A report whose replacing fetch takes so long; it has reached the server."""
     server.set(delay_answer=seconds * PATIENCE)
     posts = server.posts
-    reporter = pool.submit(report, daemon, **which)
+    reporter = pool.submit(report, daemon, wait=60, **which)
     server.wait_for("token", posts + 1)
     return reporter
 
