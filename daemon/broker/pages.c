@@ -126,6 +126,21 @@ int broker_page_asked(
 	return 200;
 }
 
+/* A page that nobody will write any more; whatever it is, `fd` is closed. */
+static void retire_stored(int fd)
+{
+	static const uint64_t nobody[PAGE_RULES_WORDS] = {0};
+	struct page *page;
+
+	/* under rules that are none it is not adopted but wiped */
+	if (page_adopt(&page, fd, nobody)) {
+		close(fd);
+		return;
+	}
+	page_retire(page);
+	page_free(page);
+}
+
 static void adopt(struct profile *p)
 {
 	char name[PAGE_STORE_NAME_SIZE];
@@ -138,7 +153,7 @@ static void adopt(struct profile *p)
 			!page_adopt(&p->page, fd, p->page_rules))
 			continue;
 		others = true;
-		close(fd);
+		retire_stored(fd);
 	}
 	if (!others)
 		return;
@@ -150,6 +165,14 @@ static void adopt(struct profile *p)
 
 void broker_adopt_pages(struct broker *b)
 {
+	const char *name;
+	int fd;
+
 	for (size_t i = 0; i < b->profile_count; i++)
 		adopt(b->profiles[i]);
+	/* Of profiles that are gone. */
+	while ((fd = systemd_take_fd_of(STORE_PREFIX, &name)) >= 0) {
+		retire_stored(fd);
+		systemd_forget_fd(name);
+	}
 }

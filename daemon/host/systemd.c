@@ -116,6 +116,19 @@ int systemd_take_fd(const char *name)
 	return -ENOENT;
 }
 
+int systemd_take_fd_of(const char *prefix, const char **ret_name)
+{
+	for (size_t i = 0; i < manager.passed_count; i++) {
+		struct passed_fd *passed = &manager.passed[i];
+
+		if (passed->fd < 0 || strncmp(passed->name, prefix, strlen(prefix)) != 0)
+			continue;
+		*ret_name = passed->name;
+		return take(passed);
+	}
+	return -ENOENT;
+}
+
 int systemd_take_listener(const char *path)
 {
 	for (size_t i = 0; i < manager.passed_count; i++)

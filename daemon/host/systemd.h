@@ -21,6 +21,8 @@ bool systemd_is_there(void);
 /* A descriptor that was passed under that name, by a socket unit or out of the store; from now on
  * the caller's. The next call gives the next of the same name. -ENOENT: none (left). */
 int systemd_take_fd(const char *name);
+/* One whose name begins with `prefix`; *ret_name is good until systemd_drop_fds. */
+int systemd_take_fd_of(const char *prefix, const char **ret_name);
 /* Likewise a listening Unix socket bound to `path`, whatever its name: socket units need not name
  * their descriptors. */
 int systemd_take_listener(const char *path);

@@ -348,6 +348,21 @@ def test_rules_that_changed_between_two_runs_retire_the_page(server, managed):
 
 
 @needs_root
+def test_a_profile_that_went_between_two_runs_takes_its_page_along(server, managed):
+    m = managed(server, profiles={"default": {}, "other": {}})
+    d = m.start()
+    page = Page(d, "other")
+    wait_until(lambda: any(name == "page-other" for name, _ in m.stored), "it is stored")
+    wait_until(lambda: page.words[STATE] == 2, "a token in the page")
+    d.stop()
+    d.profiles.pop("other")
+    d.write_config()
+    m.start()
+    assert page.words[STATE] == RETIRED and not any(page.token_bytes())
+    wait_until(lambda: not any(name == "page-other" for name, _ in m.stored), "it is forgotten")
+    page.close()
+
+
 def test_another_time_namespace_uses_the_socket(server, daemon):
     if not os.path.exists("/proc/self/ns/time"):
         pytest.skip("this kernel has no time namespaces")
