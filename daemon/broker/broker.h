@@ -18,9 +18,10 @@
 #ifndef GCTOKEND_BROKER_BROKER_H
 #define GCTOKEND_BROKER_BROKER_H
 
+#include "handover.h"
+
 #include "core/client_state.h"
 #include "core/config.h"
-#include "core/handover.h"
 #include "core/history.h"
 #include "core/login.h"
 #include "core/probe.h"
@@ -152,23 +153,6 @@ struct waiter {
 	struct login *login; /* WAITER_LOGIN, WAITER_LOGOUT */
 	struct token_ask ask;
 	struct event deadline;
-};
-
-/* ---- what the next run is to know ---- */
-struct handover {
-	int fd;             /* -1: nobody to keep it */
-	unsigned char *map; /* two places */
-	size_t place_size;
-	size_t lengths[2]; /* of what is written there */
-	unsigned latest;   /* the place that holds */
-	uint64_t sequence; /* of what is there */
-	struct handover_place place;
-	bool restoring; /* `reader` is at what the run before left */
-	struct handover_reader reader;
-	bool due;   /* something has changed */
-	bool kept;  /* systemd was told to keep it */
-	bool stale; /* and has something else under the name */
-	bool left_out;
 };
 
 /* ---- the profiles by name ---- */
@@ -385,18 +369,6 @@ int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive);
 /* Why Genesys did not agree to what `w` waits for; NULL: it did. */
 const char *revoke_problem(const struct waiter *w);
 void revoke_free_all(struct broker *b);
-
-/* ---- handover.c ---- */
-
-#define HANDOVER_KEY_DIGITS 32
-
-/* Takes what systemd kept, or makes room to be kept. Before the profiles are there. */
-void handover_init(struct broker *b, const struct clock_reading *now);
-/* To the profiles and endpoints that there are now. Before their first decision. */
-void handover_restore(struct broker *b, const struct clock_reading *now);
-/* If `due`. */
-void handover_write(struct broker *b, const struct clock_reading *now);
-void handover_fini(struct broker *b);
 
 /* ---- service.c ---- */
 
