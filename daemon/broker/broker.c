@@ -126,10 +126,10 @@ static void signalled(int number, short events, void *context)
 	struct broker *b = context;
 
 	(void)events;
-	if (number == SIGHUP)
-		broker_reload(b);
-	else
+	if (number != SIGHUP)
 		event_base_loopbreak(b->base);
+	else if (!b->stopping) /* or what a reload changes is gone */
+		broker_reload(b);
 }
 
 static int read_boot_id(char *boot_id, size_t size)
