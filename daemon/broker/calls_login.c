@@ -124,11 +124,7 @@ static int begin_finish(struct call *c, struct login_code *code)
 	if (!code->text || !code->redirect_uri ||
 		waiter_new(&w, p, c->connection, WAITER_LOGIN, wait))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
-	if (!login_finish(p, code, w)) {
-		waiter_free(w);
-		return answer_error(c->out, 429, c->keep_alive, "too_many_requests",
-			"another login of this profile is just being finished", 1);
-	}
+	login_finish(p, code, w);
 	broker_turn_soon(c->broker);
 	return FRONT_HELD;
 }
@@ -136,6 +132,10 @@ static int begin_finish(struct call *c, struct login_code *code)
 /* With every text that it has; the caller wipes them. */
 static int finish_with(struct call *c, struct login_code *code, char *state, char *text)
 {
+	/* before the state is used up: who tries again has the same one */
+	if (login_finishing(c->profile->client->login))
+		return answer_error(c->out, 429, c->keep_alive, "too_many_requests",
+			"another login of this profile is just being finished", 1);
 	switch (login_take(&c->profile->logins, c->now.boot, connection_peer(c->connection)->uid,
 		state, code->verifier)) {
 	case LOGIN_UNKNOWN:
@@ -251,6 +251,7 @@ int call_logout(struct call *c)
 	if (waiter_new(&w, c->profile, c->connection, WAITER_LOGOUT, duration_s(LOGOUT_WAIT_S)))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	login_forget(&c->profile->logins);
+	login_stop_code(c->profile->client->login);
 	token_source_log_out(&c->profile->source, &c->now, tokens);
 	profile_publish(c->profile, &c->now);
 	login_end(c->profile->client->login, w);

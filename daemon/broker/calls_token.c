@@ -1,5 +1,6 @@
 /* Requests for tokens, and about them. */
 #include "call.h"
+#include "login.h"
 
 #include "core/answers.h"
 #include "front/front.h"
@@ -203,6 +204,8 @@ int call_revoke(struct call *c)
 		return status;
 	if (waiter_new(&w, p, c->connection, WAITER_REVOKE, duration_s(REVOKE_WAIT_S)))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	if (p->client->login)
+		login_stop_code(p->client->login);
 	token_source_revoke(&p->source, &c->now, tokens);
 	profile_publish(p, &c->now);
 	broker_turn_soon(c->broker);

@@ -1,20 +1,18 @@
 #include "login.h"
 
-#include "core/secret.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "upstream/fetch.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A disk that hangs must not keep a token that is there from everybody for ever. */
 #define STORE_PATIENCE_S 10
-/* Less than a service manager gives us to stop. */
+/* Less than TimeoutStopSec= of the unit. */
 #define FINISH_PATIENCE_S 60
 
 static void deliver(struct login *l);
@@ -48,20 +46,6 @@ int login_new(struct login **ret, struct client *c)
 	}
 	*ret = l;
 	return 0;
-}
-
-static void wipe(char **text)
-{
-	if (*text)
-		secret_free(*text, strlen(*text) + 1);
-	*text = NULL;
-}
-
-void login_code_drop(struct login_code *code)
-{
-	wipe(&code->text);
-	wipe(&code->redirect_uri);
-	OPENSSL_cleanse(code->verifier, sizeof(code->verifier));
 }
 
 static void login_abandon(struct login *l)
@@ -114,43 +98,6 @@ static void tell_source(struct login *l)
 		token_source_set_login(&p->source, login_state(l));
 }
 
-/* What became of the code, for the one who brought it. */
-static void finish(struct login *l, const struct token_answer *answer, bool stopped)
-{
-	struct login_result *r = &l->result;
-
-	login_code_drop(&l->code);
-	if (!l->finisher)
-		return;
-	*r = (struct login_result){
-		.ended = true,
-		.stopped = stopped,
-		.class = answer->class,
-		.expires_in_s = answer->expires_in.ns / NS_PER_S,
-		.refreshes = l->refresh.text != NULL,
-	};
-	snprintf(r->words, sizeof(r->words), "%s%s%.240s", answer->error,
-		*answer->error ? ": " : "", answer->words);
-	waiter_make_ready(l->finisher);
-}
-
-static void note_login(struct login *l, struct profile *p)
-{
-	struct clock_reading now;
-
-	clock_read(&now);
-	if (l->refresh.text)
-		history_add(&p->history, &now, EVENT_LOGGED_IN, 0,
-			"uid %ld logged in; the login is refreshed from here on",
-			(long)(int)l->code.uid);
-	else
-		history_add(&p->history, &now, EVENT_LOGGED_IN, 0,
-			"uid %ld logged in; the login server gave no refresh token, so this login "
-			"lasts %lld s and then somebody has to log in anew%s",
-			(long)(int)l->code.uid, (long long)(l->answer.expires_in.ns / NS_PER_S),
-			l->answer.bad_refresh_token ? " (it gave one that cannot be used)" : "");
-}
-
 /* The answer is the profile's now, and what it waited for is done. */
 static void deliver(struct login *l)
 {
@@ -169,7 +116,7 @@ static void deliver(struct login *l)
 		profile_fetched(p, &l->x, &answer, l->has_sample ? &l->sample : NULL);
 	}
 	if (with_code)
-		finish(l, &answer, stopped);
+		login_code_ended(l, &answer, stopped);
 	token_answer_fini(&answer);
 	broker_turn(l->client->broker);
 }
@@ -205,7 +152,7 @@ static void take_tokens(struct login *l)
 		token_move(&l->refresh, &a->refresh_token);
 		l->logged_in_s = l->x.received.wall.ns / NS_PER_S;
 		if (l->profile)
-			note_login(l, l->profile);
+			login_code_note(l, l->profile);
 	} else if (changed) {
 		token_move(&l->refresh, &a->refresh_token);
 	} else if (a->bad_refresh_token) {
@@ -229,7 +176,14 @@ static void login_refused(struct login *l)
  * same directory, or a person who brought back a copy. */
 void login_read_again(struct login *l, struct token *found)
 {
-	if (!found->text || token_equal(found, &l->refresh)) {
+	/* What a person has ended meanwhile does not come back from the file that is being removed.
+	 */
+	if (l->ended) {
+		deliver(l);
+		return;
+	}
+	/* A file that could not be written has an older one, which is void by now. */
+	if (!found->text || !l->stored || token_equal(found, &l->refresh)) {
 		login_refused(l);
 		return;
 	}
@@ -322,37 +276,7 @@ void login_lose_profile(struct profile *p)
 
 	if (l->profile == p)
 		l->profile = NULL;
-	if (l->finisher && l->finisher->profile == p && !login_busy(l))
-		login_code_drop(&l->code);
-}
-
-bool login_finish(struct profile *p, struct login_code *code, struct waiter *w)
-{
-	struct login *l = p->client->login;
-
-	if (l->code.text || l->finisher)
-		return false;
-	l->code = *code;
-	*code = (struct login_code){0}; /* taken */
-	l->result = (struct login_result){0};
-	l->finisher = w;
-	w->login = l;
-	token_source_code_came(&p->source);
-	return true;
-}
-
-void login_forget_waiter(struct waiter *w)
-{
-	struct login *l = w->login;
-
-	if (!l || l->finisher != w)
-		return;
-	l->finisher = NULL;
-	/* Not sent yet: nobody is there any more to be logged in. */
-	if (l->code.text && w->profile && w->profile->source.code_waiting) {
-		token_source_code_gone(&w->profile->source);
-		login_code_drop(&l->code);
-	}
+	login_code_lose_profile(p);
 }
 
 void login_end(struct login *l, struct waiter *w)

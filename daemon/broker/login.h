@@ -3,6 +3,7 @@
  * answer brings must not be lost with it, since the one before it is void by then.
  *
  *   login.c       exchanges: a code or a refresh token for tokens
+ *   login_code.c  a code that a person brought, and the answer to them
  *   login_file.c  the sealed file
  *   calls_login.c what people ask: /v1/login, /v1/login/finish, /v1/logout
  *
@@ -49,7 +50,8 @@ struct login {
 
 	/* being finished */
 	struct login_code code;
-	struct waiter *finisher; /* NULL: nobody waits for it (any more) */
+	struct profile *code_for; /* whose token request is to send it; NULL: none is (any more) */
+	struct waiter *finisher;  /* NULL: nobody waits for it (any more) */
 	struct login_result result;
 
 	/* an answer that waits for the disk */
@@ -86,16 +88,28 @@ void login_not_sent(struct profile *p, const struct exchange *x);
 void login_lose_profile(struct profile *p);
 /* Is something under way that would be lost with the process? */
 bool login_busy(const struct login *l);
-/* A person came back from the login server. Takes the code's texts. False: another login is being
- * finished. */
-bool login_finish(struct profile *p, struct login_code *code, struct waiter *w);
-void login_forget_waiter(struct waiter *w);
-void login_code_drop(struct login_code *code);
 /* The refresh token is void from here on, also one that is on its way. `w` waits until it is erased
  * from the disk as well. */
 void login_end(struct login *l, struct waiter *w);
 /* The profile that uses the login now; NULL: none. */
 struct profile *login_user(const struct login *l);
+
+/* ---- login_code.c ---- */
+
+/* Is a code waiting for its end, or somebody for the end of one? */
+bool login_finishing(const struct login *l);
+/* A person came back from the login server, and none is being finished. Takes the code's texts. */
+void login_finish(struct profile *p, struct login_code *code, struct waiter *w);
+/* A code that no token request has begun to send will not be sent; whoever waits for it is told
+ * that the profile was stopped. */
+void login_stop_code(struct login *l);
+void login_forget_waiter(struct waiter *w);
+void login_code_drop(struct login_code *code);
+/* What became of the code, for the one who brought it. */
+void login_code_ended(struct login *l, const struct token_answer *answer, bool stopped);
+/* A login succeeded: for the history. */
+void login_code_note(struct login *l, struct profile *p);
+void login_code_lose_profile(const struct profile *p);
 
 /* ---- calls_login.c ---- */
 

@@ -1,0 +1,111 @@
+/* A code that a person brought back from the login server, and who waits for what becomes of it. */
+#include "login.h"
+
+#include "core/secret.h"
+#include "host/clock.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+static void wipe(char **text)
+{
+	if (*text)
+		secret_free(*text, strlen(*text) + 1);
+	*text = NULL;
+}
+
+void login_code_drop(struct login_code *code)
+{
+	wipe(&code->text);
+	wipe(&code->redirect_uri);
+	OPENSSL_cleanse(code->verifier, sizeof(code->verifier));
+}
+
+bool login_finishing(const struct login *l)
+{
+	return l->code.text || l->finisher;
+}
+
+void login_finish(struct profile *p, struct login_code *code, struct waiter *w)
+{
+	struct login *l = p->client->login;
+
+	l->code = *code;
+	*code = (struct login_code){0}; /* taken */
+	l->code_for = p;
+	l->result = (struct login_result){0};
+	l->finisher = w;
+	w->login = l;
+	token_source_code_came(&p->source);
+}
+
+void login_code_ended(struct login *l, const struct token_answer *answer, bool stopped)
+{
+	struct login_result *r = &l->result;
+
+	login_code_drop(&l->code);
+	l->code_for = NULL;
+	if (!l->finisher)
+		return;
+	*r = (struct login_result){
+		.ended = true,
+		.stopped = stopped,
+		.class = answer->class,
+		.expires_in_s = answer->expires_in.ns / NS_PER_S,
+		.refreshes = l->refresh.text != NULL,
+	};
+	snprintf(r->words, sizeof(r->words), "%s%s%.240s", answer->error,
+		*answer->error ? ": " : "", answer->words);
+	waiter_make_ready(l->finisher);
+}
+
+void login_code_note(struct login *l, struct profile *p)
+{
+	struct clock_reading now;
+
+	clock_read(&now);
+	if (l->refresh.text)
+		history_add(&p->history, &now, EVENT_LOGGED_IN, 0,
+			"uid %ld logged in; the login is refreshed from here on",
+			(long)(int)l->code.uid);
+	else
+		history_add(&p->history, &now, EVENT_LOGGED_IN, 0,
+			"uid %ld logged in; the login server gave no refresh token, so this login "
+			"lasts %lld s and then somebody has to log in anew%s",
+			(long)(int)l->code.uid, (long long)(l->answer.expires_in.ns / NS_PER_S),
+			l->answer.bad_refresh_token ? " (it gave one that cannot be used)" : "");
+}
+
+void login_stop_code(struct login *l)
+{
+	const struct token_answer none = TOKEN_ANSWER_NONE;
+
+	if (!l->code_for || !l->code_for->source.code_waiting)
+		return;
+	token_source_code_gone(&l->code_for->source);
+	login_code_ended(l, &none, true);
+}
+
+void login_code_lose_profile(const struct profile *p)
+{
+	struct login *l = p->client->login;
+
+	if (l->code_for != p)
+		return;
+	l->code_for = NULL;
+	/* on its way it is exchanged to the end, as a refresh token is */
+	if (!(l->with_code && login_busy(l)))
+		login_code_drop(&l->code);
+}
+
+void login_forget_waiter(struct waiter *w)
+{
+	struct login *l = w->login;
+
+	if (!l || l->finisher != w)
+		return;
+	l->finisher = NULL;
+	/* nobody is there any more to be logged in */
+	login_stop_code(l);
+}
