@@ -1,4 +1,5 @@
 #include "broker.h"
+#include "login.h"
 
 #include "core/secret.h"
 #include "front/front.h"
@@ -319,7 +320,7 @@ void broker_free(struct broker *b)
 		event_del(&b->pump);
 	if (event_initialized(&b->after_request))
 		event_del(&b->after_request);
-	secret_free(b->state_key, SEALED_KEY_LENGTH);
+	login_forget_key(b);
 	config_free(b->config);
 	free(b->state_dir);
 	free(b->socket);

@@ -119,6 +119,12 @@ int logout_answer(struct waiter *w, struct buffer *out, bool keep_alive);
 
 /* ---- login_file.c ---- */
 
+/* The key for the files, by the settings of a configuration that has logins, unless it was read
+ * before. Blocks. 0, also if the daemon's own cannot be had: then logins are kept in memory only;
+ * negative errno and the problem where it is the configured one. */
+int login_get_key(struct broker *b, const struct broker_settings *settings, char *problem,
+	size_t problem_size);
+void login_forget_key(struct broker *b);
 /* What an earlier run left. 0; -ENOMEM. */
 int login_load(struct login *l);
 void login_unload(struct login *l);

@@ -42,26 +42,29 @@ __attribute__((format(printf, 3, 4))) static void tell(
 	}
 }
 
-/* The key, read when the first login needs it. A key that is configured has to be there; one of the
- * daemon's own that is not to be had is no reason to keep everybody else's tokens from them. */
-static int get_key(struct broker *b)
+/* A key that is configured has to be there; one of the daemon's own that is not to be had is no
+ * reason to keep everybody else's tokens from them. */
+int login_get_key(
+	struct broker *b, const struct broker_settings *s, char *problem, size_t problem_size)
 {
-	const struct broker_settings *s = &b->config->broker;
 	unsigned char *key;
-	char problem[512];
 	bool made;
 	int r;
 
 	if (b->state_key)
 		return 0;
 	key = secret_alloc(SEALED_KEY_LENGTH);
-	if (!key)
+	if (!key) {
+		snprintf(problem, problem_size, "the state key: out of memory");
 		return -ENOMEM;
-	r = state_key_load(s, b->state_dir, key, &made, problem, sizeof(problem));
+	}
+	r = state_key_load(s, b->state_dir, key, &made, problem, problem_size);
 	if (r) {
 		secret_free(key, SEALED_KEY_LENGTH);
+		if (s->state_key_file || s->state_key_credential)
+			return r;
 		log_line(LOG_ERR, "%s", problem);
-		return s->state_key_file || s->state_key_credential ? r : 0;
+		return 0;
 	}
 	if (made)
 		log_line(LOG_NOTICE,
@@ -71,6 +74,12 @@ static int get_key(struct broker *b)
 			b->state_dir);
 	b->state_key = key;
 	return 0;
+}
+
+void login_forget_key(struct broker *b)
+{
+	secret_free(b->state_key, SEALED_KEY_LENGTH);
+	b->state_key = NULL;
 }
 
 static void take_record(struct login *l, struct login_record *record)
@@ -152,8 +161,6 @@ int login_load(struct login *l)
 	client_state_name(c->token_url, c->client_id, grant_name(c->grant), l->file);
 	memcpy(strrchr(l->file, '.'), ".login", sizeof(".login"));
 	r = sealed_client_init(&l->binding, c->token_url, c->client_id, grant_name(c->grant));
-	if (!r)
-		r = get_key(c->broker);
 	if (r)
 		return r;
 	if (take_unfinished(l))

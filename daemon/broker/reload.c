@@ -1,5 +1,6 @@
 /* A reload builds everything new first; only when nothing can fail any more does it swap. */
 #include "broker.h"
+#include "login.h"
 
 #include "core/config_keys.h"
 #include "host/config_files.h"
@@ -89,6 +90,16 @@ static int check_logins(
 	return 0;
 }
 
+/* The key for logins is read with the first profile that has one; of the settings that come with
+ * it, or a restart with the same configuration would look for another. */
+static int get_key(struct broker *b, const struct config *config, char *problem, size_t size)
+{
+	for (size_t i = 0; i < config->profile_count; i++)
+		if (config->profiles[i].grant == GRANT_AUTHORIZATION_CODE)
+			return login_get_key(b, &config->broker, problem, size);
+	return 0;
+}
+
 int broker_adopt(struct broker *b, struct config *config, char *problem, size_t problem_size)
 {
 	size_t count = config->profile_count;
@@ -97,6 +108,7 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 	struct profile **old = b->profiles;
 	size_t old_count = b->profile_count;
 	struct profile_names names = {0};
+	bool had_key = b->state_key;
 	int r = 0;
 
 	if (!profiles || !adoptions || profile_names_init(&names, count)) {
@@ -104,6 +116,7 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 		r = -ENOMEM;
 		goto out;
 	}
+	r = get_key(b, config, problem, problem_size);
 	for (size_t i = 0; i < count && !r; i++)
 		r = prepare(b, &config->profiles[i], &adoptions[i], problem, problem_size);
 	if (!r)
@@ -153,6 +166,8 @@ out:
 	free(adoptions);
 	free(profiles);
 	profile_names_fini(&names);
+	if (r && !had_key)
+		login_forget_key(b);
 	return r;
 }
 
@@ -165,13 +180,15 @@ static void tell_refused(struct broker *b, const char *problem)
 }
 
 /* What a running daemon cannot change. */
-static void warn_of_restart(const struct config *before, const struct config *after)
+static void warn_of_restart(const struct config *before, const struct config *after, bool had_key)
 {
 	const char *names[8];
 	size_t count = config_restart_keys(before, after, names, sizeof(names) / sizeof(*names));
 
 	for (size_t i = 0; i < count; i++)
-		log_line(LOG_WARNING, "%s has changed, but changes only with a restart", names[i]);
+		if (had_key || strncmp(names[i], "state_key_", strlen("state_key_")) != 0)
+			log_line(LOG_WARNING, "%s has changed, but changes only with a restart",
+				names[i]);
 }
 
 static void reload(struct broker *b)
@@ -179,6 +196,7 @@ static void reload(struct broker *b)
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL, *old = b->config;
 	char problem[512] = "out of memory";
+	bool had_key = b->state_key;
 	int r = config_load(b->config_path, &config, &problems);
 
 	for (size_t i = 0; i < problems.count; i++) {
@@ -203,7 +221,7 @@ static void reload(struct broker *b)
 		return;
 	}
 	fetcher_forget_ca(b->fetcher); /* ca_file may have been renewed in place */
-	warn_of_restart(old, config);
+	warn_of_restart(old, config, had_key);
 	b->config = config;
 	broker_apply_settings(b);
 	config_free(old);

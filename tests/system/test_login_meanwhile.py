@@ -159,3 +159,25 @@ def test_the_unit_gives_it_time_to_stop():
 
     assert number("systemd/gctokend.service.in", r"^TimeoutStopSec=(\d+)s$") > \
         number("daemon/broker/login.c", r"^#define FINISH_PATIENCE_S (\d+)$")
+
+
+def test_a_key_that_comes_with_the_first_login(server, daemon):
+    """By a reload: what the login is sealed with is what a restart will look for."""
+    d = daemon(server, profile={"clock_probe": False})
+    with open(os.open(d.path("key"), os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(b"k" * 32)
+    d.broker["state_key_file"] = d.path("none")
+    for name, value in login_profile(server).items():
+        d.profiles["default"][name] = value
+    d.write_config()
+    d.reload()
+    d.wait_log(r"reload refused.*state_key_file: \S+ cannot be read")
+    d.broker["state_key_file"] = d.path("key")
+    d.write_config()
+    d.reload()
+    d.wait_log("configuration reloaded")
+    assert "changes only with a restart" not in d.stderr_text()
+    assert log_in(d, server).status == 200
+    assert not os.path.exists(os.path.join(d.state_dir, "state.key"))
+    d.restart()
+    assert d.token(wait=10).status == 200
