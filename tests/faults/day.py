@@ -10,11 +10,14 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import daemon
 from daemon import Daemon
 from fake import Fake
+import person
 from fault_page import FOREVER, Page
+from logging_in import login_profile
 from unix_http import Answer, UnixConnection
 from users import User, account, as_user
 from waiting import PATIENCE, wait_until
@@ -71,7 +74,7 @@ class Outcome:
 
 
 class Day:
-    """One daemon against a fake with two clients. `names`: index of each call by its name; `limit`:
+    """One daemon against a fake with three clients, the last of which people log in to. `names`: index of each call by its name; `limit`:
     descriptors that may be open at its end, if known."""
 
     def __init__(self, fake: Fake, names: dict[str, int], fault: Fault | None, limit: int):
@@ -85,7 +88,10 @@ class Day:
         self.d = Daemon(fake, broker={"socket_mode": "0666"}, profiles={
             "default": {"allow_users": "games", "allow_groups": "audio", "mint_limit": 1000},
             "unit": {"allow_users": "*", "allow_units": "gctokend-nowhere.service",
-                     "prefetch": "no"}})
+                     "prefetch": "no"},
+            "person": login_profile(fake, client_id=fake.clients[2]["id"],
+                                    secret=fake.clients[2]["secret"], allow_users="games")})
+        self.logs_opened = {1}  # the numbers of the calls of fstat64 by which it finds its log
         self.page = Page(self.d.path("faults"))
         self.d.env.update(GCTOKEN_TEST_FAULTS=self.d.path("faults"))
         if fault:
@@ -130,7 +136,8 @@ class Day:
     def judge(self, user: User, target: str, answer: Answer | None, expected: int) -> None:
         """That this is a right answer, or while something may fail a clean one; never a wrong
         grant."""
-        said = f"user {user.uid} asked {target}: {answer or 'the connection ended'}"
+        shown = target.partition("&state=")[0]  # what follows is secret
+        said = f"user {user.uid} asked {shown}: {answer or 'the connection ended'}"
         if answer is None:
             assert self.may_fail, said
             return
@@ -159,7 +166,9 @@ class Day:
         if not self.start():
             return
         self.serve()
+        self.log_in()
         self.reload()
+        self.restart()
         self.end_tokens()
         self.recover()
         self.stop()
@@ -168,6 +177,7 @@ class Day:
     def start(self) -> bool:
         """False: it ended. It is not asked whether it is healthy, which would be one more request:
         either it listens, or it has ended."""
+        self.log_begin = len(self.d.stderr_text())
         self.d.start(ready=False)
         process = self.d.process
         try:
@@ -177,7 +187,7 @@ class Day:
             raise Hung(str(error)) from None
         # A socket that listens is not all of a start.
         end = time.monotonic() + 0.3 * PATIENCE
-        while process.poll() is None and " serves " not in self.d.stderr_text() \
+        while process.poll() is None and " serves " not in self.told() \
                 and (self.may_fail or time.monotonic() < end):
             if time.monotonic() > end and self.ask(ROOT, "GET", "/healthz", 200):
                 break
@@ -187,6 +197,10 @@ class Day:
             return True
         return self.ended_at_start()
 
+    def told(self) -> str:
+        """What it has logged since it was started."""
+        return self.d.stderr_text()[self.log_begin:]
+
     def listens(self) -> bool:
         """The socket gets its name only when it listens."""
         return os.path.exists(self.d.socket)
@@ -195,7 +209,7 @@ class Day:
     def silent(self) -> bool:
         """Whether what fails is the log itself."""
         return self.fault is not None and (
-            self.fault.call == "write" or self.fault.call == "fstat64" and self.fault.first == 1)
+            self.fault.call == "write" or self.fault.call == "fstat64" and self.fault.first in self.logs_opened)
 
     def ended_at_start(self) -> bool:
         """An error may end it then: with a status that says so, and words."""
@@ -203,7 +217,7 @@ class Day:
         self.d.process = None
         assert self.fault and self.page.failed, f"it ended with {code}"
         assert 64 <= code <= 78, f"it ended at its start with {code}"
-        told = re.search(r"^<3>.", self.d.stderr_text(), re.M)
+        told = re.search(r"^<3>.", self.told(), re.M)
         assert told or self.silent, "it ended at its start without a word"
         assert not os.path.exists(self.d.socket) or self.fault.call in ("unlink", "lstat64"), \
             "its socket was left behind"
@@ -240,6 +254,23 @@ class Day:
         ask(STRANGER, "GET", "/healthz", 200)
         ask(STRANGER, "POST", "/v1/refresh", 403)
         ask(STRANGER, "POST", "/v1/revoke", 403)
+
+    def log_in(self) -> bool:
+        """Whether it worked."""
+        self.ask(STRANGER, "POST", "/v1/login?profile=person", 403)
+        begun = self.ask(ROOT, "POST", "/v1/login?profile=person", 200)
+        if not begun or begun.status != 200:
+            return False
+        brought = person.allow(self.fake, begun.json["authorize_url"]).query
+        finish = "/v1/login/finish?" + urlencode({"profile": "person", "state": brought["state"],
+                                                  "code": brought["code"]})
+        self.ask(STRANGER, "POST", finish, 403)
+        finished = self.ask(ROOT, "POST", finish, 200)
+        if not finished or finished.status != 200:
+            return False
+        self.ask(BY_USER, "GET", "/v1/token?profile=person&wait=5", 200)
+        self.ask(STRANGER, "GET", "/v1/token?profile=person&wait=5", 403)
+        return True
 
     def take_page(self, user: User, expected: int) -> None:
         """Asks for the page; a refusal of whatever kind is no harm, a page for a stranger is."""
@@ -338,6 +369,22 @@ class Day:
         self.has_late |= taken
         return taken
 
+    def restart(self) -> None:
+        """It finds the login on the disk. What keeps it from starting keeps it no longer than it
+        fails."""
+        self.stop()
+        self.logs_opened.add(self.page.counts()["fstat64"] + 1)
+        if not self.start():
+            self.page.disarm()
+            assert self.start(), "it does not start again"
+        self.ask(STRANGER, "GET", "/v1/token?profile=person&wait=5", 403)
+        self.ask(BY_USER, "GET", "/v1/token?profile=person&wait=5", 200)
+        self.ask(ROOT, "POST", "/v1/refresh?profile=person", 200)
+        self.ask(STRANGER, "POST", "/v1/logout?profile=person", 403)
+        left = self.ask(ROOT, "POST", "/v1/logout?profile=person", 200)
+        if left and left.status == 200:
+            self.ask(BY_USER, "GET", "/v1/token?profile=person&wait=1", 503)
+
     def end_tokens(self) -> None:
         answer = self.ask(ROOT, "POST", "/v1/revoke", 200)
         if answer and answer.status == 200:
@@ -358,6 +405,7 @@ class Day:
         self.ask(BY_USER, "GET", "/v1/token?profile=late&wait=5", 200)
         self.ask(BY_GROUP, "GET", "/v1/token?wait=5", 200)
         self.ask(STRANGER, "GET", "/v1/token?wait=5", 403)
+        assert self.log_in() or self.may_fail, "nobody can log in any more"
         self.outcome.descriptors = self.settled_descriptors()
         assert self.d.process.poll() is None, f"it ended with {self.d.process.returncode}"
 

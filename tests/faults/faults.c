@@ -61,6 +61,13 @@
 	WRAP(int, rename, (const char *from, const char *to), (from, to), -1) \
 	WRAP(int, renameat, (int fd, const char *from, int to_fd, const char *to), \
 		(fd, from, to_fd, to), -1) \
+	WRAP(int, renameat2, \
+		(int fd, const char *from, int to_fd, const char *to, unsigned flags), \
+		(fd, from, to_fd, to, flags), -1) \
+	WRAP(ssize_t, pread64, (int fd, void *bytes, size_t size, off64_t at), \
+		(fd, bytes, size, at), -1) \
+	WRAP(ssize_t, pwrite64, (int fd, const void *bytes, size_t length, off64_t at), \
+		(fd, bytes, length, at), -1) \
 	WRAP(int, unlink, (const char *path), (path), -1) \
 	WRAP(int, unlinkat, (int fd, const char *path, int flags), (fd, path, flags), -1) \
 	WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode), -1) \
@@ -144,6 +151,28 @@
 			size_t length, unsigned char *ret, size_t *ret_length), \
 		(library, name, properties, bytes, length, ret, ret_length), 0) \
 	WRAP(int, RAND_bytes, (unsigned char *ret, int count), (ret, count), 0) \
+	WRAP(int, RAND_priv_bytes, (unsigned char *ret, int count), (ret, count), 0) \
+	WRAP(void *, EVP_CIPHER_CTX_new, (void), (), NULL) \
+	WRAP(int, EVP_CIPHER_CTX_ctrl, (void *cipher, int what, int number, void *value), \
+		(cipher, what, number, value), 0) \
+	WRAP(int, EVP_EncryptInit_ex, \
+		(void *cipher, const void *kind, void *engine, const void *key, const void *iv), \
+		(cipher, kind, engine, key, iv), 0) \
+	WRAP(int, EVP_EncryptUpdate, \
+		(void *cipher, unsigned char *ret, int *ret_length, const void *bytes, \
+			int length), \
+		(cipher, ret, ret_length, bytes, length), 0) \
+	WRAP(int, EVP_EncryptFinal_ex, (void *cipher, unsigned char *ret, int *ret_length), \
+		(cipher, ret, ret_length), 0) \
+	WRAP(int, EVP_DecryptInit_ex, \
+		(void *cipher, const void *kind, void *engine, const void *key, const void *iv), \
+		(cipher, kind, engine, key, iv), 0) \
+	WRAP(int, EVP_DecryptUpdate, \
+		(void *cipher, unsigned char *ret, int *ret_length, const void *bytes, \
+			int length), \
+		(cipher, ret, ret_length, bytes, length), 0) \
+	WRAP(int, EVP_DecryptFinal_ex, (void *cipher, unsigned char *ret, int *ret_length), \
+		(cipher, ret, ret_length), 0) \
 	WRAP(int, curl_global_init, (long flags), (flags), CURLE_OUT_OF_MEMORY) \
 	WRAP(void *, curl_easy_init, (void), (), NULL) \
 	WRAP(int, curl_easy_setopt, (void *handle, int option, void *value), \

@@ -33,7 +33,9 @@ AT_A_TIME = 8 * (os.cpu_count() or 1)
 MEMORY = ("malloc calloc realloc reallocarray strdup strndup vasprintf __vasprintf_chk asprintf "
           "__asprintf_chk event_base_new event_new event_add yajl_alloc CRYPTO_malloc "
           "CRYPTO_secure_malloc CRYPTO_secure_malloc_init EVP_MD_CTX_new EVP_DigestInit_ex "
-          "EVP_Q_digest RAND_bytes curl_global_init curl_easy_init curl_easy_setopt "
+          "EVP_Q_digest RAND_bytes RAND_priv_bytes EVP_CIPHER_CTX_new EVP_CIPHER_CTX_ctrl "
+          "EVP_EncryptInit_ex EVP_EncryptUpdate EVP_EncryptFinal_ex EVP_DecryptInit_ex "
+          "EVP_DecryptUpdate EVP_DecryptFinal_ex curl_global_init curl_easy_init curl_easy_setopt "
           "curl_multi_init curl_multi_setopt curl_multi_add_handle curl_multi_assign curl_url "
           "curl_url_set").split()
 ERRORS = {
@@ -44,6 +46,7 @@ ERRORS = {
     "read": (errno.EIO, errno.EINTR), "write": (errno.ENOSPC, errno.EIO, errno.EINTR),
     "fsync": (errno.EIO, errno.ENOSPC), "fstat64": (errno.EIO,), "lstat64": (errno.EACCES,),
     "rename": (errno.EACCES,), "renameat": (errno.ENOSPC, errno.EIO), "unlink": (errno.EACCES,),
+    "renameat2": (errno.ENOSPC, errno.EIO), "pread64": (errno.EIO,), "pwrite64": (errno.ENOSPC,),
     "unlinkat": (errno.EROFS,), "mkdir": (errno.ENOSPC,), "chmod": (errno.EPERM,),
     "fchmod": (errno.EPERM,), "fchownat": (errno.EPERM,), "faccessat": (errno.EACCES,),
     "memfd_create": (errno.EMFILE, errno.ENOMEM), "ftruncate64": (errno.ENOMEM,),
@@ -68,10 +71,11 @@ ERRORS = {
     "sd_pid_get_unit": (errno.ENOENT, errno.EACCES),
 }
 # Calls that this day does not make: other builds do (without _FORTIFY_SOURCE), other kernels, a
-# daemon that systemd started, or one that is short of descriptors.
+# daemon that systemd started, one that is short of descriptors, that finds a damaged file or another
+# daemon.
 ELSEWHERE = {"vasprintf", "__vasprintf_chk", "asprintf", "__asprintf_chk", "strndup", "fchownat",
              "connect", "sendto", "shutdown", "poll", "pidfd_open", "CRYPTO_malloc", "readdir64",
-             "send"}
+             "send", "renameat2", "pread64"}
 
 _fake: Fake | None = None
 
@@ -79,7 +83,7 @@ _fake: Fake | None = None
 def _worker_begin() -> None:
     """Each has a fake of its own, which ends when the worker does."""
     global _fake
-    _fake = Fake([{"id": f"client-{name}", "secret": canary()} for name in "ab"])
+    _fake = Fake([{"id": f"client-{name}", "secret": canary()} for name in "abc"])
 
 
 def _worker_day(job: tuple) -> Outcome:
