@@ -134,10 +134,13 @@ static bool take_unfinished(struct login *l)
 		return false;
 	take_record(l, &record);
 	log_line(LOG_NOTICE,
-		"%s/%s: an earlier run ended while it wrote this file, but all of it was there; it "
-		"is written again",
+		"%s/%s: an earlier run ended while it wrote this file, but all of it was there",
 		l->client->broker->state_dir, l->file);
-	login_store(l);
+	/* Not written anew: that would begin with removing the only copy there is. */
+	if (state_finish(l->client->broker->state_dir, l->file))
+		login_store(l);
+	else
+		l->stored = true;
 	return true;
 }
 

@@ -161,6 +161,28 @@ int durable_remove(int directory_fd, const char *name)
 	return fsync(directory_fd) < 0 ? -errno : 0;
 }
 
+int durable_finish(int directory_fd, const char *name)
+{
+	char temporary[TEMPORARY_MAX];
+	int fd, error = 0;
+
+	if (!durable_name_is_valid(name))
+		return -EINVAL;
+	temporary_name(name, temporary);
+	fd = openat(directory_fd, temporary, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* nobody knows whether it was synced */
+	if (fsync(fd) < 0)
+		error = -errno;
+	close(fd);
+	if (error == 0 && renameat(directory_fd, temporary, directory_fd, name) < 0)
+		error = -errno;
+	if (error == 0 && fsync(directory_fd) < 0)
+		error = -errno;
+	return error;
+}
+
 /* The lock goes with the process, however it ends. The file stays: were it removed, one who has it
  * open and one who makes it anew would both hold a lock. */
 int durable_lock(int directory_fd, int *ret_fd, pid_t *ret_pid)

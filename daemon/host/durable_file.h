@@ -36,4 +36,9 @@ int durable_read(int directory_fd, const char *name, char **ret, size_t *ret_len
  * maybe not whole. -ENOENT, as usual: there is none. */
 int durable_read_unfinished(int directory_fd, const char *name, char **ret, size_t *ret_length);
 
+/* What that write has left, and a reader found whole, becomes the file: never are there fewer than
+ * one copy of it. 0 when that is durable; negative errno, with what was left still there or the
+ * file already. */
+int durable_finish(int directory_fd, const char *name);
+
 #endif

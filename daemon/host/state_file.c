@@ -351,6 +351,18 @@ int state_read_unfinished(const char *directory, const char *name, char **ret, s
 	return error;
 }
 
+int state_finish(const char *directory, const char *name)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = durable_finish(fd, name);
+	close(fd);
+	return error;
+}
+
 int state_each(const char *directory, void (*visit)(void *context, const char *name), void *context)
 {
 	DIR *d = opendir(directory);

@@ -45,6 +45,9 @@ int state_read(const char *directory, const char *name, char **ret, size_t *ret_
 /* The same of what an interrupted write of that file left; -ENOENT, as usual: nothing. It is newer
  * than the file, and maybe not whole. */
 int state_read_unfinished(const char *directory, const char *name, char **ret, size_t *ret_length);
+/* That, read and found whole, becomes the file; it blocks. 0 when that is durable, or negative
+ * errno. */
+int state_finish(const char *directory, const char *name);
 /* Calls back with the name of each file of the directory that state_read could be asked for, in no
  * order; at start only. 0 or negative errno. */
 int state_each(

@@ -88,8 +88,7 @@ static void entered(pid_t id, const struct user_regs_struct *r)
 		if (address.sin_family == AF_INET && ntohs(address.sin_port) == s.port)
 			s.socket = (int)r->rdi;
 	}
-	/* to be written, not to see whether an earlier run left it */
-	/* to be written, not to see whether an earlier run left it; what was left is written again
+	/* to be written, not to see whether an earlier run left it; what was left gets its name
 	 * before anything is asked of the server */
 	if (s.socket >= 0 && r->orig_rax == SYS_openat && (r->rdx & O_CREAT) &&
 		path_ends(id, r->rsi, ".login.tmp"))

@@ -721,6 +721,14 @@ static void test_what_a_crash_left(void **state)
 	assert_int_equal(length, 4);
 	assert_memory_equal(bytes, "left", 4);
 	free(bytes);
+	assert_int_equal(durable_finish(f->fd, ".a.tmp"), -EINVAL);
+	assert_int_equal(durable_finish(f->fd, "b"), -ENOENT);
+	assert_int_equal(durable_finish(f->fd, "a"), 0);
+	assert_int_equal(durable_read_unfinished(f->fd, "a", &bytes, &length), -ENOENT);
+	assert_int_equal(durable_read(f->fd, "a", &bytes, &length), 0);
+	assert_memory_equal(bytes, "left", 4);
+	free(bytes);
+	assert_int_equal(renameat(f->fd, "a", f->fd, ".a.tmp"), 0);
 	/* and a removal removes it */
 	assert_int_equal(durable_remove(f->fd, "a"), 0);
 	assert_int_equal(durable_read_unfinished(f->fd, "a", &bytes, &length), -ENOENT);

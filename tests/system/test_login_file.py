@@ -157,10 +157,15 @@ def test_a_write_that_was_cut_short_is_used_if_it_is_whole(server, logged_in):
     left = os.path.join(d.state_dir, f".{os.path.basename(path)}.tmp")
     put(path, older)
     put(left, newer)
+    inode = os.stat(left).st_ino
+    server.listen(False)
     d.start()
+    # Only its name was missing: a second copy would begin with the end of the only one there is.
+    assert os.stat(path).st_ino == inode and content(path) == newer
+    assert not os.path.exists(left)
+    server.listen(True)
     assert d.token(wait=10).status == 200
     d.stop()
-    assert not os.path.exists(left)
     # A piece of one is nothing.
     put(left, newer[:50])
     d.start()
