@@ -5,6 +5,7 @@
 #include <yajl/yajl_parse.h>
 
 #define DEPTH_MAX 8
+#define NUMBER_MAX 1e16
 #define PATH_MAX_LENGTH 256
 
 struct level {
@@ -163,11 +164,15 @@ bool json_take_text(const struct json_value *v, const char *path, char *ret, siz
 bool json_take_number(const struct json_value *v, const char *path, double *ret)
 {
 	char text[64];
+	double number;
 
 	if (v->type != JSON_NUMBER || strcmp(v->path, path) || v->length >= sizeof(text))
 		return false;
 	memcpy(text, v->text, v->length);
 	text[v->length] = '\0';
-	*ret = strtod(text, NULL);
+	number = strtod(text, NULL);
+	if (!(number >= -NUMBER_MAX && number <= NUMBER_MAX))
+		return false;
+	*ret = number;
 	return true;
 }

@@ -31,7 +31,8 @@ bool json_read(const char *bytes, size_t length, json_seen *seen, void *context)
  * printable ASCII made '?', cut to fit: the words of a server that somebody else runs must not
  * reach a terminal as they are. False, *ret untouched, if it is no text. */
 bool json_take_text(const struct json_value *v, const char *path, char *ret, size_t size);
-/* The same for a number; false if it is none. */
+/* The same for a number; false if it is none, or larger than any that the daemon has: printed, it
+ * has 17 digits at most before its point. */
 bool json_take_number(const struct json_value *v, const char *path, double *ret);
 
 #endif

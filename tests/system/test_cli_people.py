@@ -234,6 +234,14 @@ def test_skew_tells_what_is_odd(folder, scripted):
     assert "good for 1m, from 4s on" in text
 
 
+@pytest.mark.parametrize("number", [1e300, -1e300, 2e16])
+def test_numbers_beyond_all_reason_are_none(folder, scripted, number):
+    scripted(answer(200, {**SKEW, "samples": 5, "rtt_min_ms": number, "clocks_seen": number}))
+    result = run(folder, "skew")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "5 exchanges\n" in result.stdout
+
+
 def test_skew_probe_measures_first(folder, scripted):
     daemon = scripted(answer(200, SKEW))
     result = run(folder, "skew", "--probe", "--json")
