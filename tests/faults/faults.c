@@ -132,6 +132,12 @@
 			struct group **ret), \
 		(name, entry, bytes, size, ret), (*ret = NULL, error)) \
 	WRAP(int, sd_pid_get_unit, (pid_t pid, char **ret), (pid, ret), -error) \
+	WRAP(int, mlock2, (const void *at, size_t length, unsigned flags), (at, length, flags), \
+		-1) \
+	WRAP(int, sd_listen_fds_with_names, (int unset, char ***ret), (unset, ret), -error) \
+	WRAP(int, sd_is_socket_unix, \
+		(int fd, int type, int listening, const char *path, size_t length), \
+		(fd, type, listening, path, length), -error) \
 	WRAP(void *, event_base_new, (void), (), NULL) \
 	WRAP(void *, event_new, (void *base, int fd, short what, void *call, void *context), \
 		(base, fd, what, call, context), NULL) \

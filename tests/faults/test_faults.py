@@ -68,14 +68,15 @@ ERRORS = {
     "pthread_create": (errno.EAGAIN,),
     "getrlimit64": (errno.EPERM,), "setrlimit64": (errno.EPERM,), "prctl": (errno.EPERM,),
     "getpwnam_r": (errno.EIO, errno.EMFILE), "getgrnam_r": (errno.EIO, errno.EMFILE),
-    "sd_pid_get_unit": (errno.ENOENT, errno.EACCES),
+    "sd_pid_get_unit": (errno.ENOENT, errno.EACCES), "mlock2": (errno.ENOMEM, errno.EPERM),
+    "sd_listen_fds_with_names": (errno.ENOMEM,), "sd_is_socket_unix": (errno.ENOMEM,),
 }
 # Calls that this day does not make: other builds do (without _FORTIFY_SOURCE), other kernels, a
 # daemon that systemd started, one that is short of descriptors, that finds a damaged file or another
 # daemon.
 ELSEWHERE = {"vasprintf", "__vasprintf_chk", "asprintf", "__asprintf_chk", "strndup", "fchownat",
              "connect", "sendto", "shutdown", "poll", "pidfd_open", "CRYPTO_malloc", "readdir64",
-             "send", "renameat2", "pread64"}
+             "send", "renameat2", "pread64", "mlock2", "sd_is_socket_unix"}
 
 _fake: Fake | None = None
 
