@@ -27,6 +27,8 @@ def systemctl(*arguments: str, check: bool = True) -> subprocess.CompletedProces
 
 
 def journal(since: str = "") -> str:
+    # What was logged before has to be in it: journald takes lines in when it gets to them.
+    subprocess.run(["journalctl", "--sync"], check=True)
     return subprocess.run(
         ["journalctl", "-q", "-o", "cat", "--no-pager", "-u", UNIT]
         + ([f"--after-cursor={since}"] if since else []),
@@ -35,6 +37,7 @@ def journal(since: str = "") -> str:
 
 def journal_end() -> str:
     """A cursor: what is logged from now on comes after it."""
+    subprocess.run(["journalctl", "--sync"], check=True)
     text = subprocess.run(["journalctl", "-q", "-n", "1", "--show-cursor", "--no-pager"],
                           stdout=subprocess.PIPE, text=True, check=True).stdout
     return text.rsplit("-- cursor: ", 1)[1].strip()
