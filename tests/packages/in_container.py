@@ -215,17 +215,25 @@ def a_new_secret_makes_no_gap():
 
 
 class Asking:
-    """Programs that ask all the time, each on a new connection."""
+    """Programs that ask all the time, each on a new connection. What the daemon has accepted and not
+    read a request from is closed when it stops: such a client asks once more, as gctoken does."""
 
     def __init__(self):
         self.answers, self.failures = set(), []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask)
 
+    @staticmethod
+    def _token() -> dict:
+        try:
+            return token()
+        except (ConnectionError, http.client.RemoteDisconnected):
+            return token()
+
     def _ask(self):
         while not self._stop.is_set():
             try:
-                now = token()
+                now = self._token()
                 self.answers.add((now["access_token"], now["generation"]))
             except (OSError, AssertionError, http.client.HTTPException) as error:
                 self.failures.append(repr(error))
@@ -255,7 +263,7 @@ def an_upgrade_is_not_noticed():
         assert "+later" in run("dpkg-query -W gctokend")
         run("dpkg -i ./gctokend_*.deb")
         token()
-    assert asking.failures == []
+    assert not asking.failures, asking.failures[:3]
     assert len(asking.answers) == 1 and posts() == asked
     for unit in UNITS:
         assert is_active(unit), unit
