@@ -2,7 +2,8 @@
  * COMMAND... Counting begins when the program connects to PORT on the loopback interface; each
  * system call of each thread counts twice, before it is done and after. At the STOP-th count all of
  * it gets SIGKILL; with STOP 0 it is stopped once its login's file is durable and 40 more have
- * passed. Then one line tells how far it had come:
+ * passed. A program that has nothing more to do once the file is durable makes no more calls, and
+ * is killed where it rests. Then one line tells how far it had come:
  *
  *   count=N call=NR side=entry|exit begun=B renamed=R durable=D arrived=A end=E
  *
@@ -26,6 +27,7 @@
 
 #define THREADS_MAX 64
 #define AFTER 40
+#define REST_S 2
 
 struct thread {
 	pid_t id;
@@ -39,6 +41,14 @@ static struct {
 	long stop, count, arrived, end;
 	bool begun, renamed, durable;
 } s = {.socket = -1};
+
+static volatile sig_atomic_t rests;
+
+static void at_rest(int signal)
+{
+	(void)signal;
+	rests = 1;
+}
 
 static struct thread *thread_of(pid_t id)
 {
@@ -142,6 +152,8 @@ static bool stepped(pid_t id)
 		entered(id, &r);
 	else
 		left(id, &r);
+	if (s.durable)
+		alarm(REST_S);
 	if (s.socket < 0 || (s.stop ? s.count < s.stop : !s.durable || s.count < s.end + AFTER))
 		return false;
 	tell(&r, t->inside);
@@ -161,6 +173,7 @@ int main(int argc, char **argv)
 {
 	const unsigned long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
 				      PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+	const struct sigaction alarmed = {.sa_handler = at_rest};
 	bool stopped = false;
 	int status;
 	pid_t child, id;
@@ -169,6 +182,7 @@ int main(int argc, char **argv)
 		return 2;
 	s.port = (unsigned)strtoul(argv[1], NULL, 10);
 	s.stop = strtol(argv[2], NULL, 10);
+	sigaction(SIGALRM, &alarmed, NULL);
 	child = fork();
 	if (child == 0)
 		start(argv + 3);
@@ -179,8 +193,14 @@ int main(int argc, char **argv)
 	while ((id = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR) {
 		int number = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
 
-		if (id < 0)
+		if (id < 0) {
+			if (rests && !stopped) {
+				tell(NULL, false);
+				stopped = true;
+				kill(child, SIGKILL);
+			}
 			continue;
+		}
 		if (!WIFSTOPPED(status)) {
 			thread_of(id)->id = 0;
 			if (id == child)
