@@ -71,6 +71,30 @@ static void counted_step_may_end_a_token(void **state)
 	rig_free(r);
 }
 
+/* What it took from this token the next one has: who asks for half of a lifetime gets that one. */
+static void counted_step_refuses_no_min_ttl(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	rig_pass(r, 300 * S);
+	r->theta += 3000 * S;
+	rig_head(r);
+	rig_head(r);
+	assert_in_range(lifetime_dead(&r->s.current.life).ns - r->now.boot.ns, S, 300 * S);
+	ask = rig_get(r, 5);
+	ask.min_ttl = duration_s(1800);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	rig_free(r);
+}
+
 /* Invariant 8. */
 static void lone_lie_costs_one_fetch(void **state)
 {
@@ -251,6 +275,7 @@ int main(void)
 		cmocka_unit_test(server_step_is_confirmed_then_counted),
 		cmocka_unit_test(step_seen_by_the_refresh_needs_no_other),
 		cmocka_unit_test(counted_step_may_end_a_token),
+		cmocka_unit_test(counted_step_refuses_no_min_ttl),
 		cmocka_unit_test(lone_lie_costs_one_fetch),
 		cmocka_unit_test(clocks_that_always_disagree_make_no_loop),
 		cmocka_unit_test(token_of_the_future_is_waited_for),
