@@ -179,7 +179,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->version = version;
 	b->uid = geteuid();
 	b->handover.fd = -1;
-	TAILQ_INIT(&b->clients);
+	TAILQ_INIT(&b->oauth_clients);
 	TAILQ_INIT(&b->endpoints);
 	TAILQ_INIT(&b->ready);
 	TAILQ_INIT(&b->revocations);
@@ -229,7 +229,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 			config->broker.state_dir, strerror(-r));
 		goto fail;
 	}
-	clients_read_generations(b);
+	oauth_clients_read_generations(b);
 	handover_init(b, &b->started);
 	r = fetcher_new(&b->fetcher, base, clock_read);
 	if (r) {
@@ -283,7 +283,7 @@ static void write_last_handover(struct broker *b)
 void broker_free(struct broker *b)
 {
 	struct endpoint *e;
-	struct client *c;
+	struct oauth_client *c;
 
 	b->stopping = true;
 	service_stopping(b);
@@ -309,8 +309,8 @@ void broker_free(struct broker *b)
 		fetcher_free(b->fetcher);
 	if (b->writer)
 		state_writer_free(b->writer);
-	while ((c = TAILQ_FIRST(&b->clients)) != NULL)
-		client_free(c);
+	while ((c = TAILQ_FIRST(&b->oauth_clients)) != NULL)
+		oauth_client_free(c);
 	wall_watch_free(b->wall_watch);
 	boot_timer_free(b->timer);
 	for (size_t i = 0; i < 3; i++)

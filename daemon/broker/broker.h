@@ -6,7 +6,7 @@
  *   profile.c   one profile: its token requests
  *   names.c     which profile a request is about
  *   endpoint.c  one login server: its clock, its HEADs
- *   client.c    one OAuth client: what has to outlive the process
+ *   oauth_client.c  one OAuth client: what has to outlive the process
  *   calls*.c    requests of clients, answered or held
  *   waiter.c    held requests
  *   pages.c     what clients read without asking
@@ -23,12 +23,12 @@
 #include "core/client_state.h"
 #include "core/config.h"
 #include "core/history.h"
-#include "core/login.h"
+#include "core/login_attempt.h"
 #include "core/probe.h"
 #include "core/random.h"
+#include "core/reply_token.h"
 #include "core/sealed_state.h"
 #include "core/skew.h"
-#include "core/token_report.h"
 #include "core/token_request.h"
 #include "core/token_source.h"
 #include "front/page.h"
@@ -58,8 +58,8 @@ struct wall_watch;
 
 /* ---- one OAuth client: token URL + client id + grant. Lives as long as the daemon, so that
  * neither a reload nor a renamed profile forgets its mint window or repeats a generation. ---- */
-struct client {
-	TAILQ_ENTRY(client) link;
+struct oauth_client {
+	TAILQ_ENTRY(oauth_client) link;
 	struct broker *broker;
 	char *token_url;
 	char *client_id;
@@ -96,14 +96,14 @@ struct profile {
 	struct broker *broker;
 	const struct profile_settings *settings; /* in broker->config */
 	struct credential credential;
-	struct client *client;
+	struct oauth_client *client;
 	struct endpoint *endpoint;
 	struct token_source source;
 	struct history history;
 	const void *resumed_from; /* while restoring: the record that is its */
 	uint64_t logged;          /* number of the latest event that went to the log */
 	uint64_t denied;
-	struct token_stencil stencil;
+	struct token_reply_cache reply_cache;
 	struct boot_time wake_at;
 	/* the page that clients read; NULL: nobody has asked for one */
 	struct page *page;
@@ -121,7 +121,7 @@ struct profile {
 	struct fetch *fetch;
 	struct token_request sent;
 	/* of people, where they log in */
-	struct login_table logins;
+	struct login_attempts attempts;
 	bool with_code; /* the token request under way exchanges a code */
 	TAILQ_HEAD(, waiter) waiting;
 	uint32_t waiting_count;
@@ -203,7 +203,7 @@ struct broker {
 	struct profile **profiles; /* in the order of their names */
 	size_t profile_count;
 	struct profile_names names;
-	TAILQ_HEAD(, client) clients;
+	TAILQ_HEAD(, oauth_client) oauth_clients;
 	TAILQ_HEAD(, endpoint) endpoints;
 	TAILQ_HEAD(, waiter) ready;
 	TAILQ_HEAD(, revocation) revocations;
@@ -279,7 +279,7 @@ void profile_state_written(struct profile *p);
 void profile_log(struct profile *p);
 /* A token request ended: `x` with what was read of it as `answer`, whose token is taken. `sample`
  * as endpoint_learn gave it, NULL if it gave none. */
-void profile_fetched(struct profile *p, const struct exchange *x, struct token_answer *answer,
+void profile_fetched(struct profile *p, const struct exchange *x, struct token_response *answer,
 	const struct skew_sample *sample);
 /* Sends it to the profile's token endpoint; as fetch_start. */
 int profile_post(struct profile *p, const struct token_request *sent,
@@ -301,20 +301,20 @@ struct duration endpoint_spread(const struct endpoint *e, const struct clock_rea
 
 /* ---- client.c ---- */
 
-int client_get(struct client **ret, struct broker *b, const char *token_url, const char *client_id,
-	enum grant grant);
-void client_free(struct client *c);
+int oauth_client_get(struct oauth_client **ret, struct broker *b, const char *token_url,
+	const char *client_id, enum grant grant);
+void oauth_client_free(struct oauth_client *c);
 /* At the start: which generations the state files have used, also those of clients that are not
  * configured now. */
-void clients_read_generations(struct broker *b);
+void oauth_clients_read_generations(struct broker *b);
 /* The number for a token that may come; kept once it was used. */
-uint64_t client_next_generation(const struct client *c);
-void client_use_generation(struct client *c, uint64_t generation);
+uint64_t oauth_client_next_generation(const struct oauth_client *c);
+void oauth_client_use_generation(struct oauth_client *c, uint64_t generation);
 /* A token of an earlier run has it: nothing up to it may be given again. */
-void client_have_generation(struct client *c, uint64_t generation);
+void oauth_client_have_generation(struct oauth_client *c, uint64_t generation);
 /* Remembers what the source must not forget and writes it. Returns the number of the write, 0 if
  * none could be started. */
-uint64_t client_save(struct client *c, const struct profile *p);
+uint64_t oauth_client_save(struct oauth_client *c, const struct profile *p);
 
 /* ---- calls.c, calls_token.c, calls_view.c ---- */
 

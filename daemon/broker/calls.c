@@ -2,7 +2,7 @@
 #include "call.h"
 
 #include "core/access.h"
-#include "core/answers.h"
+#include "core/reply.h"
 #include "front/front.h"
 #include "host/clock.h"
 
@@ -11,7 +11,7 @@
 
 int call_refuse(const struct call *c, int status, const char *code, const char *words)
 {
-	return answer_error(c->out, status, c->keep_alive, code, words, -1);
+	return reply_error(c->out, status, c->keep_alive, code, words, -1);
 }
 
 bool call_rules_grant(
@@ -176,7 +176,7 @@ static int request(void *context, struct connection *connection, const struct ht
 	case 404:
 		return call_refuse(&c, 404, "not_found", "no such route");
 	case 405:
-		return answer_wrong_method(out, c.keep_alive, c.api.allowed);
+		return reply_wrong_method(out, c.keep_alive, c.api.allowed);
 	default:
 		return call_refuse(&c, 400, "invalid_request", c.api.problem);
 	}

@@ -3,8 +3,8 @@
 #include "call.h"
 #include "login.h"
 
-#include "core/answers.h"
-#include "core/report.h"
+#include "core/reply.h"
+#include "core/reply_status.h"
 #include "core/secret.h"
 #include "front/front.h"
 #include "host/clock.h"
@@ -30,20 +30,20 @@ static int find_login(struct call *c)
 	return status;
 }
 
-static int answer_begun(struct call *c, const struct login_pending *login)
+static int answer_begun(struct call *c, const struct login_attempt *login)
 {
 	const struct profile_settings *s = c->profile->settings;
 	struct buffer url;
-	struct answer a;
+	struct reply a;
 
 	buffer_init(&url, NULL, 0);
-	login_put_url(&url, s->authorize_url, c->profile->credential.client_id, s->redirect_uri,
-		s->scope, login);
+	login_attempt_put_url(&url, s->authorize_url, c->profile->credential.client_id,
+		s->redirect_uri, s->scope, login);
 	if (buffer_failed(&url)) {
 		buffer_fini(&url);
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	}
-	answer_begin(&a, c->out, 200, ANSWER_JSON, c->keep_alive, "");
+	reply_begin(&a, c->out, 200, REPLY_JSON, c->keep_alive, "");
 	buffer_put_text(c->out, "{\"profile\":");
 	buffer_put_json(c->out, s->name);
 	buffer_put_text(c->out, ",\"authorize_url\":");
@@ -53,7 +53,7 @@ static int answer_begun(struct call *c, const struct login_pending *login)
 	buffer_put_text(c->out, ",\"redirect_uri\":");
 	buffer_put_json(c->out, s->redirect_uri);
 	buffer_printf(c->out, ",\"expires_in\":%d}\n", LOGIN_LASTS_S);
-	answer_end(&a);
+	reply_end(&a);
 	buffer_fini(&url);
 	return 200;
 }
@@ -62,7 +62,7 @@ int call_login(struct call *c)
 {
 	int status = find_login(c);
 	unsigned char random[LOGIN_RANDOM];
-	const struct login_pending *login;
+	const struct login_attempt *login;
 	struct duration wait;
 	int r;
 
@@ -71,11 +71,11 @@ int call_login(struct call *c)
 	if (RAND_priv_bytes(random, sizeof(random)) != 1)
 		return call_refuse(
 			c, 503, "temporarily_unavailable", "no random numbers are to be had");
-	r = login_begin(&c->profile->logins, c->now.boot, connection_peer(c->connection)->uid,
-		random, &login, &wait);
+	r = login_attempt_begin(&c->profile->attempts, c->now.boot,
+		connection_peer(c->connection)->uid, random, &login, &wait);
 	OPENSSL_cleanse(random, sizeof(random));
 	if (r)
-		return answer_error(c->out, 429, c->keep_alive, "too_many_requests",
+		return reply_error(c->out, 429, c->keep_alive, "too_many_requests",
 			"too many logins of this profile were begun and not finished",
 			duration_ceil_s(wait));
 	return answer_begun(c, login);
@@ -134,10 +134,10 @@ static int finish_with(struct call *c, struct login_code *code, char *state, cha
 {
 	/* before the state is used up: who tries again has the same one */
 	if (login_finishing(c->profile->client->login))
-		return answer_error(c->out, 429, c->keep_alive, "too_many_requests",
+		return reply_error(c->out, 429, c->keep_alive, "too_many_requests",
 			"another login of this profile is just being finished", 1);
-	switch (login_take(&c->profile->logins, c->now.boot, connection_peer(c->connection)->uid,
-		state, code->verifier)) {
+	switch (login_attempt_take(&c->profile->attempts, c->now.boot,
+		connection_peer(c->connection)->uid, state, code->verifier)) {
 	case LOGIN_UNKNOWN:
 		return fail(c,
 			"state: you have begun no login of this profile that has it, or it was "
@@ -186,23 +186,23 @@ static int answer_failure(const struct login_result *r, struct buffer *out, bool
 	char words[400];
 
 	switch (r->class) {
-	case ANSWER_LOGIN_REQUIRED:
+	case RESPONSE_LOGIN_REQUIRED:
 		snprintf(words, sizeof(words),
 			"the login server did not take the code (%s): it may have expired; begin "
 			"anew",
 			r->words);
-		return answer_error(out, 503, keep_alive, "login_required", words, -1);
-	case ANSWER_CLIENT_REJECTED:
+		return reply_error(out, 503, keep_alive, "login_required", words, -1);
+	case RESPONSE_CLIENT_REJECTED:
 		snprintf(words, sizeof(words),
 			"the login server refused the client or its request: %s", r->words);
-		return answer_error(out, 503, keep_alive, "client_rejected", words, -1);
-	case ANSWER_TOKEN:
-	case ANSWER_UNAVAILABLE:
-	case ANSWER_THROTTLED:
+		return reply_error(out, 503, keep_alive, "client_rejected", words, -1);
+	case RESPONSE_TOKEN:
+	case RESPONSE_UNAVAILABLE:
+	case RESPONSE_THROTTLED:
 		break;
 	}
 	snprintf(words, sizeof(words), "the login could not be finished: %s; begin anew", r->words);
-	return answer_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+	return reply_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
 }
 
 int login_answer(struct waiter *w, struct buffer *out, bool keep_alive)
@@ -210,21 +210,21 @@ int login_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 	const struct login_result *r = &w->login->result;
 	struct source_view v;
 	struct clock_reading now;
-	struct answer a;
+	struct reply a;
 
 	if (!r->ended)
-		return answer_error(out, 504, keep_alive, "timeout",
+		return reply_error(out, 504, keep_alive, "timeout",
 			"the login server has not answered yet; whether it took the code the "
 			"profile's status will tell",
 			-1);
 	if (r->stopped)
-		return answer_error(out, 503, keep_alive, "revoked",
+		return reply_error(out, 503, keep_alive, "revoked",
 			"the profile was revoked or logged out while the login was finished", -1);
-	if (r->class != ANSWER_TOKEN)
+	if (r->class != RESPONSE_TOKEN)
 		return answer_failure(r, out, keep_alive);
 	clock_read(&now);
 	token_source_view(&w->profile->source, &now, &v);
-	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
 	buffer_put_text(out, "{\"profile\":");
 	buffer_put_json(out, w->profile->settings->name);
 	buffer_put_text(out, ",\"state\":");
@@ -236,7 +236,7 @@ int login_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 	else
 		buffer_printf(out, ",\"login_ends_in\":%lld", (long long)r->expires_in_s);
 	buffer_put_text(out, "}\n");
-	answer_end(&a);
+	reply_end(&a);
 	return 200;
 }
 
@@ -250,7 +250,7 @@ int call_logout(struct call *c)
 		return status;
 	if (waiter_new(&w, c->profile, c->connection, WAITER_LOGOUT, duration_s(LOGOUT_WAIT_S)))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
-	login_forget(&c->profile->logins);
+	login_attempts_forget(&c->profile->attempts);
 	login_stop_code(c->profile->client->login);
 	token_source_log_out(&c->profile->source, &c->now, tokens);
 	profile_publish(c->profile, &c->now);
@@ -275,7 +275,7 @@ int logout_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 	if (w->untold && !untold)
 		untold = "out of memory, or too much is under way";
 	if (!w->erasing && !w->erase_error && !untold) {
-		report_state(out, keep_alive, w->profile->settings->name, "login_required");
+		reply_state(out, keep_alive, w->profile->settings->name, "login_required");
 		return 200;
 	}
 	snprintf(words, sizeof(words), "the login is forgotten here, but %s%s%s%s%s",
@@ -286,5 +286,5 @@ int logout_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 		(w->erasing || w->erase_error) && untold ? "; and " : "",
 		untold ? "Genesys could not be told, where the token lives until it expires: " : "",
 		untold ? untold : "");
-	return answer_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+	return reply_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
 }

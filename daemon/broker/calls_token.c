@@ -2,7 +2,7 @@
 #include "call.h"
 #include "login.h"
 
-#include "core/answers.h"
+#include "core/reply.h"
 #include "front/front.h"
 #include "host/clock.h"
 
@@ -49,7 +49,7 @@ static void describe_failure(const struct token_source *s, const struct clock_re
 	if (f->status)
 		snprintf(status, sizeof(status), "HTTP %ld", f->status);
 	if (f->any)
-		snprintf(words, size, "%s (%s%s%s): %s%s%s", answer_class_name(f->class), status,
+		snprintf(words, size, "%s (%s%s%s): %s%s%s", response_class_name(f->class), status,
 			f->error[0] ? ", " : "", f->error, f->words,
 			f->correlation_id[0] ? "; correlation id " : "", f->correlation_id);
 	else if (limited)
@@ -69,24 +69,24 @@ int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, 
 
 	switch (o->kind) {
 	case OUTCOME_TOKEN:
-		report_token(out, &p->stencil, keep_alive, text, p->settings, o);
+		reply_token(out, &p->reply_cache, keep_alive, text, p->settings, o);
 		return 200;
 	case OUTCOME_UNCHANGED:
-		answer_not_modified(out, keep_alive);
+		reply_not_modified(out, keep_alive);
 		return 304;
 	case OUTCOME_MIN_TTL:
 		snprintf(words, sizeof(words),
 			"min_ttl: at most %lld s can be asked of this profile's tokens (half of "
 			"their lifetime), %lld s were",
 			(long long)o->limit_s, (long long)(ask->min_ttl.ns / NS_PER_S));
-		return answer_error(out, 400, keep_alive, "invalid_request", words, -1);
+		return reply_error(out, 400, keep_alive, "invalid_request", words, -1);
 	case OUTCOME_COOLDOWN:
-		return answer_error(out, 429, keep_alive, "reject_cooldown",
+		return reply_error(out, 429, keep_alive, "reject_cooldown",
 			"a token was replaced or tried to be replaced because of a report just "
 			"before; if the API goes on refusing tokens, the token is not the reason",
 			o->retry_after_s);
 	case OUTCOME_TIMEOUT:
-		return answer_error(out, 504, keep_alive, "timeout",
+		return reply_error(out, 504, keep_alive, "timeout",
 			"the wait ended while a token was still being fetched", 1);
 	case OUTCOME_CLIENT_REJECTED:
 		code = "client_rejected";
@@ -103,7 +103,7 @@ int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, 
 	}
 	clock_read(&now);
 	describe_failure(&p->source, &now, o->kind, words, sizeof(words));
-	return answer_error(out, 503, keep_alive, code, words, o->retry_after_s);
+	return reply_error(out, 503, keep_alive, code, words, o->retry_after_s);
 }
 
 /* Asks, and answers or holds. */
@@ -123,7 +123,7 @@ static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
 	if (outcome.kind != OUTCOME_HOLD)
 		return call_answer_outcome(p, c->out, c->keep_alive, c->text, ask, &outcome);
 	if (waiter_new(&w, p, c->connection, WAITER_TOKEN, duration_s(wait_s)))
-		return answer_error(
+		return reply_error(
 			c->out, 503, c->keep_alive, "temporarily_unavailable", "out of memory", 1);
 	w->ask = *ask;
 	w->text = c->text;

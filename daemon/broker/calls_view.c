@@ -2,8 +2,8 @@
 #include "call.h"
 #include "login.h"
 
-#include "core/answers.h"
-#include "core/report.h"
+#include "core/reply.h"
+#include "core/reply_status.h"
 #include "front/front.h"
 #include "host/clock.h"
 
@@ -14,9 +14,9 @@
 #define MEASURE_APART_S 10
 #define MEASURE_WAIT_S 15
 
-static void report_of(struct profile *p, struct report_profile *ret)
+static void report_of(struct profile *p, struct profile_view *ret)
 {
-	*ret = (struct report_profile){
+	*ret = (struct profile_view){
 		.settings = p->settings,
 		.source = &p->source,
 		.history = &p->history,
@@ -34,12 +34,12 @@ static void report_of(struct profile *p, struct report_profile *ret)
 
 int call_answer_skew(struct profile *p, struct buffer *out, bool keep_alive)
 {
-	struct report_profile report;
+	struct profile_view report;
 	struct clock_reading now;
 
 	clock_read(&now);
 	report_of(p, &report);
-	report_skew(out, keep_alive, &now, &report);
+	reply_skew(out, keep_alive, &now, &report);
 	return 200;
 }
 
@@ -68,7 +68,7 @@ int call_probe(struct call *c)
 				: "clock_probe = no for this profile");
 	since = boot_since(c->now.boot, e->asked_at);
 	if (e->was_asked && since.ns < MEASURE_APART_S * NS_PER_S)
-		return answer_error(c->out, 429, c->keep_alive, "too_many_requests",
+		return reply_error(c->out, 429, c->keep_alive, "too_many_requests",
 			"the clock was measured on demand less than 10 s ago",
 			duration_ceil_s(duration_sub(duration_s(MEASURE_APART_S), since)));
 	if (waiter_new(&w, c->profile, c->connection, WAITER_MEASURE, duration_s(MEASURE_WAIT_S)))
@@ -81,11 +81,11 @@ int call_probe(struct call *c)
 }
 
 static void report_of_broker(
-	const struct broker *b, const struct clock_reading *now, struct report_broker *ret)
+	const struct broker *b, const struct clock_reading *now, struct broker_view *ret)
 {
 	const struct front_counters *n = front_counters(b->front);
 
-	*ret = (struct report_broker){
+	*ret = (struct broker_view){
 		.version = b->version,
 		.uptime = boot_since(now->boot, b->started.boot),
 		.connections = n->connections,
@@ -103,10 +103,10 @@ static void report_of_broker(
 }
 
 /* Every profile the caller may see; `all`: whatever their rules say. NULL: no memory. */
-static struct report_profile *visible_profiles(const struct call *c, bool all, size_t *ret_count)
+static struct profile_view *visible_profiles(const struct call *c, bool all, size_t *ret_count)
 {
 	struct broker *b = c->broker;
-	struct report_profile *reports = calloc(b->profile_count + 1, sizeof(*reports));
+	struct profile_view *reports = calloc(b->profile_count + 1, sizeof(*reports));
 	size_t count = 0;
 
 	if (!reports)
@@ -125,8 +125,8 @@ int call_status_or_metrics(struct call *c)
 	bool admin = call_is_admin(b, c->connection);
 	bool all = admin ||
 		   (metrics && call_rules_grant(b, &b->config->broker.metrics, c->connection));
-	struct report_profile *profiles;
-	struct report_broker broker;
+	struct profile_view *profiles;
+	struct broker_view broker;
 	size_t count;
 
 	if (c->api.problem[0])
@@ -136,9 +136,9 @@ int call_status_or_metrics(struct call *c)
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	report_of_broker(b, &c->now, &broker);
 	if (metrics)
-		report_metrics(c->out, c->keep_alive, &c->now, profiles, count, &broker);
+		reply_metrics(c->out, c->keep_alive, &c->now, profiles, count, &broker);
 	else
-		report_status(
+		reply_status(
 			c->out, c->keep_alive, &c->now, profiles, count, admin ? &broker : NULL);
 	free(profiles);
 	return 200;
@@ -147,22 +147,22 @@ int call_status_or_metrics(struct call *c)
 int call_history(struct call *c)
 {
 	int status = call_find_profile(c, RIGHT_ADMIN);
-	struct report_profile report;
+	struct profile_view report;
 
 	if (status)
 		return status;
 	report_of(c->profile, &report);
-	report_history(c->out, c->keep_alive, &c->now, &report);
+	reply_history(c->out, c->keep_alive, &c->now, &report);
 	return 200;
 }
 
 int call_healthz(struct call *c)
 {
-	struct answer a;
+	struct reply a;
 
-	answer_begin(&a, c->out, 200, ANSWER_TEXT, c->keep_alive, "");
+	reply_begin(&a, c->out, 200, REPLY_TEXT, c->keep_alive, "");
 	buffer_put_text(c->out, "ok\n");
-	answer_end(&a);
+	reply_end(&a);
 	return 200;
 }
 

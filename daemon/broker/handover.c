@@ -216,8 +216,8 @@ static void resume(struct broker *b, struct profile *p, const struct handover_re
 			r == -EINVAL ? "what it says of the token cannot be" : strerror(-r));
 		return;
 	}
-	client_have_generation(p->client, past.current.generation);
-	client_have_generation(p->client, past.previous.generation);
+	oauth_client_have_generation(p->client, past.current.generation);
+	oauth_client_have_generation(p->client, past.previous.generation);
 	token_source_resume(&p->source, now, &past, request_changed);
 	token_source_past_fini(&past);
 	p->resumed_from = record->at;

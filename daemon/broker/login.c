@@ -30,7 +30,7 @@ static void patience_ended(int fd, short events, void *context)
 	deliver(l);
 }
 
-int login_new(struct login **ret, struct client *c)
+int login_new(struct login **ret, struct oauth_client *c)
 {
 	struct login *l = calloc(1, sizeof(*l));
 	int r;
@@ -61,7 +61,7 @@ void login_free(struct login *l)
 	login_unload(l);
 	evtimer_del(&l->patience);
 	token_request_fini(&l->sent);
-	token_answer_fini(&l->answer);
+	token_response_fini(&l->answer);
 	login_code_drop(&l->code);
 	token_fini(&l->refresh);
 	free(l);
@@ -102,11 +102,11 @@ static void tell_source(struct login *l)
 static void deliver(struct login *l)
 {
 	struct profile *p = l->profile;
-	struct token_answer answer = l->answer;
+	struct token_response answer = l->answer;
 	bool with_code = l->with_code, stopped = false;
 
 	evtimer_del(&l->patience);
-	l->answer = TOKEN_ANSWER_NONE; /* taken */
+	l->answer = TOKEN_RESPONSE_NONE; /* taken */
 	l->profile = NULL;
 	l->held = l->with_code = l->ended = false;
 	tell_source(l);
@@ -117,7 +117,7 @@ static void deliver(struct login *l)
 	}
 	if (with_code)
 		login_code_ended(l, &answer, stopped);
-	token_answer_fini(&answer);
+	token_response_fini(&answer);
 	broker_turn(l->client->broker);
 }
 
@@ -144,7 +144,7 @@ static void hold(struct login *l, uint64_t number)
  * before it back. */
 static void take_tokens(struct login *l)
 {
-	struct token_answer *a = &l->answer;
+	struct token_response *a = &l->answer;
 	bool changed = a->refresh_token.text && !token_equal(&a->refresh_token, &l->refresh);
 
 	if (l->with_code) {
@@ -188,7 +188,7 @@ void login_read_again(struct login *l, struct token *found)
 		return;
 	}
 	token_move(&l->refresh, found);
-	l->answer.class = ANSWER_UNAVAILABLE;
+	l->answer.class = RESPONSE_UNAVAILABLE;
 	snprintf(l->answer.words, sizeof(l->answer.words),
 		"the refresh token was refused, but there is another in the state file: that one "
 		"is tried next");
@@ -199,9 +199,9 @@ static void take_answer(struct login *l)
 {
 	bool refresh = !l->ended && !l->with_code;
 
-	if (!l->ended && l->answer.class == ANSWER_TOKEN) {
+	if (!l->ended && l->answer.class == RESPONSE_TOKEN) {
 		take_tokens(l);
-	} else if (refresh && l->answer.class == ANSWER_LOGIN_REQUIRED && !l->refused) {
+	} else if (refresh && l->answer.class == RESPONSE_LOGIN_REQUIRED && !l->refused) {
 		l->held = true;
 		l->held_for = 0;
 		if (login_begin_reading(l))
@@ -222,7 +222,7 @@ static void login_fetched(void *context, const struct exchange *x)
 	l->fetch = NULL;
 	token_request_secrets(&l->sent, secrets);
 	judged.secrets = secrets;
-	token_answer_read(&judged, &l->answer);
+	token_response_read(&judged, &l->answer);
 	token_request_fini(&l->sent);
 	l->has_sample =
 		l->profile && endpoint_learn(l->profile->endpoint, &now, x, true, &l->sample);
@@ -291,9 +291,9 @@ void login_end(struct login *l, struct waiter *w)
 
 static bool any_busy(const struct broker *b)
 {
-	const struct client *c;
+	const struct oauth_client *c;
 
-	TAILQ_FOREACH(c, &b->clients, link)
+	TAILQ_FOREACH(c, &b->oauth_clients, link)
 	if (c->login && login_busy(c->login))
 		return true;
 	return false;
@@ -314,7 +314,7 @@ void broker_finish_logins(struct broker *b)
 {
 	const struct timeval patience = {.tv_sec = FINISH_PATIENCE_S};
 	struct event *timer;
-	struct client *c;
+	struct oauth_client *c;
 	bool ended = false;
 
 	if (any_busy(b)) {
@@ -330,7 +330,7 @@ void broker_finish_logins(struct broker *b)
 				"stopping although a refresh has not been answered: if the server "
 				"took it, somebody has to log in anew");
 	}
-	TAILQ_FOREACH(c, &b->clients, link)
+	TAILQ_FOREACH(c, &b->oauth_clients, link)
 	if (c->login)
 		login_abandon(c->login);
 }

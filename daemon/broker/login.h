@@ -14,9 +14,9 @@
 
 #include "broker.h"
 
-#include "core/token_answer.h"
+#include "core/token_response.h"
 
-struct report_profile;
+struct profile_view;
 
 /* A code on its way to be exchanged. Wiped when let go. */
 struct login_code {
@@ -30,14 +30,14 @@ struct login_code {
 struct login_result {
 	bool ended;
 	bool stopped; /* it came, but an admin revoked or a person logged out meanwhile */
-	enum answer_class class;
+	enum response_class class;
 	int64_t expires_in_s;
 	bool refreshes;
 	char words[320];
 };
 
 struct login {
-	struct client *client;
+	struct oauth_client *client;
 	struct token refresh; /* the newest there is; TOKEN_NONE: none */
 	bool refused;         /* the server did not take it */
 
@@ -59,7 +59,7 @@ struct login {
 	struct exchange x; /* its times alone */
 	bool has_sample;
 	struct skew_sample sample;
-	struct token_answer answer;
+	struct token_response answer;
 	uint64_t held_for; /* this write; 0: for the file to be read */
 	struct event patience;
 
@@ -77,7 +77,7 @@ struct login {
 	struct event again;                  /* a write that failed is tried again */
 };
 
-int login_new(struct login **ret, struct client *c);
+int login_new(struct login **ret, struct oauth_client *c);
 void login_free(struct login *l);
 enum source_login login_state(const struct login *l);
 /* Sends what `p`, whose client has a login, asks for. 0; -EAGAIN: no room, or another exchange of
@@ -106,7 +106,7 @@ void login_stop_code(struct login *l);
 void login_forget_waiter(struct waiter *w);
 void login_code_drop(struct login_code *code);
 /* What became of the code, for the one who brought it. */
-void login_code_ended(struct login *l, const struct token_answer *answer, bool stopped);
+void login_code_ended(struct login *l, const struct token_response *answer, bool stopped);
 /* A login succeeded: for the history. */
 void login_code_note(struct login *l, struct profile *p);
 void login_code_lose_profile(const struct profile *p);
@@ -137,7 +137,7 @@ void login_erase(struct login *l, struct waiter *w);
 int login_begin_reading(struct login *l);
 
 /* What is told of it besides the token. */
-void login_report(const struct login *l, struct report_profile *ret);
+void login_report(const struct login *l, struct profile_view *ret);
 
 /* ---- of login.c, for login_file.c ---- */
 

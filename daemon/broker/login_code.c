@@ -40,7 +40,7 @@ void login_finish(struct profile *p, struct login_code *code, struct waiter *w)
 	token_source_code_came(&p->source);
 }
 
-void login_code_ended(struct login *l, const struct token_answer *answer, bool stopped)
+void login_code_ended(struct login *l, const struct token_response *answer, bool stopped)
 {
 	struct login_result *r = &l->result;
 
@@ -79,7 +79,7 @@ void login_code_note(struct login *l, struct profile *p)
 
 void login_stop_code(struct login *l)
 {
-	const struct token_answer none = TOKEN_ANSWER_NONE;
+	const struct token_response none = TOKEN_RESPONSE_NONE;
 
 	if (!l->code_for || !l->code_for->source.code_waiting)
 		return;

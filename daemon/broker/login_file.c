@@ -4,7 +4,7 @@
 
 #include "core/client_state.h"
 #include "core/login_record.h"
-#include "core/report.h"
+#include "core/reply_status.h"
 #include "core/secret.h"
 #include "host/clock.h"
 #include "host/log.h"
@@ -153,7 +153,7 @@ static void write_again(int fd, short events, void *context)
 
 int login_load(struct login *l)
 {
-	struct client *c = l->client;
+	struct oauth_client *c = l->client;
 	struct login_record record;
 	enum sealed_verdict verdict;
 	size_t length = 0;
@@ -322,12 +322,12 @@ int login_begin_reading(struct login *l)
 
 /* Nobody is logged in, or in a way that cannot be refreshed: then there is nothing to store, and
  * the file is as it should be once it is gone. */
-void login_report(const struct login *l, struct report_profile *ret)
+void login_report(const struct login *l, struct profile_view *ret)
 {
 	bool nothing = !l->refresh.text && l->writes_ended == l->writes_begun && !l->failing;
 
 	ret->has_login = true;
-	ret->login = (struct report_login){
+	ret->login = (struct login_view){
 		.stored = l->stored || nothing,
 		.problem = l->problem,
 		.logged_in_s = l->logged_in_s,

@@ -1,8 +1,8 @@
 #include "broker.h"
 #include "login.h"
 
-#include "core/token_answer.h"
 #include "core/token_request.h"
+#include "core/token_response.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "upstream/fetch.h"
@@ -57,7 +57,7 @@ static void restore(struct profile *p, const struct clock_reading *now)
 	client_state_tag(state->salt, p->credential.client_id, p->credential.client_secret, tag);
 	if (strcmp(tag, state->tag))
 		return;
-	if (state->failure.any && state->failure.class == ANSWER_LOGIN_REQUIRED &&
+	if (state->failure.any && state->failure.class == RESPONSE_LOGIN_REQUIRED &&
 		p->client->login && login_state(p->client->login) == SOURCE_LOGIN_READY)
 		return;
 	token_source_restore(
@@ -81,7 +81,8 @@ int profile_new(struct profile **ret, struct broker *b, const struct profile_set
 	p->broker = b;
 	p->settings = settings;
 	TAILQ_INIT(&p->waiting);
-	r = client_get(&p->client, b, settings->token_url, credential->client_id, settings->grant);
+	r = oauth_client_get(
+		&p->client, b, settings->token_url, credential->client_id, settings->grant);
 	if (!r)
 		r = endpoint_get(&p->endpoint, b, settings);
 	if (r) {
@@ -109,12 +110,12 @@ void profile_free(struct profile *p)
 	profile_page_free(p);
 	if (p->client->login)
 		login_lose_profile(p);
-	login_forget(&p->logins);
+	login_attempts_forget(&p->attempts);
 	evtimer_del(&p->write_deadline);
 	waiters_lose_profile(p, NULL);
 	token_request_fini(&p->sent);
 	p->endpoint->profiles--;
-	token_stencil_fini(&p->stencil);
+	token_reply_cache_fini(&p->reply_cache);
 	token_source_fini(&p->source);
 	credential_fini(&p->credential);
 	free(p);
@@ -139,12 +140,12 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 	/* who comes back would bring a code for another request */
 	if (request_changed || text_changed(p->settings->redirect_uri, settings->redirect_uri) ||
 		text_changed(p->settings->authorize_url, settings->authorize_url))
-		login_forget(&p->logins);
+		login_attempts_forget(&p->attempts);
 	p->endpoint->profiles--;
 	p->endpoint = endpoint;
 	p->endpoint->profiles++;
 	p->settings = settings;
-	token_stencil_drop(&p->stencil);
+	token_reply_cache_drop(&p->reply_cache);
 	credential_fini(&p->credential);
 	p->credential = *credential;
 	*credential = CREDENTIAL_NONE; /* taken */
@@ -179,14 +180,14 @@ static void tell_others_of_the_client(const struct profile *p, const struct cloc
 
 		if (other != p && other->client == p->client &&
 			!strcmp(other->credential.client_secret, p->credential.client_secret))
-			token_source_heed(&other->source, now, &p->source);
+			token_source_sibling_fetched(&other->source, now, &p->source);
 	}
 }
 
-void profile_fetched(struct profile *p, const struct exchange *x, struct token_answer *answer,
+void profile_fetched(struct profile *p, const struct exchange *x, struct token_response *answer,
 	const struct skew_sample *sample)
 {
-	uint64_t generation = client_next_generation(p->client);
+	uint64_t generation = oauth_client_next_generation(p->client);
 	bool stopped = p->source.revoked || p->source.fetching_forgotten;
 	struct clock_reading now;
 
@@ -194,12 +195,12 @@ void profile_fetched(struct profile *p, const struct exchange *x, struct token_a
 	p->fetching = false;
 	if (token_source_fetched(&p->source, &now, x, answer, sample,
 		    endpoint_spread(p->endpoint, &now), generation))
-		client_use_generation(p->client, generation);
+		oauth_client_use_generation(p->client, generation);
 	else if (stopped && answer->token.text)
 		/* It was on its way when an admin revoked, or a person logged out: nobody may have
 		 * it. */
 		revoke_token(p, &answer->token, NULL);
-	client_save(p->client, p);
+	oauth_client_save(p->client, p);
 	tell_others_of_the_client(p, &now);
 }
 
@@ -209,7 +210,7 @@ static void fetch_ended(void *context, const struct exchange *x)
 	struct exchange judged = *x;
 	struct profile *p = context;
 	struct skew_sample sample;
-	struct token_answer answer;
+	struct token_response answer;
 	struct clock_reading now;
 	bool usable;
 
@@ -218,11 +219,11 @@ static void fetch_ended(void *context, const struct exchange *x)
 	/* By what was sent: a reload may have brought another secret meanwhile. */
 	token_request_secrets(&p->sent, secrets);
 	judged.secrets = secrets;
-	token_answer_read(&judged, &answer);
+	token_response_read(&judged, &answer);
 	token_request_fini(&p->sent);
 	usable = endpoint_learn(p->endpoint, &now, x, true, &sample);
 	profile_fetched(p, x, &answer, usable ? &sample : NULL);
-	token_answer_fini(&answer);
+	token_response_fini(&answer);
 	broker_turn(p->broker);
 }
 
@@ -315,7 +316,7 @@ static void begin_fetch(struct profile *p)
 
 	/* That this request was made is durable before it is made: a crash loop counts them all. */
 	p->fetching = true;
-	p->after_write = client_save(p->client, p);
+	p->after_write = oauth_client_save(p->client, p);
 	if (!p->after_write || evtimer_add(&p->write_deadline, &patience))
 		send_token_request(p);
 }

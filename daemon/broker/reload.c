@@ -69,7 +69,7 @@ static int prepare(struct broker *b, const struct profile_settings *s, struct ad
 	return r;
 }
 
-static const struct client *client_of(const struct adoption *a)
+static const struct oauth_client *client_of(const struct adoption *a)
 {
 	return a->kept ? a->kept->client : a->made->client;
 }

@@ -1,9 +1,9 @@
 #include "broker.h"
 
-#include "core/answers.h"
 #include "core/buffer.h"
 #include "core/exchange.h"
-#include "core/report.h"
+#include "core/reply.h"
+#include "core/reply_status.h"
 #include "host/log.h"
 #include "upstream/fetch.h"
 
@@ -157,7 +157,7 @@ int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 	char words[400];
 
 	if (!problem) {
-		report_state(out, keep_alive, w->profile->settings->name, "revoked");
+		reply_state(out, keep_alive, w->profile->settings->name, "revoked");
 		return 200;
 	}
 	snprintf(words, sizeof(words),
@@ -165,7 +165,7 @@ int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 		"be "
 		"told: %s. It lives there until it expires",
 		problem);
-	return answer_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+	return reply_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
 }
 
 void revoke_free_all(struct broker *b)

@@ -1,7 +1,7 @@
 #include "call.h"
 #include "login.h"
 
-#include "core/answers.h"
+#include "core/reply.h"
 #include "front/front.h"
 #include "host/clock.h"
 
@@ -167,7 +167,7 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 	/* Judged when something is handed out: a reload may have changed the rules. */
 	if (w->ask.kind == ASK_REFRESH ? !call_admin_granted(p, c) : !call_granted(p, c)) {
 		waiter_free(w);
-		status = answer_error(connection_answer_begin(c), 403, connection_keep_alive(c),
+		status = reply_error(connection_answer_begin(c), 403, connection_keep_alive(c),
 			"access_denied", "the rules changed while the request waited", -1);
 		connection_answer_end(c, status);
 		return;
@@ -198,7 +198,7 @@ static void answer(struct waiter *w, const struct clock_reading *now)
 	}
 	out = connection_answer_begin(c);
 	if (!w->profile)
-		status = answer_error(out, 404, keep_alive, "unknown_profile",
+		status = reply_error(out, 404, keep_alive, "unknown_profile",
 			"a reload of the configuration took the profile away", -1);
 	else if (w->kind == WAITER_LOGIN)
 		status = login_answer(w, out, keep_alive);

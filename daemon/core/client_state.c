@@ -98,8 +98,8 @@ static bool read_line(
 			3 &&
 		!line[end]) {
 		f->any = true;
-		f->class = (enum answer_class) class;
-		return class > ANSWER_TOKEN && class <= ANSWER_LOGIN_REQUIRED;
+		f->class = (enum response_class) class;
+		return class > RESPONSE_TOKEN && class <= RESPONSE_LOGIN_REQUIRED;
 	}
 	if (sscanf(line, "mint %" SCNd64 "%n", &ns, &end) == 1 && !line[end]) {
 		mint_window_add(&s->mint, (struct boot_time){ns});

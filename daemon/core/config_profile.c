@@ -1,6 +1,6 @@
 #include "config_draft.h"
 #include "config_url.h"
-#include "login.h"
+#include "login_attempt.h"
 #include "regions.h"
 #include <errno.h>
 #include <stdio.h>

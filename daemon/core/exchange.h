@@ -1,5 +1,5 @@
 /* What came back of one HTTP exchange with a login server: plain data, filled by upstream/fetch and
- * judged by token_answer and skew. Pointers belong to whoever filled it and live as long as the
+ * judged by token_response and skew. Pointers belong to whoever filled it and live as long as the
  * call it is passed to. */
 #ifndef GCTOKEND_CORE_EXCHANGE_H
 #define GCTOKEND_CORE_EXCHANGE_H

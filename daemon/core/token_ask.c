@@ -23,9 +23,9 @@ static void set_failure(const struct token_source *s, const struct clock_reading
 		ret->kind = OUTCOME_LOGIN_REQUIRED;
 		return;
 	}
-	if (s->last_failure.any && s->last_failure.class == ANSWER_CLIENT_REJECTED)
+	if (s->last_failure.any && s->last_failure.class == RESPONSE_CLIENT_REJECTED)
 		ret->kind = OUTCOME_CLIENT_REJECTED;
-	else if (s->last_failure.any && s->last_failure.class == ANSWER_LOGIN_REQUIRED)
+	else if (s->last_failure.any && s->last_failure.class == RESPONSE_LOGIN_REQUIRED)
 		ret->kind = OUTCOME_LOGIN_REQUIRED;
 	ret->retry_after_s = duration_ceil_s(boot_since(next, now->boot));
 	if (ret->retry_after_s < 1)

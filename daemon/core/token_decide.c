@@ -214,13 +214,13 @@ static enum source_state state_without_token(const struct token_source *s)
 	if (!s->last_failure.any)
 		return SOURCE_WAITING;
 	switch (s->last_failure.class) {
-	case ANSWER_CLIENT_REJECTED:
+	case RESPONSE_CLIENT_REJECTED:
 		return SOURCE_CLIENT_REJECTED;
-	case ANSWER_LOGIN_REQUIRED:
+	case RESPONSE_LOGIN_REQUIRED:
 		return SOURCE_LOGIN_REQUIRED;
-	case ANSWER_TOKEN:
-	case ANSWER_UNAVAILABLE:
-	case ANSWER_THROTTLED:
+	case RESPONSE_TOKEN:
+	case RESPONSE_UNAVAILABLE:
+	case RESPONSE_THROTTLED:
 		break;
 	}
 	return SOURCE_UNAVAILABLE;

@@ -41,8 +41,8 @@ void token_source_code_gone(struct token_source *s)
 }
 
 /* A login that came to nothing says nothing about the one there was before, if there was one. */
-void token_source_code_failed(
-	struct token_source *s, const struct clock_reading *now, const struct token_answer *answer)
+void token_source_code_failed(struct token_source *s, const struct clock_reading *now,
+	const struct token_response *answer)
 {
 	s->counters.fetches[answer->class]++;
 	history_add(s->history, now, EVENT_LOGIN_FAILED, s->current.generation,

@@ -151,7 +151,7 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 
 /* `outdated`: what was refused is not what would be sent now. */
 static void fetch_failed(struct token_source *s, const struct clock_reading *now,
-	const struct token_answer *answer, bool outdated)
+	const struct token_response *answer, bool outdated)
 {
 	struct source_failure *f = &s->last_failure;
 	enum event_kind kind = EVENT_FETCH_FAILED;
@@ -171,19 +171,19 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 			answer->correlation_id);
 	pause = retry_delay(s->failures, &s->random);
 	switch (answer->class) {
-	case ANSWER_CLIENT_REJECTED:
+	case RESPONSE_CLIENT_REJECTED:
 		kind = EVENT_CLIENT_REJECTED;
 		pause = outdated ? DURATION_ZERO : duration_s(RETRY_REJECTED_S);
 		break;
-	case ANSWER_LOGIN_REQUIRED:
+	case RESPONSE_LOGIN_REQUIRED:
 		kind = EVENT_LOGIN_REQUIRED;
 		pause = outdated ? DURATION_ZERO : duration_s(RETRY_REJECTED_S);
 		break;
-	case ANSWER_THROTTLED:
+	case RESPONSE_THROTTLED:
 		kind = EVENT_THROTTLED;
 		break;
-	case ANSWER_UNAVAILABLE:
-	case ANSWER_TOKEN:
+	case RESPONSE_UNAVAILABLE:
+	case RESPONSE_TOKEN:
 		break;
 	}
 	if (answer->has_retry_after)
@@ -258,7 +258,7 @@ static const struct token_slot *older_in_service(
 
 /* `new_login`: it may be another person's, and then the one before it must not go on. */
 static void take_token(struct token_source *s, const struct clock_reading *now,
-	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
+	const struct exchange *x, struct token_response *answer, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation, bool new_login)
 {
 	const struct token_slot *older = new_login ? NULL : older_in_service(s, now);
@@ -276,14 +276,14 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 
 	switch (lifetime_begin(&slot.life, &evidence, &s->settings.policy)) {
 	case LIFETIME_DEAD:
-		answer->class = ANSWER_UNAVAILABLE;
+		answer->class = RESPONSE_UNAVAILABLE;
 		snprintf(answer->words, sizeof(answer->words),
 			"the token was of no use on arrival: expires_in %lld s, clocks of the "
 			"login "
 			"server %lld ms apart",
 			(long long)(answer->expires_in.ns / NS_PER_S),
 			(long long)(spread.ns / NS_PER_MS));
-		s->counters.fetches[ANSWER_UNAVAILABLE]++;
+		s->counters.fetches[RESPONSE_UNAVAILABLE]++;
 		fetch_failed(s, now, answer, false);
 		return;
 	case LIFETIME_CLAIMS_IGNORED:
@@ -295,7 +295,7 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 	case LIFETIME_FINE:
 		break;
 	}
-	s->counters.fetches[ANSWER_TOKEN]++;
+	s->counters.fetches[RESPONSE_TOKEN]++;
 	s->failures = 0;
 	s->last_failure = (struct source_failure){0};
 	s->not_before = (struct boot_time){INT64_MIN};
@@ -310,7 +310,7 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 }
 
 bool token_source_fetched(struct token_source *s, const struct clock_reading *now,
-	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
+	const struct exchange *x, struct token_response *answer, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation)
 {
 	bool request_outdated = s->request_outdated;
@@ -325,9 +325,9 @@ bool token_source_fetched(struct token_source *s, const struct clock_reading *no
 	s->attention = s->changed = true;
 	if (forgotten || (s->revoked && !with_code))
 		return false;
-	if (with_code && answer->class != ANSWER_TOKEN) {
+	if (with_code && answer->class != RESPONSE_TOKEN) {
 		token_source_code_failed(s, now, answer);
-	} else if (answer->class == ANSWER_TOKEN) {
+	} else if (answer->class == RESPONSE_TOKEN) {
 		s->revoked = false;
 		take_token(s, now, x, answer, sample, spread, generation, with_code);
 		if (request_outdated && s->current.token.text)
@@ -348,8 +348,8 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 	const struct token_source_settings *settings, bool request_changed, bool credential_changed)
 {
 	bool rejected =
-		s->last_failure.any && (s->last_failure.class == ANSWER_CLIENT_REJECTED ||
-					       s->last_failure.class == ANSWER_LOGIN_REQUIRED);
+		s->last_failure.any && (s->last_failure.class == RESPONSE_CLIENT_REJECTED ||
+					       s->last_failure.class == RESPONSE_LOGIN_REQUIRED);
 
 	s->settings = *settings;
 	/* What is under way was begun before; its end is judged by that. */

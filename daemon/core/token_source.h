@@ -17,7 +17,7 @@
 #include "retry.h"
 #include "skew.h"
 #include "times.h"
-#include "token_answer.h"
+#include "token_response.h"
 #include "token_slot.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,7 +40,7 @@ struct token_source_settings {
 
 struct source_failure {
 	bool any;
-	enum answer_class class;
+	enum response_class class;
 	long status;
 	char error[64];
 	char words[256];
@@ -49,7 +49,7 @@ struct source_failure {
 };
 
 struct source_counters {
-	uint64_t fetches[ANSWER_LOGIN_REQUIRED + 1]; /* ended, by class */
+	uint64_t fetches[RESPONSE_LOGIN_REQUIRED + 1]; /* ended, by class */
 	uint64_t same_token;
 	uint64_t served, served_stale;
 	uint64_t reported;    /* 401s that started or joined a replacement */
@@ -137,13 +137,13 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
  * the Date proves nothing. `generation`: the number a new token is to have, greater than any
  * before. True if that number was used. */
 bool token_source_fetched(struct token_source *s, const struct clock_reading *now,
-	const struct exchange *x, struct token_answer *answer, const struct skew_sample *sample,
+	const struct exchange *x, struct token_response *answer, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation);
 
 /* `other`, another profile of the same client with the same secret, has just ended a fetch: where
  * the server said to wait, or refused the client, this one need not be told the same; where a
  * refused client was accepted again, it need not wait any more. */
-void token_source_heed(
+void token_source_sibling_fetched(
 	struct token_source *s, const struct clock_reading *now, const struct token_source *other);
 
 /* The wall clock was stepped, or the machine was resumed: look again. */
@@ -292,8 +292,8 @@ struct boot_time token_source_gate(const struct token_source *s, struct boot_tim
 /* When there is something to tell about a login that ends; tells it, once that is so. */
 struct boot_time token_source_tell_login_end(
 	struct token_source *s, const struct clock_reading *now);
-void token_source_code_failed(
-	struct token_source *s, const struct clock_reading *now, const struct token_answer *answer);
+void token_source_code_failed(struct token_source *s, const struct clock_reading *now,
+	const struct token_response *answer);
 bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
 	const struct token_slot *slot);
 /* The next instant at which what is served changes by itself. */

@@ -4,7 +4,7 @@
  * for, which deadline holds, or that it is over. Nothing else closes a served connection, but for
  * its deadline. No function here calls itself through the handler: requests behind a held one wait
  * for the next pass of the loop. */
-#include "core/answers.h"
+#include "core/reply.h"
 #include "state.h"
 
 #include <assert.h>

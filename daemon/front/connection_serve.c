@@ -1,4 +1,4 @@
-#include "core/answers.h"
+#include "core/reply.h"
 #include "state.h"
 
 #include <errno.h>
@@ -9,8 +9,8 @@ void connection_answered(struct connection *c, struct buffer *out, size_t at, in
 		out->failed = false;
 		out->length = at;
 		c->keep_alive = false;
-		status = answer_error(
-			out, 503, false, "temporarily_unavailable", "out of memory", 1);
+		status =
+			reply_error(out, 503, false, "temporarily_unavailable", "out of memory", 1);
 	}
 	front_count(c->front, status);
 	if (!c->keep_alive)
@@ -52,7 +52,7 @@ static void request_refuse(struct connection *c, int status, const char *reason)
 	f->counters.bad_requests++;
 	c->keep_alive = false;
 	c->refused = true;
-	answer_error(&f->answers, status, false, code, reason, -1);
+	reply_error(&f->answers, status, false, code, reason, -1);
 	connection_answered(c, &f->answers, at, status);
 }
 

@@ -1,6 +1,6 @@
 #include "front.h"
 
-#include "core/answers.h"
+#include "core/reply.h"
 #include "state.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -125,7 +125,7 @@ void front_send_error(
 	struct buffer b;
 
 	buffer_init(&b, bytes, sizeof(bytes));
-	answer_error(&b, status, false, code, words, retry_after_s);
+	reply_error(&b, status, false, code, words, retry_after_s);
 	/* All or nothing is not promised: it is closed in any case. */
 	if (!buffer_failed(&b))
 		send(fd, b.data, b.length, MSG_DONTWAIT | MSG_NOSIGNAL);

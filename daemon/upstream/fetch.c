@@ -54,7 +54,7 @@ static void fetch_free(struct fetch *x)
 	handle_release(x);
 	if (x->deadline)
 		event_free(x->deadline);
-	reply_fini(&x->reply);
+	http_response_fini(&x->reply);
 	secret_free(x->authorization, x->authorization_size);
 	secret_free(x->body, x->body_size);
 	free(x->host);
@@ -70,7 +70,7 @@ static void fetch_give_up(struct fetch *x)
 	x->given_up = true;
 	event_del(x->deadline);
 	fetch_secrets_wipe(x);
-	reply_fini(&x->reply);
+	http_response_fini(&x->reply);
 }
 
 /* The one place that calls back. */
@@ -99,7 +99,7 @@ static const char *failure_find(struct fetch *x, CURLcode code)
 	if (code == CURLE_OK && x->exchange.status == 0)
 		return "the server sent no final answer";
 	if (code == CURLE_OK)
-		return x->reply.part == REPLY_CONTENT ? NULL : "the answer was cut short";
+		return x->reply.part == HTTP_RESPONSE_CONTENT ? NULL : "the answer was cut short";
 	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e.os_error);
 	curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &e.connect_status);
 	failure_of_curl(x->failure, &e);

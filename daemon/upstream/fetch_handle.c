@@ -50,7 +50,8 @@ static size_t header_line(char *line, size_t size, size_t length, void *context)
 	bool final;
 
 	(void)size; /* always 1 */
-	if (x->given_up || !reply_header_line(&x->reply, &x->exchange, line, length, &final))
+	if (x->given_up ||
+		!http_response_header_line(&x->reply, &x->exchange, line, length, &final))
 		return 0;
 	if (final)
 		x->clock_read(&x->exchange.received);
@@ -62,7 +63,7 @@ static size_t body_bytes(char *bytes, size_t size, size_t length, void *context)
 	struct fetch *x = context;
 
 	(void)size;
-	return x->given_up || !reply_body(&x->reply, bytes, length) ? 0 : length;
+	return x->given_up || !http_response_body(&x->reply, bytes, length) ? 0 : length;
 }
 
 /* -EINVAL unless it is https, with a host, without user and password. */

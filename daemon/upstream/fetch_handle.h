@@ -4,7 +4,7 @@
 
 #include "failure.h"
 #include "fetch.h"
-#include "reply.h"
+#include "http_response.h"
 #include <curl/curl.h>
 #include <stdbool.h>
 #include <sys/queue.h>
@@ -30,7 +30,7 @@ struct fetch {
 	size_t body_size;
 	struct curl_slist fields[3];
 	struct exchange exchange;
-	struct reply reply;
+	struct http_response reply;
 	bool running;       /* libcurl has the handle, the fetcher lists it */
 	bool resolving;     /* a thread may be in getaddrinfo for it */
 	bool left;          /* the request, or its first part, may have been sent */

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "core/answers.h"
+#include "core/reply.h"
 #include "front/front.h"
 #include "front/listener.h"
 #include <errno.h>
@@ -163,11 +163,11 @@ static const char filling[4096] = "what a large answer is made of";
 
 static void answer_with(struct buffer *out, int status, bool keep_alive, const char *text)
 {
-	struct answer a;
+	struct reply a;
 
-	answer_begin(&a, out, status, ANSWER_TEXT, keep_alive, "");
+	reply_begin(&a, out, status, REPLY_TEXT, keep_alive, "");
 	buffer_put_text(out, text);
-	answer_end(&a);
+	reply_end(&a);
 }
 
 /* Answers the oldest of the held ones. */
@@ -184,14 +184,14 @@ static void release_one(const char *text)
 
 static void put_peer(struct buffer *out, const struct peer *p, bool keep_alive)
 {
-	struct answer a;
+	struct reply a;
 
-	answer_begin(&a, out, 200, ANSWER_TEXT, keep_alive, "");
+	reply_begin(&a, out, 200, REPLY_TEXT, keep_alive, "");
 	buffer_printf(out, "uid %ld gid %ld groups", p->uid == (uid_t)-1 ? -1L : (long)p->uid,
 		p->gid == (gid_t)-1 ? -1L : (long)p->gid);
 	for (size_t i = 0; i < p->group_count; i++)
 		buffer_printf(out, " %u", p->groups[i]);
-	answer_end(&a);
+	reply_end(&a);
 }
 
 static bool path_is(const struct http_request *q, const char *text)
@@ -217,14 +217,14 @@ static int test_request(
 		while (held_count)
 			release_one("released");
 	} else if (path_is(q, "/big")) {
-		struct answer a;
+		struct reply a;
 
-		answer_begin(&a, out, 200, ANSWER_TEXT, q->keep_alive, "");
+		reply_begin(&a, out, 200, REPLY_TEXT, q->keep_alive, "");
 		for (size_t n = strtoul(last_query, NULL, 10), part; n; n -= part) {
 			part = n < sizeof(filling) ? n : sizeof(filling);
 			buffer_put(out, filling, part);
 		}
-		answer_end(&a);
+		reply_end(&a);
 		return 200;
 	} else if (path_is(q, "/peer")) {
 		put_peer(out, connection_peer(c), q->keep_alive);
@@ -235,7 +235,7 @@ static int test_request(
 		answer_with(out, 200, q->keep_alive, unit ? unit : "none");
 		return 200;
 	} else if (!path_is(q, "/now")) {
-		return answer_error(out, 404, q->keep_alive, "not_found", "no such route", -1);
+		return reply_error(out, 404, q->keep_alive, "not_found", "no such route", -1);
 	}
 	answer_with(out, 200, q->keep_alive, last_query);
 	return 200;

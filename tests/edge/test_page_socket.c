@@ -50,14 +50,14 @@ static int tear_down(void **state)
 	return front_teardown(state);
 }
 
-struct reply {
+struct http_response {
 	char text[16];
 	size_t length;
 	int fd;
 	bool ended;
 };
 
-static bool pull(int fd, struct reply *r)
+static bool pull(int fd, struct http_response *r)
 {
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
 	struct iovec io = {r->text + r->length, sizeof(r->text) - r->length - 1};
@@ -75,9 +75,9 @@ static bool pull(int fd, struct reply *r)
 	return r->length >= 4 || r->ended;
 }
 
-static struct reply await(int fd)
+static struct http_response await(int fd)
 {
-	struct reply r = {.fd = -1};
+	struct http_response r = {.fd = -1};
 
 	WAIT_UNTIL(pull(fd, &r));
 	return r;
@@ -85,7 +85,7 @@ static struct reply await(int fd)
 
 static bool ended(int fd)
 {
-	struct reply r = {.fd = -1};
+	struct http_response r = {.fd = -1};
 
 	pull(fd, &r);
 	assert_int_equal(r.length, 0);
@@ -95,7 +95,7 @@ static bool ended(int fd)
 static int attached(void)
 {
 	int fd = client_served();
-	struct reply r;
+	struct http_response r;
 
 	client_write(fd, "page 1 default\n");
 	r = await(fd);
@@ -108,7 +108,7 @@ static int attached(void)
 static void the_page_is_handed_over_and_the_connection_stays(void **state)
 {
 	int fd = client_served();
-	struct reply r;
+	struct http_response r;
 	struct stat a, b;
 
 	(void)state;
@@ -139,7 +139,7 @@ static void refusals_are_told_and_ended(void **state)
 	for (size_t i = 0; i < COUNT(answers); i++) {
 		int fd = client_served();
 		char expected[8];
-		struct reply r;
+		struct http_response r;
 
 		page_answer = answers[i];
 		client_write(fd, "page 1 default\n");
@@ -190,7 +190,7 @@ static void what_is_not_the_line_is_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		int fd = client_served();
-		struct reply r;
+		struct http_response r;
 
 		client_write(fd, bad[i].bytes);
 		r = await(fd);
@@ -206,7 +206,7 @@ static void what_is_not_the_line_is_refused(void **state)
 static void a_nul_is_no_letter(void **state)
 {
 	int fd = client_served();
-	struct reply r;
+	struct http_response r;
 
 	(void)state;
 	assert_int_equal(write(fd, "page 1 a\0b\n", 11), 11);
@@ -219,7 +219,7 @@ static void in_pieces_it_is_the_same(void **state)
 {
 	static const char line[] = "page 1 default\n";
 	int fd = client_served();
-	struct reply r;
+	struct http_response r;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(line) - 1; i++) {
@@ -235,7 +235,7 @@ static void in_pieces_it_is_the_same(void **state)
 static void half_a_line_is_told(void **state)
 {
 	int fd = client_served();
-	struct reply r;
+	struct http_response r;
 
 	(void)state;
 	client_write(fd, "page 1 defa");
@@ -253,7 +253,7 @@ static void slow_ones_are_cut(void **state)
 	struct front_limits limits = limits_default();
 	int silent, slow, with_page;
 	uint64_t begin;
-	struct reply r;
+	struct http_response r;
 
 	(void)state;
 	limits.request_deadline = duration_ms(300);
@@ -299,7 +299,7 @@ static void the_limits_are_those_of_all_connections(void **state)
 {
 	struct front_limits limits = limits_default();
 	int first, second;
-	struct reply r;
+	struct http_response r;
 
 	(void)state;
 	limits.max_connections_per_user = 1;

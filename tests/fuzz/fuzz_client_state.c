@@ -40,7 +40,7 @@ static void check_whole(const struct client_state *s)
 	CHECK(memchr(f->words, '\0', sizeof(f->words)));
 	CHECK(memchr(f->correlation_id, '\0', sizeof(f->correlation_id)));
 	if (f->any)
-		CHECK(f->class > ANSWER_TOKEN && f->class <= ANSWER_LOGIN_REQUIRED);
+		CHECK(f->class > RESPONSE_TOKEN && f->class <= RESPONSE_LOGIN_REQUIRED);
 }
 
 /* "-" stands for none in the file. */

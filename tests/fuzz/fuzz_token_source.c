@@ -107,9 +107,9 @@ static struct answer_plan plan_of(const struct record *r)
 		172800, INT64_C(450) * 86400};
 	static const int64_t pauses_ns[] = {0, 1, NS_PER_S, 59 * NS_PER_S, 3599 * NS_PER_S,
 		3600 * NS_PER_S, 3601 * NS_PER_S, INT64_MAX};
-	static const enum answer_class classes[] = {ANSWER_TOKEN, ANSWER_TOKEN, ANSWER_TOKEN,
-		ANSWER_TOKEN, ANSWER_UNAVAILABLE, ANSWER_THROTTLED, ANSWER_CLIENT_REJECTED,
-		ANSWER_LOGIN_REQUIRED};
+	static const enum response_class classes[] = {RESPONSE_TOKEN, RESPONSE_TOKEN,
+		RESPONSE_TOKEN, RESPONSE_TOKEN, RESPONSE_UNAVAILABLE, RESPONSE_THROTTLED,
+		RESPONSE_CLIENT_REJECTED, RESPONSE_LOGIN_REQUIRED};
 	int64_t off = (int64_t)(r->c >> 8 & 0xfff);
 
 	if (r->c >> 31)

@@ -31,7 +31,7 @@ TARGETS = {
     "request": (2048, 18000),
     "response": (1024, 38000),
     "sealed_state": (1024, 60000),
-    "token_answer": (1024, 75000),
+    "token_response": (1024, 75000),
     "token_source": (1024, 10000),
 }
 # Sources that the targets are about; what else is linked is looked at elsewhere.

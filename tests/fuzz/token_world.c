@@ -427,7 +427,7 @@ static int64_t claim_limited(int64_t s)
 
 /* The claims, and what the token really is. */
 static void make_token(struct token_world *w, struct boot_time at, const struct answer_plan *plan,
-	struct token_answer *a, struct token_fact *fact)
+	struct token_response *a, struct token_fact *fact)
 {
 	int64_t issued = server_ns(w, at);
 	int64_t iat = floor_s(issued) + (plan->round_up && issued % NS_PER_S ? 1 : 0);
@@ -476,7 +476,7 @@ static uint64_t served_now(const struct token_world *w)
 	return slot ? slot->generation : 0;
 }
 
-static void token_came(struct token_world *w, struct exchange *x, struct token_answer *a,
+static void token_came(struct token_world *w, struct exchange *x, struct token_response *a,
 	const struct answer_plan *plan, const struct skew_sample *sample, struct token_fact *fact,
 	bool same)
 {
@@ -516,7 +516,7 @@ static void token_came(struct token_world *w, struct exchange *x, struct token_a
 void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 {
 	const struct token_slot *c = &w->source.current;
-	struct token_answer a = {.class = plan->class};
+	struct token_response a = {.class = plan->class};
 	struct token_fact fact = {.generation = 0};
 	struct skew_sample sample;
 	struct exchange x;
@@ -524,13 +524,13 @@ void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 
 	if (!w->post.under_way)
 		return;
-	begin_exchange(w, &w->post, &x, plan->class != ANSWER_UNAVAILABLE || plan->dated, plan);
-	x.status = plan->class == ANSWER_TOKEN         ? 200
-		   : plan->class == ANSWER_UNAVAILABLE ? (plan->dated ? 503 : 0)
-						       : 400;
+	begin_exchange(w, &w->post, &x, plan->class != RESPONSE_UNAVAILABLE || plan->dated, plan);
+	x.status = plan->class == RESPONSE_TOKEN         ? 200
+		   : plan->class == RESPONSE_UNAVAILABLE ? (plan->dated ? 503 : 0)
+							 : 400;
 	a.status = x.status;
 	usable = learn(w, &x, false, &sample);
-	if (plan->class == ANSWER_TOKEN) {
+	if (plan->class == RESPONSE_TOKEN) {
 		snprintf(fact.text, sizeof(fact.text), "token-%llu",
 			(unsigned long long)(same ? c->generation : w->generation + 1));
 		CHECK(token_init(&a.token, fact.text, strlen(fact.text)) == 0);
@@ -548,7 +548,7 @@ void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 		CHECK(w->source.revoked || boot_since(w->source.not_before, w->now.boot).ns <=
 						   RETRY_AFTER_CAP_S * NS_PER_S);
 	}
-	token_answer_fini(&a);
+	token_response_fini(&a);
 	settle(w);
 }
 
@@ -560,7 +560,7 @@ void world_answer_head(struct token_world *w, const struct answer_plan *plan)
 	if (!w->head.under_way)
 		return;
 	begin_exchange(w, &w->head, &x, true, plan);
-	x.status = plan->class == ANSWER_UNAVAILABLE ? 0 : 200;
+	x.status = plan->class == RESPONSE_UNAVAILABLE ? 0 : 200;
 	learn(w, &x, true, &sample);
 	w->source.attention = true;
 	settle(w);

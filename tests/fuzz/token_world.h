@@ -66,7 +66,7 @@ struct token_world {
 
 /* How an answer is to be; what an honest server cannot say is bent to what it can. */
 struct answer_plan {
-	enum answer_class class;
+	enum response_class class;
 	bool same_token;
 	bool dated;
 	bool has_iat, has_nbf, has_exp;

@@ -1,6 +1,6 @@
 #include "driver.h"
 
-#include "core/token_answer.h"
+#include "core/token_response.h"
 #include "network.h"
 
 #include <stdio.h>
@@ -94,21 +94,21 @@ static bool driver_learn(struct driver *d, const struct clock_reading *now, cons
 static void post_ended(struct driver *d, const struct letter *l)
 {
 	struct clock_reading now = driver_now(d);
-	struct token_answer answer;
+	struct token_response answer;
 	struct skew_sample sample;
 	struct exchange x;
 	bool usable;
 
 	d->post = 0;
 	exchange_of(l, &now, &x);
-	token_answer_read(&x, &answer);
+	token_response_read(&x, &answer);
 	usable = driver_learn(d, &now, l, &x, &sample);
 	if (token_source_fetched(&d->source, &now, &x, &answer, usable ? &sample : NULL,
 		    driver_spread(d, &now), d->generation + 1)) {
 		d->generation++;
 		tally_token_came(d->tally, l->left_at, d->generation);
 	}
-	token_answer_fini(&answer);
+	token_response_fini(&answer);
 }
 
 static void head_ended(struct driver *d, const struct letter *l)

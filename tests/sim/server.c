@@ -188,7 +188,7 @@ static void answer_token(struct server *s, unsigned clock, struct server_answer 
 		(long long)left_s);
 }
 
-static void answer_error(struct server_answer *a, long status, const char *error, const char *words)
+static void reply_error(struct server_answer *a, long status, const char *error, const char *words)
 {
 	a->status = status;
 	snprintf(a->body, sizeof(a->body),
@@ -215,7 +215,7 @@ void server_answer_post(struct server *s, struct server_answer *ret)
 		snprintf(a.body, sizeof(a.body), "<html>Service Unavailable</html>");
 		break;
 	case SERVER_THROTTLES:
-		answer_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
+		reply_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
 		break;
 	case SERVER_BUSY:
 	case SERVER_BUSY_DATE:
@@ -223,7 +223,7 @@ void server_answer_post(struct server *s, struct server_answer *ret)
 			answer_token(s, clock, &a);
 			break;
 		}
-		answer_error(&a, 429, "too_many_requests", "slow down");
+		reply_error(&a, 429, "too_many_requests", "slow down");
 		/* rounded down, as servers do */
 		if (s->mood == SERVER_BUSY)
 			snprintf(a.retry_after, sizeof(a.retry_after), "%lld",
@@ -233,13 +233,13 @@ void server_answer_post(struct server *s, struct server_answer *ret)
 				sizeof(a.retry_after));
 		break;
 	case SERVER_DENIES:
-		answer_error(&a, 401, "invalid_client", "authentication failed");
+		reply_error(&a, 401, "invalid_client", "authentication failed");
 		break;
 	case SERVER_WELL:
 	case SERVER_REFUSES:
 	case SERVER_SILENT:
 		if (too_many_requests(s))
-			answer_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
+			reply_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
 		else
 			answer_token(s, clock, &a);
 		break;

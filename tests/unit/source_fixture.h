@@ -117,7 +117,7 @@ static inline void rig_head(struct rig *r)
 }
 
 /* Ends the fetch under way with `answer`, now. */
-static inline bool rig_fetched(struct rig *r, struct token_answer *answer)
+static inline bool rig_fetched(struct rig *r, struct token_response *answer)
 {
 	struct exchange x = {
 		.sent = r->sent, .received = r->now, .status = answer->status, .body = ""};
@@ -129,15 +129,15 @@ static inline bool rig_fetched(struct rig *r, struct token_answer *answer)
 	used = token_source_fetched(
 		&r->s, &r->now, &x, answer, dated ? &sample : NULL, r->spread, r->generation + 1);
 	r->generation += used;
-	token_answer_fini(answer);
+	token_response_fini(answer);
 	return used;
 }
 
 static inline bool rig_answer_claims(
 	struct rig *r, const char *text, int64_t expires_in_s, const struct jwt_claims *claims)
 {
-	struct token_answer answer = {
-		.class = ANSWER_TOKEN,
+	struct token_response answer = {
+		.class = RESPONSE_TOKEN,
 		.status = 200,
 		.expires_in = duration_s(expires_in_s),
 	};
@@ -155,15 +155,16 @@ static inline bool rig_answer_token(struct rig *r, const char *text, int64_t exp
 }
 
 /* `retry_after_s` < 0: none */
-static inline void rig_answer_failure(struct rig *r, enum answer_class class, int64_t retry_after_s)
+static inline void rig_answer_failure(
+	struct rig *r, enum response_class class, int64_t retry_after_s)
 {
 	static const long statuses[] = {
-		[ANSWER_UNAVAILABLE] = 500,
-		[ANSWER_THROTTLED] = 400,
-		[ANSWER_CLIENT_REJECTED] = 401,
-		[ANSWER_LOGIN_REQUIRED] = 400,
+		[RESPONSE_UNAVAILABLE] = 500,
+		[RESPONSE_THROTTLED] = 400,
+		[RESPONSE_CLIENT_REJECTED] = 401,
+		[RESPONSE_LOGIN_REQUIRED] = 400,
 	};
-	struct token_answer answer = {
+	struct token_response answer = {
 		.class = class,
 		.status = statuses[class],
 		.has_retry_after = retry_after_s >= 0,

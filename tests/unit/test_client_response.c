@@ -43,15 +43,15 @@ static int parse(const char *bytes, size_t length, struct response *ret)
 	return error;
 }
 
-static const char token_answer[] = OK_200 "Cache-Control: no-store\r\n"
-					  "Gctoken-Generation: 17\r\n"
-					  "Gctoken-Expires-In-Ms: 3412345\r\n"
-					  "gctoken-fingerprint: 9f86d081884c7d65\r\n"
-					  "GCTOKEN-STATE:fresh \t\r\n"
-					  "Content-Type: text/plain; charset=utf-8\r\n"
-					  "Content-Length:        6\r\n"
-					  "\r\n"
-					  "abcde\n";
+static const char token_response[] = OK_200 "Cache-Control: no-store\r\n"
+					    "Gctoken-Generation: 17\r\n"
+					    "Gctoken-Expires-In-Ms: 3412345\r\n"
+					    "gctoken-fingerprint: 9f86d081884c7d65\r\n"
+					    "GCTOKEN-STATE:fresh \t\r\n"
+					    "Content-Type: text/plain; charset=utf-8\r\n"
+					    "Content-Length:        6\r\n"
+					    "\r\n"
+					    "abcde\n";
 
 static void reads_a_token_answer(void **state)
 {
@@ -59,7 +59,7 @@ static void reads_a_token_answer(void **state)
 	uint64_t n;
 
 	(void)state;
-	assert_int_equal(gctoken_response_parse(token_answer, sizeof(token_answer) - 1, &r), 0);
+	assert_int_equal(gctoken_response_parse(token_response, sizeof(token_response) - 1, &r), 0);
 	assert_int_equal(r.status, 200);
 	assert_true(r.keep_alive);
 	assert_true(gctoken_response_number(&r.generation, &n));
@@ -73,7 +73,7 @@ static void reads_a_token_answer(void **state)
 	assert_null(r.retry_after.at);
 	assert_int_equal(r.body.length, 6);
 	assert_memory_equal(r.body.at, "abcde\n", 6);
-	assert_int_equal(r.length, sizeof(token_answer) - 1);
+	assert_int_equal(r.length, sizeof(token_response) - 1);
 }
 
 struct case_row {
@@ -278,14 +278,14 @@ static void reads_error_codes(void **state)
 static void any_cut_asks_for_more(void **state)
 {
 	struct response whole, r;
-	char longer[sizeof(token_answer) + 32];
-	size_t length = sizeof(token_answer) - 1, i;
+	char longer[sizeof(token_response) + 32];
+	size_t length = sizeof(token_response) - 1, i;
 
 	(void)state;
 	for (i = 0; i < length; i++)
-		assert_int_equal(parse(token_answer, i, &r), -EAGAIN);
-	assert_int_equal(parse(token_answer, length, &whole), 0);
-	memcpy(longer, token_answer, length);
+		assert_int_equal(parse(token_response, i, &r), -EAGAIN);
+	assert_int_equal(parse(token_response, length, &whole), 0);
+	memcpy(longer, token_response, length);
 	memset(longer + length, 'Z', 32);
 	assert_int_equal(parse(longer, length + 32, &r), 0);
 	assert_int_equal(r.length, whole.length);
@@ -310,12 +310,12 @@ static void damage_is_survived(void **state)
 
 	(void)state;
 	for (round = 0; round < 60000; round++) {
-		char bytes[sizeof(token_answer)];
-		size_t length = sizeof(token_answer) - 1, changes = 1 + next_random(&seed) % 4;
+		char bytes[sizeof(token_response)];
+		size_t length = sizeof(token_response) - 1, changes = 1 + next_random(&seed) % 4;
 		struct response r;
 		int error;
 
-		memcpy(bytes, token_answer, length);
+		memcpy(bytes, token_response, length);
 		while (changes--) {
 			size_t at = next_random(&seed) % length;
 

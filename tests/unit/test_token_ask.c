@@ -82,7 +82,7 @@ static void without_a_token(void **state)
 		if (cases[i].source != NOT_TRIED)
 			rig_decide(r);
 		if (cases[i].source == BACKOFF_20_S) {
-			rig_answer_failure(r, ANSWER_UNAVAILABLE, 19);
+			rig_answer_failure(r, RESPONSE_UNAVAILABLE, 19);
 			rig_decide(r);
 		}
 		ask = rig_get(r, cases[i].wait_s);
@@ -113,7 +113,7 @@ static void failure_answers_who_cannot_wait(void **state)
 	rig_ask(r, &hasty);
 	rig_ask(r, &patient);
 	rig_decide(r);
-	rig_answer_failure(r, ANSWER_THROTTLED, 10);
+	rig_answer_failure(r, RESPONSE_THROTTLED, 10);
 	rig_decide(r);
 	assert_true(r->d.changed);
 	assert_int_equal(rig_ask(r, &hasty), OUTCOME_UNAVAILABLE);
@@ -128,13 +128,13 @@ static void failure_answers_who_cannot_wait(void **state)
 static void says_why_there_is_none(void **state)
 {
 	static const struct {
-		enum answer_class class;
+		enum response_class class;
 		enum ask_outcome outcome;
 	} cases[] = {
-		{ANSWER_UNAVAILABLE, OUTCOME_UNAVAILABLE},
-		{ANSWER_THROTTLED, OUTCOME_UNAVAILABLE},
-		{ANSWER_CLIENT_REJECTED, OUTCOME_CLIENT_REJECTED},
-		{ANSWER_LOGIN_REQUIRED, OUTCOME_LOGIN_REQUIRED},
+		{RESPONSE_UNAVAILABLE, OUTCOME_UNAVAILABLE},
+		{RESPONSE_THROTTLED, OUTCOME_UNAVAILABLE},
+		{RESPONSE_CLIENT_REJECTED, OUTCOME_CLIENT_REJECTED},
+		{RESPONSE_LOGIN_REQUIRED, OUTCOME_LOGIN_REQUIRED},
 	};
 
 	(void)state;

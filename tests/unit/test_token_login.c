@@ -133,7 +133,7 @@ static void a_refused_refresh_token_is_not_tried_again(void **state)
 	(void)state;
 	assert_true(rig_decide(r));
 	token_source_set_login(&r->s, SOURCE_LOGIN_REFUSED);
-	rig_answer_failure(r, ANSWER_LOGIN_REQUIRED, -1);
+	rig_answer_failure(r, RESPONSE_LOGIN_REQUIRED, -1);
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_state(r), SOURCE_LOGIN_REQUIRED);
 	for (int i = 0; i < 1000; i++) {
@@ -161,7 +161,7 @@ static void its_token_serves_on_when_the_login_has_ended(void **state)
 	while (!rig_wake(r))
 		;
 	token_source_set_login(&r->s, SOURCE_LOGIN_REFUSED);
-	rig_answer_failure(r, ANSWER_LOGIN_REQUIRED, -1);
+	rig_answer_failure(r, RESPONSE_LOGIN_REQUIRED, -1);
 	rig_decide(r);
 	assert_string_equal(rig_served(r), "one");
 	assert_int_equal(rig_told(r, EVENT_LOGIN_ENDS), 1);
@@ -198,7 +198,7 @@ static void a_code_that_is_refused_leaves_the_login_alone(void **state)
 	rig_fetch_token(r, "one", 3600);
 	token_source_code_came(&r->s);
 	assert_true(rig_decide(r));
-	rig_answer_failure(r, ANSWER_LOGIN_REQUIRED, -1);
+	rig_answer_failure(r, RESPONSE_LOGIN_REQUIRED, -1);
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_state(r), SOURCE_FRESH);
 	assert_int_equal(rig_told(r, EVENT_LOGIN_FAILED), 1);
@@ -235,7 +235,7 @@ static void codes_count_in_the_mint_limit(void **state)
 	for (int i = 0; i < 2; i++) {
 		token_source_code_came(&r->s);
 		assert_true(rig_decide(r));
-		rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+		rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 		assert_false(rig_decide(r));
 	}
 	token_source_code_came(&r->s);
@@ -286,7 +286,7 @@ static void a_login_starts_what_was_revoked(void **state)
 	/* not one that comes to nothing */
 	token_source_code_came(&r->s);
 	assert_true(rig_decide(r));
-	rig_answer_failure(r, ANSWER_LOGIN_REQUIRED, -1);
+	rig_answer_failure(r, RESPONSE_LOGIN_REQUIRED, -1);
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_state(r), SOURCE_REVOKED);
 	log_in(r, SOURCE_LOGIN_READY, "two", 3600);
@@ -369,9 +369,9 @@ static void whatever_people_do(uint64_t seed)
 			} else if (!with_code && random_next(&random) % 2) {
 				if (!ended)
 					token_source_set_login(&r->s, SOURCE_LOGIN_REFUSED);
-				rig_answer_failure(r, ANSWER_LOGIN_REQUIRED, -1);
+				rig_answer_failure(r, RESPONSE_LOGIN_REQUIRED, -1);
 			} else {
-				rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+				rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 			}
 			ended = with_code = false;
 			break;

@@ -182,7 +182,7 @@ static void failed_replacement_leaves_it_stale(void **state)
 	rig_ask(r, &reporter);
 	rig_decide(r);
 	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
-	rig_answer_failure(r, ANSWER_UNAVAILABLE, 60);
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, 60);
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_UNAVAILABLE);
 	assert_int_equal(r->o.retry_after_s, 61);
 	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
@@ -254,7 +254,7 @@ static void report_in_a_backoff_holds_nobody(void **state)
 	(void)state;
 	rig_fetch_token(r, "one", 3600);
 	assert_true(rig_wake(r));
-	rig_answer_failure(r, ANSWER_THROTTLED, 59);
+	rig_answer_failure(r, RESPONSE_THROTTLED, 59);
 	rig_decide(r);
 	reporter = rig_reject(r, 1, 5);
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_UNAVAILABLE);

@@ -1,5 +1,5 @@
 /* States and transitions of the token source: when it fetches, hands over, and stops. What answers
- * do is in test_token_source_answers.c, clocks in test_token_source_clocks.c, what callers get in
+ * do is in test_token_source_responses.c, clocks in test_token_source_clocks.c, what callers get in
  * test_token_ask.c and test_token_reject.c. */
 #include "source_fixture.h"
 
@@ -32,7 +32,7 @@ static void prefetch_fetches_at_once(void **state)
 	assert_int_equal(v.expires_in.ns, r->o.expires_in.ns);
 	assert_int_equal(v.refresh_in.ns, r->s.refresh_at.ns - r->now.boot.ns);
 	assert_int_equal(v.next_attempt.ns, r->s.refresh_at.ns);
-	assert_int_equal(r->s.counters.fetches[ANSWER_TOKEN], 1);
+	assert_int_equal(r->s.counters.fetches[RESPONSE_TOKEN], 1);
 	rig_free(r);
 }
 
@@ -222,7 +222,7 @@ static void reported_token_is_still_due_after_a_reload(void **state)
 	ask = rig_reject(r, 1, 5);
 	rig_ask(r, &ask);
 	assert_true(rig_decide(r));
-	rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 	token_source_configure(&r->s, &r->now, &settings, false, false);
 	assert_false(rig_decide(r)); /* backoff */
 	assert_true(rig_wake(r));
@@ -277,7 +277,7 @@ static void mint_limit_is_not_blamed_for_a_pause(void **state)
 	settings.mint_limit = 1;
 	r = rig_new(&settings, 1);
 	rig_decide(r);
-	rig_answer_failure(r, ANSWER_THROTTLED, 400);
+	rig_answer_failure(r, RESPONSE_THROTTLED, 400);
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), 0);
 	rig_free(r);
@@ -286,7 +286,7 @@ static void mint_limit_is_not_blamed_for_a_pause(void **state)
 static void earlier_run_is_heeded(void **state)
 {
 	struct source_failure failure = {
-		.any = true, .class = ANSWER_CLIENT_REJECTED, .status = 401, .words = "no"};
+		.any = true, .class = RESPONSE_CLIENT_REJECTED, .status = 401, .words = "no"};
 	struct rig *r = rig_new(NULL, 1);
 	struct token_ask ask;
 
@@ -376,7 +376,7 @@ static void seed_decides(void **state)
 				if (r->s.fetching && event % 3)
 					rig_answer_token(r, event % 2 ? "odd" : "even", 600);
 				else if (r->s.fetching)
-					rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+					rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 				rig_ask(r, &ask);
 			}
 			assert_int_equal(a->now.boot.ns, b->now.boot.ns);

@@ -202,7 +202,7 @@ static void token_without_a_future_is_let_go(void **state)
 	rig_head(r);
 	rig_decide(r);
 	rig_head(r);
-	rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 	rig_decide(r);
 	assert_null(r->s.current.token.text);
 	ask = rig_get(r, 5);

@@ -159,7 +159,7 @@ static void doubtful_token_beats_none(void **state)
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
 	/* no answer comes (one that says 500 has a Date, and would settle it) */
 	r->undated = true;
-	rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
 	assert_true(r->o.stale);
 	rig_free(r);

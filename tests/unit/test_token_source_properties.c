@@ -151,7 +151,8 @@ static void end_fetch(struct world *w)
 	w->fetch_ends = INT64_MAX;
 	r->rtt = 0; /* the time has passed */
 	if (w->down || roll(w, 10) == 0) {
-		enum answer_class class = (enum answer_class)(ANSWER_UNAVAILABLE + roll(w, 4));
+		enum response_class class =
+			(enum response_class)(RESPONSE_UNAVAILABLE + roll(w, 4));
 
 		rig_answer_failure(r, class, roll(w, 3) ? -1 : (int64_t)roll(w, 600));
 	} else {

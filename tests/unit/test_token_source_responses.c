@@ -13,7 +13,7 @@ static void failing_refresh_takes_nothing_away(void **state)
 	rig_fetch_token(r, "one", 3600);
 	dead = lifetime_dead(&r->s.current.life).ns;
 	assert_true(rig_wake(r));
-	rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 	assert_int_equal(rig_state(r), SOURCE_STALE);
 	assert_string_equal(rig_served(r), "one");
 	assert_true(r->o.stale);
@@ -24,7 +24,7 @@ static void failing_refresh_takes_nothing_away(void **state)
 		if (!r->s.fetching)
 			rig_wake(r);
 		if (r->s.fetching)
-			rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+			rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 		assert_true(r->now.boot.ns < dead);
 		if (dead - r->now.boot.ns < S)
 			break;
@@ -48,28 +48,28 @@ static void failing_refresh_takes_nothing_away(void **state)
 static void failures_by_class(void **state)
 {
 	static const struct {
-		enum answer_class class;
+		enum response_class class;
 		int64_t retry_after_s;
 		unsigned failure;
 		double least_s, most_s;
 		enum source_state state;
 		enum event_kind told;
 	} cases[] = {
-		{ANSWER_UNAVAILABLE, -1, 1, 0.5, 1, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_UNAVAILABLE, -1, 4, 4, 8, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_UNAVAILABLE, -1, 9, 30, 60, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_UNAVAILABLE, 20, 1, 21, 21, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_UNAVAILABLE, 0, 9, 30, 60, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
-		{ANSWER_THROTTLED, -1, 1, 0.5, 1, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
-		{ANSWER_THROTTLED, 120, 1, 121, 121, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
-		{ANSWER_THROTTLED, 86400, 1, 3600, 3600, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
-		{ANSWER_CLIENT_REJECTED, -1, 1, 900, 900, SOURCE_CLIENT_REJECTED,
+		{RESPONSE_UNAVAILABLE, -1, 1, 0.5, 1, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
+		{RESPONSE_UNAVAILABLE, -1, 4, 4, 8, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
+		{RESPONSE_UNAVAILABLE, -1, 9, 30, 60, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
+		{RESPONSE_UNAVAILABLE, 20, 1, 21, 21, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
+		{RESPONSE_UNAVAILABLE, 0, 9, 30, 60, SOURCE_UNAVAILABLE, EVENT_FETCH_FAILED},
+		{RESPONSE_THROTTLED, -1, 1, 0.5, 1, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
+		{RESPONSE_THROTTLED, 120, 1, 121, 121, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
+		{RESPONSE_THROTTLED, 86400, 1, 3600, 3600, SOURCE_UNAVAILABLE, EVENT_THROTTLED},
+		{RESPONSE_CLIENT_REJECTED, -1, 1, 900, 900, SOURCE_CLIENT_REJECTED,
 			EVENT_CLIENT_REJECTED},
-		{ANSWER_CLIENT_REJECTED, 5, 5, 900, 900, SOURCE_CLIENT_REJECTED,
+		{RESPONSE_CLIENT_REJECTED, 5, 5, 900, 900, SOURCE_CLIENT_REJECTED,
 			EVENT_CLIENT_REJECTED},
-		{ANSWER_CLIENT_REJECTED, 1800, 1, 1801, 1801, SOURCE_CLIENT_REJECTED,
+		{RESPONSE_CLIENT_REJECTED, 1800, 1, 1801, 1801, SOURCE_CLIENT_REJECTED,
 			EVENT_CLIENT_REJECTED},
-		{ANSWER_LOGIN_REQUIRED, -1, 1, 900, 900, SOURCE_LOGIN_REQUIRED,
+		{RESPONSE_LOGIN_REQUIRED, -1, 1, 900, 900, SOURCE_LOGIN_REQUIRED,
 			EVENT_LOGIN_REQUIRED},
 	};
 
@@ -82,7 +82,7 @@ static void failures_by_class(void **state)
 
 			rig_decide(r);
 			for (unsigned n = 1; n < cases[i].failure; n++) {
-				rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+				rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 				rig_decide(r);
 				assert_true(rig_wake(r));
 			}
@@ -93,16 +93,16 @@ static void failures_by_class(void **state)
 			assert_true(pause <= (int64_t)(cases[i].most_s * 1e9));
 			assert_int_equal(rig_state(r), cases[i].state);
 			assert_int_equal(rig_told(r, cases[i].told),
-				cases[i].class == ANSWER_UNAVAILABLE ? cases[i].failure : 1);
+				cases[i].class == RESPONSE_UNAVAILABLE ? cases[i].failure : 1);
 			assert_true(strstr(history_get(&r->history, r->history.count)->words,
-				cases[i].class == ANSWER_CLIENT_REJECTED
+				cases[i].class == RESPONSE_CLIENT_REJECTED
 					? "(HTTP 401, correlation id c0ffee)"
 					: ", correlation id c0ffee)"));
 			assert_string_equal(r->s.last_failure.words, "words of the server");
 			assert_string_equal(r->s.last_failure.error, "an_error");
 			assert_string_equal(r->s.last_failure.correlation_id, "c0ffee");
 			assert_int_equal(r->s.counters.fetches[cases[i].class],
-				cases[i].class == ANSWER_UNAVAILABLE ? cases[i].failure : 1);
+				cases[i].class == RESPONSE_UNAVAILABLE ? cases[i].failure : 1);
 			token_source_view(&r->s, &r->now, &v);
 			assert_int_equal(v.next_attempt.ns, r->d.wake_at.ns);
 			assert_true(rig_wake(r)); /* then, and not before */
@@ -118,7 +118,7 @@ static void refused_credentials_are_not_hammered(void **state)
 
 	(void)state;
 	rig_decide(r);
-	rig_answer_failure(r, ANSWER_CLIENT_REJECTED, -1);
+	rig_answer_failure(r, RESPONSE_CLIENT_REJECTED, -1);
 	fetches = r->fetches;
 	for (int i = 0; i < 899; i++) {
 		struct token_ask get = rig_get(r, 0), reject = rig_reject(r, 1, 0);
@@ -137,7 +137,8 @@ static void refused_credentials_are_not_hammered(void **state)
 
 static void new_credentials_are_tried_at_once(void **state)
 {
-	static const enum answer_class classes[] = {ANSWER_CLIENT_REJECTED, ANSWER_LOGIN_REQUIRED};
+	static const enum response_class classes[] = {
+		RESPONSE_CLIENT_REJECTED, RESPONSE_LOGIN_REQUIRED};
 	struct token_source_settings settings = usual_settings();
 
 	(void)state;
@@ -174,7 +175,7 @@ static void new_credentials_are_tried_while_a_token_lives(void **state)
 	ask = rig_refresh(r, 5);
 	rig_ask(r, &ask);
 	rig_decide(r);
-	rig_answer_failure(r, ANSWER_CLIENT_REJECTED, -1);
+	rig_answer_failure(r, RESPONSE_CLIENT_REJECTED, -1);
 	assert_false(rig_decide(r));
 	token_source_configure(&r->s, &r->now, &settings, false, true);
 	assert_true(rig_decide(r));
@@ -193,9 +194,9 @@ static void answer_to_an_old_request_settles_nothing(void **state)
 		rig_decide(r);
 		token_source_configure(&r->s, &r->now, &settings, request, !request);
 		assert_false(rig_decide(r));
-		rig_answer_failure(r, ANSWER_CLIENT_REJECTED, -1);
+		rig_answer_failure(r, RESPONSE_CLIENT_REJECTED, -1);
 		assert_true(rig_decide(r)); /* not in 15 minutes */
-		rig_answer_failure(r, ANSWER_CLIENT_REJECTED, -1);
+		rig_answer_failure(r, RESPONSE_CLIENT_REJECTED, -1);
 		assert_false(rig_decide(r));
 		assert_int_equal(r->d.wake_at.ns, r->now.boot.ns + 900 * S);
 		rig_free(r);
@@ -217,7 +218,7 @@ static void backoff_begins_anew_after_a_success(void **state)
 	(void)state;
 	rig_decide(r);
 	for (int n = 0; n < 8; n++) {
-		rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+		rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 		rig_decide(r);
 		assert_true(rig_wake(r));
 	}
@@ -227,7 +228,7 @@ static void backoff_begins_anew_after_a_success(void **state)
 	assert_true(rig_wake(r));
 	rig_served(r);
 	assert_false(r->o.stale);
-	rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 	assert_false(rig_decide(r));
 	assert_true(r->d.wake_at.ns - r->now.boot.ns <= S);
 	rig_free(r);
@@ -241,7 +242,7 @@ static void reload_is_no_way_around_backoff(void **state)
 
 	(void)state;
 	rig_decide(r);
-	rig_answer_failure(r, ANSWER_THROTTLED, 600);
+	rig_answer_failure(r, RESPONSE_THROTTLED, 600);
 	token_source_configure(&r->s, &r->now, &settings, true, true);
 	assert_false(rig_decide(r));
 	assert_int_equal(r->d.wake_at.ns, r->now.boot.ns + 601 * S);
@@ -266,7 +267,7 @@ static void same_token_again_makes_a_pause(void **state)
 		while (r->now.boot.ns < (1000 + cases[i].after_s) * S) {
 			rig_pass(r, S);
 			if (rig_decide(r)) /* a refresh of its own, that fails */
-				rig_answer_failure(r, ANSWER_UNAVAILABLE, -1);
+				rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 		}
 		ask = rig_refresh(r, 5);
 		rig_ask(r, &ask);
@@ -325,9 +326,9 @@ static void token_dead_on_arrival_is_a_failure(void **state)
 	assert_null(rig_served(r));
 	assert_int_equal(rig_state(r), SOURCE_UNAVAILABLE);
 	assert_int_equal(rig_told(r, EVENT_FETCH_FAILED), 1);
-	assert_int_equal(r->s.counters.fetches[ANSWER_UNAVAILABLE], 1);
-	assert_int_equal(r->s.counters.fetches[ANSWER_TOKEN], 0);
-	assert_int_equal(r->s.last_failure.class, ANSWER_UNAVAILABLE);
+	assert_int_equal(r->s.counters.fetches[RESPONSE_UNAVAILABLE], 1);
+	assert_int_equal(r->s.counters.fetches[RESPONSE_TOKEN], 0);
+	assert_int_equal(r->s.last_failure.class, RESPONSE_UNAVAILABLE);
 	assert_false(rig_decide(r));
 	assert_true(rig_wake(r));
 	rig_free(r);
@@ -349,8 +350,8 @@ static void contradicting_claims_are_ignored_and_told(void **state)
 
 static void token_on_its_way_is_not_taken_when_revoked(void **state)
 {
-	struct token_answer answer = {
-		.class = ANSWER_TOKEN, .status = 200, .expires_in = duration_s(3600)};
+	struct token_response answer = {
+		.class = RESPONSE_TOKEN, .status = 200, .expires_in = duration_s(3600)};
 	struct rig *r = rig_new(NULL, 1);
 	struct exchange x = {.status = 200};
 	struct token tokens[2];
@@ -362,7 +363,7 @@ static void token_on_its_way_is_not_taken_when_revoked(void **state)
 	x.sent = x.received = r->now;
 	assert_false(token_source_fetched(&r->s, &r->now, &x, &answer, NULL, DURATION_ZERO, 1));
 	assert_string_equal(answer.token.text, "late"); /* left to be revoked */
-	token_answer_fini(&answer);
+	token_response_fini(&answer);
 	assert_false(rig_decide(r));
 	assert_null(rig_served(r));
 	assert_int_equal(rig_state(r), SOURCE_REVOKED);

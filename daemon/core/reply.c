@@ -1,4 +1,4 @@
-#include "answers.h"
+#include "reply.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ static const char *reason_phrase(int status)
 	}
 }
 
-void answer_head(struct buffer *out, int status, bool keep_alive)
+void reply_head(struct buffer *out, int status, bool keep_alive)
 {
 	buffer_put_text(out, "HTTP/1.1 ");
 	buffer_put_unsigned(out, (uint64_t)status);
@@ -53,10 +53,10 @@ void answer_head(struct buffer *out, int status, bool keep_alive)
  * leading blanks are optional white space in a header field (RFC 9110 section 5.6.3). */
 #define LENGTH_SPACE "         "
 
-void answer_begin(struct answer *a, struct buffer *out, int status, const char *content_type,
+void reply_begin(struct reply *a, struct buffer *out, int status, const char *content_type,
 	bool keep_alive, const char *more_fields)
 {
-	answer_head(out, status, keep_alive);
+	reply_head(out, status, keep_alive);
 	buffer_put_text(out, more_fields);
 	buffer_put_text(out, "Content-Type: ");
 	buffer_put_text(out, content_type);
@@ -67,7 +67,7 @@ void answer_begin(struct answer *a, struct buffer *out, int status, const char *
 	a->body_at = out->length;
 }
 
-void answer_end(struct answer *a)
+void reply_end(struct reply *a)
 {
 	size_t length = a->out->length - a->body_at;
 	char *digit;
@@ -82,18 +82,18 @@ void answer_end(struct answer *a)
 	} while (length);
 }
 
-void answer_not_modified(struct buffer *out, bool keep_alive)
+void reply_not_modified(struct buffer *out, bool keep_alive)
 {
-	answer_head(out, 304, keep_alive);
+	reply_head(out, 304, keep_alive);
 	buffer_put_text(out, "\r\n");
 }
 
 static int error_with(struct buffer *out, int status, bool keep_alive, const char *fields,
 	const char *code, const char *words, int64_t retry_after_s)
 {
-	struct answer a;
+	struct reply a;
 
-	answer_begin(&a, out, status, ANSWER_JSON, keep_alive, fields);
+	reply_begin(&a, out, status, REPLY_JSON, keep_alive, fields);
 	buffer_put_text(out, "{\"error\":");
 	buffer_put_json(out, code);
 	buffer_put_text(out, ",\"error_description\":");
@@ -103,11 +103,11 @@ static int error_with(struct buffer *out, int status, bool keep_alive, const cha
 		buffer_put_signed(out, retry_after_s);
 	}
 	buffer_put_text(out, "}\n");
-	answer_end(&a);
+	reply_end(&a);
 	return status;
 }
 
-int answer_error(struct buffer *out, int status, bool keep_alive, const char *code,
+int reply_error(struct buffer *out, int status, bool keep_alive, const char *code,
 	const char *words, int64_t retry_after_s)
 {
 	char fields[64] = "";
@@ -117,7 +117,7 @@ int answer_error(struct buffer *out, int status, bool keep_alive, const char *co
 	return error_with(out, status, keep_alive, fields, code, words, retry_after_s);
 }
 
-int answer_wrong_method(struct buffer *out, bool keep_alive, const char *allowed)
+int reply_wrong_method(struct buffer *out, bool keep_alive, const char *allowed)
 {
 	char fields[64], words[64];
 

@@ -4,8 +4,8 @@
  * State and verifier never leave this table but for the URL (the state, and the verifier's hash)
  * and the one token request. Each belongs to the user who asked, is good once, and for ten minutes.
  */
-#ifndef GCTOKEND_CORE_LOGIN_H
-#define GCTOKEND_CORE_LOGIN_H
+#ifndef GCTOKEND_CORE_LOGIN_ATTEMPT_H
+#define GCTOKEND_CORE_LOGIN_ATTEMPT_H
 
 #include "buffer.h"
 #include "times.h"
@@ -18,7 +18,7 @@
 #define LOGIN_RANDOM 64   /* bytes that one takes: half for the state, half for the verifier */
 #define LOGIN_TEXT 43     /* of base64url for 32 bytes */
 
-struct login_pending {
+struct login_attempt {
 	char state[LOGIN_TEXT + 1]; /* "": the place is free */
 	char verifier[LOGIN_TEXT + 1];
 	uid_t uid;
@@ -26,8 +26,8 @@ struct login_pending {
 };
 
 /* Zero is empty. */
-struct login_table {
-	struct login_pending pending[LOGINS_PENDING];
+struct login_attempts {
+	struct login_attempt pending[LOGINS_PENDING];
 };
 
 enum login_verdict {
@@ -38,18 +38,18 @@ enum login_verdict {
 
 /* `random`: fresh from a generator fit for secrets. 0 and *ret, good until the next call; -EAGAIN:
  * the logins of others fill the table, and *ret_wait is how long until the first of them ends. */
-int login_begin(struct login_table *t, struct boot_time now, uid_t uid,
-	const unsigned char random[LOGIN_RANDOM], const struct login_pending **ret,
+int login_attempt_begin(struct login_attempts *t, struct boot_time now, uid_t uid,
+	const unsigned char random[LOGIN_RANDOM], const struct login_attempt **ret,
 	struct duration *ret_wait);
 /* The one with that state is used up, whatever comes of it; of LOGIN_GOOD ret_verifier is set. */
-enum login_verdict login_take(struct login_table *t, struct boot_time now, uid_t uid,
+enum login_verdict login_attempt_take(struct login_attempts *t, struct boot_time now, uid_t uid,
 	const char *state, char ret_verifier[LOGIN_TEXT + 1]);
 /* Wipes them all. */
-void login_forget(struct login_table *t);
+void login_attempts_forget(struct login_attempts *t);
 
 /* Where the browser has to go. `scope` may be NULL. A query that `authorize_url` has stays. */
-void login_put_url(struct buffer *out, const char *authorize_url, const char *client_id,
-	const char *redirect_uri, const char *scope, const struct login_pending *login);
+void login_attempt_put_url(struct buffer *out, const char *authorize_url, const char *client_id,
+	const char *redirect_uri, const char *scope, const struct login_attempt *login);
 /* What of the query of an authorize_url the daemon sets itself; NULL: nothing. */
 const char *login_url_clash(const char *authorize_url);
 /* RFC 9207: is `iss` of the server that `authorize_url` names? The configuration knows no issuer,

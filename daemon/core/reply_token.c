@@ -1,7 +1,7 @@
-#include "token_report.h"
+#include "reply_token.h"
 
-#include "answers.h"
 #include "config.h"
+#include "reply.h"
 #include "token_source.h"
 
 #include <string.h>
@@ -15,18 +15,18 @@ enum part {
 	BEHIND_EXPIRES /* `,"refresh_in":`; behind that value comes what is left */
 };
 
-void token_stencil_drop(struct token_stencil *s)
+void token_reply_cache_drop(struct token_reply_cache *s)
 {
 	s->made = false;
 }
 
-void token_stencil_fini(struct token_stencil *s)
+void token_reply_cache_fini(struct token_reply_cache *s)
 {
 	buffer_fini(&s->parts);
-	*s = (struct token_stencil){0};
+	*s = (struct token_reply_cache){0};
 }
 
-static void part_ends(struct token_stencil *s, enum part part)
+static void part_ends(struct token_reply_cache *s, enum part part)
 {
 	s->ends[part] = (uint16_t)s->parts.length;
 }
@@ -37,11 +37,11 @@ static void put_member(struct buffer *b, const char *name, const char *text)
 	buffer_put_json(b, text);
 }
 
-static void make_head(struct token_stencil *s, const struct token_slot *slot)
+static void make_head(struct token_reply_cache *s, const struct token_slot *slot)
 {
 	struct buffer *b = &s->parts;
 
-	answer_head(b, 200, s->keep_alive);
+	reply_head(b, 200, s->keep_alive);
 	buffer_put_text(b, "Gctoken-Generation: ");
 	buffer_put_unsigned(b, slot->generation);
 	buffer_put_text(b, "\r\nGctoken-Expires-In-Ms: ");
@@ -50,13 +50,13 @@ static void make_head(struct token_stencil *s, const struct token_slot *slot)
 	buffer_put(b, slot->token.fingerprint, FINGERPRINT_LENGTH);
 	buffer_put_text(b, s->stale ? "\r\nGctoken-State: stale" : "\r\nGctoken-State: fresh");
 	buffer_put_text(b, "\r\nContent-Type: ");
-	buffer_put_text(b, s->text ? ANSWER_TEXT : ANSWER_JSON);
+	buffer_put_text(b, s->text ? REPLY_TEXT : REPLY_JSON);
 	buffer_put_text(b, "\r\nContent-Length: ");
 	part_ends(s, MORE_HEAD);
 	buffer_put_text(b, "\r\n\r\n");
 }
 
-static void make_json(struct token_stencil *s, const struct profile_settings *settings,
+static void make_json(struct token_reply_cache *s, const struct profile_settings *settings,
 	const struct token_slot *slot)
 {
 	struct buffer *b = &s->parts;
@@ -78,7 +78,7 @@ static void make_json(struct token_stencil *s, const struct profile_settings *se
 	buffer_put_text(b, "}\n");
 }
 
-static void make_text(struct token_stencil *s)
+static void make_text(struct token_reply_cache *s)
 {
 	part_ends(s, BEFORE_TOKEN);
 	buffer_put_char(&s->parts, '\n');
@@ -95,7 +95,7 @@ static uint16_t escapes_of(const struct token *token)
 	return (uint16_t)count;
 }
 
-static bool fits(const struct token_stencil *s, bool keep_alive, bool text,
+static bool fits(const struct token_reply_cache *s, bool keep_alive, bool text,
 	const struct token_outcome *outcome)
 {
 	return s->made && s->generation == outcome->slot->generation &&
@@ -103,7 +103,7 @@ static bool fits(const struct token_stencil *s, bool keep_alive, bool text,
 }
 
 /* Whatever it was made for before, its memory is used again. */
-static bool make(struct token_stencil *s, bool keep_alive, bool text,
+static bool make(struct token_reply_cache *s, bool keep_alive, bool text,
 	const struct profile_settings *settings, const struct token_outcome *outcome)
 {
 	const size_t end_of_header = 4; /* of BEFORE_TOKEN */
@@ -159,7 +159,7 @@ static char *put_number(char *at, const struct number *n)
 	return put(at, n->text + n->from, sizeof(n->text) - n->from);
 }
 
-static char *put_part(char *at, const struct token_stencil *s, enum part part)
+static char *put_part(char *at, const struct token_reply_cache *s, enum part part)
 {
 	size_t from = part ? s->ends[part - 1] : 0;
 
@@ -178,7 +178,7 @@ static char *put_token(char *at, const struct token *token, unsigned escapes)
 	return at;
 }
 
-void report_token(struct buffer *out, struct token_stencil *s, bool keep_alive, bool text,
+void reply_token(struct buffer *out, struct token_reply_cache *s, bool keep_alive, bool text,
 	const struct profile_settings *settings, const struct token_outcome *outcome)
 {
 	const struct token *token = &outcome->slot->token;

@@ -1,6 +1,6 @@
 /* Heads and error bodies to the byte; Content-Length is always the body's. */
-#include "core/answers.h"
 #include "core/random.h"
+#include "core/reply.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,14 +22,14 @@
 static void writes_a_whole_answer(void **state)
 {
 	char storage[512];
-	struct answer a;
+	struct reply a;
 	struct buffer b;
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	answer_begin(&a, &b, 200, ANSWER_TEXT, true, "Gctoken-Generation: 17\r\n");
+	reply_begin(&a, &b, 200, REPLY_TEXT, true, "Gctoken-Generation: 17\r\n");
 	buffer_put_text(&b, "hello\n");
-	answer_end(&a);
+	reply_end(&a);
 	assert_written(&b, "HTTP/1.1 200 OK\r\n"
 			   "Cache-Control: no-store\r\n"
 			   "Gctoken-Generation: 17\r\n"
@@ -81,7 +81,7 @@ static void errors_to_the_byte(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		buffer_init(&b, storage, sizeof(storage));
-		assert_int_equal(answer_error(&b, cases[i].status, cases[i].keep_alive,
+		assert_int_equal(reply_error(&b, cases[i].status, cases[i].keep_alive,
 					 cases[i].code, cases[i].words, cases[i].retry_after_s),
 			cases[i].status);
 		assert_written(&b, cases[i].expected);
@@ -96,7 +96,7 @@ static void a_wrong_method_is_told_the_right_one(void **state)
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	assert_int_equal(answer_wrong_method(&b, true, "POST"), 405);
+	assert_int_equal(reply_wrong_method(&b, true, "POST"), 405);
 	assert_written(&b, "HTTP/1.1 405 Method Not Allowed\r\n"
 			   "Cache-Control: no-store\r\n"
 			   "Allow: POST\r\n"
@@ -133,7 +133,7 @@ static void every_status_has_its_phrase(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		buffer_init(&b, storage, sizeof(storage));
-		answer_error(&b, cases[i].status, true, "e", "w", -1);
+		reply_error(&b, cases[i].status, true, "e", "w", -1);
 		assert_memory_equal(b.data, cases[i].line, strlen(cases[i].line));
 		assert_null(memmem(b.data, b.length, "Retry-After", 11));
 		assert_null(memmem(b.data, b.length, "retry_after", 11));
@@ -148,10 +148,10 @@ static void not_modified_has_no_body(void **state)
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	answer_not_modified(&b, true);
+	reply_not_modified(&b, true);
 	assert_written(&b, "HTTP/1.1 304 Not Modified\r\nCache-Control: no-store\r\n\r\n");
 	buffer_init(&b, storage, sizeof(storage));
-	answer_not_modified(&b, false);
+	reply_not_modified(&b, false);
 	assert_written(&b, "HTTP/1.1 304 Not Modified\r\nCache-Control: no-store\r\n"
 			   "Connection: close\r\n\r\n");
 }
@@ -170,13 +170,13 @@ static void length_is_right_wherever_the_bytes_are(void **state)
 
 		buffer_init(&b, storage, random_next(&random) % sizeof(storage));
 		for (size_t i = 0; i < LENGTH(bodies); i++) {
-			struct answer a;
+			struct reply a;
 
 			bodies[i] = random_next(&random) % (round % 10 ? 200 : 200000);
-			answer_begin(&a, &b, 200, ANSWER_METRICS, true, "");
+			reply_begin(&a, &b, 200, REPLY_METRICS, true, "");
 			for (size_t n = 0; n < bodies[i]; n++)
 				buffer_put_char(&b, 'x');
-			answer_end(&a);
+			reply_end(&a);
 		}
 		assert_false(buffer_failed(&b));
 		for (size_t i = 0; i < LENGTH(bodies); i++) {
@@ -200,14 +200,14 @@ static void failed_buffer_ends_quietly(void **state)
 {
 	volatile size_t too_much = SIZE_MAX / 2;
 	char storage[200];
-	struct answer a;
+	struct reply a;
 	struct buffer b;
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	answer_begin(&a, &b, 200, ANSWER_JSON, true, "");
+	reply_begin(&a, &b, 200, REPLY_JSON, true, "");
 	buffer_put(&b, "x", too_much);
-	answer_end(&a);
+	reply_end(&a);
 	assert_true(buffer_failed(&b));
 }
 

@@ -1,4 +1,4 @@
-#include "reply.h"
+#include "http_response.h"
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +52,7 @@ static bool printable(const char *text, size_t length)
 	return true;
 }
 
-static bool refuse(struct reply *r, const char *problem)
+static bool refuse(struct http_response *r, const char *problem)
 {
 	r->problem = problem;
 	return false;
@@ -87,7 +87,7 @@ static void field_void(struct exchange *x, char *room)
 
 /* A field that is repeated, folded, too long or not plain text is no evidence of anything. */
 static void field_take(
-	struct reply *r, struct exchange *x, enum field f, const char *value, size_t length)
+	struct http_response *r, struct exchange *x, enum field f, const char *value, size_t length)
 {
 	bool first = !(r->seen & 1u << f);
 	size_t size;
@@ -107,7 +107,7 @@ static void field_take(
 	room[length] = '\0';
 }
 
-static void field_read(struct reply *r, struct exchange *x, const char *line, size_t length)
+static void field_read(struct http_response *r, struct exchange *x, const char *line, size_t length)
 {
 	const char *colon = memchr(line, ':', length);
 	const char *value, *end = line + length;
@@ -128,30 +128,30 @@ static void field_read(struct reply *r, struct exchange *x, const char *line, si
 			field_take(r, x, (enum field)f, value, (size_t)(end - value));
 }
 
-bool reply_header_line(
-	struct reply *r, struct exchange *x, const char *line, size_t length, bool *ret_final)
+bool http_response_header_line(struct http_response *r, struct exchange *x, const char *line,
+	size_t length, bool *ret_final)
 {
 	*ret_final = false;
 	r->header_bytes += length;
-	if (r->header_bytes > REPLY_HEADER_MAX)
+	if (r->header_bytes > HTTP_RESPONSE_HEADER_MAX)
 		return refuse(r, "the answer's header is larger than 64 KiB");
-	if (++r->header_lines > REPLY_HEADER_LINES_MAX)
+	if (++r->header_lines > HTTP_RESPONSE_HEADER_LINES_MAX)
 		return refuse(r, "the answer's header has more than 1000 lines");
 
 	while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
 		length--;
-	if (r->part == REPLY_STATUS) {
+	if (r->part == HTTP_RESPONSE_STATUS) {
 		/* Lines of a 1xx answer come here too and are none. */
 		long status = status_read(line, length);
 
 		if (status < 200)
 			return true;
 		x->status = status;
-		r->part = REPLY_HEADER;
+		r->part = HTTP_RESPONSE_HEADER;
 		*ret_final = true;
-	} else if (r->part == REPLY_HEADER) {
+	} else if (r->part == HTTP_RESPONSE_HEADER) {
 		if (length == 0)
-			r->part = REPLY_CONTENT;
+			r->part = HTTP_RESPONSE_CONTENT;
 		else if (!blank(*line))
 			field_read(r, x, line, length);
 		else if (r->folding)
@@ -160,13 +160,13 @@ bool reply_header_line(
 	return true;
 }
 
-bool reply_body(struct reply *r, const char *bytes, size_t length)
+bool http_response_body(struct http_response *r, const char *bytes, size_t length)
 {
-	if (length > REPLY_BODY_MAX - r->body_length)
+	if (length > HTTP_RESPONSE_BODY_MAX - r->body_length)
 		return refuse(r, "answer larger than 64 KiB");
 	/* All of it at once: growing would leave copies of a token behind. */
 	if (!r->body)
-		r->body = malloc(REPLY_BODY_MAX + 1);
+		r->body = malloc(HTTP_RESPONSE_BODY_MAX + 1);
 	if (!r->body)
 		return refuse(r, "out of memory");
 	memcpy(r->body + r->body_length, bytes, length);
@@ -175,10 +175,10 @@ bool reply_body(struct reply *r, const char *bytes, size_t length)
 	return true;
 }
 
-void reply_fini(struct reply *r)
+void http_response_fini(struct http_response *r)
 {
 	if (r->body)
 		OPENSSL_cleanse(r->body, r->body_length);
 	free(r->body);
-	*r = REPLY_NONE;
+	*r = HTTP_RESPONSE_NONE;
 }

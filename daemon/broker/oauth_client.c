@@ -44,7 +44,7 @@ static void take_generations(void *context, const char *name)
 	free(text);
 }
 
-void clients_read_generations(struct broker *b)
+void oauth_clients_read_generations(struct broker *b)
 {
 	int r = state_each(b->state_dir, take_generations, b);
 
@@ -60,9 +60,9 @@ void clients_read_generations(struct broker *b)
 static uint64_t generations_used(const struct broker *b)
 {
 	uint64_t used = b->generation_floor;
-	const struct client *c;
+	const struct oauth_client *c;
 
-	TAILQ_FOREACH(c, &b->clients, link)
+	TAILQ_FOREACH(c, &b->oauth_clients, link)
 	if (c->state.generation_used > used)
 		used = c->state.generation_used;
 	return used;
@@ -71,7 +71,7 @@ static uint64_t generations_used(const struct broker *b)
 /* What an earlier run left. A file that cannot be read must not bring back a generation that was
  * used already, so the count goes on from the time of day: more than any number of tokens that one
  * client was ever given, and if the file is damaged again, more than what came after the first. */
-static void read_state(struct client *c)
+static void read_state(struct oauth_client *c)
 {
 	const char *directory = c->broker->state_dir;
 	struct clock_reading now;
@@ -102,13 +102,13 @@ static void read_state(struct client *c)
 		(unsigned long long)c->state.generation_used);
 }
 
-int client_get(struct client **ret, struct broker *b, const char *token_url, const char *client_id,
-	enum grant grant)
+int oauth_client_get(struct oauth_client **ret, struct broker *b, const char *token_url,
+	const char *client_id, enum grant grant)
 {
-	struct client *c;
+	struct oauth_client *c;
 	int r = -ENOMEM;
 
-	TAILQ_FOREACH(c, &b->clients, link)
+	TAILQ_FOREACH(c, &b->oauth_clients, link)
 	if (c->grant == grant && !strcmp(c->token_url, token_url) &&
 		!strcmp(c->client_id, client_id)) {
 		*ret = c;
@@ -136,7 +136,7 @@ int client_get(struct client **ret, struct broker *b, const char *token_url, con
 		if (r)
 			goto fail;
 	}
-	TAILQ_INSERT_TAIL(&b->clients, c, link);
+	TAILQ_INSERT_TAIL(&b->oauth_clients, c, link);
 	*ret = c;
 	return 0;
 fail:
@@ -146,9 +146,9 @@ fail:
 	return r;
 }
 
-void client_free(struct client *c)
+void oauth_client_free(struct oauth_client *c)
 {
-	TAILQ_REMOVE(&c->broker->clients, c, link);
+	TAILQ_REMOVE(&c->broker->oauth_clients, c, link);
 	if (c->login)
 		login_free(c->login);
 	free(c->token_url);
@@ -156,17 +156,17 @@ void client_free(struct client *c)
 	free(c);
 }
 
-uint64_t client_next_generation(const struct client *c)
+uint64_t oauth_client_next_generation(const struct oauth_client *c)
 {
 	return generations_used(c->broker) + 1;
 }
 
-void client_use_generation(struct client *c, uint64_t generation)
+void oauth_client_use_generation(struct oauth_client *c, uint64_t generation)
 {
 	c->state.generation_used = generation;
 }
 
-void client_have_generation(struct client *c, uint64_t generation)
+void oauth_client_have_generation(struct oauth_client *c, uint64_t generation)
 {
 	struct client_state *s = &c->state;
 
@@ -180,7 +180,7 @@ void client_have_generation(struct client *c, uint64_t generation)
 
 static void state_written_now(void *context, int error)
 {
-	struct client *c = context;
+	struct oauth_client *c = context;
 	struct broker *b = c->broker;
 
 	c->writes_ended++;
@@ -197,7 +197,7 @@ static void state_written_now(void *context, int error)
 			profile_state_written(b->profiles[i]);
 }
 
-uint64_t client_save(struct client *c, const struct profile *p)
+uint64_t oauth_client_save(struct oauth_client *c, const struct profile *p)
 {
 	struct client_state *s = &c->state;
 	struct buffer text;

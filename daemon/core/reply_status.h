@@ -1,7 +1,7 @@
 /* What the routes but that of the token answer, as bytes: pure views of the state, written into a
  * buffer. */
-#ifndef GCTOKEND_CORE_REPORT_H
-#define GCTOKEND_CORE_REPORT_H
+#ifndef GCTOKEND_CORE_REPLY_STATUS_H
+#define GCTOKEND_CORE_REPLY_STATUS_H
 
 #include "buffer.h"
 #include "times.h"
@@ -16,14 +16,14 @@ struct skew;
 struct token_source;
 
 /* The login of a profile that people log in to, besides what the token source knows of it. */
-struct report_login {
+struct login_view {
 	bool stored;         /* what there is of it is on the disk */
 	const char *problem; /* with its file; "": none */
 	int64_t logged_in_s; /* wall clock; 0: not known */
 };
 
 /* One profile, as everything that is reported of it is read from. All lent. */
-struct report_profile {
+struct profile_view {
 	const struct profile_settings *settings;
 	const struct token_source *source;
 	const struct history *history;
@@ -34,11 +34,11 @@ struct report_profile {
 	uint64_t pages_given, pages_retired;
 	uint64_t wall_steps; /* of our wall clock since the start */
 	bool has_login;
-	struct report_login login;
+	struct login_view login;
 };
 
 /* The daemon itself. */
-struct report_broker {
+struct broker_view {
 	const char *version;
 	struct duration uptime;
 	uint32_t connections;
@@ -51,16 +51,16 @@ struct report_broker {
 };
 
 /* `broker`: NULL for callers who are no admins. */
-void report_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct report_profile *profiles, size_t count, const struct report_broker *broker);
-void report_history(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct report_profile *profile);
-void report_skew(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct report_profile *profile);
+void reply_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct profile_view *profiles, size_t count, const struct broker_view *broker);
+void reply_history(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct profile_view *profile);
+void reply_skew(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct profile_view *profile);
 /* {"profile": ..., "state": ...}, what a revocation answers. */
-void report_state(struct buffer *out, bool keep_alive, const char *profile, const char *state);
+void reply_state(struct buffer *out, bool keep_alive, const char *profile, const char *state);
 /* Prometheus text format 0.0.4. */
-void report_metrics(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct report_profile *profiles, size_t count, const struct report_broker *broker);
+void reply_metrics(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct profile_view *profiles, size_t count, const struct broker_view *broker);
 
 #endif

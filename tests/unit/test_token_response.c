@@ -1,6 +1,6 @@
 /* What a login server can answer, row by row; and hostile bodies, of which none may become a token
  * or get into the words. */
-#include "core/token_answer.h"
+#include "core/token_response.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +16,8 @@
 #define DATE "Sun, 06 Nov 1994 08:49:37 GMT"
 
 /* The body in a block of exactly its size, so that a byte read behind it is seen. */
-static void read_bytes(
-	long status, const char *body, size_t length, struct exchange *x, struct token_answer *ret)
+static void read_bytes(long status, const char *body, size_t length, struct exchange *x,
+	struct token_response *ret)
 {
 	char *exact = malloc(length ? length : 1);
 
@@ -26,20 +26,20 @@ static void read_bytes(
 	x->status = status;
 	x->body = exact;
 	x->body_length = length;
-	token_answer_read(x, ret);
+	token_response_read(x, ret);
 	free(exact);
 }
 
-static void read_body(long status, const char *body, struct token_answer *ret)
+static void read_body(long status, const char *body, struct token_response *ret)
 {
 	struct exchange x = {0};
 
 	read_bytes(status, body, strlen(body), &x, ret);
 }
 
-static void assert_no_token(const struct token_answer *a)
+static void assert_no_token(const struct token_response *a)
 {
-	assert_int_not_equal(a->class, ANSWER_TOKEN);
+	assert_int_not_equal(a->class, RESPONSE_TOKEN);
 	assert_null(a->token.text);
 	assert_int_equal(a->expires_in.ns, 0);
 	assert_false(a->claims.has_exp || a->claims.has_iat || a->claims.has_nbf);
@@ -76,44 +76,44 @@ static void reads_a_token(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		struct exchange x = {.correlation_id = "no-1"};
-		struct token_answer a;
+		struct token_response a;
 
 		read_bytes(200, cases[i].body, strlen(cases[i].body), &x, &a);
 		assert_string_equal(a.words, "");
-		assert_int_equal(a.class, ANSWER_TOKEN);
+		assert_int_equal(a.class, RESPONSE_TOKEN);
 		assert_int_equal(a.status, 200);
 		assert_string_equal(a.token.text, cases[i].token);
 		assert_true(a.expires_in.ns == cases[i].expires_in_s * NS_PER_S);
 		assert_string_equal(a.error, "");
 		assert_string_equal(a.correlation_id, "no-1");
 		assert_false(a.claims.has_exp);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 		assert_null(a.token.text);
 	}
 }
 
 static void reads_the_claims_of_a_jwt(void **state)
 {
-	struct token_answer a;
+	struct token_response a;
 
 	(void)state;
 	read_body(200,
 		"{\"access_token\":\"e30.eyJleHAiOjV9.c2ln\",\"token_type\":\"bearer\","
 		"\"expires_in\":300}",
 		&a);
-	assert_int_equal(a.class, ANSWER_TOKEN);
+	assert_int_equal(a.class, RESPONSE_TOKEN);
 	assert_true(a.claims.has_exp);
 	assert_int_equal(a.claims.exp, 5);
 	assert_false(a.claims.has_iat);
-	token_answer_fini(&a);
+	token_response_fini(&a);
 }
 
 static void longest_token_and_largest_body(void **state)
 {
-	static char body[ANSWER_BODY_MAX + 2];
+	static char body[TOKEN_RESPONSE_BODY_MAX + 2];
 	static const char tail[] = "\",\"token_type\":\"bearer\",\"expires_in\":300}";
 	struct exchange x = {0};
-	struct token_answer a;
+	struct token_response a;
 
 	(void)state;
 	for (size_t extra = 0; extra < 2; extra++) {
@@ -122,16 +122,16 @@ static void longest_token_and_largest_body(void **state)
 		memset(to, 'x', TOKEN_MAX + extra);
 		stpcpy(to + TOKEN_MAX + extra, tail);
 		read_bytes(200, body, strlen(body), &x, &a);
-		assert_int_equal(a.class, extra ? ANSWER_UNAVAILABLE : ANSWER_TOKEN);
+		assert_int_equal(a.class, extra ? RESPONSE_UNAVAILABLE : RESPONSE_TOKEN);
 		assert_int_equal(a.token.length, extra ? 0 : TOKEN_MAX);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 	memset(body, ' ', sizeof(body));
 	memcpy(body, GOOD_BODY, strlen(GOOD_BODY));
-	read_bytes(200, body, ANSWER_BODY_MAX, &x, &a);
-	assert_int_equal(a.class, ANSWER_TOKEN);
-	token_answer_fini(&a);
-	read_bytes(200, body, ANSWER_BODY_MAX + 1, &x, &a);
+	read_bytes(200, body, TOKEN_RESPONSE_BODY_MAX, &x, &a);
+	assert_int_equal(a.class, RESPONSE_TOKEN);
+	token_response_fini(&a);
+	read_bytes(200, body, TOKEN_RESPONSE_BODY_MAX + 1, &x, &a);
 	assert_no_token(&a);
 	assert_string_equal(a.words, "the answer's body is larger than 64 KiB");
 }
@@ -253,17 +253,17 @@ static void refuses_hostile_bodies(void **state)
 	(void)state;
 	assert_true(LENGTH(cases) >= 60);
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		struct token_answer a;
+		struct token_response a;
 
 		read_body(200, cases[i].body, &a);
-		if (a.class != ANSWER_UNAVAILABLE)
-			fail_msg("case %zu: %s", i, answer_class_name(a.class));
+		if (a.class != RESPONSE_UNAVAILABLE)
+			fail_msg("case %zu: %s", i, response_class_name(a.class));
 		assert_no_token(&a);
 		if (!strstr(a.words, cases[i].words))
 			fail_msg("case %zu: \"%s\" not in \"%s\"", i, cases[i].words, a.words);
 		if (strstr(a.words, "T0ken"))
 			fail_msg("case %zu: the words hold the token", i);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 }
 
@@ -273,7 +273,7 @@ static void refuses_bytes_a_string_cannot_show(void **state)
 	static const char nul_inside[] =
 		"{\"access_token\":\"T0\0ken\",\"token_type\":\"bearer\",\"expires_in\":300}";
 	struct exchange x = {0};
-	struct token_answer a;
+	struct token_response a;
 
 	(void)state;
 	read_bytes(200, nul_behind, sizeof(nul_behind) - 1, &x, &a);
@@ -285,9 +285,9 @@ static void refuses_bytes_a_string_cannot_show(void **state)
 /* Deep, wide and long: refused within the body's limit, without harm. */
 static void refuses_floods(void **state)
 {
-	static char body[ANSWER_BODY_MAX];
+	static char body[TOKEN_RESPONSE_BODY_MAX];
 	struct exchange x = {0};
-	struct token_answer a;
+	struct token_response a;
 	size_t n;
 
 	(void)state;
@@ -329,31 +329,31 @@ static void refuses_floods(void **state)
 static void a_cut_answer_is_never_a_token(void **state)
 {
 	struct exchange x = {.failure = "the answer was cut short"};
-	struct token_answer a;
+	struct token_response a;
 
 	(void)state;
 	read_bytes(200, GOOD_BODY, strlen(GOOD_BODY), &x, &a);
 	assert_no_token(&a);
-	assert_int_equal(a.class, ANSWER_UNAVAILABLE);
+	assert_int_equal(a.class, RESPONSE_UNAVAILABLE);
 	assert_int_equal(a.status, 200);
 	assert_string_equal(a.words, "the answer was cut short");
 	/* nor is half a body a reason to stop for good */
 	read_bytes(401, "{\"error\":\"invalid_client\"}", 26, &x, &a);
-	assert_int_equal(a.class, ANSWER_UNAVAILABLE);
+	assert_int_equal(a.class, RESPONSE_UNAVAILABLE);
 	assert_string_equal(a.error, "");
 	strcpy(x.retry_after, "7");
 	read_bytes(429, "", 0, &x, &a);
-	assert_int_equal(a.class, ANSWER_THROTTLED);
+	assert_int_equal(a.class, RESPONSE_THROTTLED);
 	assert_true(a.has_retry_after);
 
 	x = (struct exchange){.failure = "could not resolve host login.example", .body = ""};
-	token_answer_read(&x, &a);
+	token_response_read(&x, &a);
 	assert_no_token(&a);
-	assert_int_equal(a.class, ANSWER_UNAVAILABLE);
+	assert_int_equal(a.class, RESPONSE_UNAVAILABLE);
 	assert_int_equal(a.status, 0);
 	assert_string_equal(a.words, "could not resolve host login.example");
 	x.failure = NULL;
-	token_answer_read(&x, &a);
+	token_response_read(&x, &a);
 	assert_no_token(&a);
 }
 
@@ -363,11 +363,11 @@ static void every_prefix_of_a_token_is_none(void **state)
 
 	(void)state;
 	for (size_t length = 0; length < strlen(GOOD_BODY); length++) {
-		struct token_answer a;
+		struct token_response a;
 
 		read_bytes(200, GOOD_BODY, length, &x, &a);
 		assert_no_token(&a);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 }
 
@@ -376,107 +376,107 @@ static void classifies_failures(void **state)
 	static const struct {
 		long status;
 		const char *body;
-		enum answer_class class;
+		enum response_class class;
 		const char *error, *words;
 	} cases[] = {
 		/* as Genesys Cloud answers */
 		{401,
 			"{\"error\":\"invalid_client\",\"description\":\"authentication failed\","
 			"\"error_description\":\"authentication failed\"}",
-			ANSWER_CLIENT_REJECTED, "invalid_client", "authentication failed"},
+			RESPONSE_CLIENT_REJECTED, "invalid_client", "authentication failed"},
 		{400,
 			"{\"error\":\"invalid_client\",\"description\":\"client not found\","
 			"\"error_description\":\"client not found\"}",
-			ANSWER_CLIENT_REJECTED, "invalid_client", "client not found"},
+			RESPONSE_CLIENT_REJECTED, "invalid_client", "client not found"},
 		{400,
 			"{\"error\":\"invalid_request\",\"description\":\"Rate limit exceeded the "
 			"maximum\"}",
-			ANSWER_THROTTLED, "invalid_request", "Rate limit exceeded the maximum"},
+			RESPONSE_THROTTLED, "invalid_request", "Rate limit exceeded the maximum"},
 		{400,
 			"{\"error\":\"invalid_request\",\"error_description\":\"RATE LIMIT "
 			"EXCEEDED\"}",
-			ANSWER_THROTTLED, "invalid_request", "RATE LIMIT EXCEEDED"},
+			RESPONSE_THROTTLED, "invalid_request", "RATE LIMIT EXCEEDED"},
 		{400,
 			"{\"error\":\"invalid_request\",\"description\":\"rate limit exceeded\","
 			"\"error_description\":\"bad request\"}",
-			ANSWER_THROTTLED, "invalid_request", "bad request"},
-		{400, "{\"description\":\"rate limit exceeded\"}", ANSWER_THROTTLED, "",
+			RESPONSE_THROTTLED, "invalid_request", "bad request"},
+		{400, "{\"description\":\"rate limit exceeded\"}", RESPONSE_THROTTLED, "",
 			"rate limit exceeded"},
 		{400,
 			"{\"error\":\"invalid_request\",\"description\":\"no rate limit "
 			"exceeded\"}",
-			ANSWER_CLIENT_REJECTED, "invalid_request", "no rate limit exceeded"},
+			RESPONSE_CLIENT_REJECTED, "invalid_request", "no rate limit exceeded"},
 		{400, "{\"error\":\"invalid_request\",\"message\":\"rate limit exceeded\"}",
-			ANSWER_CLIENT_REJECTED, "invalid_request", "rate limit exceeded"},
+			RESPONSE_CLIENT_REJECTED, "invalid_request", "rate limit exceeded"},
 		{400, "{\"error\":\"invalid_request\",\"description\":\"rate limit\"}",
-			ANSWER_CLIENT_REJECTED, "invalid_request", "rate limit"},
-		{429, "", ANSWER_THROTTLED, "", "the server answered HTTP 429"},
+			RESPONSE_CLIENT_REJECTED, "invalid_request", "rate limit"},
+		{429, "", RESPONSE_THROTTLED, "", "the server answered HTTP 429"},
 		{429, "{\"message\":\"slow down\",\"code\":\"too.many.requests\"}",
-			ANSWER_THROTTLED, "", "slow down"},
-		{429, "{\"error\":\"invalid_client\"}", ANSWER_THROTTLED, "invalid_client",
+			RESPONSE_THROTTLED, "", "slow down"},
+		{429, "{\"error\":\"invalid_client\"}", RESPONSE_THROTTLED, "invalid_client",
 			"the server answered HTTP 429 invalid_client"},
 		{400, "{\"error\":\"invalid_grant\",\"error_description\":\"token expired\"}",
-			ANSWER_LOGIN_REQUIRED, "invalid_grant", "token expired"},
-		{400, "{\"error\":\"unsupported_grant_type\"}", ANSWER_CLIENT_REJECTED,
+			RESPONSE_LOGIN_REQUIRED, "invalid_grant", "token expired"},
+		{400, "{\"error\":\"unsupported_grant_type\"}", RESPONSE_CLIENT_REJECTED,
 			"unsupported_grant_type",
 			"the server answered HTTP 400 unsupported_grant_type"},
 		{403, "{\"error\":\"unauthorized_client\",\"error_description\":\"\"}",
-			ANSWER_CLIENT_REJECTED, "unauthorized_client",
+			RESPONSE_CLIENT_REJECTED, "unauthorized_client",
 			"the server answered HTTP 403 unauthorized_client"},
 		{400, "{\"error\":\"invalid_scope\",\"message\":\"m\",\"description\":\"d\"}",
-			ANSWER_CLIENT_REJECTED, "invalid_scope", "d"},
+			RESPONSE_CLIENT_REJECTED, "invalid_scope", "d"},
 		{400, "{\"error\":\"invalid_scope\",\"description\":\"d\",\"message\":\"m\"}",
-			ANSWER_CLIENT_REJECTED, "invalid_scope", "d"},
+			RESPONSE_CLIENT_REJECTED, "invalid_scope", "d"},
 		/* not from the login server, or not for sure */
-		{403, "<html>Forbidden</html>", ANSWER_UNAVAILABLE, "",
+		{403, "<html>Forbidden</html>", RESPONSE_UNAVAILABLE, "",
 			"the server answered HTTP 403"},
-		{404, "", ANSWER_UNAVAILABLE, "", "the server answered HTTP 404"},
+		{404, "", RESPONSE_UNAVAILABLE, "", "the server answered HTTP 404"},
 		{404, "{\"status\":404,\"error\":\"Not Found\",\"path\":\"/oauth/token\"}",
-			ANSWER_UNAVAILABLE, "", "the server answered HTTP 404"},
-		{403, "{\"error\":\"\"}", ANSWER_UNAVAILABLE, "", "the server answered HTTP 403"},
-		{403, "{\"error\":{\"code\":\"invalid_client\"}}", ANSWER_UNAVAILABLE, "",
+			RESPONSE_UNAVAILABLE, "", "the server answered HTTP 404"},
+		{403, "{\"error\":\"\"}", RESPONSE_UNAVAILABLE, "", "the server answered HTTP 403"},
+		{403, "{\"error\":{\"code\":\"invalid_client\"}}", RESPONSE_UNAVAILABLE, "",
 			"the server answered HTTP 403"},
-		{403, "{\"error\":null,\"message\":\"no\"}", ANSWER_UNAVAILABLE, "", "no"},
-		{401, "{\"error\":\"invalid_client\"", ANSWER_UNAVAILABLE, "",
+		{403, "{\"error\":null,\"message\":\"no\"}", RESPONSE_UNAVAILABLE, "", "no"},
+		{401, "{\"error\":\"invalid_client\"", RESPONSE_UNAVAILABLE, "",
 			"the server answered HTTP 401"},
 		{401, "{\"error\":\"invalid_client\",\"error\":\"invalid_grant\"}",
-			ANSWER_UNAVAILABLE, "", "the server answered HTTP 401"},
-		{401, "{\"error\":\"invalid_client\"}x", ANSWER_UNAVAILABLE, "",
+			RESPONSE_UNAVAILABLE, "", "the server answered HTTP 401"},
+		{401, "{\"error\":\"invalid_client\"}x", RESPONSE_UNAVAILABLE, "",
 			"the server answered HTTP 401"},
-		{400, GOOD_BODY, ANSWER_UNAVAILABLE, "", "the server answered HTTP 400"},
-		{500, "{\"error\":\"invalid_grant\"}", ANSWER_UNAVAILABLE, "invalid_grant",
+		{400, GOOD_BODY, RESPONSE_UNAVAILABLE, "", "the server answered HTTP 400"},
+		{500, "{\"error\":\"invalid_grant\"}", RESPONSE_UNAVAILABLE, "invalid_grant",
 			"the server answered HTTP 500 invalid_grant"},
-		{500, "{\"description\":\"rate limit exceeded\"}", ANSWER_UNAVAILABLE, "",
+		{500, "{\"description\":\"rate limit exceeded\"}", RESPONSE_UNAVAILABLE, "",
 			"rate limit exceeded"},
-		{503, "{\"message\":\"try later\"}", ANSWER_UNAVAILABLE, "", "try later"},
-		{500, GOOD_BODY, ANSWER_UNAVAILABLE, "", "the server answered HTTP 500"},
-		{599, "", ANSWER_UNAVAILABLE, "", "the server answered HTTP 599"},
-		{301, GOOD_BODY, ANSWER_UNAVAILABLE, "",
+		{503, "{\"message\":\"try later\"}", RESPONSE_UNAVAILABLE, "", "try later"},
+		{500, GOOD_BODY, RESPONSE_UNAVAILABLE, "", "the server answered HTTP 500"},
+		{599, "", RESPONSE_UNAVAILABLE, "", "the server answered HTTP 599"},
+		{301, GOOD_BODY, RESPONSE_UNAVAILABLE, "",
 			"the server answered HTTP 301, a redirect, which is never followed"},
-		{308, "{\"error\":\"invalid_client\"}", ANSWER_UNAVAILABLE, "",
+		{308, "{\"error\":\"invalid_client\"}", RESPONSE_UNAVAILABLE, "",
 			"the server answered HTTP 308, a redirect, which is never followed"},
-		{201, GOOD_BODY, ANSWER_UNAVAILABLE, "", "the server answered HTTP 201"},
-		{204, "", ANSWER_UNAVAILABLE, "", "the server answered HTTP 204"},
-		{101, GOOD_BODY, ANSWER_UNAVAILABLE, "", "the server answered HTTP 101"},
-		{600, GOOD_BODY, ANSWER_UNAVAILABLE, "", "the server answered HTTP 600"},
-		{999, GOOD_BODY, ANSWER_UNAVAILABLE, "", "the server answered HTTP 999"},
+		{201, GOOD_BODY, RESPONSE_UNAVAILABLE, "", "the server answered HTTP 201"},
+		{204, "", RESPONSE_UNAVAILABLE, "", "the server answered HTTP 204"},
+		{101, GOOD_BODY, RESPONSE_UNAVAILABLE, "", "the server answered HTTP 101"},
+		{600, GOOD_BODY, RESPONSE_UNAVAILABLE, "", "the server answered HTTP 600"},
+		{999, GOOD_BODY, RESPONSE_UNAVAILABLE, "", "the server answered HTTP 999"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		struct exchange x = {.correlation_id = "corr"};
-		struct token_answer a;
+		struct token_response a;
 
 		read_bytes(cases[i].status, cases[i].body, strlen(cases[i].body), &x, &a);
 		assert_no_token(&a);
 		if (a.class != cases[i].class)
-			fail_msg("case %zu: %s", i, answer_class_name(a.class));
+			fail_msg("case %zu: %s", i, response_class_name(a.class));
 		assert_int_equal(a.status, cases[i].status);
 		assert_string_equal(a.error, cases[i].error);
 		assert_string_equal(a.words, cases[i].words);
 		assert_string_equal(a.correlation_id, "corr");
 		assert_false(a.has_retry_after);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 }
 
@@ -500,8 +500,8 @@ static void words_are_fit_to_show(void **state)
 		{"{\"message\":\"" TEN TEN TEN "abcdefghi\"}", TEN TEN TEN "abcdefghi"},
 		{"{\"error\":\"" TEN TEN TEN TEN "\"}", "the server answered HTTP 503"},
 	};
-	char body[600], expected[sizeof(((struct token_answer *)0)->words)];
-	struct token_answer a;
+	char body[600], expected[sizeof(((struct token_response *)0)->words)];
+	struct token_response a;
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -509,7 +509,7 @@ static void words_are_fit_to_show(void **state)
 		assert_no_token(&a);
 		assert_string_equal(a.words, cases[i].words);
 		assert_string_equal(a.error, "");
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 	for (size_t length = 250; length < 260; length++) {
 		size_t n = (size_t)sprintf(body, "{\"message\":\"");
@@ -553,7 +553,7 @@ static void never_tells_what_was_sent(void **state)
 	};
 	char body[400] = "{\"error\":\"e\",\"description\":\"";
 	size_t start = strlen(body);
-	struct token_answer a;
+	struct token_response a;
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -564,7 +564,7 @@ static void never_tells_what_was_sent(void **state)
 		assert_string_equal(a.words, cases[i].words);
 		assert_string_equal(a.error, cases[i].error);
 		assert_string_equal(a.correlation_id, cases[i].shown_id);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 	/* Nor the first half of it, where long words are cut. */
 	for (size_t before = 240; before < 256; before++) {
@@ -574,16 +574,16 @@ static void never_tells_what_was_sent(void **state)
 		strcpy(body + start + before, "s3cr:t/\"}");
 		read_bytes(401, body, strlen(body), &x, &a);
 		assert_string_equal(a.words, "the server answered HTTP 401 e");
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 	/* With a token it is the same. */
 	{
 		struct exchange x = {.secrets = secrets, .correlation_id = "T0ken-1"};
 
 		read_bytes(200, GOOD_BODY, strlen(GOOD_BODY), &x, &a);
-		assert_int_equal(a.class, ANSWER_TOKEN);
+		assert_int_equal(a.class, RESPONSE_TOKEN);
 		assert_string_equal(a.correlation_id, "");
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 }
 
@@ -615,14 +615,14 @@ static void reads_retry_after(void **state)
 		for (size_t k = 0; k < LENGTH(statuses); k++) {
 			struct exchange x = {
 				.received.wall.ns = cases[i].wall_s * NS_PER_S + 900 * NS_PER_MS};
-			struct token_answer a;
+			struct token_response a;
 
 			strcpy(x.retry_after, cases[i].retry_after);
 			strcpy(x.date, cases[i].date);
 			read_bytes(statuses[k], "", 0, &x, &a);
 			assert_int_equal(a.has_retry_after, cases[i].has);
 			assert_true(a.retry_after.ns == cases[i].s * NS_PER_S);
-			token_answer_fini(&a);
+			token_response_fini(&a);
 		}
 	}
 }
@@ -639,7 +639,7 @@ static void survives_damage(void **state)
 		static const long statuses[] = {200, 400, 503};
 		size_t length = strlen(body);
 		struct exchange x = {0};
-		struct token_answer a;
+		struct token_response a;
 
 		for (int hits = 1 + rand_r(&seed) % 3; hits > 0; hits--) {
 			size_t at = (size_t)rand_r(&seed) % length;
@@ -648,25 +648,25 @@ static void survives_damage(void **state)
 						     : (char)rand_r(&seed);
 		}
 		read_bytes(statuses[rand_r(&seed) % 3], body, length, &x, &a);
-		if (a.class == ANSWER_TOKEN) {
+		if (a.class == RESPONSE_TOKEN) {
 			assert_int_equal(a.status, 200);
 			assert_true(a.token.length > 0 && strlen(a.token.text) == a.token.length);
 			assert_true(a.expires_in.ns >= 10 * NS_PER_S);
 		} else {
 			assert_no_token(&a);
 		}
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 }
 
 static void classes_have_names(void **state)
 {
 	(void)state;
-	assert_string_equal(answer_class_name(ANSWER_TOKEN), "token");
-	assert_string_equal(answer_class_name(ANSWER_UNAVAILABLE), "unavailable");
-	assert_string_equal(answer_class_name(ANSWER_THROTTLED), "throttled");
-	assert_string_equal(answer_class_name(ANSWER_CLIENT_REJECTED), "client_rejected");
-	assert_string_equal(answer_class_name(ANSWER_LOGIN_REQUIRED), "login_required");
+	assert_string_equal(response_class_name(RESPONSE_TOKEN), "token");
+	assert_string_equal(response_class_name(RESPONSE_UNAVAILABLE), "unavailable");
+	assert_string_equal(response_class_name(RESPONSE_THROTTLED), "throttled");
+	assert_string_equal(response_class_name(RESPONSE_CLIENT_REJECTED), "client_rejected");
+	assert_string_equal(response_class_name(RESPONSE_LOGIN_REQUIRED), "login_required");
 }
 
 /* What a login is refreshed with comes along, or does not; it never spoils the token. */
@@ -686,28 +686,28 @@ static void refresh_tokens_come_along(void **state)
 		{",\"refresh_tokens\":\"R1\"", NULL, false},
 	};
 	char body[TOKEN_MAX + 200], *to;
-	struct token_answer a;
+	struct token_response a;
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		snprintf(body, sizeof(body), "%.*s%s}", (int)strlen(GOOD_BODY) - 1, GOOD_BODY,
 			cases[i].member);
 		read_body(200, body, &a);
-		assert_int_equal(a.class, ANSWER_TOKEN);
+		assert_int_equal(a.class, RESPONSE_TOKEN);
 		assert_string_equal(a.token.text, "T0ken");
 		if (cases[i].refresh_token)
 			assert_string_equal(a.refresh_token.text, cases[i].refresh_token);
 		else
 			assert_null(a.refresh_token.text);
 		assert_int_equal(a.bad_refresh_token, cases[i].bad);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 		assert_null(a.refresh_token.text);
 
 		/* of a failure none is kept */
 		read_body(400, body, &a);
 		assert_no_token(&a);
 		assert_null(a.refresh_token.text);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 	for (size_t length = TOKEN_MAX; length <= TOKEN_MAX + 1; length++) {
 		to = stpcpy(body, "{\"refresh_token\":\"");
@@ -715,10 +715,10 @@ static void refresh_tokens_come_along(void **state)
 		strcpy(to + length, "\",");
 		strcat(body, &GOOD_BODY[1]);
 		read_body(200, body, &a);
-		assert_int_equal(a.class, ANSWER_TOKEN);
+		assert_int_equal(a.class, RESPONSE_TOKEN);
 		assert_int_equal(a.refresh_token.length, length == TOKEN_MAX ? length : 0);
 		assert_int_equal(a.bad_refresh_token, length > TOKEN_MAX);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 }
 

@@ -3,7 +3,7 @@
  * needs, and that no token the body names and no secret of the request gets into anything that is
  * shown. */
 #include "core/json.h"
-#include "core/token_answer.h"
+#include "core/token_response.h"
 #include "fuzz.h"
 #include <stdbool.h>
 #include <strings.h>
@@ -39,18 +39,18 @@ static int secret_member(void *context, const char *key, size_t key_length, enum
 	return 0;
 }
 
-static void check_not_told(const struct token_answer *a, const char *secret)
+static void check_not_told(const struct token_response *a, const char *secret)
 {
 	CHECK(!strstr(a->words, secret));
 	CHECK(!strstr(a->error, secret));
 	CHECK(!strstr(a->correlation_id, secret));
 }
 
-static void check_secrets(const struct exchange *x, const struct token_answer *a)
+static void check_secrets(const struct exchange *x, const struct token_response *a)
 {
 	struct secrets s = {{NULL, NULL}};
 	const char *problem;
-	bool whole = x->body_length && x->body_length <= ANSWER_BODY_MAX &&
+	bool whole = x->body_length && x->body_length <= TOKEN_RESPONSE_BODY_MAX &&
 		     json_read_object(x->body, x->body_length, secret_member, &s, &problem) == 0;
 
 	for (const char *const *secret = sent_secrets; *secret; secret++)
@@ -62,7 +62,7 @@ static void check_secrets(const struct exchange *x, const struct token_answer *a
 	}
 }
 
-static void check_token(const struct exchange *x, const struct token_answer *a)
+static void check_token(const struct exchange *x, const struct token_response *a)
 {
 	struct jwt_claims claims;
 
@@ -73,8 +73,8 @@ static void check_token(const struct exchange *x, const struct token_answer *a)
 		CHECK(a->token.text[i] >= 0x21 && a->token.text[i] <= 0x7e);
 	CHECK(strspn(a->token.fingerprint, "0123456789abcdef") == FINGERPRINT_LENGTH);
 	CHECK(!a->token.fingerprint[FINGERPRINT_LENGTH]);
-	CHECK(a->expires_in.ns >= ANSWER_EXPIRES_IN_MIN_S * NS_PER_S);
-	CHECK(a->expires_in.ns <= ANSWER_EXPIRES_IN_MAX_S * NS_PER_S);
+	CHECK(a->expires_in.ns >= RESPONSE_EXPIRES_IN_MIN_S * NS_PER_S);
+	CHECK(a->expires_in.ns <= RESPONSE_EXPIRES_IN_MAX_S * NS_PER_S);
 	CHECK(a->expires_in.ns % NS_PER_S == 0);
 	CHECK(!a->has_retry_after && !a->error[0] && !a->words[0]);
 	/* The answer's bytes have the token, or its escapes. */
@@ -86,7 +86,7 @@ static void check_token(const struct exchange *x, const struct token_answer *a)
 	CHECK(claims.has_exp == a->claims.has_exp && claims.exp == a->claims.exp);
 }
 
-static void check_failure(const struct exchange *x, const struct token_answer *a)
+static void check_failure(const struct exchange *x, const struct token_response *a)
 {
 	bool client_error = x->status >= 400 && x->status <= 499;
 
@@ -99,17 +99,17 @@ static void check_failure(const struct exchange *x, const struct token_answer *a
 	CHECK(!a->has_retry_after || a->retry_after.ns >= 0);
 	CHECK(!a->has_retry_after || x->retry_after[0]);
 	/* Only what says so itself stops a client for good; the rest heals. */
-	if (a->class == ANSWER_CLIENT_REJECTED || a->class == ANSWER_LOGIN_REQUIRED)
+	if (a->class == RESPONSE_CLIENT_REJECTED || a->class == RESPONSE_LOGIN_REQUIRED)
 		CHECK(client_error && x->status != 429 && !x->failure);
 	if (x->status == 429)
-		CHECK(a->class == ANSWER_THROTTLED);
-	if (a->class == ANSWER_THROTTLED)
+		CHECK(a->class == RESPONSE_THROTTLED);
+	if (a->class == RESPONSE_THROTTLED)
 		CHECK(client_error);
 	if (!client_error)
-		CHECK(a->class == ANSWER_UNAVAILABLE);
+		CHECK(a->class == RESPONSE_UNAVAILABLE);
 }
 
-static void check_same(const struct token_answer *a, const struct token_answer *b)
+static void check_same(const struct token_response *a, const struct token_response *b)
 {
 	CHECK(a->class == b->class && a->status == b->status);
 	CHECK(a->expires_in.ns == b->expires_in.ns);
@@ -120,9 +120,9 @@ static void check_same(const struct token_answer *a, const struct token_answer *
 }
 
 /* An answer that ends early is no token, whatever came of it; blanks around a whole one are. */
-static void check_cut(struct exchange x, const struct token_answer *whole)
+static void check_cut(struct exchange x, const struct token_response *whole)
 {
-	struct token_answer a;
+	struct token_response a;
 	char *body;
 
 	while (x.body_length && memchr(" \t\r\n", x.body[x.body_length - 1], 4))
@@ -133,15 +133,15 @@ static void check_cut(struct exchange x, const struct token_answer *whole)
 	body[x.body_length] = body[x.body_length + 1] = '\n';
 	x.body = body;
 	x.body_length += 2;
-	if (x.body_length <= ANSWER_BODY_MAX) {
-		token_answer_read(&x, &a);
+	if (x.body_length <= TOKEN_RESPONSE_BODY_MAX) {
+		token_response_read(&x, &a);
 		check_same(whole, &a);
-		token_answer_fini(&a);
+		token_response_fini(&a);
 	}
 	x.body_length -= 3;
-	token_answer_read(&x, &a);
-	CHECK(a.class != ANSWER_TOKEN);
-	token_answer_fini(&a);
+	token_response_read(&x, &a);
+	CHECK(a.class != RESPONSE_TOKEN);
+	token_response_fini(&a);
 	free(body);
 }
 
@@ -163,7 +163,7 @@ static void take_field(struct exchange *x, const char *line, size_t length)
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
 		size_t name = strlen(fields[i].name);
 
-		/* As upstream/reply has it: what does not fit counts as absent. */
+		/* As upstream/http_response has it: what does not fit counts as absent. */
 		if (length < name || memcmp(line, fields[i].name, name) ||
 			length - name >= fields[i].size || memchr(line, '\0', length))
 			continue;
@@ -179,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.received = {.wall = {784111777 * NS_PER_S}},
 		.secrets = sent_secrets,
 	};
-	struct token_answer a;
+	struct token_response a;
 	bool first = true;
 	char *body;
 
@@ -202,17 +202,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	x.body = body;
 	x.body_length = (size_t)(end - at);
 
-	token_answer_read(&x, &a);
+	token_response_read(&x, &a);
 	CHECK(a.status == x.status);
 	CHECK(!*a.correlation_id || !strcmp(a.correlation_id, x.correlation_id));
-	if (a.class == ANSWER_TOKEN) {
+	if (a.class == RESPONSE_TOKEN) {
 		check_token(&x, &a);
 		check_cut(x, &a);
 	} else {
 		check_failure(&x, &a);
 	}
 	check_secrets(&x, &a);
-	token_answer_fini(&a);
+	token_response_fini(&a);
 	CHECK(!a.token.text);
 	free(body);
 	return 0;

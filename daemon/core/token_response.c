@@ -1,7 +1,7 @@
 /* A login server's answer is judged in one direction only: it is a failure until everything about
  * it has proved right. What is wrong for good (credentials, request) is told apart from what time
  * heals, because the one must not be retried and the other must. */
-#include "token_answer.h"
+#include "token_response.h"
 #include "http_date.h"
 #include "json.h"
 #include <errno.h>
@@ -38,10 +38,10 @@ static bool key_is(const char *key, size_t length, const char *name)
 	return length == strlen(name) && memcmp(key, name, length) == 0;
 }
 
-static void put_words(struct token_answer *a, const char *format, ...)
+static void put_words(struct token_response *a, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void put_words(struct token_answer *a, const char *format, ...)
+static void put_words(struct token_response *a, const char *format, ...)
 {
 	va_list list;
 
@@ -59,10 +59,10 @@ static int64_t expires_in_read(const char *text, size_t length)
 		if (text[i] < '0' || text[i] > '9')
 			return -1;
 		s = s * 10 + (text[i] - '0');
-		if (s > ANSWER_EXPIRES_IN_MAX_S)
+		if (s > RESPONSE_EXPIRES_IN_MAX_S)
 			return -1;
 	}
-	return s >= ANSWER_EXPIRES_IN_MIN_S ? s : -1;
+	return s >= RESPONSE_EXPIRES_IN_MIN_S ? s : -1;
 }
 
 /* Codes look like invalid_client or, for extensions, like a URI. Gateways have an `error` as well,
@@ -228,7 +228,7 @@ static int body_read(const struct exchange *x, struct body *b, const char **ret_
 		*ret_problem = "is empty";
 		return -EBADMSG;
 	}
-	if (x->body_length > ANSWER_BODY_MAX) {
+	if (x->body_length > TOKEN_RESPONSE_BODY_MAX) {
 		*ret_problem = "is larger than 64 KiB";
 		return -EBADMSG;
 	}
@@ -258,7 +258,7 @@ static const char *token_problem(const struct body *b)
 	return NULL;
 }
 
-static void success_read(struct body *b, struct token_answer *a)
+static void success_read(struct body *b, struct token_response *a)
 {
 	const char *problem = token_problem(b);
 
@@ -268,10 +268,11 @@ static void success_read(struct body *b, struct token_answer *a)
 	}
 	if (b->expires_in_s < 0) {
 		put_words(a, "expires_in is %s, not a whole number of seconds from %d to %d",
-			b->expires_in_text, ANSWER_EXPIRES_IN_MIN_S, (int)ANSWER_EXPIRES_IN_MAX_S);
+			b->expires_in_text, RESPONSE_EXPIRES_IN_MIN_S,
+			(int)RESPONSE_EXPIRES_IN_MAX_S);
 		return;
 	}
-	a->class = ANSWER_TOKEN;
+	a->class = RESPONSE_TOKEN;
 	a->expires_in = duration_s(b->expires_in_s);
 	token_move(&a->token, &b->token);
 	token_move(&a->refresh_token, &b->refresh_token);
@@ -279,16 +280,16 @@ static void success_read(struct body *b, struct token_answer *a)
 	jwt_claims_read(a->token.text, a->token.length, &a->claims);
 }
 
-static void failure_read(const struct exchange *x, const struct body *b, struct token_answer *a)
+static void failure_read(const struct exchange *x, const struct body *b, struct token_response *a)
 {
 	bool by_server = a->status >= 400 && a->status <= 499 && *b->error;
 
 	if (a->status == 429 || (a->status >= 400 && a->status <= 499 && b->rate_limited))
-		a->class = ANSWER_THROTTLED;
+		a->class = RESPONSE_THROTTLED;
 	else if (by_server && strcmp(b->error, "invalid_grant") == 0)
-		a->class = ANSWER_LOGIN_REQUIRED;
+		a->class = RESPONSE_LOGIN_REQUIRED;
 	else if (by_server)
-		a->class = ANSWER_CLIENT_REJECTED;
+		a->class = RESPONSE_CLIENT_REJECTED;
 	if (!repeats(x, b, b->error, strlen(b->error)))
 		snprintf(a->error, sizeof(a->error), "%s", b->error);
 	if (words_show(x, b, a->words, sizeof(a->words)))
@@ -299,7 +300,7 @@ static void failure_read(const struct exchange *x, const struct body *b, struct 
 		put_words(a, "the server answered HTTP %ld", a->status);
 }
 
-static void retry_after_read(const struct exchange *x, struct token_answer *a)
+static void retry_after_read(const struct exchange *x, struct token_response *a)
 {
 	int64_t server_now_s;
 
@@ -311,9 +312,9 @@ static void retry_after_read(const struct exchange *x, struct token_answer *a)
 				     &a->retry_after) == 0;
 }
 
-void token_answer_read(const struct exchange *x, struct token_answer *ret)
+void token_response_read(const struct exchange *x, struct token_response *ret)
 {
-	struct token_answer a = {.class = ANSWER_UNAVAILABLE, .status = x->status};
+	struct token_response a = {.class = RESPONSE_UNAVAILABLE, .status = x->status};
 	struct body b = {0};
 	const char *problem;
 	int r;
@@ -324,7 +325,7 @@ void token_answer_read(const struct exchange *x, struct token_answer *ret)
 	if (x->status == 0 || x->failure) {
 		/* Half a body proves nothing, but a status that needs none stands. */
 		if (x->status == 429)
-			a.class = ANSWER_THROTTLED;
+			a.class = RESPONSE_THROTTLED;
 		put_words(&a, "%s", x->failure ? x->failure : "no answer");
 	} else if (x->status >= 300 && x->status <= 399) {
 		put_words(&a, "the server answered HTTP %ld, a redirect, which is never followed",
@@ -351,30 +352,30 @@ void token_answer_read(const struct exchange *x, struct token_answer *ret)
 		repeats_token(&a.refresh_token, a.correlation_id, strlen(a.correlation_id)))
 		*a.correlation_id = '\0';
 	body_fini(&b);
-	if (a.class != ANSWER_TOKEN)
+	if (a.class != RESPONSE_TOKEN)
 		retry_after_read(x, &a);
 	*ret = a;
 }
 
-void token_answer_fini(struct token_answer *a)
+void token_response_fini(struct token_response *a)
 {
 	token_fini(&a->token);
 	token_fini(&a->refresh_token);
-	*a = TOKEN_ANSWER_NONE;
+	*a = TOKEN_RESPONSE_NONE;
 }
 
-const char *answer_class_name(enum answer_class c)
+const char *response_class_name(enum response_class c)
 {
 	switch (c) {
-	case ANSWER_TOKEN:
+	case RESPONSE_TOKEN:
 		return "token";
-	case ANSWER_UNAVAILABLE:
+	case RESPONSE_UNAVAILABLE:
 		return "unavailable";
-	case ANSWER_THROTTLED:
+	case RESPONSE_THROTTLED:
 		return "throttled";
-	case ANSWER_CLIENT_REJECTED:
+	case RESPONSE_CLIENT_REJECTED:
 		return "client_rejected";
-	case ANSWER_LOGIN_REQUIRED:
+	case RESPONSE_LOGIN_REQUIRED:
 		return "login_required";
 	}
 	return "unknown";

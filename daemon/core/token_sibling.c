@@ -8,15 +8,15 @@
 static bool is_about_the_client(const struct source_failure *f)
 {
 	return f->any &&
-	       (f->class == ANSWER_THROTTLED ||
-		       (f->class == ANSWER_CLIENT_REJECTED && !strcmp(f->error, "invalid_client")));
+	       (f->class == RESPONSE_THROTTLED || (f->class == RESPONSE_CLIENT_REJECTED &&
+							  !strcmp(f->error, "invalid_client")));
 }
 
-void token_source_heed(
+void token_source_sibling_fetched(
 	struct token_source *s, const struct clock_reading *now, const struct token_source *other)
 {
 	const struct source_failure *told = &other->last_failure;
-	bool rejected = s->last_failure.class == ANSWER_CLIENT_REJECTED;
+	bool rejected = s->last_failure.class == RESPONSE_CLIENT_REJECTED;
 
 	if (is_about_the_client(told)) {
 		if (!boot_before(boot_max(now->boot, s->not_before), other->not_before))
@@ -24,7 +24,7 @@ void token_source_heed(
 		s->not_before = other->not_before;
 		s->last_failure = *told;
 		history_add(s->history, now,
-			told->class == ANSWER_THROTTLED ? EVENT_THROTTLED : EVENT_CLIENT_REJECTED,
+			told->class == RESPONSE_THROTTLED ? EVENT_THROTTLED : EVENT_CLIENT_REJECTED,
 			s->current.generation,
 			"another profile of this client was told: %.160s; next attempt in %lld s",
 			told->words,

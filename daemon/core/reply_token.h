@@ -1,8 +1,8 @@
 /* The answer with a token. From request to request only three numbers in it change, so all the rest
  * is made once for a token and copied: what a request costs here is a few memcpy. The token is not
  * part of what is kept; each answer takes it from where it is guarded. */
-#ifndef GCTOKEND_CORE_TOKEN_REPORT_H
-#define GCTOKEND_CORE_TOKEN_REPORT_H
+#ifndef GCTOKEND_CORE_REPLY_TOKEN_H
+#define GCTOKEND_CORE_REPLY_TOKEN_H
 
 #include "buffer.h"
 #include <stdbool.h>
@@ -14,7 +14,7 @@ struct token_outcome;
 
 /* One for each profile; all zero at first. It fits one token and one form of answer, and is made
  * anew for another: clients of a profile mostly want the same. */
-struct token_stencil {
+struct token_reply_cache {
 	struct buffer parts; /* the constant text, up to ends[] each */
 	uint16_t ends[5];
 	uint16_t body_length; /* of it, what belongs to the body */
@@ -24,12 +24,12 @@ struct token_stencil {
 };
 
 /* What it was made from has changed: the profile's settings. Keeps its memory. */
-void token_stencil_drop(struct token_stencil *s);
-void token_stencil_fini(struct token_stencil *s);
+void token_reply_cache_drop(struct token_reply_cache *s);
+void token_reply_cache_fini(struct token_reply_cache *s);
 
 /* 200 with the token of the outcome: JSON, or the bare token and a newline. Without memory `out`
  * has failed. */
-void report_token(struct buffer *out, struct token_stencil *s, bool keep_alive, bool text,
+void reply_token(struct buffer *out, struct token_reply_cache *s, bool keep_alive, bool text,
 	const struct profile_settings *settings, const struct token_outcome *outcome);
 
 #endif

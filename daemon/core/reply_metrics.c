@@ -1,10 +1,10 @@
 /* Prometheus text exposition format 0.0.4:
  * https://prometheus.io/docs/instrumenting/exposition_formats/ */
-#include "report.h"
+#include "reply_status.h"
 
-#include "answers.h"
 #include "config.h"
 #include "probe.h"
+#include "reply.h"
 #include "token_source.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@
 struct metric_context {
 	struct buffer *out;
 	const struct clock_reading *now;
-	const struct report_profile *profiles;
+	const struct profile_view *profiles;
 	size_t count;
 };
 
@@ -126,9 +126,9 @@ static void put_traffic(const struct metric_context *c)
 
 	put_family(c->out, fetches, "counter", "Token requests that ended, by result.");
 	for (size_t i = 0; i < c->count; i++)
-		for (int class = 0; class <= ANSWER_LOGIN_REQUIRED; class ++)
+		for (int class = 0; class <= RESPONSE_LOGIN_REQUIRED; class ++)
 			put_count(c->out, fetches, c->profiles[i].settings->name, "result",
-				answer_class_name((enum answer_class) class),
+				response_class_name((enum response_class) class),
 				c->profiles[i].source->counters.fetches[class]);
 	put_family(c->out, served, "counter", "Tokens handed out, by state.");
 	for (size_t i = 0; i < c->count; i++) {
@@ -226,7 +226,7 @@ static void put_clocks(const struct metric_context *c)
 			c->profiles[i].probe->sent_count);
 }
 
-static void put_broker(struct buffer *out, const struct report_broker *b)
+static void put_broker(struct buffer *out, const struct broker_view *b)
 {
 	static const char requests[] = "gctokend_requests_total";
 	static const char refused[] = "gctokend_connections_refused_total";
@@ -269,13 +269,13 @@ static void put_broker(struct buffer *out, const struct report_broker *b)
 		b->reload_failed);
 }
 
-void report_metrics(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct report_profile *profiles, size_t count, const struct report_broker *broker)
+void reply_metrics(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct profile_view *profiles, size_t count, const struct broker_view *broker)
 {
 	struct metric_context c = {out, now, profiles, count};
-	struct answer a;
+	struct reply a;
 
-	answer_begin(&a, out, 200, ANSWER_METRICS, keep_alive, "");
+	reply_begin(&a, out, 200, REPLY_METRICS, keep_alive, "");
 	if (count) {
 		put_tokens(&c);
 		put_traffic(&c);
@@ -283,5 +283,5 @@ void report_metrics(struct buffer *out, bool keep_alive, const struct clock_read
 		put_clocks(&c);
 	}
 	put_broker(out, broker);
-	answer_end(&a);
+	reply_end(&a);
 }

@@ -1,8 +1,8 @@
-#include "report.h"
+#include "reply_status.h"
 
-#include "answers.h"
 #include "config.h"
 #include "history.h"
+#include "reply.h"
 #include "token_source.h"
 
 #include <stdio.h>
@@ -29,7 +29,7 @@ static void put_failure(
 		buffer_put_text(out, "null");
 		return;
 	}
-	put_member(out, "{\"class\":", answer_class_name(f->class));
+	put_member(out, "{\"class\":", response_class_name(f->class));
 	buffer_put_text(out, ",\"status\":");
 	buffer_put_signed(out, f->status);
 	put_member(out, ",\"error\":", f->error);
@@ -43,10 +43,10 @@ static void put_counters(struct buffer *out, const struct source_counters *c)
 {
 	uint64_t failures = 0;
 
-	for (int class = 0; class <= ANSWER_LOGIN_REQUIRED; class ++)
-		failures += class == ANSWER_TOKEN ? 0 : c->fetches[class];
+	for (int class = 0; class <= RESPONSE_LOGIN_REQUIRED; class ++)
+		failures += class == RESPONSE_TOKEN ? 0 : c->fetches[class];
 	buffer_put_text(out, ",\"counters\":{\"fetches\":");
-	buffer_put_unsigned(out, c->fetches[ANSWER_TOKEN]);
+	buffer_put_unsigned(out, c->fetches[RESPONSE_TOKEN]);
 	buffer_put_text(out, ",\"failures\":");
 	buffer_put_unsigned(out, failures);
 	buffer_put_text(out, ",\"rejections\":");
@@ -59,7 +59,7 @@ static void put_counters(struct buffer *out, const struct source_counters *c)
 }
 
 static void put_login(
-	struct buffer *out, const struct report_profile *p, const struct clock_reading *now)
+	struct buffer *out, const struct profile_view *p, const struct clock_reading *now)
 {
 	static const char *const states[] = {
 		[SOURCE_LOGIN_NOT_NEEDED] = "none",
@@ -90,7 +90,7 @@ static void put_login(
 }
 
 static void put_profile(
-	struct buffer *out, const struct report_profile *p, const struct clock_reading *now)
+	struct buffer *out, const struct profile_view *p, const struct clock_reading *now)
 {
 	struct skew_estimate e;
 	struct source_view v;
@@ -131,12 +131,12 @@ static void put_profile(
 	buffer_put_char(out, '}');
 }
 
-void report_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct report_profile *profiles, size_t count, const struct report_broker *broker)
+void reply_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct profile_view *profiles, size_t count, const struct broker_view *broker)
 {
-	struct answer a;
+	struct reply a;
 
-	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
 	buffer_put_text(out, "{\"profiles\":[");
 	for (size_t i = 0; i < count; i++) {
 		if (i)
@@ -156,7 +156,7 @@ void report_status(struct buffer *out, bool keep_alive, const struct clock_readi
 		buffer_put_char(out, '}');
 	}
 	buffer_put_text(out, "}\n");
-	answer_end(&a);
+	reply_end(&a);
 }
 
 static void put_time(struct buffer *out, struct wall_time t)
@@ -174,13 +174,13 @@ static void put_time(struct buffer *out, struct wall_time t)
 	buffer_printf(out, ".%03dZ\"", (int)(t.ns % NS_PER_S / NS_PER_MS));
 }
 
-void report_history(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct report_profile *profile)
+void reply_history(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct profile_view *profile)
 {
 	const struct history *h = profile->history;
-	struct answer a;
+	struct reply a;
 
-	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
 	put_member(out, "{\"profile\":", profile->settings->name);
 	buffer_put_text(out, ",\"events\":[");
 	for (uint64_t n = history_first(h); n <= h->count; n++) {
@@ -203,16 +203,16 @@ void report_history(struct buffer *out, bool keep_alive, const struct clock_read
 		buffer_put_char(out, '}');
 	}
 	buffer_put_text(out, "]}\n");
-	answer_end(&a);
+	reply_end(&a);
 }
 
-void report_state(struct buffer *out, bool keep_alive, const char *profile, const char *state)
+void reply_state(struct buffer *out, bool keep_alive, const char *profile, const char *state)
 {
-	struct answer a;
+	struct reply a;
 
-	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
 	put_member(out, "{\"profile\":", profile);
 	put_member(out, ",\"state\":", state);
 	buffer_put_text(out, "}\n");
-	answer_end(&a);
+	reply_end(&a);
 }

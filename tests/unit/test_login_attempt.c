@@ -1,5 +1,5 @@
 /* Logins that were begun: whose they are, how often they are good, for how long; and their URL. */
-#include "core/login.h"
+#include "core/login_attempt.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,11 +24,11 @@ static const unsigned char *some_random(void)
 	return bytes;
 }
 
-static int begin(struct login_table *t, int64_t at_s, uid_t uid, char ret_state[LOGIN_TEXT + 1])
+static int begin(struct login_attempts *t, int64_t at_s, uid_t uid, char ret_state[LOGIN_TEXT + 1])
 {
-	const struct login_pending *p;
+	const struct login_attempt *p;
 	struct duration wait = {-1};
-	int r = login_begin(t, LATER(at_s), uid, some_random(), &p, &wait);
+	int r = login_attempt_begin(t, LATER(at_s), uid, some_random(), &p, &wait);
 
 	if (r)
 		return (int)(wait.ns / NS_PER_S);
@@ -36,10 +36,10 @@ static int begin(struct login_table *t, int64_t at_s, uid_t uid, char ret_state[
 	return 0;
 }
 
-static enum login_verdict take(struct login_table *t, int64_t at_s, uid_t uid, const char *state)
+static enum login_verdict take(struct login_attempts *t, int64_t at_s, uid_t uid, const char *state)
 {
 	char verifier[LOGIN_TEXT + 1] = "";
-	enum login_verdict verdict = login_take(t, LATER(at_s), uid, state, verifier);
+	enum login_verdict verdict = login_attempt_take(t, LATER(at_s), uid, state, verifier);
 
 	assert_int_equal(verdict == LOGIN_GOOD, strlen(verifier) == LOGIN_TEXT);
 	if (verdict == LOGIN_GOOD)
@@ -49,7 +49,7 @@ static enum login_verdict take(struct login_table *t, int64_t at_s, uid_t uid, c
 
 static void a_login_is_good_once_for_who_began_it(void **state)
 {
-	struct login_table t = {0};
+	struct login_attempts t = {0};
 	char one[LOGIN_TEXT + 1], two[LOGIN_TEXT + 1], wrong[LOGIN_TEXT + 1];
 
 	(void)state;
@@ -75,7 +75,7 @@ static void a_login_is_good_once_for_who_began_it(void **state)
 
 static void a_login_ends_after_ten_minutes(void **state)
 {
-	struct login_table t = {0};
+	struct login_attempts t = {0};
 	char one[LOGIN_TEXT + 1], two[LOGIN_TEXT + 1];
 
 	(void)state;
@@ -85,13 +85,13 @@ static void a_login_ends_after_ten_minutes(void **state)
 	assert_int_equal(take(&t, LOGIN_LASTS_S, 7, two), LOGIN_LATE);
 	assert_int_equal(take(&t, LOGIN_LASTS_S, 7, two), LOGIN_UNKNOWN);
 	begin(&t, 0, 7, one);
-	login_forget(&t);
+	login_attempts_forget(&t);
 	assert_int_equal(take(&t, 1, 7, one), LOGIN_UNKNOWN);
 }
 
 static void nobody_begins_more_than_fit(void **state)
 {
-	struct login_table t = {0};
+	struct login_attempts t = {0};
 	char states[LOGINS_PENDING][LOGIN_TEXT + 1], more[LOGIN_TEXT + 1], other[LOGIN_TEXT + 1];
 
 	(void)state;
@@ -137,7 +137,7 @@ static void the_url_holds_what_is_asked(void **state)
 			"h%2F&state="},
 	};
 	/* RFC 7636 appendix B */
-	struct login_pending p = {
+	struct login_attempt p = {
 		.state = "the-state", .verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"};
 
 	(void)state;
@@ -146,7 +146,7 @@ static void the_url_holds_what_is_asked(void **state)
 		char expected[600];
 
 		buffer_init(&out, NULL, 0);
-		login_put_url(
+		login_attempt_put_url(
 			&out, cases[i].url, cases[i].client, cases[i].redirect, cases[i].scope, &p);
 		buffer_put(&out, "", 1);
 		snprintf(expected, sizeof(expected),

@@ -22,7 +22,7 @@ static void pair_free(struct pair *p)
 static void other_heeds(struct pair *p)
 {
 	p->other->now = p->one->now;
-	token_source_heed(&p->other->s, &p->other->now, &p->one->s);
+	token_source_sibling_fetched(&p->other->s, &p->other->now, &p->one->s);
 }
 
 static void pair_passes(struct pair *p, int64_t ns)
@@ -34,7 +34,7 @@ static void pair_passes(struct pair *p, int64_t ns)
 static void one_is_refused(struct pair *p, const char *error)
 {
 	assert_true(rig_decide(p->one));
-	rig_answer_failure(p->one, ANSWER_CLIENT_REJECTED, -1);
+	rig_answer_failure(p->one, RESPONSE_CLIENT_REJECTED, -1);
 	snprintf(p->one->s.last_failure.error, sizeof(p->one->s.last_failure.error), "%s", error);
 }
 
@@ -45,7 +45,7 @@ static void what_throttles_one_throttles_both(void **state)
 
 	(void)state;
 	assert_true(rig_decide(p.one));
-	rig_answer_failure(p.one, ANSWER_THROTTLED, 600);
+	rig_answer_failure(p.one, RESPONSE_THROTTLED, 600);
 	other_heeds(&p);
 	assert_true(p.other->s.attention);
 	assert_false(rig_decide(p.other));
@@ -122,7 +122,7 @@ static void what_is_ones_own_is_not_the_others(void **state)
 
 		assert_true(rig_decide(p.one));
 		if (i)
-			rig_answer_failure(p.one, ANSWER_UNAVAILABLE, 600);
+			rig_answer_failure(p.one, RESPONSE_UNAVAILABLE, 600);
 		else
 			assert_true(rig_answer_token(p.one, "mine", 3600));
 		other_heeds(&p);
@@ -138,10 +138,10 @@ static void ones_own_wait_stays(void **state)
 
 	(void)state;
 	assert_true(rig_decide(p.other));
-	rig_answer_failure(p.other, ANSWER_THROTTLED, 600);
+	rig_answer_failure(p.other, RESPONSE_THROTTLED, 600);
 	p.one->now = p.other->now;
 	assert_true(rig_decide(p.one));
-	rig_answer_failure(p.one, ANSWER_THROTTLED, 60);
+	rig_answer_failure(p.one, RESPONSE_THROTTLED, 60);
 	other_heeds(&p);
 	pair_passes(&p, 100 * S);
 	assert_false(rig_decide(p.other));
@@ -162,5 +162,5 @@ int main(void)
 		cmocka_unit_test(ones_own_wait_stays),
 	};
 
-	return cmocka_run_group_tests_name("token_heed", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("token_sibling", tests, NULL, NULL);
 }

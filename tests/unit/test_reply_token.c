@@ -1,5 +1,5 @@
 /* The answer with a token, beside one that is written the plain way, whatever was asked before. */
-#include "core/token_report.h"
+#include "core/reply_token.h"
 
 #include "core/config.h"
 #include "core/random.h"
@@ -66,8 +66,8 @@ static size_t expected(char *to, size_t size, struct form f, const char *escaped
 	return (size_t)length;
 }
 
-static void assert_reported(struct token_stencil *stencil, struct form f, const char *escaped,
-	const struct profile_settings *s, const struct token_outcome *o)
+static void assert_reported(struct token_reply_cache *reply_cache, struct form f,
+	const char *escaped, const struct profile_settings *s, const struct token_outcome *o)
 {
 	static char storage[40000], wanted[40000];
 	size_t length = expected(wanted, sizeof(wanted), f, escaped, s, o);
@@ -75,7 +75,7 @@ static void assert_reported(struct token_stencil *stencil, struct form f, const 
 
 	buffer_init(&out, storage, sizeof(storage));
 	buffer_put_text(&out, "what stands before it: ");
-	report_token(&out, stencil, f.keep_alive, f.text, s, o);
+	reply_token(&out, reply_cache, f.keep_alive, f.text, s, o);
 	assert_false(buffer_failed(&out));
 	assert_int_equal(out.length, 23 + length);
 	assert_memory_equal(out.data + 23, wanted, length);
@@ -100,7 +100,7 @@ static void whatever_was_answered_before(void **state)
 	static const char *const texts[] = {"p3cJ_x", "a\"quote\\and{more}", "another-token"};
 	static const char *const escaped[] = {"p3cJ_x", "a\\\"quote\\\\and{more}", "another-token"};
 	struct profile_settings settings[2] = {settings_make(), settings_make()};
-	struct token_stencil stencil = {0};
+	struct token_reply_cache reply_cache = {0};
 	struct token_slot slots[3];
 	struct random random = {20240601};
 	size_t with = 0;
@@ -122,20 +122,20 @@ static void whatever_was_answered_before(void **state)
 			(draw >> 24) % 8 == 0);
 		if ((draw >> 28) % 64 == 0) {
 			with = !with;
-			token_stencil_drop(&stencil);
+			token_reply_cache_drop(&reply_cache);
 		}
-		assert_reported(&stencil, f, escaped[which], &settings[with], &o);
+		assert_reported(&reply_cache, f, escaped[which], &settings[with], &o);
 	}
 	for (size_t i = 0; i < 3; i++)
 		token_slot_empty(&slots[i]);
-	token_stencil_fini(&stencil);
+	token_reply_cache_fini(&reply_cache);
 }
 
 static void the_longest_token(void **state)
 {
 	struct profile_settings settings = settings_make();
 	static char text[TOKEN_MAX + 1], escaped[2 * TOKEN_MAX + 1];
-	struct token_stencil stencil = {0};
+	struct token_reply_cache reply_cache = {0};
 	struct token_outcome o;
 	struct token_slot slot;
 
@@ -144,10 +144,10 @@ static void the_longest_token(void **state)
 	memset(escaped, '\\', 2 * (size_t)TOKEN_MAX);
 	slot_make(&slot, text, 1);
 	o = outcome_make(&slot, 1000, 0, false);
-	assert_reported(&stencil, (struct form){true, false}, escaped, &settings, &o);
-	assert_reported(&stencil, (struct form){true, true}, escaped, &settings, &o);
+	assert_reported(&reply_cache, (struct form){true, false}, escaped, &settings, &o);
+	assert_reported(&reply_cache, (struct form){true, true}, escaped, &settings, &o);
 	token_slot_empty(&slot);
-	token_stencil_fini(&stencil);
+	token_reply_cache_fini(&reply_cache);
 }
 
 /* Also behind its end, where valgrind would say, rightly, that nobody may look. */
@@ -163,7 +163,7 @@ static bool has_canary(const struct buffer *b)
 static void keeps_no_token(void **state)
 {
 	struct profile_settings settings = settings_make();
-	struct token_stencil stencil = {0};
+	struct token_reply_cache reply_cache = {0};
 	struct token_outcome o;
 	struct token_slot slot;
 	const char *kept;
@@ -171,16 +171,19 @@ static void keeps_no_token(void **state)
 	(void)state;
 	slot_make(&slot, "canary-of-a-token", 17);
 	o = outcome_make(&slot, 3600000, 3000, false);
-	assert_reported(&stencil, (struct form){true, false}, "canary-of-a-token", &settings, &o);
-	assert_false(has_canary(&stencil.parts));
-	kept = stencil.parts.data;
-	assert_reported(&stencil, (struct form){true, true}, "canary-of-a-token", &settings, &o);
-	assert_reported(&stencil, (struct form){false, false}, "canary-of-a-token", &settings, &o);
-	assert_ptr_equal(stencil.parts.data, kept);
-	assert_false(has_canary(&stencil.parts));
+	assert_reported(
+		&reply_cache, (struct form){true, false}, "canary-of-a-token", &settings, &o);
+	assert_false(has_canary(&reply_cache.parts));
+	kept = reply_cache.parts.data;
+	assert_reported(
+		&reply_cache, (struct form){true, true}, "canary-of-a-token", &settings, &o);
+	assert_reported(
+		&reply_cache, (struct form){false, false}, "canary-of-a-token", &settings, &o);
+	assert_ptr_equal(reply_cache.parts.data, kept);
+	assert_false(has_canary(&reply_cache.parts));
 	token_slot_empty(&slot);
-	token_stencil_fini(&stencil);
-	token_stencil_fini(&stencil); /* twice does no harm */
+	token_reply_cache_fini(&reply_cache);
+	token_reply_cache_fini(&reply_cache); /* twice does no harm */
 }
 
 int main(void)

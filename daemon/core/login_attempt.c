@@ -1,4 +1,4 @@
-#include "login.h"
+#include "login_attempt.h"
 
 #include "config_url.h"
 
@@ -26,7 +26,7 @@ static void base64url(const unsigned char bytes[HALF], char ret[LOGIN_TEXT + 1])
 	ret[n] = '\0';
 }
 
-static void end(struct login_pending *p)
+static void end(struct login_attempt *p)
 {
 	OPENSSL_cleanse(p, sizeof(*p));
 	p->state[0] = '\0';
@@ -34,13 +34,13 @@ static void end(struct login_pending *p)
 
 /* A free place, else one that has ended, else this user's own oldest when they have as many as they
  * may. NULL: none. */
-static struct login_pending *place_for(struct login_table *t, struct boot_time now, uid_t uid)
+static struct login_attempt *place_for(struct login_attempts *t, struct boot_time now, uid_t uid)
 {
-	struct login_pending *own = NULL, *other = NULL;
+	struct login_attempt *own = NULL, *other = NULL;
 	unsigned owned = 0;
 
 	for (size_t i = 0; i < LOGINS_PENDING; i++) {
-		struct login_pending *p = &t->pending[i];
+		struct login_attempt *p = &t->pending[i];
 
 		if (!p->state[0] || !boot_before(now, p->ends)) {
 			/* those that have ended are kept where there is room: who comes late shall
@@ -58,7 +58,7 @@ static struct login_pending *place_for(struct login_table *t, struct boot_time n
 	return owned >= LOGINS_OF_USER ? own : other;
 }
 
-static struct duration first_end(const struct login_table *t, struct boot_time now)
+static struct duration first_end(const struct login_attempts *t, struct boot_time now)
 {
 	struct boot_time first = BOOT_TIME_NEVER;
 
@@ -67,11 +67,11 @@ static struct duration first_end(const struct login_table *t, struct boot_time n
 	return boot_since(first, now);
 }
 
-int login_begin(struct login_table *t, struct boot_time now, uid_t uid,
-	const unsigned char random[LOGIN_RANDOM], const struct login_pending **ret,
+int login_attempt_begin(struct login_attempts *t, struct boot_time now, uid_t uid,
+	const unsigned char random[LOGIN_RANDOM], const struct login_attempt **ret,
 	struct duration *ret_wait)
 {
-	struct login_pending *p = place_for(t, now, uid);
+	struct login_attempt *p = place_for(t, now, uid);
 
 	if (!p) {
 		*ret_wait = first_end(t, now);
@@ -85,7 +85,7 @@ int login_begin(struct login_table *t, struct boot_time now, uid_t uid,
 	return 0;
 }
 
-enum login_verdict login_take(struct login_table *t, struct boot_time now, uid_t uid,
+enum login_verdict login_attempt_take(struct login_attempts *t, struct boot_time now, uid_t uid,
 	const char *state, char ret_verifier[LOGIN_TEXT + 1])
 {
 	enum login_verdict verdict = LOGIN_UNKNOWN;
@@ -93,7 +93,7 @@ enum login_verdict login_take(struct login_table *t, struct boot_time now, uid_t
 	if (strlen(state) != LOGIN_TEXT)
 		return LOGIN_UNKNOWN;
 	for (size_t i = 0; i < LOGINS_PENDING; i++) {
-		struct login_pending *p = &t->pending[i];
+		struct login_attempt *p = &t->pending[i];
 
 		if (!p->state[0] || CRYPTO_memcmp(p->state, state, LOGIN_TEXT) || p->uid != uid)
 			continue;
@@ -105,7 +105,7 @@ enum login_verdict login_take(struct login_table *t, struct boot_time now, uid_t
 	return verdict;
 }
 
-void login_forget(struct login_table *t)
+void login_attempts_forget(struct login_attempts *t)
 {
 	for (size_t i = 0; i < LOGINS_PENDING; i++)
 		end(&t->pending[i]);
@@ -139,8 +139,8 @@ static void put_parameter(struct buffer *out, const char *name, const char *valu
 	put_encoded(out, value);
 }
 
-void login_put_url(struct buffer *out, const char *authorize_url, const char *client_id,
-	const char *redirect_uri, const char *scope, const struct login_pending *login)
+void login_attempt_put_url(struct buffer *out, const char *authorize_url, const char *client_id,
+	const char *redirect_uri, const char *scope, const struct login_attempt *login)
 {
 	const char *query = strchr(authorize_url, '?');
 	unsigned char hash[SHA256_DIGEST_LENGTH];

@@ -1,10 +1,10 @@
 /* The clock measurement as the operator sees it. Inside, theta is the server's clock minus our
  * BOOTTIME; outside, the skew is our wall clock minus the server's, positive when ours is ahead. */
-#include "report.h"
+#include "reply_status.h"
 
-#include "answers.h"
 #include "config.h"
 #include "probe.h"
+#include "reply.h"
 #include "token_source.h"
 
 #include <stdio.h>
@@ -29,8 +29,8 @@ static void put_interval(struct buffer *out, struct duration low, struct duratio
 	buffer_put_fixed(out, (high.ns + (high.ns > 0 ? 999999 : 0)) / NS_PER_MS, 3);
 }
 
-static void write_advice(char *advice, const struct report_profile *p,
-	const struct skew_estimate *e, struct duration low, struct duration high)
+static void write_advice(char *advice, const struct profile_view *p, const struct skew_estimate *e,
+	struct duration low, struct duration high)
 {
 	int64_t least_ms = low.ns > 0    ? low.ns / NS_PER_MS
 			   : high.ns < 0 ? -(high.ns / NS_PER_MS)
@@ -72,7 +72,7 @@ static void write_advice(char *advice, const struct report_profile *p,
 }
 
 static void put_token(
-	struct buffer *out, const struct report_profile *p, const struct clock_reading *now)
+	struct buffer *out, const struct profile_view *p, const struct clock_reading *now)
 {
 	const struct token_slot *slot = &p->source->current;
 
@@ -90,16 +90,16 @@ static void put_token(
 	buffer_put_text(out, "]}");
 }
 
-void report_skew(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct report_profile *p)
+void reply_skew(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+	const struct profile_view *p)
 {
 	struct duration wall = clock_wall_offset(now), low = DURATION_ZERO, high = DURATION_ZERO;
 	char advice[ADVICE_MAX];
 	struct skew_estimate e;
-	struct answer a;
+	struct reply a;
 
 	skew_query(p->skew, now, &e);
-	answer_begin(&a, out, 200, ANSWER_JSON, keep_alive, "");
+	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
 	buffer_put_text(out, "{\"profile\":");
 	buffer_put_json(out, p->settings->name);
 	if (e.known) {
@@ -136,5 +136,5 @@ void report_skew(struct buffer *out, bool keep_alive, const struct clock_reading
 	buffer_put_text(out, ",\"advice\":");
 	buffer_put_json(out, advice);
 	buffer_put_text(out, "}\n");
-	answer_end(&a);
+	reply_end(&a);
 }
