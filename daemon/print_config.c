@@ -28,8 +28,8 @@ static void put_profile(struct buffer *to, const struct profile_settings *p)
 	put_member(to, "grant", grant_name(p->grant));
 	put_member(to, "token_url", p->token_url);
 	put_member(to, "api_url", *p->api_url ? p->api_url : NULL);
-	put_member(to, "ca_file", p->ca_file);
-	put_member(to, "proxy", p->proxy);
+	put_member(to, "ca_file", p->fetch.ca_file);
+	put_member(to, "proxy", p->fetch.proxy);
 	put_member(to, "client_secret_file", p->client_secret_file);
 	put_member(to, "client_secret_credential", p->client_secret_credential);
 	buffer_printf(to, "\"everybody\":%s,", p->allow.everybody ? "true" : "false");

@@ -80,7 +80,6 @@ struct endpoint {
 	char *probe_url;
 	char *ca_file;
 	char *proxy;
-	struct duration timeout;
 	unsigned profiles; /* that use it now */
 	struct skew skew;
 	struct probe_plan plan;

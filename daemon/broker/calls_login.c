@@ -117,7 +117,7 @@ static int begin_finish(struct call *c, struct login_code *code)
 {
 	struct profile *p = c->profile;
 	struct duration wait =
-		duration_add(p->settings->fetch_timeout, duration_s(FINISH_WAIT_BEYOND_S));
+		duration_add(p->settings->fetch.timeout, duration_s(FINISH_WAIT_BEYOND_S));
 	struct waiter *w;
 
 	code->redirect_uri = secret_copy(p->settings->redirect_uri);

@@ -30,8 +30,8 @@ int endpoint_get(struct endpoint **ret, struct broker *b, const struct profile_s
 
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	if (e->plan.enabled == s->clock_probe && same_text(e->token_url, s->token_url) &&
-		same_text(e->probe_url, s->clock_probe_url) && same_text(e->ca_file, s->ca_file) &&
-		same_text(e->proxy, s->proxy)) {
+		same_text(e->probe_url, s->clock_probe_url) &&
+		same_text(e->ca_file, s->fetch.ca_file) && same_text(e->proxy, s->fetch.proxy)) {
 		*ret = e;
 		return 0;
 	}
@@ -41,9 +41,8 @@ int endpoint_get(struct endpoint **ret, struct broker *b, const struct profile_s
 	e->broker = b;
 	e->token_url = copy_text(s->token_url, &failed);
 	e->probe_url = copy_text(s->clock_probe_url, &failed);
-	e->ca_file = copy_text(s->ca_file, &failed);
-	e->proxy = copy_text(s->proxy, &failed);
-	e->timeout = s->fetch_timeout;
+	e->ca_file = copy_text(s->fetch.ca_file, &failed);
+	e->proxy = copy_text(s->fetch.proxy, &failed);
 	TAILQ_INIT(&e->measuring);
 	probe_init(&e->plan, s->clock_probe);
 	TAILQ_INSERT_TAIL(&b->endpoints, e, link);
@@ -161,14 +160,23 @@ static void head_done(void *context, const struct exchange *x)
 	broker_turn(e->broker);
 }
 
+/* As those who use it would send it now, after whatever reload. */
+static struct fetch_settings settings_now(const struct endpoint *e)
+{
+	const struct broker *b = e->broker;
+	size_t i = 0;
+
+	while (b->profiles[i]->endpoint != e)
+		i++;
+	return b->profiles[i]->settings->fetch;
+}
+
 static void send_head(struct endpoint *e, const struct clock_reading *now)
 {
 	const struct fetch_request request = {
 		.method = FETCH_HEAD,
 		.url = e->probe_url,
-		.ca_file = e->ca_file,
-		.proxy = e->proxy,
-		.timeout = e->timeout,
+		.settings = settings_now(e),
 	};
 
 	probe_sent(&e->plan, now->boot);

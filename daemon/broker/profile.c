@@ -262,9 +262,7 @@ int profile_post(struct profile *p, const struct token_request *sent, fetch_done
 	const struct fetch_request request = {
 		.method = FETCH_POST,
 		.url = s->token_url,
-		.ca_file = s->ca_file,
-		.proxy = s->proxy,
-		.timeout = s->fetch_timeout,
+		.settings = s->fetch,
 		.authorization = sent->authorization,
 		.body = sent->body,
 		.body_length = sent->body_length,

@@ -73,9 +73,7 @@ int revoke_token(struct profile *p, struct token *token, struct waiter *w)
 	struct buffer url, authorization;
 	struct fetch_request request = {
 		.method = FETCH_DELETE,
-		.ca_file = p->settings->ca_file,
-		.proxy = p->settings->proxy,
-		.timeout = p->settings->fetch_timeout,
+		.settings = p->settings->fetch,
 	};
 	int error = -ENOMEM;
 

@@ -14,8 +14,8 @@ static void profile_fini(struct profile_settings *p)
 	free(p->client_id_file);
 	free(p->client_secret_file);
 	free(p->client_secret_credential);
-	free(p->ca_file);
-	free(p->proxy);
+	free(p->fetch.ca_file);
+	free(p->fetch.proxy);
 	free(p->scope);
 	free(p->redirect_uri);
 	free(p->extra_params);

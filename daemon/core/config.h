@@ -4,6 +4,7 @@
 #define GCTOKEND_CORE_CONFIG_H
 
 #include "access.h"
+#include "fetch_settings.h"
 #include "times.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,8 +51,6 @@ struct profile_settings {
 					   most one: without it the client is a public one */
 	char *client_secret_credential; /* a systemd credential's name */
 	gid_t socket_gid;               /* the broker's: the group that must not read the secret */
-	char *ca_file;                  /* NULL: the system's */
-	char *proxy;                    /* NULL: none */
 	char *scope;                    /* NULL: none is sent */
 	char *redirect_uri;             /* NULL: none */
 	char *extra_params;             /* NULL: none; form-encoded pairs joined by '&' */
@@ -66,7 +65,7 @@ struct profile_settings {
 	bool clock_probe;
 	char *clock_probe_url; /* never NULL: default is the token endpoint's origin with path "/"
 				*/
-	struct duration fetch_timeout;
+	struct fetch_settings fetch;
 };
 
 struct config {

@@ -256,7 +256,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "ca_file",
-		PROFILE(ca_file),
+		PROFILE(fetch.ca_file),
 		.type = CONFIG_PATH,
 		.default_text = "",
 		.reloadable = true,
@@ -265,7 +265,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "proxy",
-		PROFILE(proxy),
+		PROFILE(fetch.proxy),
 		.type = CONFIG_PROXY,
 		.default_text = "",
 		.reloadable = true,
@@ -416,7 +416,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "fetch_timeout",
-		PROFILE(fetch_timeout),
+		PROFILE(fetch.timeout),
 		.type = CONFIG_DURATION,
 		.default_text = "10s",
 		.needs_value = true,

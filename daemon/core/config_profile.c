@@ -174,7 +174,7 @@ int draft_finish_profile(struct config_draft *d, struct draft_section *section,
 			"unit alone shall decide, add: allow_users = *");
 
 	check_readable(d, section, "client_id_file", profile->client_id_file, lookup);
-	check_readable(d, section, "ca_file", profile->ca_file, lookup);
+	check_readable(d, section, "ca_file", profile->fetch.ca_file, lookup);
 	draft_check_secret(d, section, "client_secret_file", profile->client_secret_file,
 		broker->socket_gid, lookup);
 	draft_check_credential(

@@ -248,7 +248,7 @@ int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_do
 	struct fetch *x;
 	int r;
 
-	if (request->timeout.ns < NS_PER_MS)
+	if (request->settings.timeout.ns < NS_PER_MS)
 		return -EINVAL;
 	if (request->authorization && strpbrk(request->authorization, "\r\n"))
 		return -EINVAL;
@@ -261,7 +261,7 @@ int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_do
 	x->done = done;
 	x->context = context;
 	x->method = request->method;
-	x->timeout = request->timeout;
+	x->timeout = request->settings.timeout;
 	x->clock_read = f->clock_read;
 	f->clock_read(&x->exchange.sent);
 	r = fetch_handle_make(x, request, ca_age_allowed(f, &x->exchange.sent));

@@ -4,6 +4,7 @@
 #define GCTOKEND_UPSTREAM_FETCH_H
 
 #include "core/exchange.h"
+#include "core/fetch_settings.h"
 #include <stddef.h>
 
 struct event_base;
@@ -29,9 +30,7 @@ struct fetch_request {
 	const char *authorization; /* value of that header, NULL: none */
 	const char *body;          /* POST: application/x-www-form-urlencoded */
 	size_t body_length;
-	const char *ca_file;     /* PEM, trusted instead of the system's store; NULL: that */
-	const char *proxy;       /* NULL: none, whatever the environment says */
-	struct duration timeout; /* the whole exchange, name resolution included; at least 1 ms */
+	struct fetch_settings settings; /* its texts are only lent */
 };
 
 /* Called once from the loop, never from within fetch_start; the exchange's pointers end with the

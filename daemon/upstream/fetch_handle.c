@@ -169,7 +169,7 @@ static int security_set(struct fetch *x, const struct fetch_request *q, long ca_
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	/* Empty strings keep libcurl from asking the environment. */
-	SET(CURLOPT_PROXY, q->proxy ? q->proxy : "");
+	SET(CURLOPT_PROXY, q->settings.proxy ? q->settings.proxy : "");
 	SET(CURLOPT_NOPROXY, "");
 	SET(CURLOPT_HTTPPROXYTUNNEL, 1L);
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -183,15 +183,15 @@ static int security_set(struct fetch *x, const struct fetch_request *q, long ca_
 	/* The system's directory of certificates would be trusted besides a CA file, and where one
 	 * is set nothing is cached. */
 	SET(CURLOPT_CAPATH, NULL);
-	if (q->ca_file)
-		SET(CURLOPT_CAINFO, q->ca_file);
+	if (q->settings.ca_file)
+		SET(CURLOPT_CAINFO, q->settings.ca_file);
 	SET(CURLOPT_CA_CACHE_TIMEOUT, ca_age_s);
 	return 0;
 }
 
 static int request_set(struct fetch *x, const struct fetch_request *q)
 {
-	int64_t net_ms = ns_add(q->timeout.ns / NS_PER_MS, NET_MS);
+	int64_t net_ms = ns_add(q->settings.timeout.ns / NS_PER_MS, NET_MS);
 
 	SET(CURLOPT_URL, q->url);
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);

@@ -130,8 +130,7 @@ static struct fetch_request request_to(const char *url, enum fetch_method method
 		.authorization = SECRET,
 		.body = method == FETCH_POST ? BODY : NULL,
 		.body_length = method == FETCH_POST ? strlen(BODY) : 0,
-		.ca_file = ca_file,
-		.timeout = duration_s(8)};
+		.settings = {.ca_file = ca_file, .timeout = duration_s(8)}};
 }
 
 static void url_of(char ret[64], const struct server *s)
@@ -739,7 +738,8 @@ static void trusts_the_ca_file_only(void **state)
 {
 	struct server s = {.behaviour = say_answer};
 	struct outcome *o = test_malloc(sizeof(*o));
-	static const char *const files[] = {NULL, "/nonexistent/ca.pem", "/dev/null"};
+	char missing[] = "/nonexistent/ca.pem", empty[] = "/dev/null";
+	char *const files[] = {NULL, missing, empty};
 	char url[64];
 
 	(void)state;
@@ -748,7 +748,7 @@ static void trusts_the_ca_file_only(void **state)
 	for (size_t i = 0; i < LENGTH(files); i++) {
 		struct fetch_request q = request_to(url, FETCH_POST);
 
-		q.ca_file = files[i];
+		q.settings.ca_file = files[i];
 		fetch_now(&q, o);
 		assert_int_equal(o->x.status, 0);
 		assert_int_equal(strncmp(o->failure, "TLS: ", 5), 0);
@@ -775,7 +775,7 @@ static void caches_the_ca_file(void **state)
 	server_start(&after, &new_good);
 	url_of(url, &before);
 	q = request_to(url, FETCH_POST);
-	q.ca_file = path;
+	q.settings.ca_file = path;
 	fetch_now(&q, o);
 	assert_int_equal(o->x.status, 200);
 
@@ -814,9 +814,9 @@ static void refuses_other_urls(void **state)
 			fail_msg("%s was taken", urls[i]);
 	}
 	q = request_to("https://127.0.0.1/", FETCH_POST);
-	q.timeout = duration_ns(999999);
+	q.settings.timeout = duration_ns(999999);
 	assert_int_equal(fetch_start(fetcher, &q, on_done, o, NULL), -EINVAL);
-	q.timeout = duration_s(-1);
+	q.settings.timeout = duration_s(-1);
 	assert_int_equal(fetch_start(fetcher, &q, on_done, o, NULL), -EINVAL);
 	q = request_to("https://127.0.0.1/", FETCH_POST);
 	q.authorization = "Basic x\r\nX: y";
@@ -833,6 +833,7 @@ static void asks_neither_environment_nor_netrc(void **state)
 	struct server s = {.behaviour = say_answer}, trap = {.behaviour = say_answer};
 	struct outcome *o = test_malloc(sizeof(*o));
 	char home[] = "/tmp/test_fetch_home.XXXXXX", path[64], proxy[64];
+	char closed_port[] = "http://127.0.0.1:1";
 	struct fetch_request q;
 	char url[64];
 	FILE *netrc;
@@ -860,7 +861,7 @@ static void asks_neither_environment_nor_netrc(void **state)
 	/* no_proxy does not take a configured proxy away either */
 	setenv("no_proxy", "*", 1);
 	setenv("NO_PROXY", "*", 1);
-	q.proxy = "http://127.0.0.1:1";
+	q.settings.proxy = closed_port;
 	fetch_now(&q, o);
 	assert_int_equal(o->x.status, 0);
 	assert_string_equal(o->failure, "could not connect to 127.0.0.1: Connection refused");
@@ -888,7 +889,7 @@ static void goes_through_a_configured_proxy(void **state)
 	(void)state;
 	server_start(&s, &good);
 	snprintf(proxy, sizeof(proxy), "http://user:canary@127.0.0.1:%d", s.port);
-	q.proxy = proxy;
+	q.settings.proxy = proxy;
 	fetch_now(&q, o);
 	assert_string_equal(o->failure, "");
 	assert_int_equal(o->x.status, 200);
@@ -948,7 +949,7 @@ static void ends_at_the_deadline(void **state)
 		server_start(&s, &good);
 		url_of(url, &s);
 		q = request_to(url, FETCH_POST);
-		q.timeout = duration_ms(deadline_ms);
+		q.settings.timeout = duration_ms(deadline_ms);
 		start = now_ms();
 		fetch_now(&q, o);
 		snprintf(failure, sizeof(failure), "timed out after %d ms, %s 127.0.0.1",
@@ -1105,9 +1106,9 @@ static int64_t dead_resolver_round(struct server *s)
 	snprintf(url, sizeof(url), "https://login.dead.test:%d/", s->port);
 	q = request_to(url, FETCH_POST);
 	for (int i = 0; i < 8; i++) {
-		q.timeout = duration_ms(150);
+		q.settings.timeout = duration_ms(150);
 		assert_int_equal(fetch_start(fetcher, &q, on_done, o, NULL), 0);
-		q.timeout = duration_s(8);
+		q.settings.timeout = duration_s(8);
 		assert_int_equal(fetch_start(fetcher, &q, on_done, never, &cancelled[i]), 0);
 	}
 	run_for_ms(50);

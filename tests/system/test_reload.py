@@ -124,6 +124,19 @@ def test_a_changed_secret_costs_nothing_while_the_token_lives(fake, daemon):
     assert f.log("token")[-1]["auth"] == "ok"
 
 
+def test_another_timeout_counts_for_heads_too(fake, daemon):
+    f = fake()
+    d = daemon(f, profile={"fetch_timeout": "2min"})
+    assert d.token().status == 200
+    d.profiles["default"]["fetch_timeout"] = "500ms"
+    reload(d)
+    f.fault("head", "hang")
+    with asking(d, "/v1/skew/probe", "POST") as measured:
+        wait_until(lambda: any(head["fault"] and head["answered"] for head in f.log("head")),
+                   "the HEAD without an answer is given up")
+    assert measured[0][0] == 200
+
+
 def test_a_renewed_ca_file(fake, daemon):
     f = fake()
     d = daemon(f, profile={"ca_file": None})

@@ -128,8 +128,8 @@ static void defaults_are_filled_in(void **state)
 	assert_string_equal(p->client_secret_file, "/s");
 	assert_null(p->client_secret_credential);
 	assert_int_equal(p->socket_gid, 900);
-	assert_null(p->ca_file);
-	assert_null(p->proxy);
+	assert_null(p->fetch.ca_file);
+	assert_null(p->fetch.proxy);
 	assert_null(p->scope);
 	assert_null(p->redirect_uri);
 	assert_null(p->extra_params);
@@ -143,7 +143,7 @@ static void defaults_are_filled_in(void **state)
 	assert_int_equal(p->mint_limit, 15);
 	assert_true(p->clock_probe);
 	assert_string_equal(p->clock_probe_url, "https://login.usw2.pure.cloud/");
-	assert_int_equal(p->fetch_timeout.ns, 10 * NS_PER_S);
+	assert_int_equal(p->fetch.timeout.ns, 10 * NS_PER_S);
 	config_free(c);
 }
 
@@ -198,8 +198,8 @@ static void every_key_arrives(void **state)
 	assert_string_equal(p->api_url, "https://gateway:8443/Path");
 	assert_null(p->client_id);
 	assert_string_equal(p->client_id_file, "/x/id");
-	assert_string_equal(p->ca_file, "/x/ca.pem");
-	assert_string_equal(p->proxy, "http://proxy.example:3128");
+	assert_string_equal(p->fetch.ca_file, "/x/ca.pem");
+	assert_string_equal(p->fetch.proxy, "http://proxy.example:3128");
 	assert_string_equal(p->scope, "one two");
 	assert_string_equal(p->redirect_uri, "http://127.0.0.1:8017/cb");
 	assert_string_equal(p->extra_params, "audience=x%20y&foo=");
@@ -218,7 +218,7 @@ static void every_key_arrives(void **state)
 	assert_int_equal(p->mint_limit, 1000);
 	assert_false(p->clock_probe);
 	assert_string_equal(p->clock_probe_url, "https://time.example");
-	assert_int_equal(p->fetch_timeout.ns, 100 * NS_PER_MS);
+	assert_int_equal(p->fetch.timeout.ns, 100 * NS_PER_MS);
 	config_free(c);
 }
 
@@ -315,7 +315,7 @@ static void the_longest_line_and_names(void **state)
 	assert_true(asprintf(&text, GOOD "%s\nca_file = /ca\n", line) > 0);
 	c = must_parse_one(text);
 	assert_int_equal(strlen(c->profiles[0].scope), CONFIG_LINE_MAX - 8);
-	assert_string_equal(c->profiles[0].ca_file, "/ca");
+	assert_string_equal(c->profiles[0].fetch.ca_file, "/ca");
 	config_free(c);
 	free(text);
 }
