@@ -1,6 +1,8 @@
 /* The path of the next page. */
 #include "api_pages.h"
 
+#include "core/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -29,11 +31,6 @@ static const char *find_parameter(const char *path, const char *name)
 	return NULL;
 }
 
-static bool is_unreserved(char c)
-{
-	return strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~", c);
-}
-
 /* The path with that parameter, instead of its former value or added. False if it gets too long. */
 static bool set_parameter(const char *path, const char *name, const char *value, char *ret)
 {
@@ -42,13 +39,11 @@ static bool set_parameter(const char *path, const char *name, const char *value,
 	const char *rest = at ? at + strcspn(at, "&") : "";
 	const char *link = at ? "" : strchr(path, '?') ? "&" : "?";
 
-	n = (size_t)snprintf(ret, API_PATH_MAX, "%.*s%s%s=", (int)before, path, link, name);
-	for (; *value && n + 4 < API_PATH_MAX; value++)
-		n += (size_t)snprintf(ret + n, API_PATH_MAX - n,
-			is_unreserved(*value) ? "%c" : "%%%02X", (unsigned char)*value);
-	if (*value || n + strlen(rest) >= API_PATH_MAX)
+	n = before + strlen(link) + strlen(name) + 1;
+	if (n + percent_length(PERCENT_URL, value) + strlen(rest) >= API_PATH_MAX)
 		return false;
-	strcpy(ret + n, rest);
+	snprintf(ret, API_PATH_MAX, "%.*s%s%s=", (int)before, path, link, name);
+	strcpy(percent_write(PERCENT_URL, ret + n, value), rest);
 	return true;
 }
 

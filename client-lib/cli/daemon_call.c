@@ -1,6 +1,7 @@
 #include "daemon_call.h"
 
 #include "../http_client.h"
+#include "core/text.h"
 #include "json_read.h"
 
 #include <errno.h>
@@ -30,17 +31,9 @@ int daemon_answer_odd(const struct settings *s)
 	return EXIT_FAILED;
 }
 
-bool profile_name_is_valid(const char *name)
-{
-	static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-	size_t n = strlen(name);
-
-	return n >= 1 && n <= 48 && strspn(name, rest) == n && name[0] != '_' && name[0] != '-';
-}
-
 int check_profile_name(const struct settings *s)
 {
-	if (profile_name_is_valid(s->profile))
+	if (profile_name_valid(s->profile))
 		return EXIT_OK;
 	complain("\"%s\" cannot be a profile: names are 1 to 48 of a-z, 0-9, _ and -, and begin "
 		 "with "

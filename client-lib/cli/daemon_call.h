@@ -61,7 +61,6 @@ void daemon_answer_fini(struct daemon_answer *a);
 /* 200, but not what was asked for: complains, EXIT_FAILED. */
 int daemon_answer_odd(const struct settings *s);
 
-bool profile_name_is_valid(const char *name);
 /* EXIT_OK, or EXIT_CONFIG with the complaint made: no profile can have that name. Also makes it
  * safe to put into a target as it is. */
 int check_profile_name(const struct settings *s);

@@ -1,5 +1,6 @@
 /* The login servers and APIs of the profiles: their names, whether TLS reaches and trusts them, and
  * how far their clocks are from this machine's. One HEAD each, without any credentials. */
+#include "core/text.h"
 #include "daemon_call.h"
 #include "doctor_peer.h"
 #include "token_json.h"
@@ -66,7 +67,7 @@ static bool ask_for_api(const struct doctor *d, struct token_parts *ret)
 	bool good = false;
 
 	snprintf(target, sizeof(target), "/v1/token?profile=%s", d->s->profile);
-	if (profile_name_is_valid(d->s->profile) && !daemon_ask(d->s, &request, &answer))
+	if (profile_name_valid(d->s->profile) && !daemon_ask(d->s, &request, &answer))
 		good = answer.status == 200 && token_json_read(answer.body, answer.length, ret);
 	daemon_answer_fini(&answer);
 	explicit_bzero(ret->token, sizeof(ret->token));

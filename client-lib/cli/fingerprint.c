@@ -4,6 +4,7 @@
 #include "fingerprint.h"
 
 #include "cli.h"
+#include "core/text.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -15,7 +16,6 @@ int fingerprint_make(const char *token, size_t length, char *ret)
 	unsigned char digest[32];
 	sha256_function *sha256 = NULL;
 	void *library = dlopen(GCTOKEN_LIBCRYPTO, RTLD_NOW | RTLD_LOCAL);
-	size_t i;
 
 	if (library)
 		*(void **)&sha256 = dlsym(library, "SHA256");
@@ -26,7 +26,6 @@ int fingerprint_make(const char *token, size_t length, char *ret)
 			library ? "no SHA256 in " GCTOKEN_LIBCRYPTO : dlerror());
 		return EXIT_FAILED;
 	}
-	for (i = 0; i < FINGERPRINT_LENGTH / 2; i++)
-		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+	hex_write(digest, FINGERPRINT_LENGTH / 2, ret);
 	return EXIT_OK;
 }

@@ -1,6 +1,7 @@
 #include "login.h"
 
 #include "../http_client.h"
+#include "core/text.h"
 #include "daemon_call.h"
 #include "json_read.h"
 #include "options.h"
@@ -110,10 +111,11 @@ static bool append(char *target, const char *name, const char *value)
 {
 	size_t used = strlen(target);
 
-	if (used + strlen(name) + 3 > TARGET_SIZE)
+	if (used + strlen(name) + 2 + percent_length(PERCENT_URL, value) >= TARGET_SIZE)
 		return false;
-	snprintf(target + used, TARGET_SIZE - used, "&%s=", name);
-	return redirect_append_escaped(target, TARGET_SIZE, value);
+	used += (size_t)snprintf(target + used, TARGET_SIZE - used, "&%s=", name);
+	*percent_write(PERCENT_URL, target + used, value) = '\0';
+	return true;
 }
 
 static bool write_target(const struct settings *s, const struct login *l,

@@ -2,6 +2,7 @@
  * fast: it links the C library and the small yajl, loads libcrypto only where a fingerprint has to
  * be made, and leaves what needs libcurl to gctoken-net, the same program with that linked in. */
 #include "cli.h"
+#include "core/text.h"
 #include "options.h"
 
 #include <errno.h>
@@ -153,41 +154,14 @@ static void list_commands(char *ret, size_t size)
 			commands[i].name, commands[i].summary);
 }
 
-/* How many letters to change, add or leave out to make the one word from the other; two words that
- * are longer than any command are taken to be far apart. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[16], n = strlen(b), i, j;
-
-	if (strlen(a) > 15 || n > 15)
-		return 100;
-	for (j = 0; j <= n; j++)
-		row[j] = j;
-	for (i = 1; a[i - 1]; i++) {
-		size_t corner = row[0];
-
-		row[0] = i;
-		for (j = 1; j <= n; j++) {
-			size_t best = corner + (a[i - 1] != b[j - 1]);
-
-			corner = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[n];
-}
-
 static int unknown_command(const char *word)
 {
-	size_t best = 3, d, i;
+	unsigned best = 3, d;
 	const char *near = NULL;
+	size_t i;
 
 	for (i = 0; i < COMMAND_COUNT; i++) {
-		d = distance(word, commands[i].name);
+		d = text_distance(word, commands[i].name);
 		if (d < best && d < strlen(commands[i].name)) {
 			best = d;
 			near = commands[i].name;

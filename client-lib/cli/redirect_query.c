@@ -1,5 +1,7 @@
 #include "redirect_query.h"
 
+#include "core/text.h"
+
 #include <string.h>
 
 static bool is_printable(const char *text)
@@ -7,45 +9,6 @@ static bool is_printable(const char *text)
 	for (; *text; text++)
 		if (*text < 0x20 || *text > 0x7e)
 			return false;
-	return true;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/* One value of a query, to `ret` with a NUL; false if it is none, has a NUL or does not fit. */
-static bool decode(const char *at, size_t length, char *ret, size_t size)
-{
-	size_t used = 0, i;
-
-	for (i = 0; i < length; i++) {
-		char c = at[i] == '+' ? ' ' : at[i];
-
-		if (c == '%') {
-			int high, low;
-
-			if (length - i < 3)
-				return false;
-			high = hex_value(at[i + 1]);
-			low = hex_value(at[i + 2]);
-			if (high < 0 || low < 0)
-				return false;
-			c = (char)(high << 4 | low);
-			i += 2;
-		}
-		if (!c || used + 1 >= size)
-			return false;
-		ret[used++] = c;
-	}
-	ret[used] = '\0';
 	return true;
 }
 
@@ -85,7 +48,8 @@ static bool take_parameters(struct redirect_span query, struct parameter *parame
 			if (!equals || name != strlen(p->name) ||
 				memcmp(query.at, p->name, name) != 0)
 				continue;
-			if (p->seen || !decode(equals + 1, pair - name - 1, p->value, p->size)) {
+			if (p->seen ||
+				!percent_read(equals + 1, pair - name - 1, p->value, p->size)) {
 				if (p->needed)
 					return false;
 				*p->value = '\0';
@@ -128,29 +92,4 @@ int redirect_query_read(struct redirect_span query, const char *state, struct re
 void redirect_answer_wipe(struct redirect_answer *a)
 {
 	explicit_bzero(a, sizeof(*a));
-}
-
-bool redirect_append_escaped(char *ret, size_t size, const char *value)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-				    "-._~";
-	size_t used = strlen(ret);
-
-	for (; *value; value++) {
-		unsigned char c = (unsigned char)*value;
-		bool as_it_is = strchr(plain, c) != NULL;
-
-		if (used + (as_it_is ? 1 : 3) >= size)
-			return false;
-		if (as_it_is) {
-			ret[used++] = *value;
-		} else {
-			ret[used++] = '%';
-			ret[used++] = hex[c >> 4];
-			ret[used++] = hex[c & 15];
-		}
-	}
-	ret[used] = '\0';
-	return true;
 }

@@ -32,8 +32,4 @@ int redirect_query_read(struct redirect_span query, const char *state, struct re
 
 void redirect_answer_wipe(struct redirect_answer *a);
 
-/* `value` as it goes into a query, behind what `ret` holds already. False where it does not fit
- * into `size`; what is there then is of no use. */
-bool redirect_append_escaped(char *ret, size_t size, const char *value);
-
 #endif

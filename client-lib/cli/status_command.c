@@ -1,5 +1,6 @@
 /* status: a table of profiles that fits the terminal. What is wrong stands under the row it belongs
  * to. */
+#include "core/text.h"
 #include "daemon_call.h"
 #include "options.h"
 #include "status_table.h"
@@ -131,7 +132,7 @@ static void print_names(const struct status_report *r)
 	size_t i;
 
 	for (i = 0; i < r->count; i++)
-		if (profile_name_is_valid(r->rows[i].name))
+		if (profile_name_valid(r->rows[i].name))
 			puts(r->rows[i].name);
 }
 

@@ -14,6 +14,7 @@
 
 #include "broker.h"
 
+#include "core/text.h"
 #include "core/token_response.h"
 
 struct profile_view;

@@ -2,6 +2,7 @@
 #include "login.h"
 
 #include "core/buffer.h"
+#include "core/text.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/state_file.h"
@@ -17,9 +18,7 @@ static int make_salt(char ret_salt[CREDENTIAL_TAG_LENGTH + 1])
 
 	if (RAND_bytes(random, sizeof(random)) != 1)
 		return -EIO;
-	for (size_t i = 0; i < CREDENTIAL_TAG_LENGTH; i++)
-		ret_salt[i] = "0123456789abcdef"[i % 2 ? random[i / 2] & 15 : random[i / 2] >> 4];
-	ret_salt[CREDENTIAL_TAG_LENGTH] = '\0';
+	hex_write(random, sizeof(random), ret_salt);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * service manager keeps them over a restart of ours, so that readers need not notice it. */
 #include "call.h"
 
+#include "core/text.h"
 #include "front/front.h"
 #include "front/page.h"
 #include "host/clock.h"

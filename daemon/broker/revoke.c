@@ -4,6 +4,7 @@
 #include "core/exchange.h"
 #include "core/reply.h"
 #include "core/reply_status.h"
+#include "core/text.h"
 #include "host/log.h"
 #include "upstream/fetch.h"
 

@@ -1,5 +1,7 @@
 #include "buffer.h"
 
+#include "text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,35 +142,6 @@ void buffer_printf(struct buffer *b, const char *format, ...)
 	b->length += (size_t)length;
 }
 
-/* Length of the well-formed UTF-8 sequence at `text` (RFC 3629), 0 if it is not one. */
-static size_t utf8_length(const unsigned char *text, size_t length)
-{
-	unsigned char c = text[0], low = 0x80, high = 0xBF;
-	size_t n;
-
-	if (c < 0x80)
-		return 1;
-	if (c >= 0xC2 && c <= 0xDF) {
-		n = 2;
-	} else if (c >= 0xE0 && c <= 0xEF) {
-		n = 3;
-		low = c == 0xE0 ? 0xA0 : low;
-		high = c == 0xED ? 0x9F : high;
-	} else if (c >= 0xF0 && c <= 0xF4) {
-		n = 4;
-		low = c == 0xF0 ? 0x90 : low;
-		high = c == 0xF4 ? 0x8F : high;
-	} else {
-		return 0;
-	}
-	if (n > length || text[1] < low || text[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if (text[i] < 0x80 || text[i] > 0xBF)
-			return 0;
-	return n;
-}
-
 /* How many bytes from `text` on stand for themselves in JSON: all of a token, most of the rest. */
 static size_t plain_length(const unsigned char *text, size_t length)
 {
@@ -183,7 +156,6 @@ static size_t plain_length(const unsigned char *text, size_t length)
 
 void buffer_put_json_bytes(struct buffer *b, const char *text, size_t length)
 {
-	static const char hex[] = "0123456789abcdef";
 	const unsigned char *at = (const unsigned char *)text;
 
 	buffer_put_char(b, '"');
@@ -196,7 +168,7 @@ void buffer_put_json_bytes(struct buffer *b, const char *text, size_t length)
 			length -= n;
 			continue;
 		}
-		n = utf8_length(at, length);
+		n = utf8_length((const char *)at, length, NULL);
 		if (!n) {
 			buffer_put_text(b, "\xEF\xBF\xBD");
 			n = 1;
@@ -204,9 +176,10 @@ void buffer_put_json_bytes(struct buffer *b, const char *text, size_t length)
 			buffer_put_char(b, '\\');
 			buffer_put_char(b, (char)*at);
 		} else if (*at < 0x20 || *at == 0x7F) {
-			buffer_put_text(b, "\\u00");
-			buffer_put_char(b, hex[*at >> 4]);
-			buffer_put_char(b, hex[*at & 15]);
+			char escape[] = "\\u00xx";
+
+			hex_write(at, 1, escape + 4);
+			buffer_put_text(b, escape);
 		} else {
 			buffer_put(b, (const char *)at, n);
 		}

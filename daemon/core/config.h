@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROFILE_NAME_MAX 48
 #define PROFILES_MAX 1000
 
 enum grant {

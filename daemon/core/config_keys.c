@@ -1,5 +1,6 @@
 #include "config_keys.h"
 #include "config.h"
+#include "text.h"
 #include <string.h>
 
 #define MS(n) (INT64_C(n) * NS_PER_MS)
@@ -443,34 +444,6 @@ const struct config_key *config_key_find(enum config_section section, const char
 			return &keys[i];
 	}
 	return NULL;
-}
-
-/* Levenshtein's distance, a row at a time. */
-unsigned text_distance(const char *a, const char *b)
-{
-	unsigned row[64];
-	size_t b_length = strlen(b);
-
-	if (b_length >= sizeof(row) / sizeof(row[0]))
-		return (unsigned)b_length;
-	for (size_t j = 0; j <= b_length; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 0; a[i]; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = (unsigned)i + 1;
-		for (size_t j = 0; j < b_length; j++) {
-			unsigned best = diagonal + (a[i] != b[j]);
-
-			diagonal = row[j + 1];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j + 1] + 1 < best)
-				best = row[j + 1] + 1;
-			row[j + 1] = best;
-		}
-	}
-	return row[b_length];
 }
 
 const struct config_key *config_key_nearest(enum config_section section, const char *name)

@@ -65,9 +65,6 @@ const struct config_key *config_keys(size_t *ret_count);
 const struct config_key *config_key_find(enum config_section section, const char *name);
 /* The key of that section someone may have meant, NULL if none is near. */
 const struct config_key *config_key_nearest(enum config_section section, const char *name);
-/* How many letters differ, at most; for suggestions. */
-unsigned text_distance(const char *a, const char *b);
-
 /* What is allowed as the key's value, as a phrase. */
 void config_key_allowed(const struct config_key *key, char *text, size_t size);
 

@@ -1,6 +1,7 @@
 #include "config_draft.h"
 #include "config_text.h"
 #include "config_value.h"
+#include "text.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,10 +95,9 @@ static struct draft_section *profile_get(struct config_builder *b, unsigned line
 			return d->profiles[i];
 	}
 	config_quote(quoted, sizeof(quoted), name);
-	if (!config_profile_name_valid(name)) {
+	if (!profile_name_valid(name)) {
 		snprintf(message, sizeof(message),
-			"%s is not a name for a profile; allowed: " CONFIG_PROFILE_NAME_ALLOWED,
-			quoted);
+			"%s is not a name for a profile; allowed: " PROFILE_NAME_ALLOWED, quoted);
 		problem_here(b, line, "[profile]", message);
 		return NULL;
 	}

@@ -1,4 +1,5 @@
 #include "config_url.h"
+#include "text.h"
 #include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
@@ -9,11 +10,6 @@
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
-}
-
-static bool is_hex(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 static bool is_letter(char c)
@@ -157,6 +153,7 @@ static const char *scheme_problem(enum url_kind kind)
 static const char *path_problem(const char *path, enum url_kind kind)
 {
 	bool query = false;
+	unsigned char byte;
 
 	if (kind == URL_PROXY)
 		return *path == '\0' || strcmp(path, "/") == 0 ? NULL
@@ -166,7 +163,7 @@ static const char *path_problem(const char *path, enum url_kind kind)
 	for (; *path; path++) {
 		if (*path == '#')
 			return "it has a fragment (#)";
-		if (*path == '%' && !(is_hex(path[1]) && is_hex(path[2])))
+		if (*path == '%' && !hex_read(path + 1, 1, &byte))
 			return "it has a % without two hex digits";
 		if (*path == '?')
 			query = true;

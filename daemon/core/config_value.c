@@ -19,15 +19,6 @@ static const struct {
 	{"debug", LOG_DEBUG},
 };
 
-bool config_profile_name_valid(const char *name)
-{
-	size_t length = strlen(name);
-
-	if (length == 0 || length > PROFILE_NAME_MAX || name[0] == '_' || name[0] == '-')
-		return false;
-	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
-}
-
 enum digits {
 	DIGITS_READ,
 	DIGITS_NONE,

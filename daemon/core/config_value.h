@@ -26,10 +26,6 @@ bool config_value_read(const struct config_key *key, const char *text, struct co
 bool config_list_next(const char **list, char *name, size_t size);
 #define CONFIG_NAME_MAX 255
 
-bool config_profile_name_valid(const char *name);
-#define CONFIG_PROFILE_NAME_ALLOWED \
-	"a-z, 0-9, '_' and '-', at most 48 of them, the first a letter or a digit"
-
 /* From the largest down; ends with a NULL name. */
 struct duration_unit {
 	const char *name;

@@ -1,5 +1,7 @@
 #include "digest.h"
 
+#include "text.h"
+
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <string.h>
@@ -14,10 +16,7 @@ void digest_hex(const char *const *parts, size_t count, char *ret_hex, size_t di
 		ok = EVP_DigestUpdate(context, parts[i], strlen(parts[i]) + 1) == 1;
 	ok = ok && EVP_DigestFinal_ex(context, digest, NULL) == 1;
 	EVP_MD_CTX_free(context);
-	for (size_t i = 0; i < digits; i++) {
-		unsigned nibble = i % 2 ? digest[i / 2] & 15 : digest[i / 2] >> 4;
-
-		ret_hex[i] = ok ? "0123456789abcdef"[nibble] : '0';
-	}
-	ret_hex[digits] = '\0';
+	if (!ok)
+		memset(digest, 0, sizeof(digest));
+	hex_write(digest, digits / 2, ret_hex);
 }

@@ -3,6 +3,7 @@
  * read in another way elsewhere is looked for before it runs. What follows the object is looked at
  * after it: half a string or word there is an end of the text to yajl. */
 #include "json.h"
+#include "text.h"
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdbool.h>
@@ -214,21 +215,11 @@ static const yajl_callbacks callbacks = {
 /* The code unit of the \uXXXX at the front, -1 if there is none. */
 static int code_unit(const char *at, const char *end)
 {
-	int unit = 0;
+	unsigned char unit[2];
 
-	if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
+	if (end - at < 6 || at[0] != '\\' || at[1] != 'u' || !hex_read(at + 2, 2, unit))
 		return -1;
-	for (int i = 2; i < 6; i++) {
-		char c = at[i];
-
-		if (c >= '0' && c <= '9')
-			unit = unit * 16 + (c - '0');
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			unit = unit * 16 + ((c | 0x20) - 'a' + 10);
-		else
-			return -1;
-	}
-	return unit;
+	return unit[0] << 8 | unit[1];
 }
 
 /* In JSON a backslash stands in strings only, so that they can be looked at without a parser; one
@@ -260,30 +251,14 @@ static const char *escape_problem(const char *bytes, size_t length)
 	return NULL;
 }
 
-/* RFC 3629: shortest form only, no surrogates, nothing above U+10FFFF. yajl looks at the lead and
- * continuation bits alone. */
+/* yajl looks at the lead and continuation bits alone. */
 static bool utf8_valid(const char *bytes, size_t length)
 {
-	static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
-	size_t i = 0;
+	size_t n;
 
-	while (i < length) {
-		unsigned char lead = (unsigned char)bytes[i++];
-		unsigned more = lead < 0x80   ? 0
-				: lead < 0xc0 ? 4
-				: lead < 0xe0 ? 1
-				: lead < 0xf0 ? 2
-					      : 3;
-		uint32_t c = more ? lead & (0x3fu >> more) : lead;
-
-		if (more == 4 || lead >= 0xf8 || more > length - i)
-			return false;
-		for (unsigned k = 0; k < more; k++, i++) {
-			if (((unsigned char)bytes[i] & 0xc0) != 0x80)
-				return false;
-			c = c << 6 | ((unsigned char)bytes[i] & 0x3f);
-		}
-		if (c < smallest[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+	for (; length; bytes += n, length -= n) {
+		n = utf8_length(bytes, length, NULL);
+		if (!n)
 			return false;
 	}
 	return true;

@@ -1,6 +1,7 @@
 #include "login_attempt.h"
 
 #include "config_url.h"
+#include "text.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -111,32 +112,16 @@ void login_attempts_forget(struct login_attempts *t)
 		end(&t->pending[i]);
 }
 
-/* Unreserved characters (RFC 3986) stay: so a value reads the same for those who take '+' for a
- * space and for those who do not. */
-static void put_encoded(struct buffer *out, const char *text)
-{
-	static const char digits[] = "0123456789ABCDEF";
-
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			strchr("-._~", c)) {
-			buffer_put_char(out, *text);
-			continue;
-		}
-		buffer_put_char(out, '%');
-		buffer_put_char(out, digits[c >> 4]);
-		buffer_put_char(out, digits[c & 15]);
-	}
-}
-
 static void put_parameter(struct buffer *out, const char *name, const char *value)
 {
+	char *to;
+
 	buffer_put_char(out, '&');
 	buffer_put_text(out, name);
 	buffer_put_char(out, '=');
-	put_encoded(out, value);
+	to = buffer_claim(out, percent_length(PERCENT_URL, value));
+	if (to)
+		percent_write(PERCENT_URL, to, value);
 }
 
 void login_attempt_put_url(struct buffer *out, const char *authorize_url, const char *client_id,

@@ -2,7 +2,6 @@
  * this one knows is held to its form, although nobody but the daemon can have written it. */
 #include "login_record.h"
 
-#include "config_value.h"
 #include "secret.h"
 
 #include <errno.h>
@@ -85,7 +84,7 @@ static bool read_line(struct login_record *r, const char *line, size_t length, i
 			return false;
 		memcpy(r->profile, value, rest);
 		r->profile[rest] = '\0';
-		return config_profile_name_valid(r->profile);
+		return profile_name_valid(r->profile);
 	}
 	return true;
 }

@@ -2,8 +2,8 @@
 #ifndef GCTOKEND_CORE_LOGIN_RECORD_H
 #define GCTOKEND_CORE_LOGIN_RECORD_H
 
-#include "config.h"
 #include "sealed_state.h"
+#include "text.h"
 #include "token.h"
 
 #include <stdbool.h>

@@ -11,11 +11,6 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static bool is_name(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'z') || c == '_' || c == '-';
-}
-
 int page_request_read(const char *bytes, size_t length, struct page_request *ret)
 {
 	struct page_request r = {0};
@@ -36,7 +31,7 @@ int page_request_read(const char *bytes, size_t length, struct page_request *ret
 		return -EAGAIN;
 	if (at == begin || bytes[at++] != ' ')
 		return -EBADMSG;
-	for (begin = at; at < length && is_name(bytes[at]); at++) {
+	for (begin = at; at < length && profile_name_letter(bytes[at]); at++) {
 		if (at - begin == PROFILE_NAME_MAX)
 			return -EBADMSG;
 		r.profile[at - begin] = bytes[at];

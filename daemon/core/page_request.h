@@ -2,7 +2,7 @@
 #ifndef GCTOKEND_CORE_PAGE_REQUEST_H
 #define GCTOKEND_CORE_PAGE_REQUEST_H
 
-#include "config.h"
+#include "text.h"
 #include <stddef.h>
 
 #define PAGE_REQUEST_MAX 80 /* bytes, with the newline */

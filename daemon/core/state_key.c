@@ -1,32 +1,13 @@
 #include "state_key.h"
 
+#include "text.h"
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
 #define HEX_LENGTH (2 * SEALED_KEY_LENGTH)
 #define BASE64_LENGTH 44 /* the last character is '=' */
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool parse_hex(const char *text, unsigned char *ret)
-{
-	for (size_t i = 0; i < SEALED_KEY_LENGTH; i++) {
-		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		ret[i] = (unsigned char)(high << 4 | low);
-	}
-	return true;
-}
 
 static bool parse_base64(const char *text, unsigned char *ret)
 {
@@ -61,7 +42,7 @@ bool state_key_parse(const char *bytes, size_t length, unsigned char ret_key[SEA
 		length--;
 	if (length > 0 && bytes[length - 1] == '\r')
 		length--;
-	good = length == HEX_LENGTH ? parse_hex(bytes, key)
+	good = length == HEX_LENGTH ? hex_read(bytes, SEALED_KEY_LENGTH, key)
 				    : length == BASE64_LENGTH && parse_base64(bytes, key);
 	if (good)
 		memcpy(ret_key, key, sizeof(key));

@@ -1,5 +1,6 @@
 #include "token.h"
 #include "secret.h"
+#include "text.h"
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -8,16 +9,11 @@
 
 static bool fingerprint_make(char ret[FINGERPRINT_LENGTH + 1], const char *text, size_t length)
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char hash[EVP_MAX_MD_SIZE];
 
 	if (!EVP_Q_digest(NULL, "SHA256", NULL, text, length, hash, NULL))
 		return false;
-	for (size_t i = 0; i < FINGERPRINT_LENGTH; i += 2) {
-		ret[i] = digits[hash[i / 2] >> 4];
-		ret[i + 1] = digits[hash[i / 2] & 0xf];
-	}
-	ret[FINGERPRINT_LENGTH] = '\0';
+	hex_write(hash, FINGERPRINT_LENGTH / 2, ret);
 	return true;
 }
 

@@ -1,5 +1,6 @@
 #include "token_request.h"
 #include "secret.h"
+#include "text.h"
 #include <errno.h>
 #include <limits.h>
 #include <openssl/evp.h>
@@ -8,48 +9,11 @@
 
 #define BASIC "Basic "
 
-/* The characters application/x-www-form-urlencoded leaves alone. Not isalnum(): that would ask the
- * locale. */
-static bool form_plain(unsigned char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '*' || c == '-' || c == '.' || c == '_';
-}
-
-static size_t form_length(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += form_plain((unsigned char)*text) || *text == ' ' ? 1 : 3;
-	return n;
-}
-
-/* Writes form_length(text) characters, no NUL, and returns the place behind them. */
-static char *form_put(char *to, const char *text)
-{
-	static const char digits[] = "0123456789ABCDEF";
-
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (form_plain(c)) {
-			*to++ = (char)c;
-		} else if (c == ' ') {
-			*to++ = '+';
-		} else {
-			*to++ = '%';
-			*to++ = digits[c >> 4];
-			*to++ = digits[c & 0xf];
-		}
-	}
-	return to;
-}
-
 /* "Basic " and base64 of encoded-id ":" encoded-secret. NULL when out of memory. */
 static char *basic_make(const char *client_id, const char *client_secret)
 {
-	size_t length = form_length(client_id) + 1 + form_length(client_secret);
+	size_t length = percent_length(PERCENT_FORM, client_id) + 1 +
+			percent_length(PERCENT_FORM, client_secret);
 	size_t size = sizeof(BASIC) + 4 * ((length + 2) / 3);
 	char *pair, *value = NULL, *end;
 
@@ -60,9 +24,9 @@ static char *basic_make(const char *client_id, const char *client_secret)
 		return NULL;
 	value = secret_alloc(size);
 	if (value) {
-		end = form_put(pair, client_id);
+		end = percent_write(PERCENT_FORM, pair, client_id);
 		*end++ = ':';
-		form_put(end, client_secret);
+		percent_write(PERCENT_FORM, end, client_secret);
 		memcpy(value, BASIC, strlen(BASIC));
 		EVP_EncodeBlock(
 			(unsigned char *)value + strlen(BASIC), (unsigned char *)pair, (int)length);
@@ -80,10 +44,10 @@ static char *secret_copy(const char *text)
 
 static char *secret_encode(const char *text)
 {
-	char *encoded = secret_alloc(form_length(text) + 1);
+	char *encoded = secret_alloc(percent_length(PERCENT_FORM, text) + 1);
 
 	if (encoded)
-		*form_put(encoded, text) = '\0';
+		*percent_write(PERCENT_FORM, encoded, text) = '\0';
 	return encoded;
 }
 
@@ -104,8 +68,8 @@ static int body_make(struct token_request *r, const struct parameter *parameters
 
 	for (size_t i = 0; i < count; i++)
 		if (parameters[i].value)
-			r->body_length +=
-				2 + strlen(parameters[i].name) + form_length(parameters[i].value);
+			r->body_length += 2 + strlen(parameters[i].name) +
+					  percent_length(PERCENT_FORM, parameters[i].value);
 	if (extra)
 		r->body_length += 1 + strlen(extra_params);
 	r->body_length--; /* no '&' before the first */
@@ -119,7 +83,7 @@ static int body_make(struct token_request *r, const struct parameter *parameters
 			*to++ = '&';
 		to = stpcpy(to, parameters[i].name);
 		*to++ = '=';
-		to = form_put(to, parameters[i].value);
+		to = percent_write(PERCENT_FORM, to, parameters[i].value);
 	}
 	if (extra) {
 		*to++ = '&';

@@ -74,14 +74,6 @@ static bool read_number(const char *text, uint64_t most, uint64_t *ret)
 	return true;
 }
 
-static bool profile_name_possible(const char *name)
-{
-	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
-
-	return length && length <= PROFILE_NAME_MAX && !name[length] && *name != '_' &&
-	       *name != '-';
-}
-
 static bool fingerprint_possible(const char *text)
 {
 	return strlen(text) == FINGERPRINT_LENGTH &&
@@ -102,7 +94,7 @@ static void read_parameter(
 
 	switch (parameter) {
 	case PROFILE:
-		call->profile_impossible = !profile_name_possible(value);
+		call->profile_impossible = !profile_name_valid(value);
 		if (!call->profile_impossible)
 			memcpy(call->profile, value, strlen(value) + 1);
 		break;

@@ -4,6 +4,7 @@
 
 #include "core/config.h"
 #include "core/http_request.h"
+#include "core/text.h"
 #include "core/token.h"
 #include <stdbool.h>
 #include <stdint.h>

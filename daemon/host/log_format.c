@@ -1,4 +1,5 @@
 #include "log_format.h"
+#include "core/text.h"
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,36 +33,14 @@ static void put_text(struct sink *s, const char *text)
 }
 
 /* The length of the printable UTF-8 character at `p`, 0 if there is none: control characters of
- * both ASCII and Latin-1, overlong forms, surrogates and what lies past U+10FFFF are refused. A NUL
- * ends the look-ahead by being no continuation byte. */
-static size_t printable_length(const unsigned char *p)
+ * both ASCII and Latin-1 are refused, and the two separators that some readers take for a line's
+ * end. */
+static size_t printable_length(const char *p, size_t left)
 {
 	uint32_t c;
-	size_t length;
+	size_t length = utf8_length(p, left, &c);
 
-	if (p[0] >= 0x20 && p[0] < 0x7f)
-		return 1;
-	if (p[0] >= 0xc2 && p[0] < 0xe0) {
-		length = 2;
-		c = p[0] & 0x1fU;
-	} else if (p[0] >= 0xe0 && p[0] < 0xf0) {
-		length = 3;
-		c = p[0] & 0x0fU;
-	} else if (p[0] >= 0xf0 && p[0] < 0xf5) {
-		length = 4;
-		c = p[0] & 0x07U;
-	} else {
-		return 0;
-	}
-	for (size_t i = 1; i < length; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3fU);
-	}
-	if (c < 0xa0 || (length == 3 && c < 0x800) || (length == 4 && c < 0x10000))
-		return 0;
-	/* Surrogates, and the two separators that some readers take for a line's end. */
-	if ((c >= 0xd800 && c < 0xe000) || c == 0x2028 || c == 0x2029 || c > 0x10ffff)
+	if (length && (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029))
 		return 0;
 	return length;
 }
@@ -69,24 +48,25 @@ static size_t printable_length(const unsigned char *p)
 /* At most `max` bytes; what had to be cut ends in dots. */
 static void put_escaped(struct sink *s, const char *text, size_t max)
 {
-	const unsigned char *p = (const unsigned char *)text;
+	size_t left = strlen(text);
 	struct sink part = *s;
 
 	if (part.limit > part.length + max)
 		part.limit = part.length + max;
-	while (*p && !part.full) {
-		size_t length = printable_length(p);
+	while (left && !part.full) {
+		size_t length = printable_length(text, left);
 
 		if (length > 0) {
-			put(&part, (const char *)p, length);
-			p += length;
+			put(&part, text, length);
 		} else {
-			char escape[5];
+			char escape[] = "\\xNN";
 
-			snprintf(escape, sizeof(escape), "\\x%02x", *p);
+			length = 1;
+			hex_write(text, 1, escape + 2);
 			put(&part, escape, 4);
-			p++;
 		}
+		text += length;
+		left -= length;
 	}
 	s->length = part.length;
 	if (part.full) {

@@ -3,6 +3,7 @@
 #include "core/config.h"
 #include "core/secret_file.h"
 #include "core/state_key.h"
+#include "core/text.h"
 #include "durable_file.h"
 
 #include <errno.h>
@@ -84,8 +85,7 @@ static int make_key(const struct key_file *f, const char *directory, unsigned ch
 
 	if (RAND_priv_bytes(ret_key, SEALED_KEY_LENGTH) != 1)
 		return complain(f, -EIO, "cannot be made: no random numbers are to be had");
-	for (size_t i = 0; i < SEALED_KEY_LENGTH; i++)
-		snprintf(text + 2 * i, 3, "%02x", ret_key[i]);
+	hex_write(ret_key, SEALED_KEY_LENGTH, text);
 	text[sizeof(text) - 2] = '\n';
 	error = durable_directory_open(directory, &directory_fd);
 	if (!error) {

@@ -5,6 +5,7 @@
 #include "../unit/config_fixture.h"
 #include "core/config_keys.h"
 #include "core/config_value.h"
+#include "core/text.h"
 #include "fuzz.h"
 
 #define NEXT_FILE "#### next file\n"
@@ -66,7 +67,7 @@ static void check_whole(const struct config *c)
 	for (size_t i = 0; i < c->profile_count; i++) {
 		const struct profile_settings *p = &c->profiles[i];
 
-		CHECK(config_profile_name_valid(p->name) && config_find_profile(c, p->name) == p);
+		CHECK(profile_name_valid(p->name) && config_find_profile(c, p->name) == p);
 		CHECK(p->region && is_https(p->token_url) && is_https(p->clock_probe_url));
 		CHECK(!*p->authorize_url || is_https(p->authorize_url));
 		CHECK(!*p->api_url || is_https(p->api_url));

@@ -2,6 +2,7 @@
  * address and as a redirect_uri. What is not the answer leaves nothing behind, what follows a
  * request changes nothing, and an answer written again from what was read says the same. */
 #include "cli/redirect.h"
+#include "core/text.h"
 #include "fuzz.h"
 
 #include <stdbool.h>
@@ -57,8 +58,11 @@ static void check_answer(const struct redirect_answer *a)
 
 static void put(char *to, size_t size, const char *name, const char *value)
 {
-	snprintf(to + strlen(to), size - strlen(to), "&%s=", name);
-	CHECK(redirect_append_escaped(to, size, value));
+	size_t used = strlen(to);
+
+	used += (size_t)snprintf(to + used, size - used, "&%s=", name);
+	CHECK(used + percent_length(PERCENT_URL, value) < size);
+	*percent_write(PERCENT_URL, to + used, value) = '\0';
 }
 
 static void check_written_again(

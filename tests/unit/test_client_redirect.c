@@ -287,21 +287,6 @@ static void reads_what_was_pasted(void **state)
 	}
 }
 
-static void escapes_all_but_the_unreserved(void **state)
-{
-	char text[20] = "a=", longer[40] = "a=";
-
-	(void)state;
-	assert_true(redirect_append_escaped(longer, sizeof(longer), "Zz09-._~ /%\xff"));
-	assert_string_equal(longer, "a=Zz09-._~%20%2F%25%FF");
-	strcpy(text, "a=");
-	assert_true(redirect_append_escaped(text, sizeof(text), "12345678901234567"));
-	strcpy(text, "a=");
-	assert_false(redirect_append_escaped(text, sizeof(text), "123456789012345678"));
-	strcpy(text, "a=");
-	assert_false(redirect_append_escaped(text, sizeof(text), "123456789012345%"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,7 +298,6 @@ int main(void)
 		cmocka_unit_test(a_head_has_an_end),
 		cmocka_unit_test(long_codes),
 		cmocka_unit_test(reads_what_was_pasted),
-		cmocka_unit_test(escapes_all_but_the_unreserved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,17 +79,6 @@ static void near_names_are_suggested(void **state)
 	assert_null(config_key_nearest(CONFIG_SECTION_BROKER, name));
 }
 
-static void distances(void **state)
-{
-	(void)state;
-	assert_int_equal(text_distance("", ""), 0);
-	assert_int_equal(text_distance("abc", ""), 3);
-	assert_int_equal(text_distance("", "abc"), 3);
-	assert_int_equal(text_distance("kitten", "sitting"), 3);
-	assert_int_equal(text_distance("flaw", "lawn"), 2);
-	assert_int_equal(text_distance("same", "same"), 0);
-}
-
 static void durations_as_text(void **state)
 {
 	static const struct {
@@ -314,7 +303,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table_is_sound),
 		cmocka_unit_test(near_names_are_suggested),
-		cmocka_unit_test(distances),
 		cmocka_unit_test(durations_as_text),
 		cmocka_unit_test(quoting),
 		cmocka_unit_test(the_help_names_every_key_in_80_columns),

@@ -9,7 +9,7 @@
 
 #include "config_cases.h"
 #include "config_fixture.h"
-#include "core/config_value.h"
+#include "core/text.h"
 
 static uint64_t random_state;
 
@@ -49,7 +49,7 @@ static void check_whole(const struct config *c)
 	for (size_t i = 0; i < c->profile_count; i++) {
 		const struct profile_settings *p = &c->profiles[i];
 
-		assert_true(config_profile_name_valid(p->name));
+		assert_true(profile_name_valid(p->name));
 		assert_non_null(p->region);
 		assert_int_equal(strncmp(p->token_url, "https://", 8), 0);
 		assert_int_equal(strncmp(p->clock_probe_url, "https://", 8), 0);
