@@ -1,5 +1,18 @@
 #include "broker.h"
+
+#include "endpoint.h"
+#include "handover.h"
 #include "login.h"
+#include "login_file.h"
+#include "oauth_client.h"
+#include "pages.h"
+#include "profile.h"
+#include "profile_type.h"
+#include "reload.h"
+#include "revoke.h"
+#include "service.h"
+#include "sockets.h"
+#include "waiter.h"
 
 #include "core/secret.h"
 #include "front/front.h"
@@ -19,7 +32,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TELL_FAILURES_APART_S 60
 #define NO_ROOM_AGAIN_MS 500
 #define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
 
@@ -42,21 +54,6 @@ static void look_at_wall_clock(struct broker *b, const struct clock_reading *now
 		token_source_clock_changed(&p->source);
 		probe_want(&p->endpoint->plan, 1, true);
 	}
-}
-
-void broker_accept_failed(void *context)
-{
-	struct broker *b = context;
-	struct boot_time now = clock_boot_now();
-
-	if (b->accept_failure_told.ns &&
-		boot_since(now, b->accept_failure_told).ns < TELL_FAILURES_APART_S * NS_PER_S)
-		return;
-	b->accept_failure_told = now;
-	log_line(LOG_ERR,
-		"connections could not be accepted (%llu times so far): descriptors or memory ran "
-		"out; raise LimitNOFILE or lower max_connections",
-		(unsigned long long)front_counters(b->front)->accept_failures);
 }
 
 void broker_turn(struct broker *b)
@@ -302,7 +299,7 @@ void broker_free(struct broker *b)
 	for (size_t i = 0; i < b->profile_count; i++)
 		profile_free(b->profiles[i]);
 	free(b->profiles);
-	profile_names_fini(&b->names);
+	profile_set_fini(&b->names);
 	while ((e = TAILQ_FIRST(&b->endpoints)) != NULL)
 		endpoint_free(e);
 	if (b->fetcher)

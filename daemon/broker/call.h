@@ -2,10 +2,16 @@
 #ifndef GCTOKEND_BROKER_CALL_H
 #define GCTOKEND_BROKER_CALL_H
 
-#include "broker.h"
-
-#include "core/buffer.h"
+#include "core/times.h"
 #include "front/api.h"
+
+#include <stdbool.h>
+
+struct access_rules;
+struct broker;
+struct buffer;
+struct connection;
+struct profile;
 
 struct call {
 	struct broker *broker;
@@ -33,28 +39,11 @@ int call_refuse(const struct call *c, int status, const char *code, const char *
 bool call_rules_grant(
 	const struct broker *b, const struct access_rules *rules, struct connection *c);
 bool call_is_admin(const struct broker *b, struct connection *c);
-/* The same for what is to be done with `p`; a refusal is counted and remembered. */
+/* May the caller at `c` have the profile's token? A refusal is counted and remembered. */
+bool call_granted(struct profile *p, struct connection *c);
+/* The same for what an admin may do with `p`. */
 bool call_admin_granted(struct profile *p, struct connection *c);
 /* Its status, clock and metrics: who may have the token, and admins. */
 bool call_may_see(struct profile *p, struct connection *c);
-
-/* ---- calls_token.c ---- each answers, or holds the connection: the HTTP status or FRONT_HELD */
-int call_token(struct call *c);
-int call_reject(struct call *c);
-int call_refresh(struct call *c);
-int call_revoke(struct call *c);
-
-/* ---- calls_login.c ---- likewise */
-int call_login(struct call *c);
-int call_login_finish(struct call *c);
-int call_logout(struct call *c);
-
-/* ---- calls_view.c ---- likewise */
-int call_skew(struct call *c);
-int call_probe(struct call *c);
-int call_status_or_metrics(struct call *c);
-int call_history(struct call *c);
-int call_healthz(struct call *c);
-int call_readyz(struct call *c);
 
 #endif

@@ -1,7 +1,17 @@
 /* Requests of people who log a profile in or out. Codes and states are secrets like tokens: they
  * are in no answer but the one that hands out the URL, in no log and in no history. */
+#include "calls_login.h"
+
+#include "broker.h"
 #include "call.h"
 #include "login.h"
+#include "login_code.h"
+#include "oauth_client.h"
+#include "pages.h"
+#include "profile.h"
+#include "profile_type.h"
+#include "revoke.h"
+#include "waiter.h"
 
 #include "core/reply.h"
 #include "core/reply_status.h"

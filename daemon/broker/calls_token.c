@@ -1,6 +1,14 @@
 /* Requests for tokens, and about them. */
+#include "calls_token.h"
+
+#include "broker.h"
 #include "call.h"
-#include "login.h"
+#include "login_code.h"
+#include "oauth_client.h"
+#include "pages.h"
+#include "profile_type.h"
+#include "revoke.h"
+#include "waiter.h"
 
 #include "core/reply.h"
 #include "front/front.h"

@@ -1,6 +1,13 @@
 /* Requests that look: clock, status, history, metrics, health. */
+#include "calls_view.h"
+
+#include "broker.h"
 #include "call.h"
-#include "login.h"
+#include "endpoint.h"
+#include "login_file.h"
+#include "oauth_client.h"
+#include "profile_type.h"
+#include "waiter.h"
 
 #include "core/reply.h"
 #include "core/reply_status.h"

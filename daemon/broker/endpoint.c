@@ -1,5 +1,11 @@
-#include "broker.h"
+#include "endpoint.h"
 
+#include "broker.h"
+#include "profile_type.h"
+#include "waiter.h"
+
+#include "core/config.h"
+#include "core/exchange.h"
 #include "host/clock.h"
 #include "upstream/fetch.h"
 

@@ -1,7 +1,12 @@
 /* The memory that is handed from one run to the next by way of systemd's store: see
  * core/handover.h for what is in it. One memfd, stored once and written in place. Nothing here may
  * keep the daemon from serving: what does not work is told once, and done without. */
+#include "handover.h"
+
 #include "broker.h"
+#include "endpoint.h"
+#include "oauth_client.h"
+#include "profile_type.h"
 
 #include "core/digest.h"
 #include "core/handover.h"

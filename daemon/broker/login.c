@@ -1,5 +1,14 @@
 #include "login.h"
 
+#include "broker.h"
+#include "endpoint.h"
+#include "login_code.h"
+#include "login_file.h"
+#include "oauth_client.h"
+#include "profile.h"
+#include "profile_type.h"
+#include "waiter.h"
+
 #include "host/clock.h"
 #include "host/log.h"
 #include "upstream/fetch.h"

@@ -12,30 +12,26 @@
 #ifndef GCTOKEND_BROKER_LOGIN_H
 #define GCTOKEND_BROKER_LOGIN_H
 
-#include "broker.h"
+#include "login_code.h"
 
+#include "core/exchange.h"
+#include "core/sealed_state.h"
+#include "core/skew.h"
 #include "core/text.h"
+#include "core/token.h"
+#include "core/token_request.h"
 #include "core/token_response.h"
+#include "core/token_source.h"
 
-struct profile_view;
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-/* A code on its way to be exchanged. Wiped when let go. */
-struct login_code {
-	char *text; /* NULL: none */
-	char *redirect_uri;
-	char verifier[LOGIN_TEXT + 1];
-	uid_t uid; /* who logged in */
-};
-
-/* How the latest code fared; for whoever waits for it. */
-struct login_result {
-	bool ended;
-	bool stopped; /* it came, but an admin revoked or a person logged out meanwhile */
-	enum response_class class;
-	int64_t expires_in_s;
-	bool refreshes;
-	char words[320];
-};
+struct broker;
+struct fetch;
+struct oauth_client;
+struct profile;
+struct waiter;
 
 struct login {
 	struct oauth_client *client;
@@ -95,52 +91,11 @@ void login_end(struct login *l, struct waiter *w);
 /* The profile that uses the login now; NULL: none. */
 struct profile *login_user(const struct login *l);
 
-/* ---- login_code.c ---- */
+/* Sees to it that what is under way at login servers and would be lost with the process comes to
+ * its end. */
+void broker_finish_logins(struct broker *b);
 
-/* Is a code waiting for its end, or somebody for the end of one? */
-bool login_finishing(const struct login *l);
-/* A person came back from the login server, and none is being finished. Takes the code's texts. */
-void login_finish(struct profile *p, struct login_code *code, struct waiter *w);
-/* A code that no token request has begun to send will not be sent; whoever waits for it is told
- * that the profile was stopped. */
-void login_stop_code(struct login *l);
-void login_forget_waiter(struct waiter *w);
-void login_code_drop(struct login_code *code);
-/* What became of the code, for the one who brought it. */
-void login_code_ended(struct login *l, const struct token_response *answer, bool stopped);
-/* A login succeeded: for the history. */
-void login_code_note(struct login *l, struct profile *p);
-void login_code_lose_profile(const struct profile *p);
-
-/* ---- calls_login.c ---- */
-
-/* Append the answer for a waiter whose login, or logout, has ended; the HTTP status. */
-int login_answer(struct waiter *w, struct buffer *out, bool keep_alive);
-int logout_answer(struct waiter *w, struct buffer *out, bool keep_alive);
-
-/* ---- login_file.c ---- */
-
-/* The key for the files, by the settings of a configuration that has logins, unless it was read
- * before. Blocks. 0, also if the daemon's own cannot be had: then logins are kept in memory only;
- * negative errno and the problem where it is the configured one. */
-int login_get_key(struct broker *b, const struct broker_settings *settings, char *problem,
-	size_t problem_size);
-void login_forget_key(struct broker *b);
-/* What an earlier run left. 0; -ENOMEM. */
-int login_load(struct login *l);
-void login_unload(struct login *l);
-/* Begins to store what there is: the refresh token, or that there is none. Returns the number of
- * the write, 0 if it could not be begun. */
-uint64_t login_store(struct login *l);
-/* Begins to remove it; `w` is told. */
-void login_erase(struct login *l, struct waiter *w);
-/* Begins to read the file anew; login_read_again follows. 0 or negative errno. */
-int login_begin_reading(struct login *l);
-
-/* What is told of it besides the token. */
-void login_report(const struct login *l, struct profile_view *ret);
-
-/* ---- of login.c, for login_file.c ---- */
+/* ---- for login_file.c ---- */
 
 /* A write has ended. */
 void login_stored(struct login *l);

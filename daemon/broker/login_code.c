@@ -1,5 +1,10 @@
 /* A code that a person brought back from the login server, and who waits for what becomes of it. */
+#include "login_code.h"
+
 #include "login.h"
+#include "oauth_client.h"
+#include "profile_type.h"
+#include "waiter.h"
 
 #include "core/secret.h"
 #include "host/clock.h"

@@ -1,6 +1,14 @@
 /* The login's file. What is in it that cannot be read is never overwritten: it is named in the log
  * and in the status, stays where it is until somebody logs in anew, and gets another name then. */
+#include "login_file.h"
+
+#include "broker.h"
 #include "login.h"
+#include "oauth_client.h"
+#include "profile.h"
+#include "profile_type.h"
+#include "revoke.h"
+#include "waiter.h"
 
 #include "core/client_state.h"
 #include "core/login_record.h"

@@ -1,5 +1,9 @@
+#include "oauth_client.h"
+
 #include "broker.h"
 #include "login.h"
+#include "profile.h"
+#include "profile_type.h"
 
 #include "core/buffer.h"
 #include "core/text.h"

@@ -1,7 +1,13 @@
 /* The shared pages: made when the first client asks for one, kept in step with the token source,
  * and retired when the rules change: a descriptor that was handed over cannot be taken back. The
  * service manager keeps them over a restart of ours, so that readers need not notice it. */
+#include "pages.h"
+
+#include "broker.h"
 #include "call.h"
+#include "oauth_client.h"
+#include "profile_set.h"
+#include "profile_type.h"
 
 #include "core/text.h"
 #include "front/front.h"
@@ -50,7 +56,7 @@ void profile_publish(struct profile *p, const struct clock_reading *now)
 	p->page_content.slot = NULL; /* not ours to keep */
 }
 
-void profile_page_retire(struct profile *p)
+static void profile_page_retire(struct profile *p)
 {
 	char name[PAGE_STORE_NAME_SIZE];
 

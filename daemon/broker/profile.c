@@ -1,5 +1,13 @@
+#include "profile.h"
+
 #include "broker.h"
+#include "endpoint.h"
 #include "login.h"
+#include "oauth_client.h"
+#include "pages.h"
+#include "profile_type.h"
+#include "revoke.h"
+#include "waiter.h"
 
 #include "core/token_request.h"
 #include "core/token_response.h"
@@ -32,7 +40,7 @@ static void write_patience_ended(int fd, short events, void *context)
 	send_token_request(p);
 }
 
-struct token_source_settings profile_source_settings(const struct profile_settings *s)
+static struct token_source_settings source_settings_of(const struct profile_settings *s)
 {
 	return (struct token_source_settings){
 		.policy = {.use_margin = s->use_margin,
@@ -71,7 +79,7 @@ static void restore(struct profile *p, const struct clock_reading *now)
 int profile_new(struct profile **ret, struct broker *b, const struct profile_settings *settings,
 	struct credential *credential)
 {
-	struct token_source_settings source_settings = profile_source_settings(settings);
+	struct token_source_settings source_settings = source_settings_of(settings);
 	struct profile *p = calloc(1, sizeof(*p));
 	struct clock_reading now;
 	int r;
@@ -129,7 +137,7 @@ static bool text_changed(const char *a, const char *b)
 void profile_configure(struct profile *p, const struct profile_settings *settings,
 	struct credential *credential, struct endpoint *endpoint)
 {
-	struct token_source_settings source_settings = profile_source_settings(settings);
+	struct token_source_settings source_settings = source_settings_of(settings);
 	bool credential_changed =
 		strcmp(p->credential.client_secret, credential->client_secret) != 0;
 	bool request_changed = text_changed(p->settings->scope, settings->scope) ||
@@ -192,7 +200,6 @@ void profile_fetched(struct profile *p, const struct exchange *x, struct token_r
 	struct clock_reading now;
 
 	clock_read(&now);
-	p->fetching = false;
 	if (token_source_fetched(&p->source, &now, x, answer, sample,
 		    endpoint_spread(p->endpoint, &now), generation))
 		oauth_client_use_generation(p->client, generation);
@@ -313,7 +320,6 @@ static void begin_fetch(struct profile *p)
 	struct timeval patience = {.tv_sec = STATE_WRITE_PATIENCE_S};
 
 	/* That this request was made is durable before it is made: a crash loop counts them all. */
-	p->fetching = true;
 	p->after_write = oauth_client_save(p->client, p);
 	if (!p->after_write || evtimer_add(&p->write_deadline, &patience))
 		send_token_request(p);

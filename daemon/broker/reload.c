@@ -1,6 +1,16 @@
 /* A reload builds everything new first; only when nothing can fail any more does it swap. */
+#include "reload.h"
+
 #include "broker.h"
-#include "login.h"
+#include "endpoint.h"
+#include "login_file.h"
+#include "oauth_client.h"
+#include "profile.h"
+#include "profile_set.h"
+#include "profile_type.h"
+#include "service.h"
+#include "sockets.h"
+#include "waiter.h"
 
 #include "core/config_keys.h"
 #include "host/config_files.h"
@@ -107,11 +117,11 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 	struct adoption *adoptions = calloc(count, sizeof(*adoptions));
 	struct profile **old = b->profiles;
 	size_t old_count = b->profile_count;
-	struct profile_names names = {0};
+	struct profile_set names = {0};
 	bool had_key = b->state_key;
 	int r = 0;
 
-	if (!profiles || !adoptions || profile_names_init(&names, count)) {
+	if (!profiles || !adoptions || profile_set_init(&names, count)) {
 		snprintf(problem, problem_size, "out of memory");
 		r = -ENOMEM;
 		goto out;
@@ -142,10 +152,10 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 	}
 	qsort(profiles, count, sizeof(*profiles), by_name);
 	for (size_t i = 0; i < count; i++)
-		profile_names_add(&names, profiles[i]);
-	profile_names_fini(&b->names);
+		profile_set_add(&names, profiles[i]);
+	profile_set_fini(&b->names);
 	b->names = names;
-	names = (struct profile_names){0}; /* consumed */
+	names = (struct profile_set){0}; /* consumed */
 	b->profiles = profiles;
 	b->profile_count = count;
 	profiles = NULL; /* consumed */
@@ -165,7 +175,7 @@ out:
 	}
 	free(adoptions);
 	free(profiles);
-	profile_names_fini(&names);
+	profile_set_fini(&names);
 	if (r && !had_key)
 		login_forget_key(b);
 	return r;

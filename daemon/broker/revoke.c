@@ -1,4 +1,8 @@
+#include "revoke.h"
+
 #include "broker.h"
+#include "profile_type.h"
+#include "waiter.h"
 
 #include "core/buffer.h"
 #include "core/exchange.h"

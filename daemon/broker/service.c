@@ -1,6 +1,9 @@
 /* What the service manager is told: that we serve, how the tokens are in words, and, from the loop
  * itself, that the loop runs. Only what has changed is sent; what it did not take is sent again. */
+#include "service.h"
+
 #include "broker.h"
+#include "profile_type.h"
 
 #include "host/clock.h"
 #include "host/log.h"

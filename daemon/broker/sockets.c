@@ -1,8 +1,15 @@
 /* Where clients come in: a socket of our own or the one that systemd holds, and how many may. */
-#include "broker.h"
+#include "sockets.h"
 
+#include "broker.h"
+#include "pages.h"
+#include "routes.h"
+#include "waiter.h"
+
+#include "core/config.h"
 #include "front/front.h"
 #include "front/listener.h"
+#include "host/clock.h"
 #include "host/log.h"
 #include "host/systemd.h"
 
@@ -15,6 +22,7 @@
 /* Descriptors that are not clients': the log, the state files, login servers, a reserve. */
 #define DESCRIPTORS_ELSEWHERE 128
 #define CONNECTIONS_MIN 16
+#define TELL_FAILURES_APART_S 60
 
 /* A low limit lowers ours; what cannot be served is better refused than half accepted. */
 static uint32_t connections_possible(uint32_t wanted)
@@ -105,10 +113,39 @@ static int open_one(struct broker *b, const char *name, const char *path,
 	return r;
 }
 
+/* Logs that callers were kept waiting, once in a while. */
+static void accept_failed(void *context)
+{
+	struct broker *b = context;
+	struct boot_time now = clock_boot_now();
+
+	if (b->accept_failure_told.ns &&
+		boot_since(now, b->accept_failure_told).ns < TELL_FAILURES_APART_S * NS_PER_S)
+		return;
+	b->accept_failure_told = now;
+	log_line(LOG_ERR,
+		"connections could not be accepted (%llu times so far): descriptors or memory ran "
+		"out; raise LimitNOFILE or lower max_connections",
+		(unsigned long long)front_counters(b->front)->accept_failures);
+}
+
+static void abandoned(void *context, struct connection *c)
+{
+	(void)context;
+	waiter_free(connection_hold(c));
+}
+
+static const struct front_handler handler = {
+	.request = routes_request,
+	.abandoned = abandoned,
+	.accept_failed = accept_failed,
+	.page = broker_page_asked,
+};
+
 int sockets_open(struct broker *b)
 {
 	struct front_limits limits = limits_of(&b->config->broker);
-	int r = front_new(&b->front, b->base, &broker_front_handler, b, &limits);
+	int r = front_new(&b->front, b->base, &handler, b, &limits);
 
 	if (r) {
 		log_line(LOG_ERR, "the front cannot be made: %s", strerror(-r));

@@ -1,5 +1,14 @@
+#include "waiter.h"
+
+#include "broker.h"
 #include "call.h"
-#include "login.h"
+#include "calls_login.h"
+#include "calls_token.h"
+#include "calls_view.h"
+#include "endpoint.h"
+#include "login_code.h"
+#include "profile_type.h"
+#include "revoke.h"
 
 #include "core/reply.h"
 #include "front/front.h"

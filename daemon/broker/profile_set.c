@@ -2,7 +2,10 @@
  * is what it misses in the processor's caches: a search in an ordered list goes by ten names, a
  * hash table by one. Names come from the configuration alone, so nobody can choose them to collide.
  */
+#include "profile_set.h"
+
 #include "broker.h"
+#include "profile_type.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +21,7 @@ static size_t name_hash(const char *name)
 }
 
 /* Never more than half full, so that there is always an end to a search. */
-int profile_names_init(struct profile_names *ret, size_t count)
+int profile_set_init(struct profile_set *ret, size_t count)
 {
 	size_t size = 2;
 
@@ -31,13 +34,13 @@ int profile_names_init(struct profile_names *ret, size_t count)
 	return 0;
 }
 
-void profile_names_fini(struct profile_names *n)
+void profile_set_fini(struct profile_set *n)
 {
 	free(n->slots);
-	*n = (struct profile_names){0};
+	*n = (struct profile_set){0};
 }
 
-void profile_names_add(struct profile_names *n, struct profile *p)
+void profile_set_add(struct profile_set *n, struct profile *p)
 {
 	size_t at = name_hash(p->settings->name) & n->mask;
 
@@ -48,7 +51,7 @@ void profile_names_add(struct profile_names *n, struct profile *p)
 
 struct profile *broker_find_profile(const struct broker *b, const char *name)
 {
-	const struct profile_names *n = &b->names;
+	const struct profile_set *n = &b->names;
 	size_t at;
 
 	if (!n->slots)

@@ -1,0 +1,49 @@
+/* A code that a person brought back from the login server, and who waits for what becomes of it. */
+#ifndef GCTOKEND_BROKER_LOGIN_CODE_H
+#define GCTOKEND_BROKER_LOGIN_CODE_H
+
+#include "core/login_attempt.h"
+#include "core/token_response.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct login;
+struct profile;
+struct waiter;
+
+/* A code on its way to be exchanged. Wiped when let go. */
+struct login_code {
+	char *text; /* NULL: none */
+	char *redirect_uri;
+	char verifier[LOGIN_TEXT + 1];
+	uid_t uid; /* who logged in */
+};
+
+/* How the latest code fared; for whoever waits for it. */
+struct login_result {
+	bool ended;
+	bool stopped; /* it came, but an admin revoked or a person logged out meanwhile */
+	enum response_class class;
+	int64_t expires_in_s;
+	bool refreshes;
+	char words[320];
+};
+
+/* Is a code waiting for its end, or somebody for the end of one? */
+bool login_finishing(const struct login *l);
+/* A person came back from the login server, and none is being finished. Takes the code's texts. */
+void login_finish(struct profile *p, struct login_code *code, struct waiter *w);
+/* A code that no token request has begun to send will not be sent; whoever waits for it is told
+ * that the profile was stopped. */
+void login_stop_code(struct login *l);
+void login_forget_waiter(struct waiter *w);
+void login_code_drop(struct login_code *code);
+/* What became of the code, for the one who brought it. */
+void login_code_ended(struct login *l, const struct token_response *answer, bool stopped);
+/* A login succeeded: for the history. */
+void login_code_note(struct login *l, struct profile *p);
+void login_code_lose_profile(const struct profile *p);
+
+#endif

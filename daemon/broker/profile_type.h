@@ -1,0 +1,60 @@
+/* What a profile is, for those who look into one. What is done with it stands in profile.h. */
+#ifndef GCTOKEND_BROKER_PROFILE_TYPE_H
+#define GCTOKEND_BROKER_PROFILE_TYPE_H
+
+#include "core/config.h"
+#include "core/history.h"
+#include "core/login_attempt.h"
+#include "core/reply_token.h"
+#include "core/times.h"
+#include "core/token_request.h"
+#include "core/token_source.h"
+#include "front/page.h"
+#include "upstream/credential.h"
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct broker;
+struct endpoint;
+struct fetch;
+struct oauth_client;
+struct waiter;
+
+struct profile {
+	struct broker *broker;
+	const struct profile_settings *settings; /* in broker->config */
+	struct credential credential;
+	struct oauth_client *client;
+	struct endpoint *endpoint;
+	struct token_source source;
+	struct history history;
+	const void *resumed_from; /* while restoring: the record that is its */
+	uint64_t logged;          /* number of the latest event that went to the log */
+	uint64_t denied;
+	struct token_reply_cache reply_cache;
+	struct boot_time wake_at;
+	/* the page that callers read; NULL: nobody has asked for one */
+	struct page *page;
+	uint64_t page_rules[PAGE_RULES_WORDS]; /* digest of the rules it was made under */
+	bool page_is_current;                  /* it says the following */
+	uint64_t page_generation;
+	struct source_page page_content;
+	bool page_failing;
+	uint64_t pages_given, pages_retired;
+	/* the token request under way */
+	uint64_t after_write; /* it waits for this write of the client's state */
+	struct event write_deadline;
+	bool waits_for_room; /* too many exchanges are under way */
+	struct fetch *fetch;
+	struct token_request sent;
+	/* of people, where they log in */
+	struct login_attempts attempts;
+	bool with_code; /* the token request under way exchanges a code */
+	TAILQ_HEAD(, waiter) waiting;
+	uint32_t waiting_count;
+};
+
+#endif

@@ -1,0 +1,13 @@
+/* Which function a request goes to. */
+#ifndef GCTOKEND_BROKER_ROUTES_H
+#define GCTOKEND_BROKER_ROUTES_H
+
+struct buffer;
+struct connection;
+struct http_request;
+
+/* For the front's handler: see there. */
+int routes_request(void *broker, struct connection *connection, const struct http_request *http,
+	struct buffer *out);
+
+#endif
