@@ -70,7 +70,7 @@ void broker_turn(struct broker *b)
 	for (size_t i = 0; i < b->profile_count; i++) {
 		struct profile *p = b->profiles[i];
 
-		if (p->source.attention || !boot_before(now.boot, p->wake_at))
+		if (token_source_needs_turn(&p->source) || !boot_before(now.boot, p->wake_at))
 			profile_turn(p, &now);
 	}
 	TAILQ_FOREACH(e, &b->endpoints, link)
@@ -84,9 +84,12 @@ void broker_turn(struct broker *b)
 			break;
 		}
 	/* Only now: a fetch that cannot begin ends at once, and makes its profile wake up early. */
-	for (size_t i = 0; i < b->profile_count; i++)
-		wake_at = boot_min(wake_at,
-			b->profiles[i]->source.attention ? now.boot : b->profiles[i]->wake_at);
+	for (size_t i = 0; i < b->profile_count; i++) {
+		const struct profile *p = b->profiles[i];
+
+		wake_at = boot_min(
+			wake_at, token_source_needs_turn(&p->source) ? now.boot : p->wake_at);
+	}
 	if (boot_timer_arm(b->timer, wake_at))
 		log_line(LOG_ERR, "the timer cannot be armed: %s", strerror(errno));
 	handover_write(b, &now);

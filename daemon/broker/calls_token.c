@@ -123,7 +123,7 @@ static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
 
 	ask->deadline = boot_add(c->now.boot, duration_s(wait_s));
 	token_source_ask(&p->source, &c->now, ask, &outcome);
-	if (p->source.attention) {
+	if (token_source_needs_turn(&p->source)) {
 		/* Before anybody is told: who has reported a token must not read it again. */
 		profile_publish(p, &c->now);
 		broker_turn_soon(c->broker);

@@ -94,8 +94,8 @@ static void want_probes_after_post(struct endpoint *e)
 	for (size_t i = 0; i < e->broker->profile_count; i++) {
 		const struct profile *p = e->broker->profiles[i];
 
-		if (p->endpoint == e && p->source.current.token.text &&
-			p->source.current.life.issued.ns > LONG_LIVED_S * NS_PER_S)
+		if (p->endpoint == e &&
+			token_source_issued(&p->source).ns > LONG_LIVED_S * NS_PER_S)
 			wanted = 2;
 	}
 	probe_want(&e->plan, wanted, false);
@@ -159,10 +159,9 @@ static void head_done(void *context, const struct exchange *x)
 	endpoint_learn(e, &now, x, false, &sample);
 	while ((w = TAILQ_FIRST(&e->measuring)) != NULL)
 		waiter_make_ready(w);
-	/* A suspicion that this HEAD could not clear is asked about again. */
 	for (size_t i = 0; i < e->broker->profile_count; i++)
 		if (e->broker->profiles[i]->endpoint == e)
-			e->broker->profiles[i]->source.attention = true;
+			token_source_probed(&e->broker->profiles[i]->source);
 	broker_turn(e->broker);
 }
 

@@ -119,11 +119,9 @@ static void deliver(struct login *l)
 	l->profile = NULL;
 	l->held = l->with_code = l->ended = false;
 	tell_source(l);
-	if (p) {
-		stopped = p->source.fetching_forgotten ||
-			  (p->source.revoked && !p->source.fetching_code);
-		profile_fetched(p, &l->x, &answer, l->has_sample ? &l->sample : NULL);
-	}
+	if (p)
+		stopped = profile_fetched(p, &l->x, &answer, l->has_sample ? &l->sample : NULL) ==
+			  FETCHED_UNWANTED;
 	if (with_code)
 		login_code_ended(l, &answer, stopped);
 	token_response_fini(&answer);

@@ -86,9 +86,8 @@ void login_stop_code(struct login *l)
 {
 	const struct token_response none = TOKEN_RESPONSE_NONE;
 
-	if (!l->code_for || !l->code_for->source.code_waiting)
+	if (!l->code_for || !token_source_code_gone(&l->code_for->source))
 		return;
-	token_source_code_gone(&l->code_for->source);
 	login_code_ended(l, &none, true);
 }
 

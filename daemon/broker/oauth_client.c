@@ -210,8 +210,7 @@ uint64_t oauth_client_save(struct oauth_client *c, const struct profile *p)
 	/* Half a block ahead, so that a disk that is full for a while stops nobody. */
 	if (s->generation_reserved < s->generation_used + GENERATION_BLOCK / 2)
 		s->generation_reserved = s->generation_used + GENERATION_BLOCK;
-	s->not_before = p->source.not_before;
-	s->failure = p->source.last_failure;
+	token_source_save(&p->source, &s->not_before, &s->failure);
 	client_state_tag(s->salt, p->credential.client_id, p->credential.client_secret, s->tag);
 
 	buffer_init(&text, NULL, 0);

@@ -192,23 +192,23 @@ static void tell_others_of_the_client(const struct profile *p, const struct cloc
 	}
 }
 
-void profile_fetched(struct profile *p, const struct exchange *x, struct token_response *answer,
-	const struct skew_sample *sample)
+enum fetched profile_fetched(struct profile *p, const struct exchange *x,
+	struct token_response *answer, const struct skew_sample *sample)
 {
 	uint64_t generation = oauth_client_next_generation(p->client);
-	bool stopped = p->source.revoked || p->source.fetching_forgotten;
 	struct clock_reading now;
+	enum fetched fetched;
 
 	clock_read(&now);
-	if (token_source_fetched(&p->source, &now, x, answer, sample,
-		    endpoint_spread(p->endpoint, &now), generation))
+	fetched = token_source_fetched(&p->source, &now, x, answer, sample,
+		endpoint_spread(p->endpoint, &now), generation);
+	if (fetched == FETCHED_TOKEN)
 		oauth_client_use_generation(p->client, generation);
-	else if (stopped && answer->token.text)
-		/* It was on its way when an admin revoked, or a person logged out: nobody may have
-		 * it. */
+	else if (fetched == FETCHED_UNWANTED && answer->token.text)
 		revoke_token(p, &answer->token, NULL);
 	oauth_client_save(p->client, p);
 	tell_others_of_the_client(p, &now);
+	return fetched;
 }
 
 static void fetch_ended(void *context, const struct exchange *x)

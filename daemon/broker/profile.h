@@ -34,8 +34,8 @@ void profile_state_written(struct profile *p);
 void profile_log(struct profile *p);
 /* A token request ended: `x` with what was read of it as `answer`, whose token is taken. `sample`
  * as endpoint_learn gave it, NULL if it gave none. */
-void profile_fetched(struct profile *p, const struct exchange *x, struct token_response *answer,
-	const struct skew_sample *sample);
+enum fetched profile_fetched(struct profile *p, const struct exchange *x,
+	struct token_response *answer, const struct skew_sample *sample);
 /* Sends it to the profile's token endpoint; as fetch_start. */
 int profile_post(struct profile *p, const struct token_request *sent,
 	void (*done)(void *context, const struct exchange *x), void *context, struct fetch **ret);

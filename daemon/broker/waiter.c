@@ -182,7 +182,7 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 		return;
 	}
 	token_source_ask(&p->source, now, &w->ask, &outcome);
-	if (p->source.attention)
+	if (token_source_needs_turn(&p->source))
 		broker_turn_soon(p->broker);
 	if (outcome.kind == OUTCOME_HOLD) {
 		hold_on(w, now);

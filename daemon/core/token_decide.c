@@ -150,6 +150,11 @@ struct boot_time token_source_next_change(
 	return at;
 }
 
+bool token_source_needs_turn(const struct token_source *s)
+{
+	return s->attention;
+}
+
 void token_source_decide(
 	struct token_source *s, const struct clock_reading *now, struct token_source_decisions *ret)
 {
@@ -240,6 +245,11 @@ void token_source_view(
 	}
 	v.next_attempt = fetch_at(s, now);
 	*ret = v;
+}
+
+struct duration token_source_issued(const struct token_source *s)
+{
+	return s->current.token.text ? s->current.life.issued : DURATION_ZERO;
 }
 
 const char *source_state_name(enum source_state state)

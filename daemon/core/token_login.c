@@ -35,19 +35,22 @@ void token_source_code_came(struct token_source *s)
 	s->code_waiting = s->attention = true;
 }
 
-void token_source_code_gone(struct token_source *s)
+bool token_source_code_gone(struct token_source *s)
 {
+	bool waited = s->code_waiting;
+
 	s->code_waiting = false;
+	return waited;
 }
 
 /* A login that came to nothing says nothing about the one there was before, if there was one. */
 void token_source_code_failed(struct token_source *s, const struct clock_reading *now,
-	const struct token_response *answer)
+	const struct token_response *response)
 {
-	s->counters.fetches[answer->class]++;
+	s->counters.fetches[response->class]++;
 	history_add(s->history, now, EVENT_LOGIN_FAILED, s->current.generation,
-		"the login could not be finished: %.160s (%s%sHTTP %ld)", answer->words,
-		answer->error, answer->error[0] ? ", " : "", answer->status);
+		"the login could not be finished: %.160s (%s%sHTTP %ld)", response->words,
+		response->error, response->error[0] ? ", " : "", response->status);
 }
 
 bool token_source_login_ends(

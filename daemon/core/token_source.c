@@ -61,6 +61,13 @@ void token_source_restore(
 	s->attention = true;
 }
 
+void token_source_save(const struct token_source *s, struct boot_time *ret_not_before,
+	struct source_failure *ret_failure)
+{
+	*ret_not_before = s->not_before;
+	*ret_failure = s->last_failure;
+}
+
 void token_source_past_fini(struct token_source_past *past)
 {
 	token_slot_empty(&past->current);
@@ -108,7 +115,7 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 	struct token_slot *slots[] = {&s->current, &s->previous};
 	struct boot_time dead = lifetime_dead(&s->current.life);
 
-	/* Who is held because of a doubt need not wait for the fetch: this answer ends it. */
+	/* Who is held because of a doubt need not wait for the fetch: this response ends it. */
 	s->changed |= s->current.token.text && lifetime_suspect(&s->current.life, now).ns > 0;
 	for (size_t i = 0; i < 2; i++) {
 		struct token_slot *slot = slots[i];
@@ -151,7 +158,7 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 
 /* `outdated`: what was refused is not what would be sent now. */
 static void fetch_failed(struct token_source *s, const struct clock_reading *now,
-	const struct token_response *answer, bool outdated)
+	const struct token_response *response, bool outdated)
 {
 	struct source_failure *f = &s->last_failure;
 	enum event_kind kind = EVENT_FETCH_FAILED;
@@ -160,17 +167,17 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 
 	s->failures++;
 	*f = (struct source_failure){
-		.any = true, .class = answer->class, .status = answer->status, .at = now->boot};
-	snprintf(f->error, sizeof(f->error), "%s", answer->error);
-	snprintf(f->words, sizeof(f->words), "%s", answer->words);
-	snprintf(f->correlation_id, sizeof(f->correlation_id), "%s", answer->correlation_id);
+		.any = true, .class = response->class, .status = response->status, .at = now->boot};
+	snprintf(f->error, sizeof(f->error), "%s", response->error);
+	snprintf(f->words, sizeof(f->words), "%s", response->words);
+	snprintf(f->correlation_id, sizeof(f->correlation_id), "%s", response->correlation_id);
 
-	if (answer->status)
-		snprintf(status, sizeof(status), " (HTTP %ld%s%s)", answer->status,
-			answer->correlation_id[0] ? ", correlation id " : "",
-			answer->correlation_id);
+	if (response->status)
+		snprintf(status, sizeof(status), " (HTTP %ld%s%s)", response->status,
+			response->correlation_id[0] ? ", correlation id " : "",
+			response->correlation_id);
 	pause = retry_delay(s->failures, &s->random);
-	switch (answer->class) {
+	switch (response->class) {
 	case RESPONSE_CLIENT_REJECTED:
 		kind = EVENT_CLIENT_REJECTED;
 		pause = outdated ? DURATION_ZERO : duration_s(RETRY_REJECTED_S);
@@ -186,17 +193,17 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 	case RESPONSE_TOKEN:
 		break;
 	}
-	if (answer->has_retry_after)
-		pause = duration_max(pause, retry_obey(answer->retry_after));
+	if (response->has_retry_after)
+		pause = duration_max(pause, retry_obey(response->retry_after));
 	s->not_before = boot_add(now->boot, pause);
 	if (s->login == SOURCE_LOGIN_REFUSED) {
 		history_add(s->history, now, kind, s->current.generation,
-			"%.160s%s; the login has ended: somebody has to log in anew", answer->words,
-			status);
+			"%.160s%s; the login has ended: somebody has to log in anew",
+			response->words, status);
 		return;
 	}
 	history_add(s->history, now, kind, s->current.generation,
-		"%.160s%s; next attempt in %lld s", answer->words, status,
+		"%.160s%s; next attempt in %lld s", response->words, status,
 		(long long)duration_ceil_s(pause));
 }
 
@@ -257,8 +264,8 @@ static const struct token_slot *older_in_service(
 }
 
 /* `new_login`: it may be another person's, and then the one before it must not go on. */
-static void take_token(struct token_source *s, const struct clock_reading *now,
-	const struct exchange *x, struct token_response *answer, const struct skew_sample *sample,
+static enum fetched take_token(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation, bool new_login)
 {
 	const struct token_slot *older = new_login ? NULL : older_in_service(s, now);
@@ -266,8 +273,8 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 		.sent = x->sent,
 		.received = x->received.boot,
 		.sample = sample,
-		.expires_in = answer->expires_in,
-		.claims = answer->claims,
+		.expires_in = response->expires_in,
+		.claims = response->claims,
 		.spread = spread,
 		/* A report is about this token's like: what replaces it is not held back. */
 		.background = older && !s->current.reported,
@@ -276,21 +283,21 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 
 	switch (lifetime_begin(&slot.life, &evidence, &s->settings.policy)) {
 	case LIFETIME_DEAD:
-		answer->class = RESPONSE_UNAVAILABLE;
-		snprintf(answer->words, sizeof(answer->words),
+		response->class = RESPONSE_UNAVAILABLE;
+		snprintf(response->words, sizeof(response->words),
 			"the token was of no use on arrival: expires_in %lld s, clocks of the "
 			"login "
 			"server %lld ms apart",
-			(long long)(answer->expires_in.ns / NS_PER_S),
+			(long long)(response->expires_in.ns / NS_PER_S),
 			(long long)(spread.ns / NS_PER_MS));
 		s->counters.fetches[RESPONSE_UNAVAILABLE]++;
-		fetch_failed(s, now, answer, false);
-		return;
+		fetch_failed(s, now, response, false);
+		return FETCHED_FAILED;
 	case LIFETIME_CLAIMS_IGNORED:
 		history_add(s->history, now, EVENT_CLAIMS_IGNORED, generation,
 			"exp, nbf or iat inside the token contradict its expires_in of %lld s and "
 			"are ignored",
-			(long long)(answer->expires_in.ns / NS_PER_S));
+			(long long)(response->expires_in.ns / NS_PER_S));
 		break;
 	case LIFETIME_FINE:
 		break;
@@ -301,22 +308,24 @@ static void take_token(struct token_source *s, const struct clock_reading *now,
 	s->not_before = (struct boot_time){INT64_MIN};
 	/* whoever wanted a fetch got one; if it does not serve them, they will ask again */
 	s->wanted = s->forced = false;
-	token_move(&slot.token, &answer->token);
-	if (s->current.token.text && token_equal(&s->current.token, &slot.token))
+	token_move(&slot.token, &response->token);
+	if (s->current.token.text && token_equal(&s->current.token, &slot.token)) {
 		same_token(s, now, &slot);
-	else
-		new_token(s, now, &slot, older);
-	token_slot_empty(&slot);
+		token_slot_empty(&slot);
+		return FETCHED_SAME;
+	}
+	new_token(s, now, &slot, older);
+	return FETCHED_TOKEN;
 }
 
-bool token_source_fetched(struct token_source *s, const struct clock_reading *now,
-	const struct exchange *x, struct token_response *answer, const struct skew_sample *sample,
+enum fetched token_source_fetched(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation)
 {
 	bool request_outdated = s->request_outdated;
 	bool outdated = request_outdated || s->credential_outdated;
-
 	bool with_code = s->fetching_code, forgotten = s->fetching_forgotten;
+	enum fetched fetched = FETCHED_FAILED;
 
 	s->fetching = s->fetching_code = s->fetching_forgotten = false;
 	s->replacing = false;
@@ -324,24 +333,29 @@ bool token_source_fetched(struct token_source *s, const struct clock_reading *no
 	s->fetches_ended++;
 	s->attention = s->changed = true;
 	if (forgotten || (s->revoked && !with_code))
-		return false;
-	if (with_code && answer->class != RESPONSE_TOKEN) {
-		token_source_code_failed(s, now, answer);
-	} else if (answer->class == RESPONSE_TOKEN) {
+		return FETCHED_UNWANTED;
+	if (with_code && response->class != RESPONSE_TOKEN) {
+		token_source_code_failed(s, now, response);
+	} else if (response->class == RESPONSE_TOKEN) {
 		s->revoked = false;
-		take_token(s, now, x, answer, sample, spread, generation, with_code);
+		fetched = take_token(s, now, x, response, sample, spread, generation, with_code);
 		if (request_outdated && s->current.token.text)
 			s->refresh_at = now->boot;
 	} else {
-		s->counters.fetches[answer->class]++;
-		fetch_failed(s, now, answer, outdated);
+		s->counters.fetches[response->class]++;
+		fetch_failed(s, now, response, outdated);
 	}
-	return s->current.generation == generation;
+	return fetched;
 }
 
 void token_source_clock_changed(struct token_source *s)
 {
 	s->attention = s->changed = true;
+}
+
+void token_source_probed(struct token_source *s)
+{
+	s->attention = true;
 }
 
 void token_source_configure(struct token_source *s, const struct clock_reading *now,

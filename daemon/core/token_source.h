@@ -2,8 +2,8 @@
  *
  * A deterministic state machine. Events go in with the time they happened at; what is to be done
  * comes out of token_source_decide(). It performs nothing itself, reads no clock, and takes its
- * jitter from a seed: the same events and the same seed give the same decisions. After an event
- * (also after an ask that sets `attention`) the caller asks for decisions and carries them out.
+ * jitter from a seed: the same events and the same seed give the same decisions. After an event or
+ * an ask, if token_source_needs_turn() says so, its owner asks for decisions and carries them out.
  *
  * States and transitions stand at the top of token_source.c, which takes the events; token_decide.c
  * holds the decisions and views, token_ask.c what a caller gets, token_page.c what readers who do
@@ -127,17 +127,29 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 /* What an earlier run knew: no fetch before `not_before`, because of `failure` (NULL: none). */
 void token_source_restore(
 	struct token_source *s, struct boot_time not_before, const struct source_failure *failure);
+/* What the next run is to restore. */
+void token_source_save(const struct token_source *s, struct boot_time *ret_not_before,
+	struct source_failure *ret_failure);
 
 /* Any exchange with this source's token endpoint that had a usable Date, already in the estimator
  * whose spread is given. For the exchange that also brings a token, this comes first. */
 void token_source_exchange(struct token_source *s, const struct clock_reading *now,
 	const struct skew_sample *sample, struct duration spread);
 
-/* The fetch under way ended. Takes the token out of `answer` where it has one. `sample`: NULL if
- * the Date proves nothing. `generation`: the number a new token is to have, greater than any
- * before. True if that number was used. */
-bool token_source_fetched(struct token_source *s, const struct clock_reading *now,
-	const struct exchange *x, struct token_response *answer, const struct skew_sample *sample,
+/* What became of a fetch. */
+enum fetched {
+	FETCHED_TOKEN,    /* a new one, which has taken the generation */
+	FETCHED_SAME,     /* the token that there is already */
+	FETCHED_FAILED,   /* no token, or one of no use */
+	FETCHED_UNWANTED, /* an admin revoked, or a person logged out, while it was under way: a
+			     token that came is left in the response, for its owner to revoke */
+};
+
+/* The fetch under way ended. Takes the token that it brought, and turns the class of a response
+ * whose token is of no use into RESPONSE_UNAVAILABLE. `sample`: NULL if the Date proves nothing.
+ * `generation`: the number a new token is to have, greater than any before. */
+enum fetched token_source_fetched(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation);
 
 /* `other`, another profile of the same client with the same secret, has just ended a fetch: where
@@ -148,6 +160,9 @@ void token_source_sibling_fetched(
 
 /* The wall clock was stepped, or the machine was resumed: look again. */
 void token_source_clock_changed(struct token_source *s);
+/* A HEAD that asked for the server's clock ended. Whether it proved anything or not: a suspicion
+ * that it could not clear is asked about again. */
+void token_source_probed(struct token_source *s);
 
 /* New settings. `request_changed`: a token from now on would be another one (scope, parameters), so
  * fetch one; `credential_changed`: what the server refused before is worth another try at once. */
@@ -165,8 +180,8 @@ void token_source_set_login(struct token_source *s, enum source_login login);
 /* A person logged in: the next fetch exchanges their code, as soon as the mint limit allows. It
  * starts what an admin stopped, if it succeeds. */
 void token_source_code_came(struct token_source *s);
-/* Nobody waits for that exchange any more; no effect once it has begun. */
-void token_source_code_gone(struct token_source *s);
+/* Nobody waits for that exchange any more. True: it had not begun, and never will. */
+bool token_source_code_gone(struct token_source *s);
 /* Forgets tokens and login, as token_source_revoke does, and asks for a new login. */
 void token_source_log_out(
 	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2]);
@@ -175,6 +190,9 @@ bool token_source_login_ends(
 	const struct token_source *s, const struct clock_reading *now, struct duration *ret_in);
 
 /* ---- decisions ---- */
+
+/* Are decisions due, because of what happened since the latest? */
+bool token_source_needs_turn(const struct token_source *s);
 
 struct token_source_decisions {
 	bool fetch;               /* send a token request now; token_source_fetched must follow */
@@ -259,6 +277,8 @@ struct source_view {
 void token_source_view(
 	const struct token_source *s, const struct clock_reading *now, struct source_view *ret);
 const char *source_state_name(enum source_state state);
+/* How long the current token was issued for; zero if there is none. */
+struct duration token_source_issued(const struct token_source *s);
 /* The generation of the token with that fingerprint, 0 if it is neither current nor previous. */
 uint64_t token_source_generation_of(const struct token_source *s, const char *fingerprint);
 
@@ -293,7 +313,7 @@ struct boot_time token_source_gate(const struct token_source *s, struct boot_tim
 struct boot_time token_source_tell_login_end(
 	struct token_source *s, const struct clock_reading *now);
 void token_source_code_failed(struct token_source *s, const struct clock_reading *now,
-	const struct token_response *answer);
+	const struct token_response *response);
 bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
 	const struct token_slot *slot);
 /* The next instant at which what is served changes by itself. */

@@ -493,7 +493,8 @@ static void token_came(struct token_world *w, struct exchange *x, struct token_r
 	fact->generation = w->generation + 1;
 	if (!same)
 		w->facts[fact->generation % FACTS_MAX] = *fact;
-	if (token_source_fetched(s, &w->now, x, a, sample, spread(w), w->generation + 1)) {
+	if (token_source_fetched(s, &w->now, x, a, sample, spread(w), w->generation + 1) ==
+		FETCHED_TOKEN) {
 		CHECK(!revoked && !same && c->generation == w->generation + 1);
 		w->generation++;
 		fact = fact_of(w, w->generation);
@@ -542,8 +543,8 @@ void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 		a.retry_after = duration_ns(plan->retry_after_ns);
 		snprintf(a.error, sizeof(a.error), "an_error");
 		snprintf(a.words, sizeof(a.words), "what the server said");
-		CHECK(!token_source_fetched(&w->source, &w->now, &x, &a, usable ? &sample : NULL,
-			spread(w), w->generation + 1));
+		CHECK(token_source_fetched(&w->source, &w->now, &x, &a, usable ? &sample : NULL,
+			      spread(w), w->generation + 1) != FETCHED_TOKEN);
 		CHECK(served_now(w) == serving);
 		CHECK(w->source.revoked || boot_since(w->source.not_before, w->now.boot).ns <=
 						   RETRY_AFTER_CAP_S * NS_PER_S);

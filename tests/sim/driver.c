@@ -104,7 +104,7 @@ static void post_ended(struct driver *d, const struct letter *l)
 	token_response_read(&x, &answer);
 	usable = driver_learn(d, &now, l, &x, &sample);
 	if (token_source_fetched(&d->source, &now, &x, &answer, usable ? &sample : NULL,
-		    driver_spread(d, &now), d->generation + 1)) {
+		    driver_spread(d, &now), d->generation + 1) == FETCHED_TOKEN) {
 		d->generation++;
 		tally_token_came(d->tally, l->left_at, d->generation);
 	}

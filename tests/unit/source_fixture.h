@@ -27,8 +27,9 @@ struct rig {
 	int64_t theta;             /* ns: server clock - boot */
 	int64_t rtt;
 	struct duration spread;
-	bool undated;        /* the server sends no Date */
-	uint64_t generation; /* the latest used */
+	bool undated;         /* the server sends no Date */
+	uint64_t generation;  /* the latest used */
+	enum fetched fetched; /* what became of the latest fetch */
 	unsigned fetches;
 	struct token_source_decisions d; /* the latest */
 	struct token_outcome o;          /* the latest */
@@ -81,7 +82,7 @@ static inline bool rig_decide(struct rig *r)
 	bool fetching = r->s.fetching;
 
 	token_source_decide(&r->s, &r->now, &r->d);
-	assert_false(r->s.attention);
+	assert_false(token_source_needs_turn(&r->s));
 	assert_true(r->d.wake_at.ns > r->now.boot.ns); /* or the loop would spin */
 	assert_false(r->d.fetch && fetching);
 	if (r->d.fetch) {
@@ -116,21 +117,25 @@ static inline void rig_head(struct rig *r)
 	token_source_exchange(&r->s, &r->now, &sample, r->spread);
 }
 
-/* Ends the fetch under way with `answer`, now. */
-static inline bool rig_fetched(struct rig *r, struct token_response *answer)
+/* Ends the fetch under way with `response`, now. True: by a new token. */
+static inline bool rig_fetched(struct rig *r, struct token_response *response)
 {
 	struct exchange x = {
-		.sent = r->sent, .received = r->now, .status = answer->status, .body = ""};
+		.sent = r->sent, .received = r->now, .status = response->status, .body = ""};
 	struct skew_sample sample = rig_sample(r, &r->sent, r->now.boot);
-	bool dated = !r->undated && answer->status, used;
+	bool dated = !r->undated && response->status;
 
 	if (dated)
 		token_source_exchange(&r->s, &r->now, &sample, r->spread);
-	used = token_source_fetched(
-		&r->s, &r->now, &x, answer, dated ? &sample : NULL, r->spread, r->generation + 1);
-	r->generation += used;
-	token_response_fini(answer);
-	return used;
+	r->fetched = token_source_fetched(
+		&r->s, &r->now, &x, response, dated ? &sample : NULL, r->spread, r->generation + 1);
+	r->generation += r->fetched == FETCHED_TOKEN;
+	/* a token that nobody may have stays with whoever is to revoke it */
+	assert_true(r->fetched != FETCHED_TOKEN || !response->token.text);
+	assert_true(r->fetched != FETCHED_UNWANTED || response->class != RESPONSE_TOKEN ||
+		    response->token.text);
+	token_response_fini(response);
+	return r->fetched == FETCHED_TOKEN;
 }
 
 static inline bool rig_answer_claims(

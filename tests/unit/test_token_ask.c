@@ -18,7 +18,7 @@ static void fresh_token_at_once(void **state)
 	assert_false(r->o.stale);
 	assert_int_equal(r->o.retry_after_s, -1);
 	assert_int_equal(r->o.expires_in.ns, lifetime_dead(&r->s.current.life).ns - r->now.boot.ns);
-	assert_false(r->s.attention); /* a read and nothing else */
+	assert_false(token_source_needs_turn(&r->s)); /* a read and nothing else */
 	assert_int_equal(r->s.counters.served, 1);
 	assert_int_equal(r->s.counters.served_stale, 0);
 	assert_int_equal(r->s.counters.waited, 0);

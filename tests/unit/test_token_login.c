@@ -217,8 +217,15 @@ static void a_code_that_nobody_waits_for_is_not_sent(void **state)
 	(void)state;
 	rig_decide(r);
 	token_source_code_came(&r->s);
-	token_source_code_gone(&r->s);
+	assert_true(token_source_code_gone(&r->s));
+	assert_false(token_source_code_gone(&r->s));
 	assert_false(rig_decide(r));
+	/* once it is on its way it goes on to its end */
+	token_source_code_came(&r->s);
+	assert_true(rig_decide(r));
+	assert_false(token_source_code_gone(&r->s));
+	assert_true(rig_answer_token(r, "one", 3600));
+	assert_string_equal(rig_served(r), "one");
 	rig_free(r);
 }
 
@@ -263,6 +270,7 @@ static void logging_out_forgets_all(void **state)
 	token_fini(&tokens[0]);
 	assert_int_equal(ask_now(r), OUTCOME_HOLD);
 	assert_false(rig_answer_token(r, "late", 3600));
+	assert_int_equal(r->fetched, FETCHED_UNWANTED);
 	assert_false(rig_decide(r));
 	assert_int_equal(ask_now(r), OUTCOME_LOGIN_REQUIRED);
 	assert_int_equal(rig_state(r), SOURCE_LOGIN_REQUIRED);

@@ -297,7 +297,7 @@ static void report_of_the_older_ends_the_guard(void **state)
 	reporter = rig_reject(r, 1, 0);
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
 	assert_string_equal(r->o.slot->token.text, "two");
-	assert_true(r->s.attention);
+	assert_true(token_source_needs_turn(&r->s));
 	assert_false(rig_decide(r));
 	assert_true(r->d.changed);
 	assert_int_equal(rig_ask(r, &waiting), OUTCOME_TOKEN);

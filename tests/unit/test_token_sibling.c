@@ -47,7 +47,7 @@ static void what_throttles_one_throttles_both(void **state)
 	assert_true(rig_decide(p.one));
 	rig_answer_failure(p.one, RESPONSE_THROTTLED, 600);
 	other_heeds(&p);
-	assert_true(p.other->s.attention);
+	assert_true(token_source_needs_turn(&p.other->s));
 	assert_false(rig_decide(p.other));
 	assert_int_equal(rig_told(p.other, EVENT_THROTTLED), 1);
 	token_source_view(&p.other->s, &p.other->now, &view);

@@ -11,14 +11,14 @@ static void prefetch_fetches_at_once(void **state)
 	struct source_view v;
 
 	(void)state;
-	assert_true(r->s.attention);
+	assert_true(token_source_needs_turn(&r->s));
 	assert_int_equal(rig_state(r), SOURCE_WAITING);
 	assert_true(rig_decide(r));
 	assert_int_equal(r->d.wake_at.ns, BOOT_TIME_NEVER.ns); /* the fetch will end */
 	assert_false(rig_decide(r));                           /* one at a time */
 	assert_int_equal(rig_state(r), SOURCE_WAITING);
 	assert_true(rig_answer_token(r, "one", 3600));
-	assert_true(r->s.attention);
+	assert_true(token_source_needs_turn(&r->s));
 	assert_int_equal(rig_state(r), SOURCE_FRESH);
 	assert_false(rig_decide(r));
 	assert_true(r->d.changed);
@@ -53,8 +53,8 @@ static void without_prefetch_nothing_is_fetched_unasked(void **state)
 	rig_answer_token(r, "one", 3600);
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
 	/* nobody asks any more: it runs out, and that is that */
-	while (r->d.wake_at.ns != BOOT_TIME_NEVER.ns || r->s.attention)
-		if (r->s.attention)
+	while (r->d.wake_at.ns != BOOT_TIME_NEVER.ns || token_source_needs_turn(&r->s))
+		if (token_source_needs_turn(&r->s))
 			assert_false(rig_decide(r));
 		else
 			assert_false(rig_wake(r));

@@ -16,7 +16,7 @@ static void server_step_is_confirmed_then_counted(void **state)
 	rig_pass(r, 300 * S);
 	r->theta += 600 * S;
 	rig_head(r);
-	assert_true(r->s.attention);
+	assert_true(token_source_needs_turn(&r->s));
 	assert_true(rig_decide(r)); /* one says so: to be sure, a fetch and a HEAD */
 	assert_int_equal(r->d.probes, 1);
 	assert_int_equal(lifetime_dead(&r->s.current.life).ns, dead);

@@ -77,7 +77,7 @@ static void ask(struct world *w, struct caller *c)
 	if (kind == OUTCOME_COOLDOWN)
 		assert_holds(c->ask.kind == ASK_REJECT);
 	if (kind == OUTCOME_TIMEOUT) /* only while a fetch runs, or begins in this wake-up */
-		assert_holds(w->r->s.fetching || w->r->s.attention);
+		assert_holds(w->r->s.fetching || token_source_needs_turn(&w->r->s));
 }
 
 static void ask_again(struct world *w, bool all)
@@ -127,7 +127,8 @@ static void check_slots(struct world *w)
 /* Decides until there is nothing to decide; more than a few turns would be a loop. */
 static void turn(struct world *w)
 {
-	for (int turns = 0; w->r->s.attention || !boot_before(w->r->now.boot, w->r->d.wake_at);
+	for (int turns = 0;
+		token_source_needs_turn(&w->r->s) || !boot_before(w->r->now.boot, w->r->d.wake_at);
 		turns++) {
 		assert_holds(turns < 8);
 		if (rig_decide(w->r))
@@ -180,7 +181,7 @@ static void end_head(struct world *w)
 	w->head_ends = INT64_MAX;
 	if (!w->down)
 		token_source_exchange(&w->r->s, &w->r->now, &sample, w->r->spread);
-	w->r->s.attention = true;
+	token_source_probed(&w->r->s);
 	check_slots(w);
 }
 

@@ -274,6 +274,7 @@ static void same_token_again_makes_a_pause(void **state)
 		if (!r->s.fetching)
 			assert_true(rig_decide(r));
 		assert_false(rig_answer_token(r, "one", 3600)); /* its life counted anew */
+		assert_int_equal(r->fetched, FETCHED_SAME);
 		assert_int_equal(lifetime_dead(&r->s.current.life).ns, dead);
 		assert_int_equal(r->s.current.generation, 1);
 		assert_int_equal(r->s.counters.same_token, 1);
@@ -323,6 +324,7 @@ static void token_dead_on_arrival_is_a_failure(void **state)
 	rig_decide(r);
 	rig_pass(r, 9 * S); /* it took that long, of a life of ten */
 	assert_false(rig_answer_token(r, "one", 10));
+	assert_int_equal(r->fetched, FETCHED_FAILED);
 	assert_null(rig_served(r));
 	assert_int_equal(rig_state(r), SOURCE_UNAVAILABLE);
 	assert_int_equal(rig_told(r, EVENT_FETCH_FAILED), 1);
@@ -361,7 +363,8 @@ static void token_on_its_way_is_not_taken_when_revoked(void **state)
 	token_source_revoke(&r->s, &r->now, tokens);
 	assert_int_equal(token_init(&answer.token, "late", 4), 0);
 	x.sent = x.received = r->now;
-	assert_false(token_source_fetched(&r->s, &r->now, &x, &answer, NULL, DURATION_ZERO, 1));
+	assert_int_equal(token_source_fetched(&r->s, &r->now, &x, &answer, NULL, DURATION_ZERO, 1),
+		FETCHED_UNWANTED);
 	assert_string_equal(answer.token.text, "late"); /* left to be revoked */
 	token_response_fini(&answer);
 	assert_false(rig_decide(r));
