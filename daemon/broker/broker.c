@@ -56,15 +56,16 @@ static void look_at_wall_clock(struct broker *b, const struct clock_reading *now
 	}
 }
 
-void broker_turn(struct broker *b)
+/* Takes everybody's decisions and carries them out. */
+static struct boot_time take_turn(void *context)
 {
 	struct boot_time wake_at = BOOT_TIME_NEVER;
+	struct broker *b = context;
 	struct clock_reading now;
 	struct endpoint *e;
 
 	if (b->stopping)
-		return;
-	evtimer_del(&b->after_request);
+		return wake_at;
 	clock_read(&now);
 	look_at_wall_clock(b, &now);
 	for (size_t i = 0; i < b->profile_count; i++) {
@@ -90,36 +91,9 @@ void broker_turn(struct broker *b)
 		wake_at = boot_min(
 			wake_at, token_source_needs_turn(&p->source) ? now.boot : p->wake_at);
 	}
-	if (boot_timer_arm(b->timer, wake_at))
-		log_line(LOG_ERR, "the timer cannot be armed: %s", strerror(errno));
 	handover_write(b, &now);
 	service_turn(b, &now);
-}
-
-void broker_turn_soon(struct broker *b)
-{
-	static const struct timeval at_once;
-
-	/* which takes memory; at the end of this pass is as well */
-	if (!evtimer_pending(&b->after_request, NULL) && evtimer_add(&b->after_request, &at_once))
-		event_active(&b->after_request, EV_TIMEOUT, 0);
-}
-
-static void turn_after_request(int fd, short events, void *context)
-{
-	(void)fd;
-	(void)events;
-	broker_turn(context);
-}
-
-static void timer_fired(void *context)
-{
-	broker_turn(context);
-}
-
-static void wall_stepped(void *context)
-{
-	broker_turn(context);
+	return wake_at;
 }
 
 static void signalled(int number, short events, void *context)
@@ -148,18 +122,15 @@ static int read_boot_id(char *boot_id, size_t size)
 static int start_events(struct broker *b)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-	int r;
 
 	evtimer_assign(&b->pump, b->base, waiters_answer, b);
-	evtimer_assign(&b->after_request, b->base, turn_after_request, b);
 	service_init(b);
 	for (size_t i = 0; i < 3; i++) {
 		evsignal_assign(&b->signals[i], b->base, numbers[i], signalled, b);
 		if (evsignal_add(&b->signals[i], NULL))
 			return -ENOMEM;
 	}
-	r = boot_timer_new(&b->timer, b->base, timer_fired, b);
-	return r ? r : wall_watch_new(&b->wall_watch, b->base, wall_stepped, b);
+	return turn_init(&b->turn, b->base, take_turn, b);
 }
 
 int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
@@ -260,7 +231,7 @@ void broker_run(struct broker *b)
 	/* Whoever has been waiting is served before anything is begun that may take a moment. */
 	event_base_loop(b->base, EVLOOP_NONBLOCK);
 	if (!event_base_got_break(b->base)) {
-		broker_turn(b);
+		turn_now(&b->turn);
 		event_base_dispatch(b->base);
 	}
 	log_line(LOG_NOTICE, "stopping");
@@ -311,15 +282,12 @@ void broker_free(struct broker *b)
 		state_writer_free(b->writer);
 	while ((c = TAILQ_FIRST(&b->oauth_clients)) != NULL)
 		oauth_client_free(c);
-	wall_watch_free(b->wall_watch);
-	boot_timer_free(b->timer);
+	turn_fini(&b->turn);
 	for (size_t i = 0; i < 3; i++)
 		if (event_initialized(&b->signals[i]))
 			event_del(&b->signals[i]);
 	if (event_initialized(&b->pump))
 		event_del(&b->pump);
-	if (event_initialized(&b->after_request))
-		event_del(&b->after_request);
 	login_forget_key(b);
 	config_free(b->config);
 	free(b->state_dir);

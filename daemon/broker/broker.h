@@ -6,6 +6,7 @@
 #include "handover.h"
 #include "profile_set.h"
 #include "service.h"
+#include "turn.h"
 
 #include "core/random.h"
 #include "core/times.h"
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-struct boot_timer;
 struct config;
 struct endpoint;
 struct event_base;
@@ -29,7 +29,6 @@ struct profile;
 struct revocation;
 struct state_writer;
 struct waiter;
-struct wall_watch;
 
 struct broker {
 	struct event_base *base;
@@ -56,11 +55,9 @@ struct broker {
 	struct handover handover;
 	struct state_writer *writer;
 	unsigned char *state_key; /* of SEALED_KEY_LENGTH; NULL: none (yet) */
-	struct boot_timer *timer;
-	struct wall_watch *wall_watch;
+	struct turn turn;
 	struct event signals[3];
-	struct event pump;          /* answers of those who are ready, in chunks */
-	struct event after_request; /* a turn, once the request that needs it is done with */
+	struct event pump; /* replies to those who are ready, in chunks */
 
 	struct profile **profiles; /* in the order of their names */
 	size_t profile_count;
@@ -84,9 +81,4 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 void broker_free(struct broker *b);
 /* Serves until SIGTERM or SIGINT. */
 void broker_run(struct broker *b);
-/* After an event: takes everybody's decisions, carries them out, arms the timer. */
-void broker_turn(struct broker *b);
-/* The same, a moment later: for when the caller still holds pointers into what a turn may change.
- */
-void broker_turn_soon(struct broker *b);
 #endif

@@ -2,7 +2,7 @@
 #include "call.h"
 
 #include "broker.h"
-#include "profile.h"
+#include "profile_log.h"
 #include "profile_set.h"
 #include "profile_type.h"
 

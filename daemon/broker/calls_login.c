@@ -8,7 +8,7 @@
 #include "login_code.h"
 #include "oauth_client.h"
 #include "pages.h"
-#include "profile.h"
+#include "profile_log.h"
 #include "profile_type.h"
 #include "revoke.h"
 #include "waiter.h"
@@ -135,7 +135,7 @@ static int begin_finish(struct call *c, struct login_code *code)
 		waiter_new(&w, p, c->connection, WAITER_LOGIN, wait))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	login_finish(p, code, w);
-	broker_turn_soon(c->broker);
+	turn_soon(&c->broker->turn);
 	return FRONT_HELD;
 }
 
@@ -265,7 +265,7 @@ int call_logout(struct call *c)
 	token_source_log_out(&c->profile->source, &c->now, tokens);
 	profile_publish(c->profile, &c->now);
 	login_end(c->profile->client->login, w);
-	broker_turn_soon(c->broker);
+	turn_soon(&c->broker->turn);
 	for (size_t i = 0; i < 2; i++)
 		if (!tokens[i].text)
 			continue;

@@ -126,7 +126,7 @@ static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
 	if (token_source_needs_turn(&p->source)) {
 		/* Before anybody is told: who has reported a token must not read it again. */
 		profile_publish(p, &c->now);
-		broker_turn_soon(c->broker);
+		turn_soon(&c->broker->turn);
 	}
 	if (outcome.kind != OUTCOME_HOLD)
 		return call_answer_outcome(p, c->out, c->keep_alive, c->text, ask, &outcome);
@@ -216,7 +216,7 @@ int call_revoke(struct call *c)
 		login_stop_code(p->client->login);
 	token_source_revoke(&p->source, &c->now, tokens);
 	profile_publish(p, &c->now);
-	broker_turn_soon(c->broker);
+	turn_soon(&c->broker->turn);
 	status = 0;
 	for (size_t i = 0; i < 2; i++)
 		if (tokens[i].text && revoke_token(p, &tokens[i], w))

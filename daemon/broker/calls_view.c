@@ -83,7 +83,7 @@ int call_probe(struct call *c)
 	e->was_asked = true;
 	e->asked_at = c->now.boot;
 	probe_want(&e->plan, 1, true);
-	broker_turn_soon(c->broker);
+	turn_soon(&c->broker->turn);
 	return FRONT_HELD;
 }
 

@@ -162,7 +162,7 @@ static void head_done(void *context, const struct exchange *x)
 	for (size_t i = 0; i < e->broker->profile_count; i++)
 		if (e->broker->profiles[i]->endpoint == e)
 			token_source_probed(&e->broker->profiles[i]->source);
-	broker_turn(e->broker);
+	turn_now(&e->broker->turn);
 }
 
 /* As those who use it would send it now, after whatever reload. */

@@ -125,7 +125,7 @@ static void deliver(struct login *l)
 	if (with_code)
 		login_code_ended(l, &answer, stopped);
 	token_response_fini(&answer);
-	broker_turn(l->client->broker);
+	turn_now(&l->client->broker->turn);
 }
 
 void login_stored(struct login *l)

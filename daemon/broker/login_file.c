@@ -5,7 +5,7 @@
 #include "broker.h"
 #include "login.h"
 #include "oauth_client.h"
-#include "profile.h"
+#include "profile_log.h"
 #include "profile_type.h"
 #include "revoke.h"
 #include "waiter.h"

@@ -5,6 +5,7 @@
 #include "login.h"
 #include "oauth_client.h"
 #include "pages.h"
+#include "profile_log.h"
 #include "profile_type.h"
 #include "revoke.h"
 #include "waiter.h"
@@ -165,20 +166,6 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 		&p->source, &now, &source_settings, request_changed, credential_changed);
 }
 
-void profile_log(struct profile *p)
-{
-	const struct history *h = &p->history;
-
-	if (p->logged + 1 < history_first(h))
-		p->logged = history_first(h) - 1;
-	while (p->logged < h->count) {
-		const struct history_event *e = history_get(h, ++p->logged);
-
-		log_event(event_kind_priority(e->kind), event_kind_message_id(e->kind),
-			p->settings->name, e->generation, e->words);
-	}
-}
-
 static void tell_others_of_the_client(const struct profile *p, const struct clock_reading *now)
 {
 	const struct broker *b = p->broker;
@@ -231,7 +218,7 @@ static void fetch_ended(void *context, const struct exchange *x)
 	usable = endpoint_learn(p->endpoint, &now, x, true, &sample);
 	profile_fetched(p, x, &answer, usable ? &sample : NULL);
 	token_response_fini(&answer);
-	broker_turn(p->broker);
+	turn_now(&p->broker->turn);
 }
 
 struct exchange profile_no_exchange(const char *why)

@@ -30,8 +30,6 @@ void profile_turn(struct profile *p, const struct clock_reading *now);
 bool profile_send_waiting(struct profile *p);
 /* The write that the token request waited for has ended. */
 void profile_state_written(struct profile *p);
-/* What is new in its history goes to the log. */
-void profile_log(struct profile *p);
 /* A token request ended: `x` with what was read of it as `answer`, whose token is taken. `sample`
  * as endpoint_learn gave it, NULL if it gave none. */
 enum fetched profile_fetched(struct profile *p, const struct exchange *x,

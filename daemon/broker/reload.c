@@ -244,5 +244,5 @@ void broker_reload(struct broker *b)
 {
 	service_reloading(b);
 	reload(b);
-	broker_turn(b);
+	turn_now(&b->turn);
 }

@@ -183,7 +183,7 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 	}
 	token_source_ask(&p->source, now, &w->ask, &outcome);
 	if (token_source_needs_turn(&p->source))
-		broker_turn_soon(p->broker);
+		turn_soon(&p->broker->turn);
 	if (outcome.kind == OUTCOME_HOLD) {
 		hold_on(w, now);
 		return;
