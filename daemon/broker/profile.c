@@ -24,7 +24,7 @@
 /* A disk may hang; the token must come all the same. */
 #define STATE_WRITE_PATIENCE_S 2
 
-static void send_token_request(struct profile *p);
+static void send_after_write(struct profile *p);
 
 static void write_patience_ended(int fd, short events, void *context)
 {
@@ -35,10 +35,8 @@ static void write_patience_ended(int fd, short events, void *context)
 	log_line(LOG_WARNING,
 		"profile %s: writing %s/%s takes longer than %d s; the token request goes out "
 		"before",
-		p->settings->name, p->broker->config->broker.state_dir, p->client->file,
-		STATE_WRITE_PATIENCE_S);
-	p->after_write = 0;
-	send_token_request(p);
+		p->settings->name, p->broker->state_dir, p->client->file, STATE_WRITE_PATIENCE_S);
+	send_after_write(p);
 }
 
 static struct token_source_settings source_settings_of(const struct profile_settings *s)
@@ -296,10 +294,18 @@ bool profile_send_waiting(struct profile *p)
 	return !p->waits_for_room;
 }
 
+/* Outside of a turn, which would see to it that who has no room is sent later. */
+static void send_after_write(struct profile *p)
+{
+	send_token_request(p);
+	if (p->waits_for_room)
+		broker_turn_soon(p->broker);
+}
+
 void profile_state_written(struct profile *p)
 {
 	if (p->after_write && p->client->writes_ended >= p->after_write)
-		send_token_request(p);
+		send_after_write(p);
 }
 
 static void begin_fetch(struct profile *p)
