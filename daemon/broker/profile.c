@@ -299,7 +299,7 @@ static void send_after_write(struct profile *p)
 {
 	send_token_request(p);
 	if (p->waits_for_room)
-		broker_turn_soon(p->broker);
+		turn_soon(&p->broker->turn);
 }
 
 void profile_state_written(struct profile *p)

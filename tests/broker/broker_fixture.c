@@ -2,6 +2,7 @@
 
 #include "broker/profile_set.h"
 #include "broker/reload.h"
+#include "broker/turn.h"
 #include "host/clock.h"
 #include "host/config_files.h"
 #include "host/log.h"
@@ -605,7 +606,7 @@ void rig_start(struct rig *r)
 	config_problems_fini(&problems);
 	assert_int_equal(status, CONFIG_VALID);
 	assert_int_equal(broker_new(&r->broker, r->base, r->config, config, "test"), 0);
-	broker_turn(r->broker);
+	turn_now(&r->broker->turn);
 }
 
 void rig_stop(struct rig *r)
