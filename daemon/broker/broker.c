@@ -33,28 +33,6 @@
 #include <unistd.h>
 
 #define NO_ROOM_AGAIN_MS 500
-#define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
-
-/* A step of our wall clock harms no token by itself; what it may mean is the core's to judge. */
-static void look_at_wall_clock(struct broker *b, const struct clock_reading *now)
-{
-	struct duration offset = clock_wall_offset(now);
-	struct duration step = duration_sub(offset, b->wall_offset);
-
-	if (llabs(step.ns) < WALL_STEP_NOTICEABLE_NS)
-		return;
-	b->wall_offset = offset;
-	b->wall_steps++;
-	for (size_t i = 0; i < b->profile_count; i++) {
-		struct profile *p = b->profiles[i];
-
-		history_add(&p->history, now, EVENT_WALL_STEP, 0,
-			"the local wall clock was set %s by %lld ms; tokens do not depend on it",
-			step.ns > 0 ? "ahead" : "back", llabs(step.ns) / NS_PER_MS);
-		token_source_clock_changed(&p->source);
-		probe_want(&p->endpoint->plan, 1, true);
-	}
-}
 
 /* Takes everybody's decisions and carries them out. */
 static struct boot_time take_turn(void *context)
@@ -67,7 +45,7 @@ static struct boot_time take_turn(void *context)
 	if (b->stopping)
 		return wake_at;
 	clock_read(&now);
-	look_at_wall_clock(b, &now);
+	server_clocks_look(&b->clocks, &now);
 	for (size_t i = 0; i < b->profile_count; i++) {
 		struct profile *p = b->profiles[i];
 
@@ -155,7 +133,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	TAILQ_INIT(&b->ready);
 	TAILQ_INIT(&b->revocations);
 	clock_read(&b->started);
-	b->wall_offset = clock_wall_offset(&b->started);
+	server_clocks_init(&b->clocks, &b->started);
 	b->config = config;
 	b->config_path = strdup(config_path);
 	b->socket = strdup(config->broker.socket);

@@ -9,6 +9,7 @@
 #include "turn.h"
 
 #include "core/random.h"
+#include "core/server_clock.h"
 #include "core/times.h"
 
 #include <event2/event_struct.h>
@@ -42,8 +43,7 @@ struct broker {
 	char boot_id[40];
 	struct random random; /* seeds of the profiles' jitter */
 	struct clock_reading started;
-	struct duration wall_offset; /* at the latest look, to tell a step */
-	uint64_t wall_steps;
+	struct server_clocks clocks; /* of the endpoints */
 
 	struct fetcher *fetcher;
 	struct front *front;

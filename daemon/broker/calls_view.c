@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEASURE_APART_S 10
 #define MEASURE_WAIT_S 15
 
 static void report_of(struct profile *p, struct profile_view *ret)
@@ -27,13 +26,13 @@ static void report_of(struct profile *p, struct profile_view *ret)
 		.settings = p->settings,
 		.source = &p->source,
 		.history = &p->history,
-		.skew = &p->endpoint->skew,
-		.probe = &p->endpoint->plan,
+		.skew = &p->endpoint->clock.skew,
+		.probe = &p->endpoint->clock.plan,
 		.waiting = p->waiting_count,
 		.denied = p->denied,
 		.pages_given = p->pages_given,
 		.pages_retired = p->pages_retired,
-		.wall_steps = p->broker->wall_steps,
+		.wall_steps = p->broker->clocks.wall_steps,
 	};
 	if (p->client->login)
 		login_report(p->client->login, ret);
@@ -60,29 +59,30 @@ int call_skew(struct call *c)
 int call_probe(struct call *c)
 {
 	int status = call_find_profile(c, RIGHT_TOKEN);
-	struct endpoint *e;
+	struct server_clock *clock;
+	struct duration in;
 	struct waiter *w;
-	struct duration since;
 
 	if (status)
 		return status;
-	e = c->profile->endpoint;
-	if (!e->plan.enabled || e->plan.foreign)
+	clock = &c->profile->endpoint->clock;
+	switch (server_clock_may_measure(clock, &c->now, &in)) {
+	case SERVER_CLOCK_FOREIGN:
 		return call_refuse(c, 503, "temporarily_unavailable",
-			e->plan.foreign
-				? "another clock answers HEAD there; clock_probe_url can name "
-				  "a better place"
-				: "clock_probe = no for this profile");
-	since = boot_since(c->now.boot, e->asked_at);
-	if (e->was_asked && since.ns < MEASURE_APART_S * NS_PER_S)
+			"another clock answers HEAD there; clock_probe_url can name a better "
+			"place");
+	case SERVER_CLOCK_OFF:
+		return call_refuse(
+			c, 503, "temporarily_unavailable", "clock_probe = no for this profile");
+	case SERVER_CLOCK_TOO_SOON:
 		return reply_error(c->out, 429, c->keep_alive, "too_many_requests",
-			"the clock was measured on demand less than 10 s ago",
-			duration_ceil_s(duration_sub(duration_s(MEASURE_APART_S), since)));
+			"the clock was measured on demand less than 10 s ago", duration_ceil_s(in));
+	case SERVER_CLOCK_MEASURABLE:
+		break;
+	}
 	if (waiter_new(&w, c->profile, c->connection, WAITER_MEASURE, duration_s(MEASURE_WAIT_S)))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
-	e->was_asked = true;
-	e->asked_at = c->now.boot;
-	probe_want(&e->plan, 1, true);
+	server_clock_measure(clock, &c->now);
 	turn_soon(&c->broker->turn);
 	return FRONT_HELD;
 }

@@ -282,10 +282,7 @@ static void restore_endpoints(struct broker *b)
 			if (handover_read_endpoint(&b->handover.reader, &record, &past) ||
 				strcmp(past.key, key))
 				continue;
-			past.plan.enabled = e->plan.enabled;
-			e->skew = past.skew;
-			e->plan = past.plan;
-			e->series_begun = past.series_begun;
+			server_clock_resume(&e->clock, &past.clock);
 			break;
 		}
 	}
@@ -339,7 +336,7 @@ void handover_write(struct broker *b, const struct clock_reading *now)
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	{
 		endpoint_key(e, key);
-		handover_put_endpoint(&w, key, &e->skew, &e->plan, e->series_begun);
+		handover_put_endpoint(&w, key, &e->clock);
 	}
 	if (!handover_end(&w, h->sequence + 1))
 		return; /* the other one holds, until the next try */

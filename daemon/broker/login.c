@@ -231,8 +231,8 @@ static void login_fetched(void *context, const struct exchange *x)
 	judged.secrets = secrets;
 	token_response_read(&judged, &l->answer);
 	token_request_fini(&l->sent);
-	l->has_sample =
-		l->profile && endpoint_learn(l->profile->endpoint, &now, x, true, &l->sample);
+	l->has_sample = l->profile &&
+			server_clock_post_ended(&l->profile->endpoint->clock, &now, x, &l->sample);
 	/* of what may have to wait only the times are needed: the bytes are gone by then */
 	l->x = (struct exchange){.sent = x->sent, .received = x->received, .status = x->status};
 	take_answer(l);

@@ -96,13 +96,13 @@ int profile_new(struct profile **ret, struct broker *b, const struct profile_set
 		free(p);
 		return r;
 	}
-	p->endpoint->profiles++;
 	p->credential = *credential;
 	*credential = CREDENTIAL_NONE; /* taken */
 	evtimer_assign(&p->write_deadline, b->base, write_patience_ended, p);
 	clock_read(&now);
 	token_source_init(&p->source, &source_settings, &p->client->state.mint, &p->history,
 		random_next(&b->random));
+	server_clock_join(&p->endpoint->clock, &p->source);
 	if (p->client->login)
 		token_source_set_login(&p->source, login_state(p->client->login));
 	restore(p, &now);
@@ -121,7 +121,7 @@ void profile_free(struct profile *p)
 	evtimer_del(&p->write_deadline);
 	waiters_lose_profile(p, NULL);
 	token_request_fini(&p->sent);
-	p->endpoint->profiles--;
+	server_clock_leave(&p->source);
 	token_reply_cache_fini(&p->reply_cache);
 	token_source_fini(&p->source);
 	credential_fini(&p->credential);
@@ -148,9 +148,9 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 	if (request_changed || text_changed(p->settings->redirect_uri, settings->redirect_uri) ||
 		text_changed(p->settings->authorize_url, settings->authorize_url))
 		login_attempts_forget(&p->attempts);
-	p->endpoint->profiles--;
+	server_clock_leave(&p->source);
 	p->endpoint = endpoint;
-	p->endpoint->profiles++;
+	server_clock_join(&p->endpoint->clock, &p->source);
 	p->settings = settings;
 	token_reply_cache_drop(&p->reply_cache);
 	credential_fini(&p->credential);
@@ -186,7 +186,7 @@ enum fetched profile_fetched(struct profile *p, const struct exchange *x,
 
 	clock_read(&now);
 	fetched = token_source_fetched(&p->source, &now, x, answer, sample,
-		endpoint_spread(p->endpoint, &now), generation);
+		server_clock_spread(&p->endpoint->clock, &now), generation);
 	if (fetched == FETCHED_TOKEN)
 		oauth_client_use_generation(p->client, generation);
 	else if (fetched == FETCHED_UNWANTED && answer->token.text)
@@ -213,7 +213,7 @@ static void fetch_ended(void *context, const struct exchange *x)
 	judged.secrets = secrets;
 	token_response_read(&judged, &answer);
 	token_request_fini(&p->sent);
-	usable = endpoint_learn(p->endpoint, &now, x, true, &sample);
+	usable = server_clock_post_ended(&p->endpoint->clock, &now, x, &sample);
 	profile_fetched(p, x, &answer, usable ? &sample : NULL);
 	token_response_fini(&answer);
 	turn_now(&p->broker->turn);
@@ -322,11 +322,9 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 {
 	struct token_source_decisions d;
 
-	token_source_decide(&p->source, now, &d);
+	server_clock_decide(&p->endpoint->clock, &p->source, now, &d);
 	p->wake_at = d.wake_at;
 	p->broker->handover.due = true;
-	if (d.probes)
-		probe_want(&p->endpoint->plan, d.probes, true);
 	if (d.changed)
 		waiters_make_ready(p);
 	profile_publish(p, now);

@@ -31,7 +31,7 @@ bool profile_send_waiting(struct profile *p);
 /* The write that the token request waited for has ended. */
 void profile_state_written(struct profile *p);
 /* A token request ended: `x` with what was read of it as `answer`, whose token is taken. `sample`
- * as endpoint_learn gave it, NULL if it gave none. */
+ * as server_clock_post_ended gave it, NULL if it gave none. */
 enum fetched profile_fetched(struct profile *p, const struct exchange *x,
 	struct token_response *answer, const struct skew_sample *sample);
 /* Sends it to the profile's token endpoint; as fetch_start. */

@@ -16,8 +16,7 @@
 #ifndef GCTOKEND_CORE_HANDOVER_H
 #define GCTOKEND_CORE_HANDOVER_H
 
-#include "probe.h"
-#include "skew.h"
+#include "server_clock.h"
 #include "times.h"
 #include "token_source.h"
 
@@ -57,8 +56,8 @@ void handover_begin(struct handover_writer *w, void *to, size_t size,
 bool handover_put_source(struct handover_writer *w, const struct handover_profile *profile,
 	const struct token_source *source);
 /* `key`: a digest of the settings by which an endpoint is told. */
-bool handover_put_endpoint(struct handover_writer *w, const char *key, const struct skew *skew,
-	const struct probe_plan *plan, bool series_begun);
+bool handover_put_endpoint(
+	struct handover_writer *w, const char *key, const struct server_clock *clock);
 /* Makes it hold. `sequence` is higher than the other place's. False: hashing failed, it does not.
  */
 bool handover_end(struct handover_writer *w, uint64_t sequence);
@@ -94,9 +93,7 @@ struct handover_record {
 
 struct handover_endpoint {
 	char key[HANDOVER_TEXT_MAX];
-	struct skew skew;
-	struct probe_plan plan;
-	bool series_begun;
+	struct server_clock_past clock;
 };
 
 enum handover_verdict handover_open(const void *place, size_t size,
@@ -109,7 +106,7 @@ bool handover_read_profile(const struct handover_record *record, struct handover
 /* The whole; its tokens are the caller's. 0; -EINVAL: what it says cannot be; -ENOMEM. */
 int handover_read_source(const struct handover_reader *r, const struct handover_record *record,
 	struct token_source_past *ret);
-/* `ret->plan` has everything but whether probing is enabled. 0 or -EINVAL. */
+/* 0 or -EINVAL. */
 int handover_read_endpoint(const struct handover_reader *r, const struct handover_record *record,
 	struct handover_endpoint *ret);
 

@@ -360,23 +360,24 @@ int handover_read_endpoint(const struct handover_reader *r, const struct handove
 	struct handover_endpoint *ret)
 {
 	struct cursor c = cursor_of(record);
-	struct handover_endpoint e = {.plan = {.planned = BOOT_TIME_NEVER}};
+	struct handover_endpoint e = {.clock.plan.planned = BOOT_TIME_NEVER};
+	struct probe_plan *plan = &e.clock.plan;
 
 	if (record->kind != HANDOVER_ENDPOINT)
 		return -EINVAL;
 	take_text(&c, e.key, sizeof(e.key));
-	take_skew(&c, r->written_at, &e.skew);
-	e.series_begun = take_bool(&c);
-	e.plan.foreign = take_bool(&c);
-	e.plan.judged = take_bool(&c);
-	e.plan.failures = take_count(&c, UINT32_MAX);
-	e.plan.not_before = take_boot(&c);
-	e.plan.rtt_min = take_duration(&c);
-	e.plan.sent_count = take_count(&c, UINT32_MAX);
-	c.bad |= take_u64(&c) != PROBES_IN_WINDOW || e.plan.rtt_min.ns < 0;
+	take_skew(&c, r->written_at, &e.clock.skew);
+	e.clock.series_begun = take_bool(&c);
+	plan->foreign = take_bool(&c);
+	plan->judged = take_bool(&c);
+	plan->failures = take_count(&c, UINT32_MAX);
+	plan->not_before = take_boot(&c);
+	plan->rtt_min = take_duration(&c);
+	plan->sent_count = take_count(&c, UINT32_MAX);
+	c.bad |= take_u64(&c) != PROBES_IN_WINDOW || plan->rtt_min.ns < 0;
 	for (size_t i = 0; i < PROBES_IN_WINDOW; i++) {
-		e.plan.sent[i] = take_boot(&c);
-		c.bad |= boot_before(r->written_at, e.plan.sent[i]);
+		plan->sent[i] = take_boot(&c);
+		c.bad |= boot_before(r->written_at, plan->sent[i]);
 	}
 	if (c.bad)
 		return -EINVAL;

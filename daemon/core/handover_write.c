@@ -157,14 +157,15 @@ static void put_skew(struct handover_writer *w, const struct skew *skew)
 	}
 }
 
-bool handover_put_endpoint(struct handover_writer *w, const char *key, const struct skew *skew,
-	const struct probe_plan *plan, bool series_begun)
+bool handover_put_endpoint(
+	struct handover_writer *w, const char *key, const struct server_clock *clock)
 {
+	const struct probe_plan *plan = &clock->plan;
 	unsigned char *record = record_begin(w, HANDOVER_ENDPOINT);
 
 	put_text(w, key, strlen(key));
-	put_skew(w, skew);
-	put_u64(w, series_begun);
+	put_skew(w, &clock->skew);
+	put_u64(w, clock->series_begun);
 	put_u64(w, plan->foreign);
 	put_u64(w, plan->judged);
 	put_u64(w, plan->failures);

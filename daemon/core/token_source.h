@@ -21,6 +21,7 @@
 #include "token_slot.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 /* What there is to fetch with. */
 enum source_login {
@@ -59,8 +60,9 @@ struct source_counters {
 
 struct token_source {
 	struct token_source_settings settings;
-	struct mint_window *mint; /* of the client; lent */
-	struct history *history;  /* lent */
+	struct mint_window *mint;          /* of the client; lent */
+	struct history *history;           /* lent */
+	LIST_ENTRY(token_source) of_clock; /* in server_clock.sources */
 	struct random random;
 	struct token_slot current, previous;
 	struct boot_time refresh_at; /* of current */

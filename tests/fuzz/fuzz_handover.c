@@ -103,8 +103,9 @@ static void check_endpoint(const struct handover_reader *r, const struct handove
 	error = handover_read_endpoint(r, record, e);
 	CHECK(error == 0 || error == -EINVAL);
 	if (!error) {
-		CHECK(e->plan.rtt_min.ns >= 0 && e->skew.conflict_left <= SKEW_CONFLICT_MEMORY);
-		skew_query(&e->skew, &now, &estimate);
+		CHECK(e->clock.plan.rtt_min.ns >= 0 &&
+			e->clock.skew.conflict_left <= SKEW_CONFLICT_MEMORY);
+		skew_query(&e->clock.skew, &now, &estimate);
 	}
 	free(e);
 }

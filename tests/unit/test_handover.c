@@ -76,24 +76,27 @@ static void some_source(struct token_source *s)
 	s->previous.life.dated = false;
 }
 
-static void some_endpoint(struct skew *skew, struct probe_plan *plan)
+static void some_clock(struct server_clock *ret)
 {
-	*skew = (struct skew){.exchanges = 17, .conflict_left = 31};
+	*ret = (struct server_clock){
+		.skew = {.exchanges = 17, .conflict_left = 31},
+		.plan = {.foreign = true,
+			.judged = true,
+			.failures = 2,
+			.not_before = at_s(6000),
+			.rtt_min = duration_ms(40),
+			.sent_count = 77},
+		.series_begun = true,
+	};
 	for (int i = 0; i < 3; i++)
-		skew->groups[i] = (struct skew_group){.lo = duration_s(i),
+		ret->skew.groups[i] = (struct skew_group){.lo = duration_s(i),
 			.hi = duration_s(i + 1),
 			.at = {at_s(100 + i), {i}, {-i}, {2 * i}},
 			.reach = (uint8_t)(0x81 + i),
 			.n = (uint32_t)i + 1,
 			.born = (uint64_t)i + 5};
-	*plan = (struct probe_plan){.foreign = true,
-		.judged = true,
-		.failures = 2,
-		.not_before = at_s(6000),
-		.rtt_min = duration_ms(40),
-		.sent_count = 77};
 	for (int i = 0; i < PROBES_IN_WINDOW; i++)
-		plan->sent[i] = at_s(i);
+		ret->plan.sent[i] = at_s(i);
 }
 
 /* A source and an endpoint; the length of it all. */
@@ -101,14 +104,13 @@ static size_t write_both(struct place *p, uint64_t sequence)
 {
 	struct handover_writer w;
 	struct token_source source;
-	struct probe_plan plan;
-	struct skew skew;
+	struct server_clock clock;
 
 	some_source(&source);
-	some_endpoint(&skew, &plan);
+	some_clock(&clock);
 	handover_begin(&w, p, sizeof(*p), &here, &now);
 	assert_true(handover_put_source(&w, &mine, &source));
-	assert_true(handover_put_endpoint(&w, "key", &skew, &plan, true));
+	assert_true(handover_put_endpoint(&w, "key", &clock));
 	assert_true(handover_end(&w, sequence));
 	token_source_fini(&source);
 	return (size_t)(w.at - w.start);
@@ -153,11 +155,10 @@ static void assert_both(const struct handover_reader *r)
 	struct handover_record record;
 	struct token_source_past past;
 	struct token_source source;
-	struct probe_plan plan;
-	struct skew skew;
+	struct server_clock clock;
 
 	some_source(&source);
-	some_endpoint(&skew, &plan);
+	some_clock(&clock);
 	find(*r, HANDOVER_SOURCE, &record);
 	assert_true(handover_read_profile(&record, &profile));
 	assert_string_equal(profile.name, mine.name);
@@ -181,10 +182,10 @@ static void assert_both(const struct handover_reader *r)
 	assert_int_equal(handover_read_source(r, &record, &past), -EINVAL);
 	assert_int_equal(handover_read_endpoint(r, &record, &e), 0);
 	assert_string_equal(e.key, "key");
-	assert_int_equal(e.skew.exchanges, skew.exchanges);
-	assert_int_equal(e.skew.conflict_left, skew.conflict_left);
+	assert_int_equal(e.clock.skew.exchanges, clock.skew.exchanges);
+	assert_int_equal(e.clock.skew.conflict_left, clock.skew.conflict_left);
 	for (size_t i = 0; i < SKEW_GROUPS_MAX; i++) {
-		const struct skew_group *g = &e.skew.groups[i], *h = &skew.groups[i];
+		const struct skew_group *g = &e.clock.skew.groups[i], *h = &clock.skew.groups[i];
 
 		assert_int_equal(g->lo.ns, h->lo.ns);
 		assert_int_equal(g->hi.ns, h->hi.ns);
@@ -193,13 +194,13 @@ static void assert_both(const struct handover_reader *r)
 		assert_int_equal(g->n, h->n);
 		assert_int_equal(g->born, h->born);
 	}
-	assert_true(e.series_begun && e.plan.foreign && e.plan.judged);
-	assert_int_equal(e.plan.failures, plan.failures);
-	assert_int_equal(e.plan.not_before.ns, plan.not_before.ns);
-	assert_int_equal(e.plan.rtt_min.ns, plan.rtt_min.ns);
-	assert_int_equal(e.plan.sent_count, plan.sent_count);
-	assert_memory_equal(e.plan.sent, plan.sent, sizeof(plan.sent));
-	assert_int_equal(e.plan.planned.ns, BOOT_TIME_NEVER.ns);
+	assert_true(e.clock.series_begun && e.clock.plan.foreign && e.clock.plan.judged);
+	assert_int_equal(e.clock.plan.failures, clock.plan.failures);
+	assert_int_equal(e.clock.plan.not_before.ns, clock.plan.not_before.ns);
+	assert_int_equal(e.clock.plan.rtt_min.ns, clock.plan.rtt_min.ns);
+	assert_int_equal(e.clock.plan.sent_count, clock.plan.sent_count);
+	assert_memory_equal(e.clock.plan.sent, clock.plan.sent, sizeof(clock.plan.sent));
+	assert_int_equal(e.clock.plan.planned.ns, BOOT_TIME_NEVER.ns);
 }
 
 static void everything_comes_back(void **state)
