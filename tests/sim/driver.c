@@ -7,10 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LONG_LIVED_S 900
-#define URGENT_MISS_S 1
 #define TURNS_MAX 50
-#define WALL_STEP_NOTICEABLE_NS (NS_PER_S / 2)
 #define TIMER_LATE_US 500
 #define GENERATIONS_AT_ONCE 1000
 
@@ -40,55 +37,11 @@ static void exchange_of(
 	memcpy(ret->retry_after, a->retry_after, sizeof(ret->retry_after));
 }
 
-static struct duration driver_spread(const struct driver *d, const struct clock_reading *now)
+/* Its Date was evidence. */
+static void learnt(struct driver *d, const struct clock_reading *now, const struct letter *l)
 {
-	struct skew_estimate e;
-
-	skew_query(&d->skew, now, &e);
-	return e.known ? e.spread : DURATION_ZERO;
-}
-
-/* A series of HEADs the first time, then one after every refresh, two where the next is far off. */
-static void want_probes_after_post(struct driver *d)
-{
-	bool longer = d->source.current.token.text &&
-		      d->source.current.life.issued.ns > LONG_LIVED_S * NS_PER_S;
-
-	if (d->series_begun) {
-		probe_want(&d->probe, longer ? 2 : 1, false);
-		return;
-	}
-	d->series_begun = true;
-	probe_want_series(&d->probe);
-}
-
-/* Every exchange. True: its Date is evidence. */
-static bool driver_learn(struct driver *d, const struct clock_reading *now, const struct letter *l,
-	const struct exchange *x, struct skew_sample *ret)
-{
-	struct duration rtt = boot_since(x->received.boot, x->sent.boot), miss;
-	struct skew_sample sample;
-	bool usable = skew_sample_of(x, &sample);
-
-	if (!l->head) {
-		if (x->status)
-			probe_posted(&d->probe, usable ? &sample : NULL, rtt);
-		if (x->status == 200)
-			want_probes_after_post(d);
-	} else if (probe_answered(&d->probe, usable ? &sample : NULL, rtt, now->boot) ==
-		   PROBE_FOREIGN) {
-		return false;
-	}
-	if (!usable)
-		return false;
-	if (skew_add(&d->skew, &sample, &miss) == SKEW_CONFLICTS &&
-		miss.ns > URGENT_MISS_S * NS_PER_S)
-		probe_want(&d->probe, 1, true);
 	tally_exchanged(d->tally, l->left_at);
-	tally_estimate(d->tally, &d->skew, d->server, now);
-	token_source_exchange(&d->source, now, &sample, driver_spread(d, now));
-	*ret = sample;
-	return true;
+	tally_estimate(d->tally, &d->clock.skew, d->server, now);
 }
 
 static void post_ended(struct driver *d, const struct letter *l)
@@ -102,9 +55,11 @@ static void post_ended(struct driver *d, const struct letter *l)
 	d->post = 0;
 	exchange_of(l, &now, &x);
 	token_response_read(&x, &answer);
-	usable = driver_learn(d, &now, l, &x, &sample);
+	usable = server_clock_post_ended(&d->clock, &now, &x, &sample);
+	if (usable)
+		learnt(d, &now, l);
 	if (token_source_fetched(&d->source, &now, &x, &answer, usable ? &sample : NULL,
-		    driver_spread(d, &now), d->generation + 1) == FETCHED_TOKEN) {
+		    server_clock_spread(&d->clock, &now), d->generation + 1) == FETCHED_TOKEN) {
 		d->generation++;
 		tally_token_came(d->tally, l->left_at, d->generation);
 	}
@@ -114,14 +69,12 @@ static void post_ended(struct driver *d, const struct letter *l)
 static void head_ended(struct driver *d, const struct letter *l)
 {
 	struct clock_reading now = driver_now(d);
-	struct skew_sample sample;
 	struct exchange x;
 
 	d->head = 0;
 	exchange_of(l, &now, &x);
-	driver_learn(d, &now, l, &x, &sample);
-	/* A suspicion that this HEAD could not clear is asked about again. */
-	d->source.attention = true;
+	if (server_clock_head_ended(&d->clock, &now, &x))
+		learnt(d, &now, l);
 }
 
 void driver_ended(struct driver *d, const struct letter *l)
@@ -251,25 +204,12 @@ static void driver_trace(struct driver *d)
 	d->traced = d->history.count;
 }
 
-static void look_at_wall_clock(struct driver *d, const struct clock_reading *now)
-{
-	struct duration offset = clock_wall_offset(now);
-
-	if (llabs(duration_sub(offset, d->wall_offset).ns) < WALL_STEP_NOTICEABLE_NS)
-		return;
-	d->wall_offset = offset;
-	token_source_clock_changed(&d->source);
-	probe_want(&d->probe, 1, true);
-}
-
 static void source_turn(struct driver *d, const struct clock_reading *now)
 {
 	struct token_source_decisions decisions;
 
-	token_source_decide(&d->source, now, &decisions);
+	server_clock_decide(&d->clock, &d->source, now, &decisions);
 	d->wake_at = decisions.wake_at;
-	if (decisions.probes)
-		probe_want(&d->probe, decisions.probes, true);
 	if (decisions.changed)
 		held_try_again(d, now);
 	if (decisions.fetch)
@@ -278,23 +218,14 @@ static void source_turn(struct driver *d, const struct clock_reading *now)
 	driver_trace(d);
 }
 
-static struct boot_time probe_turn(struct driver *d, const struct clock_reading *now)
-{
-	struct boot_time at = probe_next(&d->probe, &d->skew, now);
-
-	if (boot_before(now->boot, at))
-		return at;
-	probe_sent(&d->probe, now->boot);
-	network_send(d, true);
-	return probe_next(&d->probe, &d->skew, now);
-}
-
 static void driver_turn(struct driver *d)
 {
 	struct clock_reading now = driver_now(d);
+	struct boot_time head_at;
 	unsigned turns = 0;
+	bool head;
 
-	look_at_wall_clock(d, &now);
+	server_clocks_look(&d->clocks, &now);
 	while (d->source.attention || !boot_before(now.boot, d->wake_at)) {
 		source_turn(d, &now);
 		if (++turns > TURNS_MAX) {
@@ -302,7 +233,10 @@ static void driver_turn(struct driver *d)
 			break;
 		}
 	}
-	arm(d, boot_min(d->wake_at, probe_turn(d, &now)));
+	head_at = server_clock_turn(&d->clock, &now, &head);
+	if (head)
+		network_send(d, true);
+	arm(d, boot_min(d->wake_at, head_at));
 }
 
 static void driver_clock_set(void *context)
@@ -314,11 +248,13 @@ static void driver_clock_set(void *context)
 
 static void driver_begin(struct driver *d)
 {
-	d->skew = (struct skew){0};
-	probe_init(&d->probe, !d->settings.no_probes);
+	struct clock_reading now = driver_now(d);
+
+	server_clocks_init(&d->clocks, &now);
+	server_clock_init(&d->clock, &d->clocks, !d->settings.no_probes, "https://login/");
 	token_source_init(&d->source, &d->settings.source, &d->mint, &d->history,
 		d->seed + d->tally->restarts);
-	d->series_begun = false;
+	server_clock_join(&d->clock, &d->source);
 	d->post = d->head = 0;
 	d->wake_at = d->timer_at = BOOT_TIME_NEVER;
 	d->timer_serial++;
@@ -327,8 +263,6 @@ static void driver_begin(struct driver *d)
 void driver_init(struct driver *d, struct sim *sim, struct machine *machine, struct server *server,
 	struct tally *tally, const struct driver_settings *settings, uint64_t seed)
 {
-	struct clock_reading now;
-
 	*d = (struct driver){
 		.sim = sim,
 		.machine = machine,
@@ -338,8 +272,6 @@ void driver_init(struct driver *d, struct sim *sim, struct machine *machine, str
 		.seed = seed,
 		.random = {~seed},
 	};
-	now = driver_now(d);
-	d->wall_offset = clock_wall_offset(&now);
 	machine->clock_set = driver_clock_set;
 	machine->clock_set_context = d;
 	driver_begin(d);

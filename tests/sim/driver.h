@@ -5,9 +5,8 @@
 #define GCTOKEND_TESTS_SIM_DRIVER_H
 
 #include "core/history.h"
-#include "core/probe.h"
 #include "core/retry.h"
-#include "core/skew.h"
+#include "core/server_clock.h"
 #include "core/token_source.h"
 #include "machine.h"
 #include "server.h"
@@ -50,18 +49,16 @@ struct driver {
 	bool trace;
 	uint64_t traced;
 
-	struct skew skew;
-	struct probe_plan probe;
+	struct server_clocks clocks;
+	struct server_clock clock;
 	struct mint_window mint;
 	struct history history;
 	struct token_source source;
 	uint64_t generation; /* the latest that was used */
-	bool series_begun;
 
 	struct letter letters[16];
 	uint64_t post, head; /* serials of what is awaited, 0: nothing */
 	uint64_t serial;
-	struct duration wall_offset;
 	struct boot_time wake_at;  /* as the source decided */
 	struct boot_time timer_at; /* armed for */
 	uint64_t timer_serial;
