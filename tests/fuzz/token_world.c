@@ -6,8 +6,6 @@
 
 #define TURNS_MAX 16
 #define WAKES_MAX 64
-#define NOTICEABLE_NS (NS_PER_S / 2) /* of a wall step, as the broker has it */
-#define LONG_LIVED_S 900
 #define DATE_MIN_S INT64_C(-62167219200)
 #define DATE_MAX_S INT64_C(253402300799)
 
@@ -109,7 +107,7 @@ static void check_estimate(const struct token_world *w)
 	struct skew_estimate e;
 	int64_t theta = server_ns(w, w->now.boot) - w->now.boot.ns;
 
-	skew_query(&w->skew, &w->now, &e);
+	skew_query(&w->clock.skew, &w->now, &e);
 	if (!e.known)
 		return;
 	CHECK(e.lo.ns <= e.hi.ns && e.spread.ns >= 0 && e.clocks >= 1);
@@ -122,7 +120,7 @@ static void check_estimate(const struct token_world *w)
  * little off. */
 static bool wall_clock_is_known(const struct token_world *w)
 {
-	return clock_wall_offset(&w->now).ns == w->wall_offset.ns;
+	return clock_wall_offset(&w->now).ns == w->clocks.wall_offset.ns;
 }
 
 /* Whoever is held must be held for a reason: a token that could be had now was a wake-up lost. */
@@ -211,13 +209,11 @@ static void turn(struct token_world *w)
 	struct boot_time not_before = s->not_before;
 	struct token_source_decisions d;
 
-	token_source_decide(s, &w->now, &d);
+	server_clock_decide(&w->clock, s, &w->now, &d);
 	CHECK(boot_before(w->now.boot, d.wake_at));
 	w->wake_at = d.wake_at;
 	if (d.fetch)
 		post(w, forced, not_before);
-	if (d.probes)
-		probe_want(&w->probe, d.probes, true);
 	for (size_t i = 0; d.changed && i < HELD_MAX; i++)
 		if (w->held[i].used)
 			ask_again(w, &w->held[i]);
@@ -225,30 +221,19 @@ static void turn(struct token_world *w)
 
 static struct boot_time probe_turn(struct token_world *w)
 {
-	struct boot_time at = probe_next(&w->probe, &w->skew, &w->now);
 	struct boot_time window = boot_sub(w->now.boot, duration_s(PROBE_WINDOW_S));
+	struct boot_time at;
+	bool head;
 
-	if (boot_before(w->now.boot, at))
+	at = server_clock_turn(&w->clock, &w->now, &head);
+	CHECK(boot_before(w->now.boot, at));
+	if (!head)
 		return at;
 	CHECK(!w->head.under_way && w->head_count < POSTS_MAX);
-	probe_sent(&w->probe, w->now.boot);
 	w->heads[w->head_count++] = w->now.boot;
 	CHECK(since(w->heads, w->head_count, window) <= PROBES_IN_WINDOW);
 	w->head = (struct request){true, w->now};
-	at = probe_next(&w->probe, &w->skew, &w->now);
-	CHECK(boot_before(w->now.boot, at));
 	return at;
-}
-
-static void look_at_wall_clock(struct token_world *w)
-{
-	struct duration offset = clock_wall_offset(&w->now);
-
-	if (ns_distance(offset.ns, w->wall_offset.ns) < NOTICEABLE_NS)
-		return;
-	w->wall_offset = offset;
-	token_source_clock_changed(&w->source);
-	probe_want(&w->probe, 1, true);
 }
 
 static void expire_callers(struct token_world *w)
@@ -262,7 +247,7 @@ static void settle(struct token_world *w)
 {
 	unsigned turns = 0;
 
-	look_at_wall_clock(w);
+	server_clocks_look(&w->clocks, &w->now);
 	while (w->source.attention || !boot_before(w->now.boot, w->wake_at)) {
 		turn(w);
 		CHECK(++turns <= TURNS_MAX);
@@ -339,14 +324,6 @@ void world_step_server(struct token_world *w, struct duration d)
 
 /* ---- answers ---- */
 
-static struct duration spread(const struct token_world *w)
-{
-	struct skew_estimate e;
-
-	skew_query(&w->skew, &w->now, &e);
-	return e.known ? e.spread : DURATION_ZERO;
-}
-
 static struct boot_time answered_at(
 	const struct token_world *w, const struct request *r, const struct answer_plan *plan)
 {
@@ -372,43 +349,6 @@ static void date_of(const struct token_world *w, const struct request *r,
 	CHECK(strftime(text, size, "%a, %d %b @@@@ %H:%M:%S GMT", &tm) == 29);
 	snprintf(year, sizeof(year), "%04d", tm.tm_year + 1900);
 	memcpy(strchr(text, '@'), year, 4);
-}
-
-static void want_probes_after_post(struct token_world *w)
-{
-	const struct token_slot *c = &w->source.current;
-
-	if (w->series_begun)
-		probe_want(&w->probe,
-			c->token.text && c->life.issued.ns > LONG_LIVED_S * NS_PER_S ? 2 : 1,
-			false);
-	else
-		probe_want_series(&w->probe);
-	w->series_begun = true;
-}
-
-/* True: its Date is evidence. */
-static bool learn(
-	struct token_world *w, const struct exchange *x, bool head, struct skew_sample *ret)
-{
-	struct duration rtt = boot_since(x->received.boot, x->sent.boot), miss;
-	bool usable = skew_sample_of(x, ret);
-
-	if (!head) {
-		if (x->status)
-			probe_posted(&w->probe, usable ? ret : NULL, rtt);
-		if (x->status == 200)
-			want_probes_after_post(w);
-	} else if (probe_answered(&w->probe, usable ? ret : NULL, rtt, w->now.boot) ==
-		   PROBE_FOREIGN) {
-		return false;
-	}
-	if (!usable)
-		return false;
-	if (skew_add(&w->skew, ret, &miss) == SKEW_CONFLICTS && miss.ns > NS_PER_S)
-		probe_want(&w->probe, 1, true);
-	token_source_exchange(&w->source, &w->now, ret, spread(w));
-	return true;
 }
 
 static void begin_exchange(struct token_world *w, struct request *r, struct exchange *x, bool any,
@@ -493,8 +433,8 @@ static void token_came(struct token_world *w, struct exchange *x, struct token_r
 	fact->generation = w->generation + 1;
 	if (!same)
 		w->facts[fact->generation % FACTS_MAX] = *fact;
-	if (token_source_fetched(s, &w->now, x, a, sample, spread(w), w->generation + 1) ==
-		FETCHED_TOKEN) {
+	if (token_source_fetched(s, &w->now, x, a, sample, server_clock_spread(&w->clock, &w->now),
+		    w->generation + 1) == FETCHED_TOKEN) {
 		CHECK(!revoked && !same && c->generation == w->generation + 1);
 		w->generation++;
 		fact = fact_of(w, w->generation);
@@ -530,7 +470,7 @@ void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 		   : plan->class == RESPONSE_UNAVAILABLE ? (plan->dated ? 503 : 0)
 							 : 400;
 	a.status = x.status;
-	usable = learn(w, &x, false, &sample);
+	usable = server_clock_post_ended(&w->clock, &w->now, &x, &sample);
 	if (plan->class == RESPONSE_TOKEN) {
 		snprintf(fact.text, sizeof(fact.text), "token-%llu",
 			(unsigned long long)(same ? c->generation : w->generation + 1));
@@ -544,7 +484,8 @@ void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 		snprintf(a.error, sizeof(a.error), "an_error");
 		snprintf(a.words, sizeof(a.words), "what the server said");
 		CHECK(token_source_fetched(&w->source, &w->now, &x, &a, usable ? &sample : NULL,
-			      spread(w), w->generation + 1) != FETCHED_TOKEN);
+			      server_clock_spread(&w->clock, &w->now),
+			      w->generation + 1) != FETCHED_TOKEN);
 		CHECK(served_now(w) == serving);
 		CHECK(w->source.revoked || boot_since(w->source.not_before, w->now.boot).ns <=
 						   RETRY_AFTER_CAP_S * NS_PER_S);
@@ -555,15 +496,13 @@ void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 
 void world_answer_head(struct token_world *w, const struct answer_plan *plan)
 {
-	struct skew_sample sample;
 	struct exchange x;
 
 	if (!w->head.under_way)
 		return;
 	begin_exchange(w, &w->head, &x, true, plan);
 	x.status = plan->class == RESPONSE_UNAVAILABLE ? 0 : 200;
-	learn(w, &x, true, &sample);
-	w->source.attention = true;
+	server_clock_head_ended(&w->clock, &w->now, &x);
 	settle(w);
 }
 
@@ -621,6 +560,15 @@ void world_configure(struct token_world *w, const struct token_source_settings *
 	settle(w);
 }
 
+static void begin(
+	struct token_world *w, const struct token_source_settings *settings, uint64_t seed)
+{
+	server_clocks_init(&w->clocks, &w->now);
+	server_clock_init(&w->clock, &w->clocks, true, "https://login.example/");
+	token_source_init(&w->source, settings, &w->mint, &w->history, seed);
+	server_clock_join(&w->clock, &w->source);
+}
+
 void world_restart(struct token_world *w, uint64_t seed)
 {
 	struct token_source_settings settings = w->source.settings;
@@ -631,12 +579,10 @@ void world_restart(struct token_world *w, uint64_t seed)
 	forget_tokens(w);
 	memset(w->held, 0, sizeof(w->held));
 	w->generation += 1000;
-	w->skew = (struct skew){0};
-	w->post.under_way = w->head.under_way = w->series_begun = false;
+	w->post.under_way = w->head.under_way = false;
 	w->revoked = false;
-	probe_init(&w->probe, true);
 	w->head_count = 0; /* the plan begins anew with the daemon */
-	token_source_init(&w->source, &settings, &w->mint, &w->history, seed);
+	begin(w, &settings, seed);
 	token_source_restore(&w->source, not_before, failure.any ? &failure : NULL);
 	settle(w);
 }
@@ -648,9 +594,7 @@ void world_init(struct token_world *w, const struct token_source_settings *setti
 		.theta_ns = 784111777 * NS_PER_S,
 		.wake_at = BOOT_TIME_NEVER,
 	};
-	w->wall_offset = clock_wall_offset(&w->now);
-	probe_init(&w->probe, true);
-	token_source_init(&w->source, settings, &w->mint, &w->history, seed);
+	begin(w, settings, seed);
 }
 
 void world_fini(struct token_world *w)

@@ -8,7 +8,7 @@
 #ifndef TESTS_FUZZ_TOKEN_WORLD_H
 #define TESTS_FUZZ_TOKEN_WORLD_H
 
-#include "core/probe.h"
+#include "core/server_clock.h"
 #include "core/token_source.h"
 #include <stdbool.h>
 
@@ -43,11 +43,10 @@ struct token_world {
 	struct token_source source;
 	struct mint_window mint;
 	struct history history;
-	struct skew skew;
-	struct probe_plan probe;
+	struct server_clocks clocks;
+	struct server_clock clock;
 	struct clock_reading now;
 	struct boot_time wake_at;
-	struct duration wall_offset; /* as last noticed */
 
 	bool honest;
 	bool revoked;     /* by an admin, and nobody has asked for a new one since */
@@ -56,7 +55,6 @@ struct token_world {
 	int64_t bend_ppm; /* by NTP, against MONOTONIC_RAW and so against the server */
 
 	struct request post, head;
-	bool series_begun;
 	uint64_t generation;
 	struct token_fact facts[FACTS_MAX]; /* by generation % FACTS_MAX */
 	struct held_ask held[HELD_MAX];
