@@ -10,13 +10,13 @@ static void put_member(struct buffer *to, const char *name, const char *text)
 	buffer_put_char(to, ',');
 }
 
-static void put_names(struct buffer *to, const char *name, char *const *names, size_t count)
+static void put_names(struct buffer *to, const char *name, const struct id_list *list)
 {
-	buffer_printf(to, "\"%s\":[", name);
-	for (size_t i = 0; i < count; i++) {
+	buffer_printf(to, ",\"%s\":[", name);
+	for (size_t i = 0; i < list->count; i++) {
 		if (i)
 			buffer_put_char(to, ',');
-		buffer_put_json(to, names[i]);
+		buffer_put_json(to, list->names[i]);
 	}
 	buffer_put_char(to, ']');
 }
@@ -32,12 +32,10 @@ static void put_profile(struct buffer *to, const struct profile_settings *p)
 	put_member(to, "proxy", p->fetch.proxy);
 	put_member(to, "client_secret_file", p->client_secret_file);
 	put_member(to, "client_secret_credential", p->client_secret_credential);
-	buffer_printf(to, "\"everybody\":%s,", p->allow.everybody ? "true" : "false");
-	put_names(to, "allow_users", p->allow.user_names, p->allow.user_count);
-	buffer_put_char(to, ',');
-	put_names(to, "allow_groups", p->allow.group_names, p->allow.group_count);
-	buffer_put_char(to, ',');
-	put_names(to, "allow_units", p->allow.units, p->allow.unit_count);
+	buffer_printf(
+		to, "\"everybody\":%s", p->allow.lists[ACCESS_USERS].everybody ? "true" : "false");
+	for (enum access_list i = 0; i < ACCESS_LISTS; i++)
+		put_names(to, access_list_name(i), &p->allow.lists[i]);
 	buffer_put_char(to, '}');
 }
 

@@ -23,7 +23,7 @@ bool call_rules_grant(
 	const struct broker *b, const struct access_rules *rules, struct connection *c)
 {
 	const struct peer *peer = connection_peer(c);
-	const char *unit = rules->unit_count ? connection_unit(c) : NULL;
+	const char *unit = access_needs_unit(rules) ? connection_unit(c) : NULL;
 
 	return access_granted(rules, peer, unit, b->uid);
 }
@@ -53,8 +53,8 @@ bool call_granted(struct profile *p, struct connection *c)
 
 	if (call_rules_grant(p->broker, rules, c))
 		return true;
-	access_decide(rules, connection_peer(c), rules->unit_count ? connection_unit(c) : NULL,
-		p->broker->uid, &decision);
+	access_decide(rules, connection_peer(c),
+		access_needs_unit(rules) ? connection_unit(c) : NULL, p->broker->uid, &decision);
 	note_denial(p, c, decision.rule);
 	return false;
 }

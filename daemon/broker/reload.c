@@ -52,7 +52,7 @@ static void warn_of_hidden_units(const struct config *config)
 	bool used = false;
 
 	for (size_t i = 0; i < config->profile_count; i++)
-		used |= config->profiles[i].allow.unit_count > 0;
+		used |= access_needs_unit(&config->profiles[i].allow);
 	if (used && access("/proc/1/cgroup", R_OK))
 		log_line(LOG_WARNING,
 			"allow_units: processes of other users are hidden from the daemon in "

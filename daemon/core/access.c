@@ -20,10 +20,51 @@ enum verdict {
 	DENIED_UNIT,
 };
 
+/* In the order of enum access_list. */
+static const char *const list_names[ACCESS_LISTS] = {"allow_users", "allow_groups", "allow_units"};
+
+const char *access_list_name(enum access_list list)
+{
+	return list_names[list];
+}
+
+int id_list_add(struct id_list *list, const char *name, const uint32_t *id)
+{
+	char **names = reallocarray(list->names, list->count + 1, sizeof(*names));
+
+	if (!names)
+		return -ENOMEM;
+	list->names = names;
+	if (id) {
+		uint32_t *ids = reallocarray(list->ids, list->count + 1, sizeof(*ids));
+
+		if (!ids)
+			return -ENOMEM;
+		list->ids = ids;
+		ids[list->count] = *id;
+	}
+	names[list->count] = strdup(name);
+	if (!names[list->count])
+		return -ENOMEM;
+	list->count++;
+	return 0;
+}
+
+void id_list_fini(struct id_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->names[i]);
+	free(list->names);
+	free(list->ids);
+	*list = (struct id_list){0};
+}
+
 static bool user_find(const struct access_rules *rules, uid_t uid, size_t *ret_at)
 {
-	for (size_t i = 0; i < rules->user_count; i++) {
-		if (rules->users[i] == uid) {
+	const struct id_list *users = &rules->lists[ACCESS_USERS];
+
+	for (size_t i = 0; i < users->count; i++) {
+		if (users->ids[i] == uid) {
 			*ret_at = i;
 			return true;
 		}
@@ -45,8 +86,10 @@ static bool peer_is_in(const struct peer *peer, gid_t gid)
 
 static bool group_find(const struct access_rules *rules, const struct peer *peer, size_t *ret_at)
 {
-	for (size_t i = 0; i < rules->group_count; i++) {
-		if (peer_is_in(peer, rules->groups[i])) {
+	const struct id_list *groups = &rules->lists[ACCESS_GROUPS];
+
+	for (size_t i = 0; i < groups->count; i++) {
+		if (peer_is_in(peer, groups->ids[i])) {
 			*ret_at = i;
 			return true;
 		}
@@ -56,13 +99,20 @@ static bool group_find(const struct access_rules *rules, const struct peer *peer
 
 static bool unit_find(const struct access_rules *rules, const char *unit, size_t *ret_at)
 {
-	for (size_t i = 0; i < rules->unit_count; i++) {
-		if (!strcmp(rules->units[i], unit)) {
+	const struct id_list *units = &rules->lists[ACCESS_UNITS];
+
+	for (size_t i = 0; i < units->count; i++) {
+		if (!strcmp(units->names[i], unit)) {
 			*ret_at = i;
 			return true;
 		}
 	}
 	return false;
+}
+
+bool access_needs_unit(const struct access_rules *rules)
+{
+	return rules->lists[ACCESS_UNITS].count > 0;
 }
 
 /* *ret_at: which user or group; *ret_unit_at: which unit, where units are set. */
@@ -78,7 +128,7 @@ static enum verdict judge(const struct access_rules *rules, const struct peer *p
 		return GRANTED_ROOT;
 	if (peer->uid == daemon_uid)
 		return GRANTED_SELF;
-	if (rules->everybody)
+	if (rules->lists[ACCESS_USERS].everybody)
 		verdict = GRANTED_EVERYBODY;
 	else if (user_find(rules, peer->uid, ret_at))
 		verdict = GRANTED_USER;
@@ -86,7 +136,7 @@ static enum verdict judge(const struct access_rules *rules, const struct peer *p
 		verdict = GRANTED_GROUP;
 	else
 		return DENIED_NO_RULE;
-	if (!rules->unit_count)
+	if (!access_needs_unit(rules))
 		return verdict;
 	if (!unit)
 		return DENIED_UNIT_UNKNOWN;
@@ -106,7 +156,8 @@ void access_decide(const struct access_rules *rules, const struct peer *peer, co
 {
 	size_t at = 0, unit_at = 0;
 	enum verdict verdict = judge(rules, peer, unit, daemon_uid, &at, &unit_at);
-	const char *and = "", *named_unit = "", *kind = "allow_users", *name = "*";
+	const char *and = "", *named_unit = "", *name = "*";
+	enum access_list list = ACCESS_USERS;
 
 	*ret = (struct access_decision){.granted = verdict < DENIED_PEER_UNKNOWN};
 	switch (verdict) {
@@ -119,11 +170,11 @@ void access_decide(const struct access_rules *rules, const struct peer *peer, co
 	case GRANTED_EVERYBODY:
 		break;
 	case GRANTED_USER:
-		name = rules->user_names[at];
+		name = rules->lists[list].names[at];
 		break;
 	case GRANTED_GROUP:
-		kind = "allow_groups";
-		name = rules->group_names[at];
+		list = ACCESS_GROUPS;
+		name = rules->lists[list].names[at];
 		break;
 	case DENIED_PEER_UNKNOWN:
 		snprintf(ret->rule, sizeof(ret->rule), "the peer's user is not known");
@@ -139,20 +190,26 @@ void access_decide(const struct access_rules *rules, const struct peer *peer, co
 		snprintf(ret->rule, sizeof(ret->rule), "the unit %s is in no allow_units", unit);
 		return;
 	}
-	if (rules->unit_count) {
+	if (access_needs_unit(rules)) {
 		and = " and allow_units: ";
-		named_unit = rules->units[unit_at];
+		named_unit = rules->lists[ACCESS_UNITS].names[unit_at];
 	}
-	snprintf(ret->rule, sizeof(ret->rule), "%s: %s%s%s", kind, name, and, named_unit);
+	snprintf(ret->rule, sizeof(ret->rule), "%s: %s%s%s", list_names[list], name, and,
+		named_unit);
 }
 
-/* Every list with its length before it, so that no two rules run together to the same bytes. */
-static void put_ids(struct buffer *b, const void *ids, size_t count, size_t size)
+/* Each list with its length before it, so that no two rules run together to the same bytes. */
+static void put_list(struct buffer *b, const struct id_list *list)
 {
-	buffer_put_unsigned(b, count);
+	buffer_put_char(b, list->everybody ? '*' : '-');
+	buffer_put_unsigned(b, list->count);
 	buffer_put_char(b, ':');
-	if (count)
-		buffer_put(b, ids, count * size);
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->ids)
+			buffer_put(b, (const char *)&list->ids[i], sizeof(list->ids[i]));
+		else
+			buffer_put(b, list->names[i], strlen(list->names[i]) + 1);
+	}
 }
 
 int access_rules_digest(const struct access_rules *rules, const char *salt, uint64_t ret[2])
@@ -164,11 +221,8 @@ int access_rules_digest(const struct access_rules *rules, const char *salt, uint
 
 	buffer_init(&b, storage, sizeof(storage));
 	buffer_put(&b, salt, strlen(salt) + 1);
-	buffer_put_char(&b, rules->everybody ? '*' : '-');
-	put_ids(&b, rules->users, rules->user_count, sizeof(*rules->users));
-	put_ids(&b, rules->groups, rules->group_count, sizeof(*rules->groups));
-	for (size_t i = 0; i < rules->unit_count; i++)
-		buffer_put(&b, rules->units[i], strlen(rules->units[i]) + 1);
+	for (size_t i = 0; i < ACCESS_LISTS; i++)
+		put_list(&b, &rules->lists[i]);
 	if (buffer_failed(&b))
 		r = -ENOMEM;
 	else if (!EVP_Q_digest(NULL, "SHA256", NULL, b.data, b.length, hash, NULL))
@@ -177,21 +231,4 @@ int access_rules_digest(const struct access_rules *rules, const char *salt, uint
 		memcpy(ret, hash, 2 * sizeof(*ret));
 	buffer_fini(&b);
 	return r;
-}
-
-static void names_free(char **names, size_t count)
-{
-	for (size_t i = 0; names && i < count; i++)
-		free(names[i]);
-	free(names);
-}
-
-void access_rules_fini(struct access_rules *rules)
-{
-	names_free(rules->user_names, rules->user_count);
-	names_free(rules->group_names, rules->group_count);
-	names_free(rules->units, rules->unit_count);
-	free(rules->users);
-	free(rules->groups);
-	*rules = (struct access_rules){0};
 }

@@ -1,4 +1,7 @@
-/* (peer, rules) -> decision and the rule that matched. Default deny: empty rules grant nobody. */
+/* (peer, rules) -> decision and the rule that matched. Default deny: empty rules grant nobody.
+ *
+ * A rule is a list of its own: one line in enum access_list, one row in the table of access.c, its
+ * verdict there, and a key in the table of config_keys.c. */
 #ifndef GCTOKEND_CORE_ACCESS_H
 #define GCTOKEND_CORE_ACCESS_H
 
@@ -17,18 +20,33 @@ struct peer {
 	size_t group_count;
 };
 
-/* One name list of the configuration, resolved. The names are kept for messages. */
-struct access_rules {
-	bool everybody; /* users = "*" */
-	uid_t *users;
-	char **user_names;
-	size_t user_count;
-	gid_t *groups;
-	char **group_names;
-	size_t group_count;
-	char **units; /* systemd units; where any is set, one must match too */
-	size_t unit_count;
+/* One list of names as the configuration has it, with what the kernel calls them. {0} is empty. */
+struct id_list {
+	bool everybody; /* "*", and then no names */
+	uint32_t *ids;  /* uids or gids; NULL where the names themselves are compared */
+	char **names;
+	size_t count;
 };
+
+/* `id` NULL: a name alone, and then so are all of the list. 0 or -ENOMEM. */
+int id_list_add(struct id_list *list, const char *name, const uint32_t *id);
+void id_list_fini(struct id_list *list);
+
+enum access_list {
+	ACCESS_USERS,
+	ACCESS_GROUPS,
+	ACCESS_UNITS, /* systemd units; where any is set, one must match too */
+	ACCESS_LISTS, /* how many */
+};
+
+struct access_rules {
+	struct id_list lists[ACCESS_LISTS];
+};
+
+/* Of a profile's rules: "allow_users". */
+const char *access_list_name(enum access_list list);
+/* Whether the decision depends on the peer's unit, which costs a look into /proc. */
+bool access_needs_unit(const struct access_rules *rules);
 
 struct access_decision {
 	bool granted;
@@ -37,16 +55,15 @@ struct access_decision {
 };
 
 /* `daemon_uid` and root are always granted. `unit`: the peer's systemd unit, NULL when unknown
- * (then rules with units deny); it is looked at only where rules->unit_count > 0. Constant time is
- * not a goal; no allocation. */
+ * (then rules with units deny); it is looked at only where access_needs_unit. Constant time is not
+ * a goal; no allocation. */
 void access_decide(const struct access_rules *rules, const struct peer *peer, const char *unit,
 	uid_t daemon_uid, struct access_decision *ret);
 /* The same without the words: for the serving path. */
 bool access_granted(const struct access_rules *rules, const struct peer *peer, const char *unit,
 	uid_t daemon_uid);
-/* A number for what the rules say, the same in every run: half of a SHA-256 of `salt` and of the
- * ids and units in them. 0; -ENOMEM; -EIO. */
+/* A number for what the rules say, the same in every run: half of a SHA-256 of `salt` and of every
+ * list in them. 0; -ENOMEM; -EIO. */
 int access_rules_digest(const struct access_rules *rules, const char *salt, uint64_t ret[2]);
-void access_rules_fini(struct access_rules *rules);
 
 #endif

@@ -3,6 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void rules_fini(struct access_rules *rules)
+{
+	for (size_t i = 0; i < ACCESS_LISTS; i++)
+		id_list_fini(&rules->lists[i]);
+}
+
 static void profile_fini(struct profile_settings *p)
 {
 	free(p->name);
@@ -19,8 +25,8 @@ static void profile_fini(struct profile_settings *p)
 	free(p->scope);
 	free(p->redirect_uri);
 	free(p->extra_params);
-	access_rules_fini(&p->allow);
-	access_rules_fini(&p->login);
+	rules_fini(&p->allow);
+	rules_fini(&p->login);
 	free(p->clock_probe_url);
 }
 
@@ -30,8 +36,8 @@ void config_free(struct config *c)
 		return;
 	free(c->broker.socket);
 	free(c->broker.page_socket);
-	access_rules_fini(&c->broker.admins);
-	access_rules_fini(&c->broker.metrics);
+	rules_fini(&c->broker.admins);
+	rules_fini(&c->broker.metrics);
 	free(c->broker.state_dir);
 	free(c->broker.state_key_file);
 	free(c->broker.state_key_credential);

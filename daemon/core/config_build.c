@@ -45,47 +45,6 @@ void draft_problem(struct config_draft *d, enum config_severity severity,
 	free(message);
 }
 
-static int append_name(char ***names, size_t count, const char *name)
-{
-	char **grown = reallocarray(*names, count + 1, sizeof(*grown));
-
-	if (!grown)
-		return -ENOMEM;
-	*names = grown;
-	grown[count] = strdup(name);
-	return grown[count] ? 0 : -ENOMEM;
-}
-
-static int add_user(struct access_rules *rules, const char *name, uid_t uid)
-{
-	uid_t *users = reallocarray(rules->users, rules->user_count + 1, sizeof(*users));
-	int error;
-
-	if (!users)
-		return -ENOMEM;
-	rules->users = users;
-	users[rules->user_count] = uid;
-	error = append_name(&rules->user_names, rules->user_count, name);
-	if (error == 0)
-		rules->user_count++;
-	return error;
-}
-
-static int add_group(struct access_rules *rules, const char *name, gid_t gid)
-{
-	gid_t *groups = reallocarray(rules->groups, rules->group_count + 1, sizeof(*groups));
-	int error;
-
-	if (!groups)
-		return -ENOMEM;
-	rules->groups = groups;
-	groups[rules->group_count] = gid;
-	error = append_name(&rules->group_names, rules->group_count, name);
-	if (error == 0)
-		rules->group_count++;
-	return error;
-}
-
 /* `what`: "user" or "group". */
 static void report_unknown(struct config_draft *d, struct draft_section *section,
 	const struct config_key *key, const char *what, const char *name, int error)
@@ -104,41 +63,37 @@ static void report_unknown(struct config_draft *d, struct draft_section *section
 			"the %s %s could not be looked up: %s", what, quoted, strerror(-error));
 }
 
-static int fill_rules(struct config_draft *d, struct draft_section *section,
-	const struct config_key *key, const char *list, struct access_rules *rules,
+static int fill_list(struct config_draft *d, struct draft_section *section,
+	const struct config_key *key, const char *text, struct id_list *list,
 	const struct config_lookup *lookup)
 {
 	char name[CONFIG_NAME_MAX + 1];
 	int error = 0;
 
-	while (error == 0 && config_list_next(&list, name, sizeof(name))) {
-		uid_t uid = (uid_t)-1;
-		gid_t gid = (gid_t)-1;
+	while (error == 0 && config_list_next(&text, name, sizeof(name))) {
+		const char *what = key->type == CONFIG_GROUPS ? "group" : "user";
+		uint32_t id = UINT32_MAX;
 		int found;
 
 		if (key->type == CONFIG_UNITS) {
-			error = append_name(&rules->units, rules->unit_count, name);
-			if (error == 0)
-				rules->unit_count++;
-		} else if (key->type == CONFIG_GROUPS) {
-			found = lookup->gid_by_name(lookup->context, name, &gid);
-			if (found < 0)
-				report_unknown(d, section, key, "group", name, found);
-			else
-				error = add_group(rules, name, gid);
-		} else if (strcmp(name, "*") == 0) {
-			rules->everybody = true;
+			error = id_list_add(list, name, NULL);
+			continue;
+		}
+		if (strcmp(name, "*") == 0) {
+			list->everybody = true;
 			if (strcmp(key->name, "admin_users") == 0)
 				draft_problem(d, CONFIG_WARNING, section, key->name,
 					"with * whoever can connect may refresh and revoke every "
 					"profile's tokens; name those who should");
-		} else {
-			found = lookup->uid_by_name(lookup->context, name, &uid);
-			if (found < 0)
-				report_unknown(d, section, key, "user", name, found);
-			else
-				error = add_user(rules, name, uid);
+			continue;
 		}
+		found = key->type == CONFIG_GROUPS
+				? lookup->gid_by_name(lookup->context, name, &id)
+				: lookup->uid_by_name(lookup->context, name, &id);
+		if (found < 0)
+			report_unknown(d, section, key, what, name, found);
+		else
+			error = id_list_add(list, name, &id);
 	}
 	return error;
 }
@@ -192,7 +147,7 @@ static int fill_one(struct config_draft *d, struct draft_section *section,
 	case CONFIG_USERS:
 	case CONFIG_GROUPS:
 	case CONFIG_UNITS:
-		return fill_rules(d, section, key, text, place, lookup);
+		return fill_list(d, section, key, text, place, lookup);
 	case CONFIG_PATH:
 	case CONFIG_SOCKET_PATH:
 	case CONFIG_URL:

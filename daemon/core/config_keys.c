@@ -49,7 +49,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "admin_users",
-		BROKER(admins),
+		BROKER(admins.lists[ACCESS_USERS]),
 		.type = CONFIG_USERS,
 		.default_text = "",
 		.reloadable = true,
@@ -57,7 +57,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "admin_groups",
-		BROKER(admins),
+		BROKER(admins.lists[ACCESS_GROUPS]),
 		.type = CONFIG_GROUPS,
 		.default_text = "",
 		.reloadable = true,
@@ -65,7 +65,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "metrics_users",
-		BROKER(metrics),
+		BROKER(metrics.lists[ACCESS_USERS]),
 		.type = CONFIG_USERS,
 		.default_text = "",
 		.reloadable = true,
@@ -301,7 +301,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "allow_users",
-		PROFILE(allow),
+		PROFILE(allow.lists[ACCESS_USERS]),
 		.type = CONFIG_USERS,
 		.default_text = "",
 		.reloadable = true,
@@ -309,7 +309,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "allow_groups",
-		PROFILE(allow),
+		PROFILE(allow.lists[ACCESS_GROUPS]),
 		.type = CONFIG_GROUPS,
 		.default_text = "",
 		.reloadable = true,
@@ -317,7 +317,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "allow_units",
-		PROFILE(allow),
+		PROFILE(allow.lists[ACCESS_UNITS]),
 		.type = CONFIG_UNITS,
 		.default_text = "",
 		.reloadable = true,
@@ -327,7 +327,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "login_users",
-		PROFILE(login),
+		PROFILE(login.lists[ACCESS_USERS]),
 		.type = CONFIG_USERS,
 		.default_text = "",
 		.reloadable = true,
@@ -335,7 +335,7 @@ static const struct config_key keys[] = {
 	},
 	{
 		.name = "login_groups",
-		PROFILE(login),
+		PROFILE(login.lists[ACCESS_GROUPS]),
 		.type = CONFIG_GROUPS,
 		.default_text = "",
 		.reloadable = true,

@@ -24,9 +24,9 @@ enum config_type {
 	CONFIG_SOCKET_PATH,      /* char *, CONFIG_SOCKET_PATH_MAX */
 	CONFIG_MODE,             /* mode_t */
 	CONFIG_GROUP,            /* gid_t; none: (gid_t)-1 */
-	CONFIG_USERS,            /* struct access_rules: everybody, users */
-	CONFIG_GROUPS,           /* struct access_rules: groups */
-	CONFIG_UNITS,            /* struct access_rules: units */
+	CONFIG_USERS,            /* struct id_list */
+	CONFIG_GROUPS,           /* struct id_list */
+	CONFIG_UNITS,            /* struct id_list */
 	CONFIG_COUNT,            /* uint32_t */
 	CONFIG_DURATION,         /* struct duration */
 	CONFIG_DURATION_OR_AUTO, /* struct duration; auto is kept elsewhere */

@@ -143,7 +143,6 @@ int draft_finish_profile(struct config_draft *d, struct draft_section *section,
 	const struct config_lookup *lookup)
 {
 	const struct draft_setting *margin = draft_setting(section, "refresh_margin");
-	const struct access_rules *allow = &profile->allow;
 
 	profile->socket_gid = broker->socket_gid;
 	profile->refresh_margin_auto = !margin->text || strcmp(margin->text, "auto") == 0;
@@ -167,7 +166,7 @@ int draft_finish_profile(struct config_draft *d, struct draft_section *section,
 			"systemd");
 
 	/* A unit alone proves little: any user may start one of any name. */
-	if (allow->unit_count > 0 && !draft_has(section, "allow_users") &&
+	if (access_needs_unit(&profile->allow) && !draft_has(section, "allow_users") &&
 		!draft_has(section, "allow_groups"))
 		draft_problem(d, CONFIG_ERROR, section, "allow_units",
 			"it only narrows allow_users and allow_groups, and neither is set; if the "

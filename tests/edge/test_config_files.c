@@ -197,9 +197,9 @@ static void users_and_groups_of_this_system(void **state)
 	assert_non_null(group);
 	write_main("allow_users = root, nobody\nallow_groups = daemon\n");
 	c = must_load("main.conf");
-	assert_int_equal(c->profiles[0].allow.users[0], 0);
-	assert_int_equal(c->profiles[0].allow.users[1], user->pw_uid);
-	assert_int_equal(c->profiles[0].allow.groups[0], group->gr_gid);
+	assert_int_equal(c->profiles[0].allow.lists[ACCESS_USERS].ids[0], 0);
+	assert_int_equal(c->profiles[0].allow.lists[ACCESS_USERS].ids[1], user->pw_uid);
+	assert_int_equal(c->profiles[0].allow.lists[ACCESS_GROUPS].ids[0], group->gr_gid);
 	config_free(c);
 
 	write_main("allow_users = no-such-user-here\nallow_groups = no-such-group-here\n");

@@ -14,19 +14,22 @@
 
 static void check_rules(const struct access_rules *rules)
 {
-	CHECK(!rules->everybody || !rules->user_count);
-	for (size_t i = 0; i < rules->user_count; i++) {
+	const struct id_list *users = &rules->lists[ACCESS_USERS];
+	const struct id_list *groups = &rules->lists[ACCESS_GROUPS];
+
+	CHECK(!users->everybody || !users->count);
+	for (size_t i = 0; i < users->count; i++) {
 		uid_t uid;
 
-		CHECK(fake_uid(NULL, rules->user_names[i], &uid) == 0 && uid == rules->users[i]);
+		CHECK(fake_uid(NULL, users->names[i], &uid) == 0 && uid == users->ids[i]);
 	}
-	for (size_t i = 0; i < rules->group_count; i++) {
+	for (size_t i = 0; i < groups->count; i++) {
 		gid_t gid;
 
-		CHECK(fake_gid(NULL, rules->group_names[i], &gid) == 0 && gid == rules->groups[i]);
+		CHECK(fake_gid(NULL, groups->names[i], &gid) == 0 && gid == groups->ids[i]);
 	}
-	if (rules->unit_count)
-		CHECK(rules->everybody || rules->user_count || rules->group_count);
+	if (access_needs_unit(rules))
+		CHECK(users->everybody || users->count || groups->count);
 }
 
 static void check_fit(const char *path, gid_t socket_gid)
@@ -100,21 +103,13 @@ static bool same_text(const char *a, const char *b)
 	return !a == !b && (!a || !strcmp(a, b));
 }
 
-static bool same_names(char *const *a, size_t a_count, char *const *b, size_t b_count)
+static bool same_list(const struct id_list *a, const struct id_list *b)
 {
-	bool same = a_count == b_count;
+	bool same = a->everybody == b->everybody && a->count == b->count;
 
-	for (size_t i = 0; same && i < a_count; i++)
-		same = !strcmp(a[i], b[i]);
+	for (size_t i = 0; same && i < a->count; i++)
+		same = !strcmp(a->names[i], b->names[i]);
 	return same;
-}
-
-static bool same_rules(const struct access_rules *a, const struct access_rules *b)
-{
-	return a->everybody == b->everybody &&
-	       same_names(a->user_names, a->user_count, b->user_names, b->user_count) &&
-	       same_names(a->group_names, a->group_count, b->group_names, b->group_count) &&
-	       same_names(a->units, a->unit_count, b->units, b->unit_count);
 }
 
 static bool same_value(const struct config_key *key, const void *base_a, const void *base_b)
@@ -129,7 +124,7 @@ static bool same_value(const struct config_key *key, const void *base_a, const v
 	case CONFIG_USERS:
 	case CONFIG_GROUPS:
 	case CONFIG_UNITS:
-		return same_rules((const void *)a, (const void *)b);
+		return same_list((const void *)a, (const void *)b);
 	case CONFIG_COUNT:
 		return *(const uint32_t *)a == *(const uint32_t *)b;
 	case CONFIG_DURATION:
@@ -175,22 +170,12 @@ static void check_same(const struct config *a, const struct config *b)
 
 /* ---- writing it out ---- */
 
-static void write_names(FILE *to, char *const *names, size_t count)
+static void write_list(FILE *to, const struct id_list *list)
 {
-	for (size_t i = 0; i < count; i++)
-		fprintf(to, "%s%s", i ? "," : "", names[i]);
-}
-
-static void write_rules(FILE *to, enum config_type type, const struct access_rules *rules)
-{
-	if (type == CONFIG_UNITS)
-		write_names(to, rules->units, rules->unit_count);
-	else if (type == CONFIG_GROUPS)
-		write_names(to, rules->group_names, rules->group_count);
-	else if (rules->everybody)
+	if (list->everybody)
 		fputs("*", to);
-	else
-		write_names(to, rules->user_names, rules->user_count);
+	for (size_t i = 0; i < list->count; i++)
+		fprintf(to, "%s%s", i ? "," : "", list->names[i]);
 }
 
 static void write_value(FILE *to, const struct config_key *key, const void *base)
@@ -211,7 +196,7 @@ static void write_value(FILE *to, const struct config_key *key, const void *base
 	case CONFIG_USERS:
 	case CONFIG_GROUPS:
 	case CONFIG_UNITS:
-		write_rules(to, key->type, (const void *)at);
+		write_list(to, (const void *)at);
 		break;
 	case CONFIG_COUNT:
 		fprintf(to, "%u", *(const uint32_t *)at);

@@ -7,59 +7,42 @@
 #include <cmocka.h>
 
 #include "core/access.h"
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
 #define SELF 990
 #define UNKNOWN ((uid_t)-1)
 
-static uid_t alice_and_bob[] = {1001, 1002};
-static char alice_name[] = "alice", bob_name[] = "bob";
-static char *alice_and_bob_names[] = {alice_name, bob_name};
-static gid_t web_and_ops[] = {2001, 2002};
-static char web_name[] = "web", ops_name[] = "ops";
-static char *web_and_ops_names[] = {web_name, ops_name};
-static char shop_unit[] = "shop.service", cart_unit[] = "cart.service";
-static char *two_units[] = {shop_unit, cart_unit};
-static uid_t no_user[] = {UNKNOWN};
-static gid_t no_group[] = {UNKNOWN};
-static char unknown_name[] = "-1";
-static char *no_names[] = {unknown_name};
+static uint32_t user_ids[] = {1001, 1002}, group_ids[] = {2001, 2002}, unknown_id[] = {UNKNOWN};
+static char alice_name[] = "alice", bob_name[] = "bob", web_name[] = "web", ops_name[] = "ops";
+static char shop_unit[] = "shop.service", cart_unit[] = "cart.service", unknown_name[] = "-1";
+static char *user_names[] = {alice_name, bob_name}, *group_names[] = {web_name, ops_name};
+static char *unit_names[] = {shop_unit, cart_unit}, *unknown_names[] = {unknown_name};
+
+#define ALICE_AND_BOB [ACCESS_USERS] = {.ids = user_ids, .names = user_names, .count = 2}
+#define WEB_AND_OPS [ACCESS_GROUPS] = {.ids = group_ids, .names = group_names, .count = 2}
+#define TWO_UNITS [ACCESS_UNITS] = {.names = unit_names, .count = 2}
+#define EVERYBODY [ACCESS_USERS] = {.everybody = true}
+#define NOBODY_KNOWN \
+	{ \
+		.ids = unknown_id, .names = unknown_names, .count = 1 \
+	}
 
 static const gid_t in_ops[] = {5, 2002, 7};
 static const gid_t in_nothing[] = {5, 6, 7};
 static const gid_t in_unknown[] = {UNKNOWN};
 
 static const struct access_rules empty = {0};
-static const struct access_rules everybody = {.everybody = true};
-static const struct access_rules users = {
-	.users = alice_and_bob, .user_names = alice_and_bob_names, .user_count = 2};
-static const struct access_rules groups = {
-	.groups = web_and_ops, .group_names = web_and_ops_names, .group_count = 2};
-static const struct access_rules both = {.users = alice_and_bob,
-	.user_names = alice_and_bob_names,
-	.user_count = 2,
-	.groups = web_and_ops,
-	.group_names = web_and_ops_names,
-	.group_count = 2};
-static const struct access_rules everybody_in_units = {
-	.everybody = true, .units = two_units, .unit_count = 2};
-static const struct access_rules both_in_units = {.users = alice_and_bob,
-	.user_names = alice_and_bob_names,
-	.user_count = 2,
-	.groups = web_and_ops,
-	.group_names = web_and_ops_names,
-	.group_count = 2,
-	.units = two_units,
-	.unit_count = 2};
-static const struct access_rules units_alone = {.units = two_units, .unit_count = 2};
-static const struct access_rules unknowns = {.users = no_user,
-	.user_names = no_names,
-	.user_count = 1,
-	.groups = no_group,
-	.group_names = no_names,
-	.group_count = 1};
+static const struct access_rules everybody = {{EVERYBODY}};
+static const struct access_rules users = {{ALICE_AND_BOB}};
+static const struct access_rules groups = {{WEB_AND_OPS}};
+static const struct access_rules both = {{ALICE_AND_BOB, WEB_AND_OPS}};
+static const struct access_rules everybody_in_units = {{EVERYBODY, TWO_UNITS}};
+static const struct access_rules both_in_units = {{ALICE_AND_BOB, WEB_AND_OPS, TWO_UNITS}};
+static const struct access_rules units_alone = {{TWO_UNITS}};
+static const struct access_rules unknowns = {
+	{[ACCESS_USERS] = NOBODY_KNOWN, [ACCESS_GROUPS] = NOBODY_KNOWN}};
 
 static const struct peer root = {.uid = 0, .gid = 0, .pid = 1};
 static const struct peer self = {.uid = SELF, .gid = SELF, .pid = 2};
@@ -174,31 +157,85 @@ static void long_names_are_cut(void **state)
 	assert_int_equal(strlen(decision.rule), sizeof(decision.rule) - 1);
 }
 
-static char **strings(const char *a, const char *b)
+static void digest(const struct access_rules *rules, uint64_t ret[2])
 {
-	char **list = calloc(2, sizeof(*list));
+	assert_int_equal(access_rules_digest(rules, "salt", ret), 0);
+}
 
-	assert_non_null(list);
-	list[0] = strdup(a);
-	list[1] = strdup(b);
-	return list;
+static void must_differ(const struct access_rules *a, const struct access_rules *b)
+{
+	uint64_t digests[2][2];
+
+	digest(a, digests[0]);
+	digest(b, digests[1]);
+	assert_memory_not_equal(digests[0], digests[1], sizeof(digests[0]));
+}
+
+/* A page is handed out under the rules of the day: a list that the digest forgets is a page that
+ * outlives them. */
+static void every_list_is_in_the_digest(void **state)
+{
+	const uint32_t id = 1, other_id = 2;
+
+	(void)state;
+	for (size_t i = 0; i < ACCESS_LISTS; i++) {
+		struct access_rules all = {0}, one = {0}, another = {0}, more = {0};
+		struct id_list *more_names = &more.lists[i];
+		const bool by_name = i == ACCESS_UNITS;
+
+		all.lists[i].everybody = true;
+		assert_int_equal(id_list_add(&one.lists[i], "a", by_name ? NULL : &id), 0);
+		assert_int_equal(
+			id_list_add(&another.lists[i], "b", by_name ? NULL : &other_id), 0);
+		assert_int_equal(id_list_add(more_names, "a", by_name ? NULL : &id), 0);
+		assert_int_equal(id_list_add(more_names, "b", by_name ? NULL : &other_id), 0);
+		must_differ(&all, &empty);
+		must_differ(&one, &empty);
+		must_differ(&one, &another);
+		must_differ(&one, &more);
+		/* what stands in one list is not what stands in the next */
+		for (size_t k = 0; k < i; k++) {
+			struct access_rules moved = {0};
+
+			moved.lists[k] = one.lists[i];
+			must_differ(&one, &moved);
+		}
+		id_list_fini(&one.lists[i]);
+		id_list_fini(&another.lists[i]);
+		id_list_fini(more_names);
+	}
+}
+
+static void the_digest_is_the_same_for_the_same_rules(void **state)
+{
+	uint64_t digests[3][2];
+
+	(void)state;
+	digest(&both_in_units, digests[0]);
+	digest(&both_in_units, digests[1]);
+	assert_memory_equal(digests[0], digests[1], sizeof(digests[0]));
+	assert_int_equal(access_rules_digest(&both_in_units, "another salt", digests[2]), 0);
+	assert_memory_not_equal(digests[0], digests[2], sizeof(digests[0]));
 }
 
 /* the address sanitizer sees what is forgotten */
-static void rules_are_freed(void **state)
+static void lists_grow_and_are_freed(void **state)
 {
-	static const struct access_rules zero;
-	struct access_rules rules = {.user_count = 2, .group_count = 2, .unit_count = 2};
+	static const struct id_list zero;
+	struct id_list list = {.everybody = true};
+	char name[16];
 
 	(void)state;
-	rules.users = calloc(2, sizeof(*rules.users));
-	rules.groups = calloc(2, sizeof(*rules.groups));
-	rules.user_names = strings("a", "b");
-	rules.group_names = strings("c", "d");
-	rules.units = strings("e", "f");
-	access_rules_fini(&rules);
-	assert_memory_equal(&rules, &zero, sizeof(rules));
-	access_rules_fini(&rules);
+	for (uint32_t i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "name %u", (unsigned)i);
+		assert_int_equal(id_list_add(&list, name, &i), 0);
+	}
+	assert_int_equal(list.count, 100);
+	assert_int_equal(list.ids[99], 99);
+	assert_string_equal(list.names[99], "name 99");
+	id_list_fini(&list);
+	assert_memory_equal(&list, &zero, sizeof(list));
+	id_list_fini(&list);
 }
 
 int main(void)
@@ -207,7 +244,9 @@ int main(void)
 		cmocka_unit_test(rules_decide),
 		cmocka_unit_test(unknown_is_not_the_daemon),
 		cmocka_unit_test(long_names_are_cut),
-		cmocka_unit_test(rules_are_freed),
+		cmocka_unit_test(every_list_is_in_the_digest),
+		cmocka_unit_test(the_digest_is_the_same_for_the_same_rules),
+		cmocka_unit_test(lists_grow_and_are_freed),
 	};
 
 	return cmocka_run_group_tests_name("access", tests, NULL, NULL);

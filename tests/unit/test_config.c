@@ -103,9 +103,10 @@ static void defaults_are_filled_in(void **state)
 	assert_int_equal(b->socket_mode, 0660);
 	assert_int_equal(b->socket_gid, 900);
 	assert_string_equal(b->page_socket, "/run/gctokend/page.sock");
-	assert_false(b->admins.everybody);
-	assert_int_equal(b->admins.user_count + b->admins.group_count, 0);
-	assert_int_equal(b->metrics.user_count, 0);
+	assert_false(b->admins.lists[ACCESS_USERS].everybody);
+	assert_int_equal(
+		b->admins.lists[ACCESS_USERS].count + b->admins.lists[ACCESS_GROUPS].count, 0);
+	assert_int_equal(b->metrics.lists[ACCESS_USERS].count, 0);
 	assert_string_equal(b->state_dir, "/var/lib/gctokend");
 	assert_null(b->state_key_file);
 	assert_null(b->state_key_credential);
@@ -133,9 +134,12 @@ static void defaults_are_filled_in(void **state)
 	assert_null(p->scope);
 	assert_null(p->redirect_uri);
 	assert_null(p->extra_params);
-	assert_false(p->allow.everybody);
-	assert_int_equal(p->allow.user_count + p->allow.group_count + p->allow.unit_count, 0);
-	assert_int_equal(p->login.user_count + p->login.group_count, 0);
+	assert_false(p->allow.lists[ACCESS_USERS].everybody);
+	assert_int_equal(p->allow.lists[ACCESS_USERS].count + p->allow.lists[ACCESS_GROUPS].count +
+				 p->allow.lists[ACCESS_UNITS].count,
+		0);
+	assert_int_equal(
+		p->login.lists[ACCESS_USERS].count + p->login.lists[ACCESS_GROUPS].count, 0);
 	assert_true(p->refresh_margin_auto);
 	assert_int_equal(p->use_margin.ns, 5 * NS_PER_S);
 	assert_true(p->prefetch);
@@ -176,13 +180,13 @@ static void every_key_arrives(void **state)
 	assert_int_equal(b->socket_mode, 0600);
 	assert_int_equal(b->socket_gid, 950);
 	assert_null(b->page_socket);
-	assert_int_equal(b->admins.user_count, 2);
-	assert_int_equal(b->admins.users[0], 1001);
-	assert_int_equal(b->admins.users[1], 1002);
-	assert_string_equal(b->admins.user_names[1], "bob");
-	assert_int_equal(b->admins.group_count, 1);
-	assert_int_equal(b->admins.groups[0], 950);
-	assert_int_equal(b->metrics.users[0], 1002);
+	assert_int_equal(b->admins.lists[ACCESS_USERS].count, 2);
+	assert_int_equal(b->admins.lists[ACCESS_USERS].ids[0], 1001);
+	assert_int_equal(b->admins.lists[ACCESS_USERS].ids[1], 1002);
+	assert_string_equal(b->admins.lists[ACCESS_USERS].names[1], "bob");
+	assert_int_equal(b->admins.lists[ACCESS_GROUPS].count, 1);
+	assert_int_equal(b->admins.lists[ACCESS_GROUPS].ids[0], 950);
+	assert_int_equal(b->metrics.lists[ACCESS_USERS].ids[0], 1002);
 	assert_string_equal(b->state_dir, "/x/state/");
 	assert_string_equal(b->state_key_file, "/x/key");
 	assert_int_equal(b->max_connections, 10);
@@ -203,13 +207,13 @@ static void every_key_arrives(void **state)
 	assert_string_equal(p->scope, "one two");
 	assert_string_equal(p->redirect_uri, "http://127.0.0.1:8017/cb");
 	assert_string_equal(p->extra_params, "audience=x%20y&foo=");
-	assert_int_equal(p->allow.user_count, 2);
-	assert_int_equal(p->allow.group_count, 2);
-	assert_string_equal(p->allow.group_names[1], "gctoken");
-	assert_int_equal(p->allow.unit_count, 2);
-	assert_string_equal(p->allow.units[1], "session-1.scope");
-	assert_int_equal(p->login.users[0], 1001);
-	assert_int_equal(p->login.groups[0], 950);
+	assert_int_equal(p->allow.lists[ACCESS_USERS].count, 2);
+	assert_int_equal(p->allow.lists[ACCESS_GROUPS].count, 2);
+	assert_string_equal(p->allow.lists[ACCESS_GROUPS].names[1], "gctoken");
+	assert_int_equal(p->allow.lists[ACCESS_UNITS].count, 2);
+	assert_string_equal(p->allow.lists[ACCESS_UNITS].names[1], "session-1.scope");
+	assert_int_equal(p->login.lists[ACCESS_USERS].ids[0], 1001);
+	assert_int_equal(p->login.lists[ACCESS_GROUPS].ids[0], 950);
 	assert_false(p->refresh_margin_auto);
 	assert_int_equal(p->refresh_margin.ns, 90 * NS_PER_S);
 	assert_int_equal(p->use_margin.ns, 0);
@@ -227,9 +231,9 @@ static void everybody_is_a_star(void **state)
 	struct config *c = must_parse_one(GOOD "allow_users = *\nallow_units = a.service\n");
 
 	(void)state;
-	assert_true(c->profiles[0].allow.everybody);
-	assert_int_equal(c->profiles[0].allow.user_count, 0);
-	assert_int_equal(c->profiles[0].allow.unit_count, 1);
+	assert_true(c->profiles[0].allow.lists[ACCESS_USERS].everybody);
+	assert_int_equal(c->profiles[0].allow.lists[ACCESS_USERS].count, 0);
+	assert_int_equal(c->profiles[0].allow.lists[ACCESS_UNITS].count, 1);
 	config_free(c);
 }
 

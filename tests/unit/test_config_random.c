@@ -24,14 +24,17 @@ static uint32_t random_below(uint32_t limit)
 
 static void check_rules(const struct access_rules *rules)
 {
-	for (size_t i = 0; i < rules->user_count; i++) {
-		assert_true(rules->users[i] == 1001 || rules->users[i] == 1002);
-		assert_non_null(rules->user_names[i]);
+	const struct id_list *users = &rules->lists[ACCESS_USERS];
+	const struct id_list *groups = &rules->lists[ACCESS_GROUPS];
+
+	for (size_t i = 0; i < users->count; i++) {
+		assert_true(users->ids[i] == 1001 || users->ids[i] == 1002);
+		assert_non_null(users->names[i]);
 	}
-	for (size_t i = 0; i < rules->group_count; i++)
-		assert_true(rules->groups[i] == 900 || rules->groups[i] == 950);
-	if (rules->unit_count > 0)
-		assert_true(rules->everybody || rules->user_count || rules->group_count);
+	for (size_t i = 0; i < groups->count; i++)
+		assert_true(groups->ids[i] == 900 || groups->ids[i] == 950);
+	if (access_needs_unit(rules))
+		assert_true(users->everybody || users->count || groups->count);
 }
 
 static void check_whole(const struct config *c)
