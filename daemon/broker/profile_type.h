@@ -10,7 +10,7 @@
 #include "core/token_request.h"
 #include "core/token_source.h"
 #include "front/page.h"
-#include "upstream/credential.h"
+#include "host/credential.h"
 
 #include <event2/event_struct.h>
 #include <stdbool.h>

@@ -2,20 +2,20 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-bool secret_file_judge(const struct secret_file_facts *facts,
-	const struct secret_file_reader *reader, char *problem, size_t problem_size)
+bool secret_file_judge(const struct stat *file, const struct secret_file_reader *reader,
+	char *problem, size_t problem_size)
 {
-	unsigned mode = (unsigned)(facts->mode & 07777);
+	unsigned mode = (unsigned)(file->st_mode & 07777);
 
-	if (!S_ISREG(facts->mode)) {
+	if (!S_ISREG(file->st_mode)) {
 		snprintf(problem, problem_size, "is not a regular file");
 		return false;
 	}
-	if (facts->uid != 0 && facts->uid != reader->uid) {
+	if (file->st_uid != 0 && file->st_uid != reader->uid) {
 		snprintf(problem, problem_size,
 			"belongs to uid %lu; it must belong to root or to the daemon's user (uid "
 			"%lu)",
-			(unsigned long)facts->uid, (unsigned long)reader->uid);
+			(unsigned long)file->st_uid, (unsigned long)reader->uid);
 		return false;
 	}
 	if (mode & 0007) {
@@ -36,24 +36,24 @@ bool secret_file_judge(const struct secret_file_facts *facts,
 	}
 	/* Before the general rule: the daemon's own group may be the sockets' too, and then the
 	 * reason is that every client could read the secret. */
-	if ((mode & 0040) && facts->gid == reader->socket_gid) {
+	if ((mode & 0040) && file->st_gid == reader->socket_gid) {
 		snprintf(problem, problem_size,
 			"is readable by the socket's group (gid %lu): every client could read it; "
 			"make it mode 0600 or give it another group",
-			(unsigned long)facts->gid);
+			(unsigned long)file->st_gid);
 		return false;
 	}
-	if ((mode & 0040) && facts->gid != reader->gid) {
+	if ((mode & 0040) && file->st_gid != reader->gid) {
 		snprintf(problem, problem_size,
 			"is readable by gid %lu; only the daemon's own group (gid %lu) may read it",
-			(unsigned long)facts->gid, (unsigned long)reader->gid);
+			(unsigned long)file->st_gid, (unsigned long)reader->gid);
 		return false;
 	}
-	if (facts->size <= 0) {
+	if (file->st_size <= 0) {
 		snprintf(problem, problem_size, "is empty; put the secret alone into it");
 		return false;
 	}
-	if (facts->size > SECRET_FILE_MAX + 2) { /* 2: CRLF */
+	if (file->st_size > SECRET_FILE_MAX + 2) { /* 2: CRLF */
 		snprintf(problem, problem_size,
 			"is longer than %d bytes; it holds the secret alone", SECRET_FILE_MAX);
 		return false;

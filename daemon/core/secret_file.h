@@ -7,15 +7,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define SECRET_FILE_MAX 4096 /* bytes of content, a final newline not counted */
+struct stat;
 
-/* What fstat said of the opened file. */
-struct secret_file_facts {
-	mode_t mode;
-	uid_t uid;
-	gid_t gid;
-	off_t size;
-};
+#define SECRET_FILE_MAX 4096 /* bytes of content, a final newline not counted */
 
 /* Who is going to read it. */
 struct secret_file_reader {
@@ -24,11 +18,11 @@ struct secret_file_reader {
 	gid_t socket_gid; /* the group of the sockets' clients; (gid_t)-1: none */
 };
 
-/* True where it is strict: a regular file of root's or the reader's own, nothing for the world, at
- * most readable for a group, which then is the reader's own and not that of the sockets; not empty
- * and not above SECRET_FILE_MAX. Else false and `problem` is a phrase that goes on after the file's
- * name: what is wrong and what to do. */
-bool secret_file_judge(const struct secret_file_facts *facts,
-	const struct secret_file_reader *reader, char *problem, size_t problem_size);
+/* `file` is what fstat said of it. True where it is strict: a regular file of root's or the
+ * reader's own, nothing for the world, at most readable for a group, which then is the reader's own
+ * and not that of the sockets; not empty and not above SECRET_FILE_MAX. Else false and `problem` is
+ * a phrase that goes on after the file's name: what is wrong and what to do. */
+bool secret_file_judge(const struct stat *file, const struct secret_file_reader *reader,
+	char *problem, size_t problem_size);
 
 #endif

@@ -1,8 +1,8 @@
 #include "config_files.h"
 #include "core/secret_file.h"
+#include "secret_reader.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -13,57 +13,22 @@
 #define DAEMON_ACCOUNT "gctokend"
 #define NAME_BUFFER_MAX (1024 * 1024)
 
-/* 0 and the opened regular file; negative errno. O_NONBLOCK, so that a FIFO holds nobody up. A
- * symbolic link is followed, since configuration management makes them; what counts is what has
- * been opened. */
-static int open_file(const char *path, int *ret_fd, struct stat *ret_stat)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	int error = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		error = -errno;
-	if (error < 0) {
-		close(fd);
-		return error;
-	}
-	*ret_fd = fd;
-	*ret_stat = st;
-	return 0;
-}
-
 /* 0 and malloc'd bytes; -EFBIG; other negative errno. */
 static int read_whole(int fd, char **ret, size_t *ret_length)
 {
 	char *bytes = malloc(CONFIG_FILE_MAX + 1);
 	size_t length = 0;
-	int error = -ENOMEM;
+	int error = bytes ? file_read(fd, bytes, CONFIG_FILE_MAX + 1, &length) : -ENOMEM;
 
-	if (!bytes)
-		return -ENOMEM;
-	while (length <= CONFIG_FILE_MAX) {
-		ssize_t n = read(fd, bytes + length, CONFIG_FILE_MAX + 1 - length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			error = -errno;
-			goto fail;
-		}
-		if (n == 0) {
-			*ret = bytes;
-			*ret_length = length;
-			return 0;
-		}
-		length += (size_t)n;
+	if (!error && length > CONFIG_FILE_MAX)
+		error = -EFBIG;
+	if (error) {
+		free(bytes);
+		return error;
 	}
-	error = -EFBIG;
-fail:
-	free(bytes);
-	return error;
+	*ret = bytes;
+	*ret_length = length;
+	return 0;
 }
 
 static void add_file(struct config_builder *b, const char *path)
@@ -73,7 +38,7 @@ static void add_file(struct config_builder *b, const char *path)
 	char *text = NULL;
 	size_t length = 0;
 	int fd = -1;
-	int error = open_file(path, &fd, &st);
+	int error = file_open(path, &fd, &st);
 
 	if (error == 0 && !S_ISREG(st.st_mode)) {
 		config_builder_add_problem(b, path, "this is not a regular file");
@@ -202,31 +167,29 @@ static bool secret_file(
 	void *context, const char *path, gid_t socket_gid, char *problem, size_t problem_size)
 {
 	struct secret_file_reader reader = {geteuid(), getegid(), socket_gid};
-	struct secret_file_facts facts;
 	struct stat st;
 	char as_account[256];
 	int fd = -1;
-	int error = open_file(path, &fd, &st);
+	int error = file_open(path, &fd, &st);
 
 	if (error < 0) {
 		snprintf(problem, problem_size, "cannot be read: %s", strerror(-error));
 		return false;
 	}
 	close(fd);
-	facts = (struct secret_file_facts){st.st_mode, st.st_uid, st.st_gid, st.st_size};
-	if (secret_file_judge(&facts, &reader, problem, problem_size))
+	if (secret_file_judge(&st, &reader, problem, problem_size))
 		return true;
 	/* Root checks the file by hand for a daemon that will run under its own account. */
 	return reader.uid == 0 && uid_by_name(context, DAEMON_ACCOUNT, &reader.uid) == 0 &&
 	       gid_by_name(context, DAEMON_ACCOUNT, &reader.gid) == 0 &&
-	       secret_file_judge(&facts, &reader, as_account, sizeof(as_account));
+	       secret_file_judge(&st, &reader, as_account, sizeof(as_account));
 }
 
 static bool readable_file(void *context, const char *path, char *problem, size_t problem_size)
 {
 	struct stat st;
 	int fd = -1;
-	int error = open_file(path, &fd, &st);
+	int error = file_open(path, &fd, &st);
 
 	(void)context;
 	if (error < 0) {

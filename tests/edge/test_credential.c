@@ -9,7 +9,7 @@
 
 #include "core/config.h"
 #include "core/secret_file.h"
-#include "upstream/credential.h"
+#include "host/credential.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -53,11 +53,13 @@ static void the_table_holds(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct secret_file_facts facts = {
-			cases[i].mode, cases[i].uid, cases[i].gid, cases[i].size};
+		const struct stat file = {.st_mode = cases[i].mode,
+			.st_uid = cases[i].uid,
+			.st_gid = cases[i].gid,
+			.st_size = cases[i].size};
 		const struct secret_file_reader reader = {100, 200, cases[i].socket_gid};
 		char problem[256] = "";
-		bool strict = secret_file_judge(&facts, &reader, problem, sizeof(problem));
+		bool strict = secret_file_judge(&file, &reader, problem, sizeof(problem));
 
 		assert_int_equal(strict, cases[i].problem == NULL);
 		if (cases[i].problem)
@@ -71,11 +73,11 @@ static void no_mode_slips_through(void **state)
 {
 	(void)state;
 	for (mode_t mode = 0; mode <= 0777; mode++) {
-		const struct secret_file_facts facts = {S_IFREG | mode, 0, 200, 10};
+		const struct stat file = {.st_mode = S_IFREG | mode, .st_gid = 200, .st_size = 10};
 		const struct secret_file_reader reader = {100, 200, 300};
 		char problem[256];
 
-		assert_int_equal(secret_file_judge(&facts, &reader, problem, sizeof(problem)),
+		assert_int_equal(secret_file_judge(&file, &reader, problem, sizeof(problem)),
 			(mode & 0037) == 0);
 	}
 }

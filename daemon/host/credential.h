@@ -1,7 +1,7 @@
 /* A profile's client id and secret, read from where the configuration says: a strict file or a
  * systemd credential. In OpenSSL's secure heap where that has room; wiped when let go. */
-#ifndef GCTOKEND_UPSTREAM_CREDENTIAL_H
-#define GCTOKEND_UPSTREAM_CREDENTIAL_H
+#ifndef GCTOKEND_HOST_CREDENTIAL_H
+#define GCTOKEND_HOST_CREDENTIAL_H
 
 #include <stddef.h>
 

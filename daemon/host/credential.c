@@ -1,0 +1,125 @@
+#include "credential.h"
+#include "core/config.h"
+#include "core/secret.h"
+#include "core/secret_file.h"
+#include "secret_reader.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define READ_SIZE (SECRET_FILE_MAX + 3) /* CRLF, and one byte more to see that there is more */
+
+/* The one value a file holds, a final newline cut off. */
+static int check_content(const struct secret_source *s, const char *bytes, size_t *length)
+{
+	size_t n = *length;
+
+	if (n > 0 && bytes[n - 1] == '\n')
+		n--;
+	if (n < *length && n > 0 && bytes[n - 1] == '\r')
+		n--;
+	if (n == 0)
+		return secret_complain(s, -EINVAL, "is empty; put the value alone into it");
+	if (n > SECRET_FILE_MAX)
+		return secret_complain(
+			s, -EFBIG, "is longer than 4096 bytes; it holds the value alone");
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)bytes[i];
+
+		if (c == '\n' || c == '\r')
+			return secret_complain(
+				s, -EINVAL, "has more than one line; put the value alone into it");
+		if (c < 0x20 || c == 0x7f)
+			return secret_complain(s, -EINVAL,
+				"holds a control character; put the value alone, as text, into it");
+	}
+	*length = n;
+	return 0;
+}
+
+/* A copy with a NUL. */
+static int keep(const struct secret_source *s, const char *bytes, size_t length, char **ret)
+{
+	char *value = secret_alloc(length + 1);
+
+	if (!value) {
+		snprintf(s->problem, s->problem_size, "%s: out of memory", s->key);
+		return -ENOMEM;
+	}
+	memcpy(value, bytes, length);
+	value[length] = '\0';
+	*ret = value;
+	return 0;
+}
+
+static int read_value(const struct secret_source *s, char **ret)
+{
+	char *bytes = secret_alloc(READ_SIZE);
+	size_t length;
+	int error;
+
+	if (!bytes)
+		return secret_complain(s, -ENOMEM, "cannot be read: out of memory");
+	error = secret_read(s, bytes, READ_SIZE, &length);
+	if (!error)
+		error = check_content(s, bytes, &length);
+	if (!error)
+		error = keep(s, bytes, length, ret);
+	secret_free(bytes, READ_SIZE);
+	return error;
+}
+
+static int read_id(const struct profile_settings *profile, struct secret_source s, char **ret)
+{
+	s.key = profile->client_id ? "client_id" : "client_id_file";
+	s.path = profile->client_id_file;
+	s.is_public = true;
+	if (profile->client_id)
+		return keep(&s, profile->client_id, strlen(profile->client_id), ret);
+	return read_value(&s, ret);
+}
+
+static int read_client_secret(
+	const struct profile_settings *profile, struct secret_source s, char **ret)
+{
+	s.credential = profile->client_secret_credential;
+	s.path = profile->client_secret_file;
+	s.key = s.credential ? "client_secret_credential" : "client_secret_file";
+	if (!s.credential && !s.path)
+		return keep(&s, "", 0, ret);
+	return read_value(&s, ret);
+}
+
+int credential_load(const struct profile_settings *profile, struct credential *ret, char *problem,
+	size_t problem_size)
+{
+	struct credential credential = CREDENTIAL_NONE;
+	const struct secret_source s = {
+		.socket_gid = profile->socket_gid,
+		.problem = problem,
+		.problem_size = problem_size,
+	};
+	int error = read_id(profile, s, &credential.client_id);
+
+	if (error == 0)
+		error = read_client_secret(profile, s, &credential.client_secret);
+	if (error < 0) {
+		credential_fini(&credential);
+		return error;
+	}
+	*ret = credential;
+	return 0;
+}
+
+static void wipe(char *text)
+{
+	if (text)
+		secret_free(text, strlen(text) + 1);
+}
+
+void credential_fini(struct credential *c)
+{
+	wipe(c->client_id);
+	wipe(c->client_secret);
+	*c = CREDENTIAL_NONE;
+}

@@ -1,0 +1,39 @@
+/* Files that people write, small enough to be read at once: secrets and keys, which have to be
+ * strict, and what is no secret. All of it blocks; for starts and reloads. */
+#ifndef GCTOKEND_HOST_SECRET_READER_H
+#define GCTOKEND_HOST_SECRET_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct stat;
+
+/* Opens for reading without waiting: a FIFO in the file's place must not hold the daemon up. A
+ * symbolic link is followed, since configuration management makes them; what counts is what has
+ * been opened, which *ret_stat describes. 0; negative errno. */
+int file_open(const char *path, int *ret_fd, struct stat *ret_stat);
+/* Reads to the end, but `size` bytes at most. 0; negative errno. */
+int file_read(int fd, char *bytes, size_t size, size_t *ret_length);
+
+/* Where one value of the configuration is kept, and where to say what is wrong with it. */
+struct secret_source {
+	const char *key;        /* of the configuration, for messages */
+	const char *path;       /* NULL where there is a credential */
+	const char *credential; /* a name in $CREDENTIALS_DIRECTORY: systemd has set owner and
+				   mode; NULL: none */
+	bool is_public;         /* no secret: any regular file will do */
+	gid_t socket_gid;       /* the group that must not read a secret; (gid_t)-1: none */
+	char *problem;          /* gets a sentence that names the key, the file, what is wrong and
+				   what to do; never a byte of the content */
+	size_t problem_size;
+};
+
+/* Reads at most `size` bytes, of a secret only where secret_file_judge finds its file strict. 0;
+ * negative errno, the problem told and *ret_length untouched. The caller wipes `bytes` in any case.
+ */
+int secret_read(const struct secret_source *source, char *bytes, size_t size, size_t *ret_length);
+/* Tells of a problem: `what` goes on after the file's name. Returns `error`. */
+int secret_complain(const struct secret_source *source, int error, const char *what);
+
+#endif
