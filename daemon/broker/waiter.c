@@ -176,9 +176,9 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 	/* Judged when something is handed out: a reload may have changed the rules. */
 	if (w->ask.kind == ASK_REFRESH ? !call_admin_granted(p, c) : !call_granted(p, c)) {
 		waiter_free(w);
-		status = reply_error(connection_answer_begin(c), 403, connection_keep_alive(c),
+		status = reply_error(connection_reply_begin(c), 403, connection_keep_alive(c),
 			"access_denied", "the rules changed while the request waited", -1);
-		connection_answer_end(c, status);
+		connection_reply_end(c, status);
 		return;
 	}
 	token_source_ask(&p->source, now, &w->ask, &outcome);
@@ -189,9 +189,9 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 		return;
 	}
 	status = call_answer_outcome(
-		p, connection_answer_begin(c), connection_keep_alive(c), text, &w->ask, &outcome);
+		p, connection_reply_begin(c), connection_keep_alive(c), text, &w->ask, &outcome);
 	waiter_free(w);
-	connection_answer_end(c, status);
+	connection_reply_end(c, status);
 }
 
 static void answer(struct waiter *w, const struct clock_reading *now)
@@ -205,7 +205,7 @@ static void answer(struct waiter *w, const struct clock_reading *now)
 		answer_token(w, now);
 		return;
 	}
-	out = connection_answer_begin(c);
+	out = connection_reply_begin(c);
 	if (!w->profile)
 		status = reply_error(out, 404, keep_alive, "unknown_profile",
 			"a reload of the configuration took the profile away", -1);
@@ -218,7 +218,7 @@ static void answer(struct waiter *w, const struct clock_reading *now)
 	else
 		status = call_answer_skew(w->profile, out, keep_alive);
 	waiter_free(w);
-	connection_answer_end(c, status);
+	connection_reply_end(c, status);
 }
 
 void waiters_answer(int fd, short events, void *context)

@@ -13,11 +13,11 @@
 /* Who is at the other end, as the kernel said at accept. What could not be found out is -1 or
  * absent, and matches nothing. */
 struct peer {
-	uid_t uid;           /* (uid_t)-1: unknown */
-	gid_t gid;           /* (gid_t)-1: unknown */
-	pid_t pid;           /* 0: unknown */
+	uid_t uid; /* (uid_t)-1: unknown */
+	gid_t gid; /* (gid_t)-1: unknown */
+	pid_t pid; /* 0: unknown */
+	uint32_t group_count;
 	const gid_t *groups; /* supplementary groups; gid is not repeated here */
-	size_t group_count;
 };
 
 /* One list of names as the configuration has it, with what the kernel calls them. {0} is empty. */

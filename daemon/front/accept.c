@@ -1,13 +1,10 @@
-/* Taking connections in. Whatever accept reports, it ends nothing: a client that gave up while
- * queued is passed over, and when descriptors or memory run out the listening sockets are left
- * alone for a moment, because a level-triggered loop would otherwise spin on a queue it cannot
- * shorten. One reserve descriptor lets at least one client per moment be told so. */
-#include "state.h"
+#include "accept.h"
 
+#include "connection.h"
+#include "protocol.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,7 +15,14 @@
 #define ADMITTED_COST 8
 #define HASTY_COST 1
 #define PAUSE_MS 100
-#define LINGER_MS 1000
+#define LINGER_S 1
+
+struct listening {
+	struct listening *next;
+	struct acceptor *acceptor;
+	const struct protocol *protocol;
+	struct event event;
+};
 
 static int accept_one(int listening_fd)
 {
@@ -37,35 +41,28 @@ static void linger_end(struct lingering *l)
 /* Its request has come, or its end, or it took too long. */
 static void lingered(evutil_socket_t fd, short what, void *context)
 {
-	struct lingering *l = context;
-	ssize_t n;
-
 	/* Closing over unread bytes would look like a broken connection to the other end. */
-	if (what & EV_READ) {
-		n = recv(fd, l->front->read_bytes, READ_SIZE, MSG_DONTWAIT);
-		if (n > 0)
-			OPENSSL_cleanse(l->front->read_bytes, (size_t)n);
-	}
-	linger_end(l);
+	if (what & EV_READ)
+		stream_discard(fd);
+	linger_end(context);
 }
 
-/* Consumes `fd`. A client that finds its connection closed before it has sent its request is told
+/* Consumes `fd`. A caller that finds its connection closed before it has sent its request is told
  * of a broken pipe, or of no connection at all, and never reads why: so a few at a time are kept
  * for a moment. */
-static void linger(struct front *f, int fd)
+static void linger(struct acceptor *a, int fd)
 {
-	static const struct timeval a_moment = {.tv_sec = LINGER_MS / 1000};
+	static const struct timeval a_moment = {.tv_sec = LINGER_S};
 	struct lingering *l = NULL;
 
 	for (size_t i = 0; i < LINGERING_MAX && !l; i++)
-		if (!f->lingering[i].taken)
-			l = &f->lingering[i];
+		if (!a->lingering[i].taken)
+			l = &a->lingering[i];
 	if (!l || shutdown(fd, SHUT_WR) < 0) {
 		close(fd);
 		return;
 	}
-	l->front = f;
-	event_assign(&l->event, f->base, fd, EV_READ, lingered, l);
+	event_assign(&l->event, a->base, fd, EV_READ, lingered, l);
 	if (event_add(&l->event, &a_moment) < 0) {
 		close(fd);
 		return;
@@ -74,77 +71,61 @@ static void linger(struct front *f, int fd)
 }
 
 /* Consumes `fd`. */
-static void turn_away(
-	const struct listening *l, int fd, int status, const char *code, const char *words)
+static void turn_away(const struct listening *l, int fd, const struct refusal *refusal)
 {
-	if (l->pages)
-		page_send_error(fd, status);
-	else
-		front_send_error(fd, status, code, words, 1);
-	linger(l->front, fd);
+	l->protocol->refuse(fd, refusal, NULL);
+	linger(l->acceptor, fd);
 }
 
-/* Consumes `fd`. Who comes next waits for this: those who do not listen anyway are told nothing. */
-static void turn_away_hasty(const struct listening *l, int fd, struct peer_user *user)
+static void reserve_open(struct acceptor *a)
 {
-	if (share_tell_refused(l->front, user))
-		turn_away(l, fd, 429, "too_many_requests",
-			"this user connects too often while others wait");
-	else
-		close(fd);
-}
-
-static void reserve_open(struct front *f)
-{
-	if (f->reserve < 0)
-		f->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (a->reserve < 0)
+		a->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 static void reserve_use(const struct listening *l, int listening_fd)
 {
-	struct front *f = l->front;
+	static const struct refusal no_descriptors = {
+		503, "temporarily_unavailable", "out of file descriptors", 1};
+	struct acceptor *a = l->acceptor;
 	int fd;
 
-	if (f->reserve < 0)
+	if (a->reserve < 0)
 		return;
-	close(f->reserve);
-	f->reserve = -1;
+	close(a->reserve);
+	a->reserve = -1;
 	fd = accept_one(listening_fd);
 	if (fd >= 0) {
-		if (l->pages)
-			page_send_error(fd, 503);
-		else
-			front_send_error(
-				fd, 503, "temporarily_unavailable", "out of file descriptors", 1);
+		l->protocol->refuse(fd, &no_descriptors, NULL);
 		close(fd); /* at once: it is the reserve */
 	}
-	reserve_open(f);
+	reserve_open(a);
 }
 
-static void pause_accepting(struct front *f)
+static void pause_accepting(struct acceptor *a)
 {
 	static const struct timeval a_moment = {.tv_usec = PAUSE_MS * 1000};
 
-	f->counters.accept_failures++;
-	if (f->handler->accept_failed)
-		f->handler->accept_failed(f->context);
+	connections_counters(a->connections)->accept_failures++;
+	if (a->failed)
+		a->failed(a->context);
 	/* Without the timer nothing would ever take up listening again: rather spin, then. */
-	if (event_add(&f->accept_again, &a_moment) < 0)
+	if (event_add(&a->again, &a_moment) < 0)
 		return;
-	for (struct listening *l = f->listening; l; l = l->next)
+	for (struct listening *l = a->listening; l; l = l->next)
 		event_del(&l->event);
 }
 
 static void accept_again(evutil_socket_t fd, short what, void *context)
 {
-	struct front *f = context;
+	struct acceptor *a = context;
 
 	(void)fd;
 	(void)what;
-	reserve_open(f);
-	for (struct listening *l = f->listening; l; l = l->next) {
+	reserve_open(a);
+	for (struct listening *l = a->listening; l; l = l->next) {
 		if (event_add(&l->event, NULL) < 0) {
-			pause_accepting(f);
+			pause_accepting(a);
 			return;
 		}
 	}
@@ -153,39 +134,38 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 /* Consumes `fd`. Returns what that cost of the pass's budget. */
 static unsigned admit(const struct listening *l, int fd)
 {
-	struct front *f = l->front;
-	struct peer_user *user;
-	struct peer peer;
+	static const struct refusal total_limit = {
+		503, "temporarily_unavailable", "too many connections", 1};
+	static const struct refusal user_limit = {
+		429, "too_many_requests", "too many connections of this user", 1};
+	static const struct refusal user_rate = {
+		429, "too_many_requests", "this user connects too often while others wait", 1};
 
-	if (f->counters.connections >= f->limits.max_connections) {
-		f->counters.refused_total_limit++;
-		turn_away(l, fd, 503, "temporarily_unavailable", "too many connections");
-		return ADMITTED_COST;
-	}
-	peer_read_credentials(fd, &peer);
-	user = peer_user_find(&f->peers, peer.uid);
-	if ((user ? user->connections : 0) >= f->limits.max_connections_per_user) {
-		f->counters.refused_user_limit++;
-		turn_away(l, fd, 429, "too_many_requests", "too many connections of this user");
-		return ADMITTED_COST;
-	}
-	if (!share_may_connect(f, user)) {
-		f->counters.refused_user_rate++;
-		turn_away_hasty(l, fd, user);
+	switch (connections_admit(l->acceptor->connections, fd, l->protocol)) {
+	case ADMITTED:
+	case ADMISSION_FAILED:
+		break;
+	case REFUSED_TOTAL_LIMIT:
+		turn_away(l, fd, &total_limit);
+		break;
+	case REFUSED_USER_LIMIT:
+		turn_away(l, fd, &user_limit);
+		break;
+	case REFUSED_USER_RATE:
+		turn_away(l, fd, &user_rate);
+		return HASTY_COST;
+	case REFUSED_UNTOLD:
+		/* Who comes next waits for this: those who do not listen anyway are told nothing.
+		 */
+		close(fd);
 		return HASTY_COST;
 	}
-	peer_read_groups(&f->peers, fd, &peer);
-	if (connection_open(f, fd, &peer, l->pages) < 0)
-		f->counters.accept_failures++;
-	else
-		f->counters.accepted++;
 	return ADMITTED_COST;
 }
 
 static void accept_event(evutil_socket_t listening_fd, short what, void *context)
 {
 	struct listening *l = context;
-	struct front *f = l->front;
 
 	(void)what;
 	for (unsigned spent = 0; spent < PASS_BUDGET;) {
@@ -211,41 +191,46 @@ static void accept_event(evutil_socket_t listening_fd, short what, void *context
 		default:
 			break;
 		}
-		pause_accepting(f);
+		pause_accepting(l->acceptor);
 		return;
 	}
 }
 
-void accept_init(struct front *f)
+void accept_init(struct acceptor *a, struct event_base *base, struct connections *connections,
+	void (*failed)(void *context), void *context)
 {
-	f->reserve = -1;
-	reserve_open(f);
-	evtimer_assign(&f->accept_again, f->base, accept_again, f);
+	*a = (struct acceptor){.base = base,
+		.connections = connections,
+		.failed = failed,
+		.context = context,
+		.reserve = -1};
+	reserve_open(a);
+	evtimer_assign(&a->again, base, accept_again, a);
 }
 
-void accept_stop(struct front *f)
+void accept_stop(struct acceptor *a)
 {
-	event_del(&f->accept_again);
-	for (struct listening *l = f->listening; l; l = l->next)
+	event_del(&a->again);
+	for (struct listening *l = a->listening; l; l = l->next)
 		event_del(&l->event);
 }
 
-void accept_fini(struct front *f)
+void accept_fini(struct acceptor *a)
 {
-	accept_stop(f);
+	accept_stop(a);
 	for (size_t i = 0; i < LINGERING_MAX; i++)
-		if (f->lingering[i].taken)
-			linger_end(&f->lingering[i]);
-	while (f->listening) {
-		struct listening *l = f->listening;
+		if (a->lingering[i].taken)
+			linger_end(&a->lingering[i]);
+	while (a->listening) {
+		struct listening *l = a->listening;
 
-		f->listening = l->next;
+		a->listening = l->next;
 		close(event_get_fd(&l->event));
 		free(l);
 	}
-	if (f->reserve >= 0)
-		close(f->reserve);
-	f->reserve = -1;
+	if (a->reserve >= 0)
+		close(a->reserve);
+	a->reserve = -1;
 }
 
 static int socket_option(int fd, int option, int *ret)
@@ -269,7 +254,7 @@ static int check_listening(int fd)
 	return domain == AF_UNIX && type == SOCK_STREAM && listening ? 0 : -EINVAL;
 }
 
-static int listen_on(struct front *f, int fd, bool pages)
+int accept_listen(struct acceptor *a, int fd, const struct protocol *protocol)
 {
 	struct listening *l;
 	int r = check_listening(fd);
@@ -282,24 +267,14 @@ static int listen_on(struct front *f, int fd, bool pages)
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
-	event_assign(&l->event, f->base, fd, EV_READ | EV_PERSIST, accept_event, l);
+	event_assign(&l->event, a->base, fd, EV_READ | EV_PERSIST, accept_event, l);
 	if (event_add(&l->event, NULL) < 0) {
 		free(l);
 		return -ENOMEM;
 	}
-	l->front = f;
-	l->pages = pages;
-	l->next = f->listening;
-	f->listening = l;
+	l->acceptor = a;
+	l->protocol = protocol;
+	l->next = a->listening;
+	a->listening = l;
 	return 0;
-}
-
-int front_listen(struct front *f, int fd)
-{
-	return listen_on(f, fd, false);
-}
-
-int front_listen_pages(struct front *f, int fd)
-{
-	return listen_on(f, fd, true);
 }

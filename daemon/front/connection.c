@@ -1,12 +1,16 @@
-/* One client. Bytes come in, whole requests go to the handler, answers go out; everything that has
- * happened to a connection ends in settle(), which sends what there is to send and then derives
- * from the connection's facts - something unsent? held? something unparsed? ended? - what to watch
- * for, which deadline holds, or that it is over. Nothing else closes a served connection, but for
- * its deadline. No function here calls itself through the handler: requests behind a held one wait
- * for the next pass of the loop. */
-#include "core/reply.h"
-#include "state.h"
+/* One connection. Bytes come in, whole requests go to the handler by way of the protocol, replies
+ * go out; everything that has happened to a connection ends in settle(), which sends what there is
+ * to send and then derives from the connection's facts - something unsent? held? something
+ * unparsed? ended? - what to watch for, which deadline holds, or that it is over. Nothing else
+ * closes a served connection, but for its deadline. No function here calls itself through the
+ * handler: requests behind a held one wait for the next pass of the loop. */
+#include "connection.h"
 
+#include "core/access.h"
+#include "deadlines.h"
+#include "http_protocol.h"
+#include "peer.h"
+#include "peer_unit.h"
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -15,144 +19,194 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Then replies are sent before more requests are looked at. */
+#define REPLIES_FULL 49152
+
+/* How late after T a connection may be cut: two ticks. Half a second for requests; the idle
+ * timeout is housekeeping, and waking seldom is worth more than being exact. */
+#define BUSY_PERIOD_MS 250
+#define IDLE_PERIOD_MS 10000
+
+struct connections {
+	struct event_base *base;
+	struct front_limits limits;
+	struct serving serving;
+	struct peer_table peers;
+
+	/* Every connection is in one of these: between requests; with a part of a request or of a
+	 * reply; held by the handler. */
+	struct deadlines idle, busy;
+	struct link held;
+	/* Those with whole requests left over from this pass, for the next. */
+	struct link resume;
+	struct event resume_event;
+
+	/* To a held request: apart from serving.replies, because the handler may give it while it
+	 * is being asked something else. */
+	struct replies late;
+	bool late_open;
+	char read_bytes[STREAM_READ_SIZE];
+};
+
+enum connection_place {
+	PLACE_IDLE,
+	PLACE_READING, /* a request has begun */
+	PLACE_WRITING, /* a reply is not taken */
+	PLACE_HELD,
+	PLACE_DRAINING, /* refused; what it still sends is thrown away until it closes, so that it
+			   gets to read why */
+};
+
+struct connection {
+	struct stream stream;
+	struct connections *all;
+	const struct protocol *protocol;
+	struct deadline deadline;
+	struct peer peer;
+	struct peer_user *user;
+	struct link turn; /* of those behind others, see share.h; or in all->resume: `resuming` */
+	void *hold;
+	char *unit;
+	uint8_t place;
+	bool resuming : 1;
+	bool held : 1;
+	bool keep_alive : 1; /* of the held request */
+	bool partial : 1;    /* what is unparsed lacks something */
+	bool ended : 1;      /* the caller sends no more */
+	bool closing : 1;    /* when all is written */
+	bool refused : 1;    /* closing because of what was sent: drain */
+	bool attached : 1;   /* all was said */
+	bool unit_known : 1;
+};
+
 static int place_move(struct connection *c, enum connection_place place)
 {
-	struct front *f = c->front;
+	struct connections *all = c->all;
 
 	link_remove(&c->deadline.link);
 	c->place = (uint8_t)place;
 	switch (place) {
 	case PLACE_HELD:
-		link_append(&f->held, &c->deadline.link);
+		link_append(&all->held, &c->deadline.link);
 		return 0;
 	case PLACE_IDLE:
-		return deadlines_add(&f->idle, &c->deadline);
+		return deadlines_add(&all->idle, &c->deadline);
 	default:
-		return deadlines_add(&f->busy, &c->deadline);
+		return deadlines_add(&all->busy, &c->deadline);
 	}
 }
 
-int connection_open(struct front *f, int fd, struct peer *peer, bool pages)
+static void connection_free(struct connection *c)
 {
-	struct connection *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		goto no_memory;
-	c->user = peer_user_enter(&f->peers, peer->uid);
-	if (!c->user)
-		goto no_memory;
-	c->front = f;
-	c->peer = *peer;
-	c->watch = WATCH_READ;
-	c->pages = c->partial = pages;
-	link_init(&c->deadline.link);
-	link_init(&c->behind);
-	f->counters.connections++;
-	share_connected(f, c->user);
-	event_assign(&c->event, f->base, fd, EV_READ | EV_PERSIST, connection_event, c);
-	/* Nobody has a reason to come for a page and then be silent. */
-	if (event_add(&c->event, NULL) < 0 ||
-		place_move(c, pages ? PLACE_READING : PLACE_IDLE) < 0) {
-		connection_free(c);
-		return -ENOMEM;
-	}
-	return 0;
-
-no_memory:
-	free(c);
-	close(fd);
-	peer_release(&f->peers, peer);
-	return -ENOMEM;
-}
-
-void connection_free(struct connection *c)
-{
-	struct front *f = c->front;
+	struct connections *all = c->all;
 
 	if (c->held) {
 		c->held = false;
-		f->counters.held--;
-		f->handler->abandoned(f->context, c);
+		all->serving.handler->abandoned(all->serving.context, c);
 	}
-	event_del(&c->event);
-	close(event_get_fd(&c->event));
+	stream_close(&c->stream);
 	link_remove(&c->deadline.link);
-	share_forget(c);
-	connection_bytes_free(c);
-	peer_release(&f->peers, &c->peer);
-	peer_user_leave(&f->peers, c->user);
-	f->counters.connections--;
+	share_forget(&c->user->share, &c->turn);
+	peer_release(&all->peers, &c->peer);
+	peer_user_leave(&all->peers, c->user);
+	all->serving.counters.connections--;
 	free(c->unit);
 	free(c);
 }
 
+/* Said at once or not at all, and then it is closed. */
+static void refuse(const struct connection *c, const struct refusal *refusal)
+{
+	c->protocol->refuse(stream_fd(&c->stream), refusal, &c->all->serving.counters);
+}
+
+/* ---- what happens next ---- */
+
 /* Whole requests that only wait for their turn. */
 static bool has_backlog(const struct connection *c)
 {
-	return connection_unparsed(c) && !c->partial && !c->held && !connection_unsent(c);
+	return stream_unparsed(&c->stream) && !c->partial && !c->held && !stream_unsent(&c->stream);
 }
 
 static enum connection_place place_wanted(const struct connection *c)
 {
-	if (connection_unsent(c))
+	if (stream_unsent(&c->stream))
 		return PLACE_WRITING;
 	if (c->closing)
 		return PLACE_DRAINING;
 	if (c->held || c->attached)
 		return PLACE_HELD;
-	return connection_unparsed(c) ? PLACE_READING : PLACE_IDLE;
+	return stream_unparsed(&c->stream) ? PLACE_READING : PLACE_IDLE;
 }
 
-static enum connection_watch watch_wanted(const struct connection *c)
+static enum stream_watch watch_wanted(const struct connection *c)
 {
-	if (connection_unsent(c))
+	if (stream_unsent(&c->stream))
 		return WATCH_WRITE;
-	if (c->held && (c->ended || connection_unparsed(c) >= READ_SIZE))
+	if (c->held && (c->ended || stream_unparsed(&c->stream) >= STREAM_READ_SIZE))
 		return WATCH_HANGUP;
 	return WATCH_READ;
 }
 
-static void refuse_truncated(struct connection *c)
+/* Stands behind others if its user has had its share: true. */
+static bool defer(struct connection *c)
 {
-	struct front *f = c->front;
+	return share_defer(&c->all->serving.sharing, &c->user->share, &c->turn);
+}
 
-	f->counters.bad_requests++;
-	if (c->pages) {
-		page_send_error(event_get_fd(&c->event), 400);
-		return;
-	}
-	front_count(f, 400);
-	front_send_error(event_get_fd(&c->event), 400, "invalid_request",
-		"the request ended before its empty line", -1);
+static void stop_resuming(struct connection *c)
+{
+	if (c->resuming)
+		link_remove(&c->turn);
+	c->resuming = false;
+}
+
+/* Its backlog is served in the next pass of the loop, or when its turn comes. */
+static int resume_later(struct connection *c)
+{
+	static const struct timeval at_once = {0};
+	struct connections *all = c->all;
+
+	if (c->resuming || defer(c))
+		return 0;
+	/* A timer and not event_active(): that would run before the loop looks at other sockets. */
+	if (link_alone(&all->resume) && event_add(&all->resume_event, &at_once) < 0)
+		return -ENOMEM;
+	link_append(&all->resume, &c->turn);
+	c->resuming = true;
+	return 0;
 }
 
 /* `progress`: a request was completed, so that a new deadline begins. May free `c`. */
-static void settle(struct connection *c, struct buffer *out, bool progress)
+static void settle(struct connection *c, struct replies *replies, bool progress)
 {
+	static const struct refusal truncated = {
+		400, "invalid_request", "the request ended before its empty line", -1};
+	struct stream *s = &c->stream;
 	enum connection_place place;
 
-	if (connection_send(c, out) < 0)
+	if (stream_send(s, replies) < 0)
 		goto over;
-	if (c->closing && c->own)
-		c->own->in_at = c->own->in.length;
-	connection_bytes_trim(c);
-	if (c->ended && !c->held && !c->closing && (c->partial || !connection_unparsed(c))) {
-		if (c->partial && !connection_unsent(c))
-			refuse_truncated(c);
+	if (c->closing)
+		stream_take(s, stream_unparsed(s));
+	stream_trim(s);
+	if (c->ended && !c->held && !c->closing && (c->partial || !stream_unparsed(s))) {
+		if (c->partial && !stream_unsent(s))
+			refuse(c, &truncated);
 		c->closing = true;
 	}
 	place = place_wanted(c);
-	if (place == PLACE_IDLE && c->front->stopping)
+	if (place == PLACE_IDLE && c->all->serving.stopping)
 		goto over;
 	if (place == PLACE_DRAINING) {
 		if (!c->refused || c->ended)
 			goto over;
-		if (c->place != PLACE_DRAINING && shutdown(event_get_fd(&c->event), SHUT_WR) < 0)
+		if (c->place != PLACE_DRAINING && shutdown(stream_fd(s), SHUT_WR) < 0)
 			goto over;
 	}
-	if (connection_watch(c, watch_wanted(c)) < 0)
+	if (stream_watch(s, watch_wanted(c)) < 0)
 		goto over;
-	if (has_backlog(c) && connection_resume_later(c) < 0)
+	if (has_backlog(c) && resume_later(c) < 0)
 		goto over;
 	/* Staying in one place keeps its deadline, however many bytes have moved. */
 	if (place == c->place && !(progress && (place == PLACE_IDLE || place == PLACE_READING)))
@@ -164,124 +218,195 @@ over:
 	connection_free(c);
 }
 
-void connection_resume(struct connection *c)
+/* ---- serving ---- */
+
+/* Serves requests off the front of `bytes` until something is in the way of more; returns how many
+ * bytes they took. *ret_progress: at least one was whole. */
+static size_t serve(struct connection *c, const char *bytes, size_t length,
+	struct http_parser *parser, bool *ret_progress)
 {
-	struct connection_bytes *own = c->own;
+	struct serving *s = &c->all->serving;
+	struct caller caller = {.connection = c,
+		.user = &c->user->share,
+		.fd = stream_fd(&c->stream),
+		.parser = parser};
+	unsigned served = 0, most = share_requests(&s->sharing, caller.user, c->user->connections);
+	size_t used = 0, more;
+
+	c->partial = false;
+	while (used < length && !c->held && !c->closing && !c->partial && served < most &&
+		s->replies.out.length < REPLIES_FULL) {
+		switch (c->protocol->serve(s, &caller, bytes + used, length - used, &more)) {
+		case SERVED_PARTIAL:
+			c->partial = true;
+			continue;
+		case SERVED_REPLIED:
+			break;
+		case SERVED_REFUSED:
+			c->refused = c->closing = true;
+			break;
+		case SERVED_LAST:
+			c->closing = true;
+			break;
+		case SERVED_HELD:
+			c->held = true;
+			c->keep_alive = caller.keep_alive;
+			break;
+		case SERVED_ATTACHED:
+			c->attached = true;
+			break;
+		}
+		used += more;
+		served++;
+	}
+	*ret_progress = served > 0;
+	return used;
+}
+
+static void resume(struct connection *c)
+{
+	struct stream *s = &c->stream;
 	bool progress;
 
-	link_remove(&own->resume);
+	stop_resuming(c);
 	if (!has_backlog(c))
 		return;
-	own->in_at += connection_serve(
-		c, own->in.data + own->in_at, connection_unparsed(c), &own->parser, &progress);
-	settle(c, &c->front->answers, progress);
+	stream_take(s, serve(c, stream_kept(s), stream_unparsed(s), stream_parser(s), &progress));
+	settle(c, &c->all->serving.replies, progress);
 }
 
 /* `length` bytes have come into the shared buffer. */
 static void received(struct connection *c, size_t length)
 {
-	struct front *f = c->front;
+	struct connections *all = c->all;
 	struct http_parser parser = {0};
 	bool progress = false;
 	size_t used = 0;
 	int r = 0;
 
-	if (!c->held && !connection_unparsed(c)) {
-		used = connection_serve(c, f->read_bytes, length, &parser, &progress);
+	if (!c->held && !stream_unparsed(&c->stream)) {
+		used = serve(c, all->read_bytes, length, &parser, &progress);
 		if (used < length && !c->closing) {
-			r = connection_bytes_keep(c, f->read_bytes + used, length - used);
+			r = stream_keep(&c->stream, all->read_bytes + used, length - used);
 			if (!r)
-				c->own->parser = parser;
+				*stream_parser(&c->stream) = parser;
 		}
 	} else {
-		r = connection_bytes_keep(c, f->read_bytes, length);
+		r = stream_keep(&c->stream, all->read_bytes, length);
 		c->partial = false;
 	}
-	explicit_bzero(f->read_bytes, length);
+	explicit_bzero(all->read_bytes, length);
 	if (r < 0) {
-		front_buffer_reset(f, &f->answers);
+		replies_reset(&all->serving.replies);
 		connection_free(c);
 	} else if (!used && has_backlog(c)) {
-		connection_resume(c);
+		resume(c);
 	} else {
-		settle(c, &f->answers, progress);
+		settle(c, &all->serving.replies, progress);
 	}
 }
 
-static ssize_t receive(struct connection *c, size_t room)
-{
-	ssize_t n = recv(event_get_fd(&c->event), c->front->read_bytes, room, MSG_DONTWAIT);
+/* ---- what the loop tells ---- */
 
-	return n < 0 ? -errno : n;
-}
-
-static void connection_read(struct connection *c)
+static void read_more(struct connection *c)
 {
-	ssize_t n = receive(c, READ_SIZE - connection_unparsed(c));
+	struct connections *all = c->all;
+	ssize_t n = stream_receive(
+		&c->stream, all->read_bytes, STREAM_READ_SIZE - stream_unparsed(&c->stream));
 
 	if (n > 0 && !c->attached) {
 		received(c, (size_t)n);
 	} else if (n == 0 && !c->attached) {
 		c->ended = true;
-		if (c->held && connection_hung_up(c))
+		if (c->held && stream_hung_up(&c->stream))
 			connection_free(c);
 		else
-			settle(c, &c->front->answers, false);
+			settle(c, &all->serving.replies, false);
 	} else if (n != -EAGAIN && n != -EINTR) {
 		/* Whoever has a page has nothing more to say. */
 		connection_free(c);
 	}
 }
 
-static void connection_drain(struct connection *c)
+static void drain(struct connection *c)
 {
-	ssize_t n = receive(c, READ_SIZE);
+	ssize_t n = stream_discard(stream_fd(&c->stream));
 
-	if (n > 0)
-		explicit_bzero(c->front->read_bytes, (size_t)n);
-	else if (n != -EAGAIN && n != -EINTR)
+	if (n <= 0 && n != -EAGAIN && n != -EINTR)
 		connection_free(c);
 }
 
-static void connection_write(struct connection *c)
+static void write_more(struct connection *c)
 {
-	if (connection_send_more(c) < 0)
+	if (stream_send_more(&c->stream) < 0)
 		connection_free(c);
-	else if (!connection_unsent(c))
-		settle(c, &c->front->answers, false);
+	else if (!stream_unsent(&c->stream))
+		settle(c, &c->all->serving.replies, false);
 }
 
-void connection_event(int fd, short what, void *context)
+/* There is something to read, to write or to serve. */
+static void connection_ready(struct connection *c)
+{
+	switch (stream_watches(&c->stream)) {
+	case WATCH_HANGUP:
+		if (stream_hung_up(&c->stream))
+			connection_free(c);
+		return;
+	case WATCH_WRITE:
+		write_more(c);
+		return;
+	case WATCH_READ:
+		break;
+	}
+	if (c->place == PLACE_DRAINING)
+		drain(c);
+	else if (has_backlog(c)) /* not read before that is served, or the backlog could grow */
+		resume(c);
+	else
+		read_more(c);
+}
+
+static void connection_event(evutil_socket_t fd, short what, void *context)
 {
 	struct connection *c = context;
 
 	(void)fd;
 	(void)what;
-	if (c->watch == WATCH_HANGUP || !share_is_behind(c))
+	stop_resuming(c);
+	if (stream_watches(&c->stream) == WATCH_HANGUP || !defer(c))
 		connection_ready(c);
 }
 
-void connection_ready(struct connection *c)
+static void turn_come(struct link *turn)
 {
-	if (c->watch == WATCH_HANGUP) {
-		if (connection_hung_up(c))
-			connection_free(c);
-	} else if (c->watch == WATCH_WRITE) {
-		connection_write(c);
-	} else if (c->place == PLACE_DRAINING) {
-		connection_drain(c);
-	} else if (has_backlog(c)) {
-		/* not read before that is served, or the backlog could grow */
-		connection_resume(c);
-	} else {
-		connection_read(c);
+	connection_ready(LINK_ELEMENT(turn, struct connection, turn));
+}
+
+static void resume_event(evutil_socket_t fd, short what, void *context)
+{
+	struct connections *all = context;
+	struct link turn;
+
+	(void)fd;
+	(void)what;
+	link_init(&turn);
+	/* those that ask for another turn get it in the next pass */
+	link_move_all(&turn, &all->resume);
+	while (!link_alone(&turn)) {
+		struct connection *c = LINK_ELEMENT(turn.next, struct connection, turn);
+
+		stop_resuming(c);
+		if (!defer(c))
+			resume(c);
 	}
 }
 
-void connection_expired(struct deadline *d)
+static void expired(struct deadline *d)
 {
+	static const struct refusal late = {
+		408, "request_timeout", "the request was not complete before its deadline", -1};
 	struct connection *c = LINK_ELEMENT(d, struct connection, deadline);
-	struct front *f = c->front;
+	struct front_counters *counters = &c->all->serving.counters;
 
 	if (c->place == PLACE_READING && !c->partial) {
 		/* whole requests that wait for us */
@@ -290,29 +415,15 @@ void connection_expired(struct deadline *d)
 		return;
 	}
 	if (c->place == PLACE_READING) {
-		f->counters.deadline_cut++;
-		if (c->pages) {
-			page_send_error(event_get_fd(&c->event), 408);
-		} else {
-			front_count(f, 408);
-			front_send_error(event_get_fd(&c->event), 408, "request_timeout",
-				"the request was not complete before its deadline", -1);
-		}
+		counters->deadline_cut++;
+		refuse(c, &late);
 	} else if (c->place == PLACE_WRITING) {
-		f->counters.deadline_cut++;
+		counters->deadline_cut++;
 	}
 	connection_free(c);
 }
 
-void connection_stop(struct connection *c)
-{
-	ssize_t n = receive(c, READ_SIZE);
-
-	if (n > 0)
-		received(c, (size_t)n);
-	else
-		connection_free(c);
-}
+/* ---- held requests ---- */
 
 const struct peer *connection_peer(const struct connection *c)
 {
@@ -325,7 +436,7 @@ const char *connection_unit(struct connection *c)
 
 	if (c->unit_known)
 		return c->unit;
-	r = peer_unit(event_get_fd(&c->event), c->peer.pid, &c->unit);
+	r = peer_unit(stream_fd(&c->stream), c->peer.pid, &c->unit);
 	c->unit_known = r != -EMFILE && r != -ENFILE && r != -ENOMEM;
 	return c->unit;
 }
@@ -342,28 +453,176 @@ void *connection_hold(const struct connection *c)
 
 bool connection_keep_alive(const struct connection *c)
 {
-	return c->keep_alive && !c->front->stopping;
+	return c->keep_alive && !c->all->serving.stopping;
 }
 
-struct buffer *connection_answer_begin(struct connection *c)
+struct buffer *connection_reply_begin(struct connection *c)
 {
-	struct front *f = c->front;
+	struct connections *all = c->all;
 
-	assert(c->held && !f->late_open);
-	f->late_open = true;
-	return &f->late;
+	assert(c->held && !all->late_open);
+	all->late_open = true;
+	return &all->late.out;
 }
 
-void connection_answer_end(struct connection *c, int status)
+void connection_reply_end(struct connection *c, int status)
 {
-	struct front *f = c->front;
+	struct connections *all = c->all;
 
-	assert(c->held && f->late_open);
-	f->late_open = false;
-	c->keep_alive = connection_keep_alive(c);
+	assert(c->held && all->late_open);
+	all->late_open = false;
 	c->held = false;
 	c->hold = NULL;
-	f->counters.held--;
-	connection_answered(c, &f->late, 0, status);
-	settle(c, &f->late, true);
+	if (!http_reply_done(
+		    &all->serving.counters, &all->late.out, 0, status, connection_keep_alive(c)))
+		c->closing = true;
+	settle(c, &all->late, true);
+}
+
+/* ---- all of them ---- */
+
+int connections_new(struct connections **ret, struct event_base *base,
+	const struct front_handler *handler, void *context, const struct front_limits *limits)
+{
+	struct connections *all = calloc(1, sizeof(*all));
+	struct serving *s;
+
+	if (!all)
+		return -ENOMEM;
+	all->base = base;
+	all->limits = *limits;
+	s = &all->serving;
+	s->handler = handler;
+	s->context = context;
+	share_init(&s->sharing, base, limits->max_connections_per_user, turn_come);
+	replies_init(&s->replies);
+	replies_init(&all->late);
+	deadlines_init(
+		&all->idle, base, limits->idle_timeout, duration_ms(IDLE_PERIOD_MS), expired);
+	deadlines_init(
+		&all->busy, base, limits->request_deadline, duration_ms(BUSY_PERIOD_MS), expired);
+	link_init(&all->held);
+	link_init(&all->resume);
+	evtimer_assign(&all->resume_event, base, resume_event, all);
+	*ret = all;
+	return 0;
+}
+
+static struct connection *connection_first(const struct link *list)
+{
+	return LINK_ELEMENT(list->next, struct connection, deadline.link);
+}
+
+void connections_free(struct connections *all)
+{
+	struct link *lists[3];
+
+	if (!all)
+		return;
+	lists[0] = &all->held;
+	lists[1] = &all->busy.list;
+	lists[2] = &all->idle.list;
+	all->serving.stopping = true;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		while (!link_alone(lists[i]))
+			connection_free(connection_first(lists[i]));
+	event_del(&all->resume_event);
+	share_fini(&all->serving.sharing);
+	peer_table_trim(&all->peers);
+	deadlines_fini(&all->idle);
+	deadlines_fini(&all->busy);
+	replies_fini(&all->serving.replies);
+	replies_fini(&all->late);
+	free(all);
+}
+
+void connections_set_limits(struct connections *all, const struct front_limits *limits)
+{
+	all->limits = *limits;
+	share_set_limit(&all->serving.sharing, limits->max_connections_per_user);
+	deadlines_set_length(&all->idle, limits->idle_timeout);
+	deadlines_set_length(&all->busy, limits->request_deadline);
+}
+
+void connections_stop(struct connections *all)
+{
+	all->serving.stopping = true;
+	/* None comes back to this list: whatever it has sent, it is closed with the reply. */
+	while (!link_alone(&all->idle.list)) {
+		struct connection *c = connection_first(&all->idle.list);
+		ssize_t n = stream_receive(&c->stream, all->read_bytes, STREAM_READ_SIZE);
+
+		if (n > 0)
+			received(c, (size_t)n);
+		else
+			connection_free(c);
+	}
+}
+
+struct front_counters *connections_counters(struct connections *all)
+{
+	return &all->serving.counters;
+}
+
+/* Consumes `fd` and the reference in `peer`, whatever the result. */
+static int connection_open(
+	struct connections *all, int fd, struct peer *peer, const struct protocol *protocol)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		goto no_memory;
+	c->user = peer_user_enter(&all->peers, peer->uid);
+	if (!c->user)
+		goto no_memory;
+	c->all = all;
+	c->protocol = protocol;
+	c->peer = *peer;
+	c->partial = protocol->speaks_at_once;
+	link_init(&c->deadline.link);
+	link_init(&c->turn);
+	all->serving.counters.connections++;
+	share_connected(&all->serving.sharing, &c->user->share);
+	if (stream_open(&c->stream, all->base, fd, connection_event, c) < 0 ||
+		place_move(c, protocol->speaks_at_once ? PLACE_READING : PLACE_IDLE) < 0) {
+		connection_free(c);
+		return -ENOMEM;
+	}
+	return 0;
+
+no_memory:
+	free(c);
+	close(fd);
+	peer_release(&all->peers, peer);
+	return -ENOMEM;
+}
+
+enum admission connections_admit(struct connections *all, int fd, const struct protocol *protocol)
+{
+	struct front_counters *counters = &all->serving.counters;
+	struct sharing *sharing = &all->serving.sharing;
+	struct peer_user *user;
+	struct peer peer;
+
+	if (counters->connections >= all->limits.max_connections) {
+		counters->refused_total_limit++;
+		return REFUSED_TOTAL_LIMIT;
+	}
+	peer_read_credentials(fd, &peer);
+	user = peer_user_find(&all->peers, peer.uid);
+	if ((user ? user->connections : 0) >= all->limits.max_connections_per_user) {
+		counters->refused_user_limit++;
+		return REFUSED_USER_LIMIT;
+	}
+	if (!share_may_connect(sharing, user ? &user->share : NULL)) {
+		counters->refused_user_rate++;
+		return share_refused(sharing, &user->share) ? REFUSED_USER_RATE : REFUSED_UNTOLD;
+	}
+	peer_read_groups(&all->peers, fd, &peer);
+	if (connection_open(all, fd, &peer, protocol) < 0) {
+		counters->accept_failures++;
+		return ADMISSION_FAILED;
+	}
+	counters->accepted++;
+	return ADMITTED;
 }

@@ -1,4 +1,4 @@
-/* Making the Unix sockets that clients connect to. */
+/* Making the Unix sockets that callers connect to. */
 #ifndef GCTOKEND_FRONT_LISTENER_H
 #define GCTOKEND_FRONT_LISTENER_H
 

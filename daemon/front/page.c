@@ -27,7 +27,7 @@ _Static_assert(
 struct page {
 	struct gctoken_page *shared;
 	int fd;
-	int reader; /* the same memory, opened for reading: what clients get */
+	int reader; /* the same memory, opened for reading: what callers get */
 };
 
 static void store(_Atomic uint64_t *word, uint64_t value)

@@ -1,6 +1,6 @@
 /* The shared page of one profile, as its writer sees it; client-lib/gctoken_page.h has the layout
  * and the rules of reading. The memfd itself never leaves the process but into the service
- * manager's store: whoever has it can map it writable, whatever its mode. Clients get page_send. */
+ * manager's store: whoever has it can map it writable, whatever its mode. Callers get page_send. */
 #ifndef GCTOKEND_FRONT_PAGE_H
 #define GCTOKEND_FRONT_PAGE_H
 

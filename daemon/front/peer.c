@@ -113,7 +113,7 @@ void peer_read_groups(struct peer_table *t, int fd, struct peer *peer)
 	set = set_take(t, groups, count);
 	if (set) {
 		peer->groups = set->groups;
-		peer->group_count = set->count;
+		peer->group_count = (uint32_t)set->count;
 	} else {
 		*peer = nobody;
 	}
@@ -150,7 +150,7 @@ struct peer_user *peer_user_find(const struct peer_table *t, uid_t uid)
 {
 	struct peer_user *user = t->users[user_bucket(uid)];
 
-	while (user && user->uid != uid)
+	while (user && user->share.uid != uid)
 		user = user->next;
 	return user;
 }
@@ -168,9 +168,8 @@ struct peer_user *peer_user_enter(struct peer_table *t, uid_t uid)
 		if (!user)
 			return NULL;
 		bucket = &t->users[user_bucket(uid)];
-		*user = (struct peer_user){.next = *bucket, .uid = uid};
-		link_init(&user->behind);
-		link_init(&user->in_behind);
+		*user = (struct peer_user){.next = *bucket};
+		share_user_init(&user->share, uid);
 		*bucket = user;
 	}
 	user->connections++;

@@ -10,11 +10,8 @@
 
 struct peer_user {
 	struct peer_user *next;
-	uid_t uid;
 	uint32_t connections;
-	/* share.h: of late; its connections that wait behind others', if any; one of those users */
-	struct share connected, refused, served;
-	struct link behind, in_behind;
+	struct share_user share;
 };
 
 struct group_set;
@@ -43,10 +40,5 @@ struct peer_user *peer_user_enter(struct peer_table *t, uid_t uid);
 void peer_user_leave(struct peer_table *t, struct peer_user *user);
 /* Forgets the users without a connection. */
 void peer_table_trim(struct peer_table *t);
-
-/* The systemd unit of process `pid`, which is at the other end of socket `fd`. 0 and *ret_unit, a
- * string to free; -EMFILE, -ENFILE, -ENOMEM: not now; any other negative errno: it has none, or
- * it cannot be told for sure. */
-int peer_unit(int fd, pid_t pid, char **ret_unit);
 
 #endif

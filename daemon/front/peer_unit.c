@@ -3,7 +3,7 @@
  * process still lives, so that the id was its own all the time. Where the kernel can make that
  * pidfd from the socket it is surely the one that connected; an older kernel (before 6.5) makes it
  * from the id, which leaves the time from connecting to here. Hence units only narrow a rule. */
-#include "peer.h"
+#include "peer_unit.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -2,8 +2,6 @@
  * clock's, which may be set at any moment; only differences of less than some seconds count. */
 #include "share.h"
 
-#include "front.h"
-#include "state.h"
 #include <event2/event.h>
 
 /* A user who was served less than so long ago is one whom others' requests may keep waiting. A
@@ -29,11 +27,11 @@
 /* A user's connections, however many there are, share about this in one pass. */
 #define REQUESTS_PER_PASS 1024
 
-static int64_t now_ms(struct front *f)
+static int64_t now_ms(const struct sharing *s)
 {
 	struct timeval now = {0};
 
-	event_base_gettimeofday_cached(f->base, &now);
+	event_base_gettimeofday_cached(s->base, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
 }
 
@@ -63,19 +61,16 @@ void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t n
 
 /* Somebody else was served within the time given. */
 static bool has_rival(
-	const struct front *f, const struct peer_user *user, int64_t within, int64_t now)
+	const struct sharing *s, const struct share_user *user, int64_t within, int64_t now)
 {
-	const struct sharing *s = &f->sharing;
 	size_t other = s->latest[0].uid == user->uid;
 	int64_t passed = now - s->latest[other].at_ms;
 
 	return s->latest[other].at_ms && passed >= 0 && passed <= within;
 }
 
-static void note_served(struct front *f, const struct peer_user *user, int64_t now)
+static void note_served(struct sharing *s, const struct share_user *user, int64_t now)
 {
-	struct sharing *s = &f->sharing;
-
 	if (s->latest[0].uid != user->uid) {
 		s->latest[1] = s->latest[0];
 		s->latest[0].uid = user->uid;
@@ -83,46 +78,26 @@ static void note_served(struct front *f, const struct peer_user *user, int64_t n
 	s->latest[0].at_ms = now;
 }
 
-static uint32_t connects_per_second(const struct front *f)
+void share_connected(struct sharing *s, struct share_user *user)
 {
-	uint32_t at_a_time = f->limits.max_connections_per_user;
+	int64_t now = now_ms(s);
 
-	return at_a_time > CONNECTS_PER_SECOND_LEAST ? at_a_time : CONNECTS_PER_SECOND_LEAST;
-}
-
-void share_connected(struct front *f, struct peer_user *user)
-{
-	int64_t now = now_ms(f);
-
-	share_fill(&user->connected, 1, connects_per_second(f), now);
+	share_fill(&user->connected, 1, s->connects_per_second, now);
 	share_fill(&user->served, CONNECTION_COST, SHARE_PER_SECOND, now);
 }
 
-void share_served(struct front *f, struct peer_user *user)
+void share_served(struct sharing *s, struct share_user *user)
 {
-	int64_t now = now_ms(f);
+	int64_t now = now_ms(s);
 
-	f->sharing.requests++;
+	s->requests++;
 	share_fill(&user->served, 1, SHARE_PER_SECOND, now);
-	note_served(f, user, now);
+	note_served(s, user, now);
 }
 
-/* As many at once as are allowed a second. */
-bool share_may_connect(struct front *f, const struct peer_user *user)
+bool share_refused(struct sharing *s, struct share_user *user)
 {
-	uint32_t most = connects_per_second(f);
-	int64_t now;
-
-	if (!user)
-		return true;
-	now = now_ms(f);
-	return level_at(&user->connected, most, now) < (int64_t)most * 1000 ||
-	       !has_rival(f, user, RIVAL_CONNECTS_MS, now);
-}
-
-bool share_tell_refused(struct front *f, struct peer_user *user)
-{
-	int64_t now = now_ms(f);
+	int64_t now = now_ms(s);
 
 	if (level_at(&user->refused, TOLD_PER_SECOND, now) >= TOLD_PER_SECOND * 1000)
 		return false;
@@ -130,84 +105,113 @@ bool share_tell_refused(struct front *f, struct peer_user *user)
 	return true;
 }
 
-static bool had_its_share(struct front *f, const struct peer_user *user)
+/* As many at once as are allowed a second. */
+bool share_may_connect(const struct sharing *s, const struct share_user *user)
 {
-	int64_t now = now_ms(f);
+	uint32_t most = s->connects_per_second;
+	int64_t now;
 
-	return level_at(&user->served, SHARE_PER_SECOND, now) > SHARE_AT_ONCE * 1000 &&
-	       has_rival(f, user, RIVAL_REQUESTS_MS, now);
+	if (!user)
+		return true;
+	now = now_ms(s);
+	return level_at(&user->connected, most, now) < (int64_t)most * 1000 ||
+	       !has_rival(s, user, RIVAL_CONNECTS_MS, now);
 }
 
-unsigned share_requests(struct front *f, const struct peer_user *user)
+static bool had_its_share(const struct sharing *s, const struct share_user *user)
 {
-	unsigned each = REQUESTS_PER_PASS / user->connections;
+	int64_t now = now_ms(s);
+
+	return level_at(&user->served, SHARE_PER_SECOND, now) > SHARE_AT_ONCE * 1000 &&
+	       has_rival(s, user, RIVAL_REQUESTS_MS, now);
+}
+
+unsigned share_requests(
+	const struct sharing *s, const struct share_user *user, uint32_t connections)
+{
+	unsigned each = REQUESTS_PER_PASS / connections;
 
 	if (each > REQUESTS_PER_TURN)
 		each = REQUESTS_PER_TURN;
-	if (each > REQUESTS_PER_TURN_BEHIND && had_its_share(f, user))
+	if (each > REQUESTS_PER_TURN_BEHIND && had_its_share(s, user))
 		each = REQUESTS_PER_TURN_BEHIND;
 	return each ? each : 1;
 }
 
-bool share_is_behind(struct connection *c)
+bool share_defer(struct sharing *s, struct share_user *user, struct link *link)
 {
 	static const struct timeval at_once = {0};
-	struct front *f = c->front;
-	struct sharing *s = &f->sharing;
 
-	if (!link_alone(&c->behind))
+	if (!link_alone(link))
 		return true;
-	if (!had_its_share(f, c->user))
+	if (!had_its_share(s, user))
 		return false;
 	/* A timer and not event_active(): that would run before the loop looks at other sockets. */
 	if (link_alone(&s->behind) && event_add(&s->turn, &at_once) < 0)
 		return false;
-	if (link_alone(&c->user->behind))
-		link_append(&s->behind, &c->user->in_behind);
-	link_append(&c->user->behind, &c->behind);
+	if (link_alone(&user->behind))
+		link_append(&s->behind, &user->in_behind);
+	link_append(&user->behind, link);
 	return true;
 }
 
-void share_forget(struct connection *c)
+void share_forget(struct share_user *user, struct link *link)
 {
-	link_remove(&c->behind);
-	if (link_alone(&c->user->behind))
-		link_remove(&c->user->in_behind);
+	link_remove(link);
+	if (link_alone(&user->behind))
+		link_remove(&user->in_behind);
 }
 
 static void turn_of_those_behind(evutil_socket_t fd, short what, void *context)
 {
 	static const struct timeval at_once = {0};
-	struct front *f = context;
-	struct sharing *s = &f->sharing;
+	struct sharing *s = context;
 	uint64_t before = s->requests;
 
 	(void)fd;
 	(void)what;
 	for (unsigned turns = 0; !link_alone(&s->behind); turns++) {
-		struct peer_user *user = LINK_ELEMENT(s->behind.next, struct peer_user, in_behind);
-		struct connection *c = LINK_ELEMENT(user->behind.next, struct connection, behind);
+		struct share_user *user =
+			LINK_ELEMENT(s->behind.next, struct share_user, in_behind);
+		struct link *first = user->behind.next;
 
 		/* Should there be no next turn, then all of it in this one. */
 		if ((turns >= TURNS_BEHIND || s->requests - before >= REQUESTS_BEHIND) &&
 			event_add(&s->turn, &at_once) == 0)
 			return;
-		share_forget(c);
+		share_forget(user, first);
 		if (!link_alone(&user->behind)) {
 			link_remove(&user->in_behind);
 			link_append(&s->behind, &user->in_behind);
 		}
-		connection_ready(c);
+		s->ready(first);
 	}
 }
 
-void share_init(struct front *f)
+void share_set_limit(struct sharing *s, uint32_t connections_per_user)
 {
-	link_init(&f->sharing.behind);
-	evtimer_assign(&f->sharing.turn, f->base, turn_of_those_behind, f);
+	s->connects_per_second = connections_per_user > CONNECTS_PER_SECOND_LEAST
+					 ? connections_per_user
+					 : CONNECTS_PER_SECOND_LEAST;
 }
 
-void share_fini(struct front *f)
+void share_init(struct sharing *s, struct event_base *base, uint32_t connections_per_user,
+	void (*ready)(struct link *connection))
 {
-	event_del(&f->sharing.turn);
+	*s = (struct sharing){.base = base, .ready = ready};
+	share_set_limit(s, connections_per_user);
+	link_init(&s->behind);
+	evtimer_assign(&s->turn, base, turn_of_those_behind, s);
+}
+
+void share_fini(struct sharing *s)
+{
+	event_del(&s->turn);
+}
+
+void share_user_init(struct share_user *user, uid_t uid)
+{
+	*user = (struct share_user){.uid = uid};
+	link_init(&user->behind);
+	link_init(&user->in_behind);
 }

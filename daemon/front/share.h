@@ -14,18 +14,23 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct connection;
-struct front;
-struct peer_user;
-
 /* A bucket with a hole: what is taken fills it, time empties it. All zero is empty. */
 struct share {
 	int64_t level; /* in thousandths */
 	int64_t at_ms;
 };
 
-/* The front's part. */
+/* What a user has taken of late, and which of its connections wait. */
+struct share_user {
+	uid_t uid;
+	struct share connected, refused, served;
+	struct link behind;    /* its connections that wait behind others, by their own link */
+	struct link in_behind; /* in sharing.behind while there are any */
+};
+
 struct sharing {
+	struct event_base *base;
+	uint32_t connects_per_second; /* of one user, while others want to be served */
 	/* The two users who were served last, the latest first. */
 	struct {
 		uid_t uid;
@@ -33,11 +38,19 @@ struct sharing {
 	} latest[2];
 	struct link behind; /* users with connections that wait behind */
 	struct event turn;
+	void (*ready)(struct link *connection);
 	uint64_t requests; /* so far */
 };
 
-void share_init(struct front *f);
-void share_fini(struct front *f);
+/* `ready` is called for a connection that waited behind others and whose turn it is. It may free
+ * any connection. */
+void share_init(struct sharing *s, struct event_base *base, uint32_t connections_per_user,
+	void (*ready)(struct link *connection));
+void share_fini(struct sharing *s);
+/* One user may have so many connections at a time: as many are allowed a second, or 1000. */
+void share_set_limit(struct sharing *s, uint32_t connections_per_user);
+
+void share_user_init(struct share_user *user, uid_t uid);
 
 /* Adds `amount`, after `per_second` of each second gone by has run out. It holds what runs out in a
  * second: what somebody took while nobody else was there is not held against them for longer. A
@@ -45,19 +58,23 @@ void share_fini(struct front *f);
 void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now_ms);
 
 /* One connection more, or one request. */
-void share_connected(struct front *f, struct peer_user *user);
-void share_served(struct front *f, struct peer_user *user);
-/* A user who connects so fast that others wait for it may not. NULL: has not connected of late. */
-bool share_may_connect(struct front *f, const struct peer_user *user);
-/* One that may not: whether to tell why. Thousands a second are not told. */
-bool share_tell_refused(struct front *f, struct peer_user *user);
-/* How many requests of one connection are served in a turn. */
-unsigned share_requests(struct front *f, const struct peer_user *user);
+void share_connected(struct sharing *s, struct share_user *user);
+void share_served(struct sharing *s, struct share_user *user);
+/* One connection that was refused more: true if it should be told why. Thousands a second are
+ * not. */
+bool share_refused(struct sharing *s, struct share_user *user);
+/* False for a user who connects so fast that others wait for it. NULL: has not connected of late.
+ */
+bool share_may_connect(const struct sharing *s, const struct share_user *user);
+/* How many requests of one connection are served in a turn, where its user has so many. */
+unsigned share_requests(
+	const struct sharing *s, const struct share_user *user, uint32_t connections);
 
-/* Whether `c`, which has something to say or to be told, now stands behind others: then it gets its
- * turn by connection_ready in a later pass, and until then nobody has to ask again. */
-bool share_is_behind(struct connection *c);
-/* `c` waits for nothing any more. */
-void share_forget(struct connection *c);
+/* A connection of `user` has something to say or to be told. If the user has had its share, the
+ * connection (by `link`, which is in no list or among those behind) now waits behind others, and
+ * gets its turn by `ready` in a later pass: true. Until then nobody has to ask again. */
+bool share_defer(struct sharing *s, struct share_user *user, struct link *link);
+/* It waits for nothing any more. */
+void share_forget(struct share_user *user, struct link *link);
 
 #endif

@@ -174,12 +174,12 @@ static void answer_with(struct buffer *out, int status, bool keep_alive, const c
 static void release_one(const char *text)
 {
 	struct connection *c = held[0];
-	struct buffer *out = connection_answer_begin(c);
+	struct buffer *out = connection_reply_begin(c);
 
 	assert_ptr_equal(connection_hold(c), c);
 	memmove(held, held + 1, --held_count * sizeof(*held));
 	answer_with(out, 200, connection_keep_alive(c), text);
-	connection_answer_end(c, 200);
+	connection_reply_end(c, 200);
 }
 
 static void put_peer(struct buffer *out, const struct peer *p, bool keep_alive)

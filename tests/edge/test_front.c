@@ -153,7 +153,7 @@ static void bad_requests_get_to_read_why(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
-		uint64_t refused = front_counters(front)->bad_requests;
+		uint64_t refused = front_counters(front)->requests[bad[i].status];
 		int fd = client_served();
 		struct got g = {0};
 		size_t sent = 0;
@@ -168,7 +168,7 @@ static void bad_requests_get_to_read_why(void **state)
 			sent += n > 0 ? (size_t)n : 0;
 			turn();
 		}
-		assert_int_equal(front_counters(front)->bad_requests, refused + 1);
+		assert_int_equal(front_counters(front)->requests[bad[i].status], refused + 1);
 		assert_int_equal(answer_at(&g, g.answers - 1, body, 300), bad[i].status);
 		assert_non_null(strstr(body, bad[i].code));
 		memset(body, 0, sizeof(body));
@@ -187,7 +187,7 @@ static void refused_ones_do_not_stay(void **state)
 	limits.request_deadline = duration_ms(100);
 	front_set_limits(front, &limits);
 	client_write(fd, "nonsense\r\n");
-	WAIT_UNTIL(front_counters(front)->bad_requests == 1);
+	WAIT_UNTIL(front_counters(front)->requests[400] == 1);
 	assert_int_equal(front_counters(front)->connections, 1);
 	WAIT_UNTIL(front_counters(front)->connections == 0);
 	assert_int_equal(front_counters(front)->deadline_cut, 0);

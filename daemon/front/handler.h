@@ -1,0 +1,57 @@
+/* What the front and its owner agree on: the handler of requests, limits, counters. */
+#ifndef GCTOKEND_FRONT_HANDLER_H
+#define GCTOKEND_FRONT_HANDLER_H
+
+#include "core/times.h"
+#include <stdint.h>
+
+struct buffer;
+struct connection;
+struct http_request;
+struct page;
+
+#define FRONT_HELD 0
+
+struct front_handler {
+	/* One whole request of `c`. Either appends its whole reply (head and body) to `out` and
+	 * returns the HTTP status, or returns FRONT_HELD, appends nothing, and replies later by
+	 * connection_reply_begin and _end: not before it has returned, but other connections may
+	 * be replied to from here. request->keep_alive is what the reply has to announce. The
+	 * request's spans, and `out`, are gone when it returns. */
+	int (*request)(void *context, struct connection *c, const struct http_request *request,
+		struct buffer *out);
+	/* The caller of a held connection is gone, or the front is being closed: forget it. A
+	 * caller that has only stopped sending (half a close) still gets its reply. */
+	void (*abandoned)(void *context, struct connection *c);
+	/* Descriptors or memory ran out, and accepting pauses for a moment: up to ten times a
+	 * second. May be NULL. */
+	void (*accept_failed)(void *context);
+	/* A caller on the page socket asks for the page of `profile`, a string that is not yet
+	 * known to be a profile's name. 200 and *ret_page, which is handed over before anything
+	 * else happens; or another status of gctoken_page.h. NULL where there is no such socket. */
+	int (*page)(void *context, struct connection *c, const char *profile,
+		const struct page **ret_page);
+};
+
+struct front_limits {
+	uint32_t max_connections;
+	uint32_t max_connections_per_user; /* one more is told 429 and closed; so are more than
+					      that a second, while others want to be served */
+	struct duration request_deadline;  /* from a request's first byte to its last: 408; also how
+					      long a caller may take to read its replies, and to
+					      close after it was refused. Late by 1/16, at most
+					      half a second */
+	struct duration idle_timeout;      /* between requests: closed silently. Late by 1/16, at
+					      most 20 s */
+};
+
+struct front_counters {
+	uint64_t accepted;
+	uint64_t refused_total_limit, refused_user_limit, refused_user_rate;
+	uint64_t accept_failures; /* descriptors or memory ran out */
+	uint64_t deadline_cut;    /* 408, or replies not read in time */
+	uint64_t requests[600];   /* replied to, by status; not those turned away at accept */
+	uint32_t connections;     /* now */
+};
+
+#endif

@@ -1,0 +1,95 @@
+#include "http_protocol.h"
+
+#include "core/reply.h"
+#include <errno.h>
+#include <sys/socket.h>
+
+static void count(struct front_counters *counters, int status)
+{
+	if (status > 0 && (size_t)status < sizeof(counters->requests) / sizeof(*counters->requests))
+		counters->requests[status]++;
+}
+
+bool http_reply_done(
+	struct front_counters *counters, struct buffer *out, size_t at, int status, bool keep_alive)
+{
+	if (buffer_failed(out)) {
+		out->failed = false;
+		out->length = at;
+		keep_alive = false;
+		status =
+			reply_error(out, 503, false, "temporarily_unavailable", "out of memory", 1);
+	}
+	count(counters, status);
+	return keep_alive;
+}
+
+static enum served handle(struct serving *s, struct caller *caller, struct http_request *request)
+{
+	struct buffer *out = &s->replies.out;
+	size_t at = out->length;
+	int status;
+
+	/* How long the reply to an unknown method is only that method tells: to HEAD it would end
+	 * with its header, and the body be taken for the next reply. */
+	if (s->stopping || request->method == HTTP_OTHER)
+		request->keep_alive = false;
+	caller->keep_alive = request->keep_alive;
+	status = s->handler->request(s->context, caller->connection, request, out);
+	if (status == FRONT_HELD)
+		return SERVED_HELD;
+	return http_reply_done(&s->counters, out, at, status, caller->keep_alive) ? SERVED_REPLIED
+										  : SERVED_LAST;
+}
+
+static enum served refuse_request(struct serving *s, int status, const char *reason)
+{
+	struct buffer *out = &s->replies.out;
+	size_t at = out->length;
+	const char *code = "invalid_request";
+
+	if (status == 414)
+		code = "uri_too_long";
+	else if (status == 431)
+		code = "header_too_large";
+	else if (status == 505)
+		code = "version_not_supported";
+	reply_error(out, status, false, code, reason, -1);
+	http_reply_done(&s->counters, out, at, status, false);
+	return SERVED_REFUSED;
+}
+
+static enum served serve(struct serving *s, struct caller *caller, const char *bytes, size_t length,
+	size_t *ret_used)
+{
+	struct http_request request;
+	const char *reason;
+	int r = http_parser_run(caller->parser, bytes, length, &request, &reason);
+
+	*ret_used = 0;
+	if (r == -EAGAIN)
+		return SERVED_PARTIAL;
+	if (r)
+		return refuse_request(s, r, reason);
+	*ret_used = request.length;
+	share_served(&s->sharing, caller->user);
+	return handle(s, caller, &request);
+}
+
+static void refuse(int fd, const struct refusal *refusal, struct front_counters *counters)
+{
+	char bytes[512];
+	struct buffer b;
+
+	if (counters)
+		count(counters, refusal->status);
+	buffer_init(&b, bytes, sizeof(bytes));
+	reply_error(
+		&b, refusal->status, false, refusal->code, refusal->words, refusal->retry_after_s);
+	/* All or nothing is not promised: it is closed in any case. */
+	if (!buffer_failed(&b))
+		send(fd, b.data, b.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	buffer_fini(&b);
+}
+
+const struct protocol http_protocol = {.serve = serve, .refuse = refuse};

@@ -1,0 +1,66 @@
+#include "page_protocol.h"
+
+#include "core/page_request.h"
+#include "gctoken_page.h"
+#include "page.h"
+#include <errno.h>
+#include <sys/socket.h>
+
+_Static_assert(PAGE_REQUEST_MAX == GCTOKEN_PAGE_REQUEST_MAX, "both sides mean the same line");
+
+/* Three digits and a newline. */
+static void status_text(int status, char ret[GCTOKEN_PAGE_ANSWER_LENGTH])
+{
+	ret[0] = (char)('0' + status / 100);
+	ret[1] = (char)('0' + status / 10 % 10);
+	ret[2] = (char)('0' + status % 10);
+	ret[3] = '\n';
+}
+
+static void refuse(int fd, const struct refusal *refusal, struct front_counters *counters)
+{
+	char text[GCTOKEN_PAGE_ANSWER_LENGTH];
+
+	(void)counters; /* of HTTP requests */
+	status_text(refusal->status, text);
+	send(fd, text, sizeof(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static int hand_over(const struct serving *s, const struct caller *caller, const char *profile)
+{
+	const struct page *page;
+	int status = 503;
+
+	if (s->handler->page && !s->stopping)
+		status = s->handler->page(s->context, caller->connection, profile, &page);
+	if (status == 200 && page_send(page, caller->fd) < 0)
+		status = 503; /* descriptors ran out, or the caller is gone */
+	return status;
+}
+
+static enum served serve(struct serving *s, struct caller *caller, const char *bytes, size_t length,
+	size_t *ret_used)
+{
+	char text[GCTOKEN_PAGE_ANSWER_LENGTH];
+	struct page_request request;
+	int status, r = page_request_read(bytes, length, &request);
+
+	share_served(&s->sharing, caller->user);
+	*ret_used = 0;
+	if (r == -EAGAIN)
+		return SERVED_PARTIAL;
+	*ret_used = length;
+	if (r < 0)
+		status = 400;
+	else if (request.version != GCTOKEN_PAGE_VERSION)
+		status = 505;
+	else
+		status = hand_over(s, caller, request.profile);
+	if (status == 200)
+		return SERVED_ATTACHED;
+	status_text(status, text);
+	buffer_put(&s->replies.out, text, sizeof(text));
+	return SERVED_REFUSED;
+}
+
+const struct protocol page_protocol = {.serve = serve, .refuse = refuse, .speaks_at_once = true};

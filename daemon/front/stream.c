@@ -1,0 +1,245 @@
+#include "stream.h"
+
+#include "core/http_request.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct stream_bytes {
+	struct buffer in; /* not yet parsed, from in_at */
+	size_t in_at;
+	struct http_parser parser;
+	struct buffer out; /* not yet taken, from out_at */
+	size_t out_at;
+};
+
+/* Only a level-triggered reader gets a request with one system call, but one that must not read
+ * would be woken without end: by an end of file that stays, or by bytes it has no room for. Edge
+ * triggered it is woken once per change, and the last change is the hang-up. */
+static const short watch_flags[] = {
+	[WATCH_READ] = EV_READ | EV_PERSIST,
+	[WATCH_WRITE] = EV_WRITE | EV_PERSIST,
+	[WATCH_HANGUP] = EV_READ | EV_ET | EV_PERSIST,
+};
+
+void replies_init(struct replies *r)
+{
+	buffer_init(&r->out, r->storage, sizeof(r->storage));
+}
+
+void replies_reset(struct replies *r)
+{
+	buffer_fini(&r->out);
+	replies_init(r);
+}
+
+void replies_fini(struct replies *r)
+{
+	buffer_fini(&r->out);
+}
+
+int stream_open(struct stream *s, struct event_base *base, int fd,
+	void (*ready)(evutil_socket_t fd, short what, void *context), void *context)
+{
+	s->own = NULL;
+	event_assign(&s->event, base, fd, watch_flags[WATCH_READ], ready, context);
+	return event_add(&s->event, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static void bytes_free(struct stream *s)
+{
+	if (!s->own)
+		return;
+	buffer_fini(&s->own->in);
+	buffer_fini(&s->own->out);
+	free(s->own);
+	s->own = NULL;
+}
+
+void stream_close(struct stream *s)
+{
+	event_del(&s->event);
+	close(stream_fd(s));
+	bytes_free(s);
+}
+
+int stream_fd(const struct stream *s)
+{
+	return event_get_fd(&s->event);
+}
+
+enum stream_watch stream_watches(const struct stream *s)
+{
+	short flags = event_get_events(&s->event);
+
+	if (flags & EV_WRITE)
+		return WATCH_WRITE;
+	return flags & EV_ET ? WATCH_HANGUP : WATCH_READ;
+}
+
+int stream_watch(struct stream *s, enum stream_watch watch)
+{
+	struct event *e = &s->event;
+
+	if (stream_watches(s) == watch)
+		return 0;
+	event_del(e);
+	event_assign(e, event_get_base(e), stream_fd(s), watch_flags[watch], event_get_callback(e),
+		event_get_callback_arg(e));
+	return event_add(e, NULL) < 0 ? -ENOMEM : 0;
+}
+
+bool stream_hung_up(const struct stream *s)
+{
+	struct pollfd p = {.fd = stream_fd(s)};
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+ssize_t stream_receive(const struct stream *s, char *bytes, size_t room)
+{
+	ssize_t n = recv(stream_fd(s), bytes, room, MSG_DONTWAIT);
+
+	return n < 0 ? -errno : n;
+}
+
+ssize_t stream_discard(int fd)
+{
+	char bytes[STREAM_READ_SIZE];
+	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
+	explicit_bzero(bytes, (size_t)n);
+	return n;
+}
+
+static struct stream_bytes *bytes_get(struct stream *s)
+{
+	if (!s->own)
+		s->own = calloc(1, sizeof(*s->own));
+	return s->own;
+}
+
+const char *stream_kept(const struct stream *s)
+{
+	return s->own->in.data + s->own->in_at;
+}
+
+size_t stream_unparsed(const struct stream *s)
+{
+	return s->own ? s->own->in.length - s->own->in_at : 0;
+}
+
+struct http_parser *stream_parser(struct stream *s)
+{
+	return &s->own->parser;
+}
+
+int stream_keep(struct stream *s, const char *bytes, size_t length)
+{
+	struct stream_bytes *own = bytes_get(s);
+	size_t left;
+
+	if (!own)
+		return -ENOMEM;
+	if (own->in_at) {
+		left = own->in.length - own->in_at;
+		memmove(own->in.data, own->in.data + own->in_at, left);
+		OPENSSL_cleanse(own->in.data + left, own->in.length - left);
+		own->in.length = left;
+		own->in_at = 0;
+	}
+	buffer_put(&own->in, bytes, length);
+	return buffer_failed(&own->in) ? -ENOMEM : 0;
+}
+
+void stream_take(struct stream *s, size_t length)
+{
+	if (s->own)
+		s->own->in_at += length;
+}
+
+bool stream_unsent(const struct stream *s)
+{
+	return s->own && s->own->out.length > s->own->out_at;
+}
+
+static int send_some(int fd, const char *bytes, size_t length, size_t *ret_sent)
+{
+	ssize_t n;
+
+	do
+		n = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN)
+		return -errno;
+	*ret_sent = n < 0 ? 0 : (size_t)n;
+	return 0;
+}
+
+static int send_or_keep(struct stream *s, const struct buffer *b)
+{
+	struct stream_bytes *own;
+	size_t sent = 0;
+	int r;
+
+	if (!stream_unsent(s)) {
+		r = send_some(stream_fd(s), b->data, b->length, &sent);
+		if (r < 0 || sent == b->length)
+			return r;
+	}
+	own = bytes_get(s);
+	if (!own)
+		return -ENOMEM;
+	buffer_put(&own->out, b->data + sent, b->length - sent);
+	return buffer_failed(&own->out) ? -ENOMEM : 0;
+}
+
+int stream_send(struct stream *s, struct replies *r)
+{
+	int result;
+
+	if (buffer_failed(&r->out))
+		result = -ENOMEM;
+	else
+		result = r->out.length ? send_or_keep(s, &r->out) : 0;
+	replies_reset(r);
+	return result;
+}
+
+int stream_send_more(struct stream *s)
+{
+	struct stream_bytes *own = s->own;
+	size_t sent;
+	int r = send_some(
+		stream_fd(s), own->out.data + own->out_at, own->out.length - own->out_at, &sent);
+
+	if (r < 0)
+		return r;
+	own->out_at += sent;
+	return 0;
+}
+
+void stream_trim(struct stream *s)
+{
+	struct stream_bytes *own = s->own;
+
+	if (!own)
+		return;
+	if (!stream_unparsed(s)) {
+		buffer_fini(&own->in);
+		own->in_at = 0;
+	}
+	if (!stream_unsent(s)) {
+		buffer_fini(&own->out);
+		own->out_at = 0;
+	}
+	if (!own->in.length && !own->out.length)
+		bytes_free(s);
+}

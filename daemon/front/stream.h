@@ -1,0 +1,82 @@
+/* The bytes of one socket: those that have come and are not yet understood, those that are to go
+ * and are not yet taken, and what the loop watches for. Nothing here knows what the bytes mean,
+ * decides or closes.
+ *
+ * Most of the time a stream has no bytes of its own. What comes is read into a buffer that all
+ * share, and what goes is written from one; only what is left over then is kept, here. */
+#ifndef GCTOKEND_FRONT_STREAM_H
+#define GCTOKEND_FRONT_STREAM_H
+
+#include "core/buffer.h"
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define STREAM_READ_SIZE 32768 /* of a shared buffer; also the most that is kept of what came */
+#define REPLIES_SIZE 65536     /* a single reply larger than this goes by the heap */
+
+struct http_parser;
+struct stream_bytes;
+
+/* Replies that are being written, in storage that connections share. */
+struct replies {
+	struct buffer out;
+	char storage[REPLIES_SIZE];
+};
+
+void replies_init(struct replies *r);
+/* Wiped, and empty again. */
+void replies_reset(struct replies *r);
+void replies_fini(struct replies *r);
+
+struct stream {
+	struct event event;
+	struct stream_bytes *own; /* NULL: none are kept */
+};
+
+enum stream_watch {
+	WATCH_READ,
+	WATCH_WRITE,
+	WATCH_HANGUP, /* nothing is to be read, but the end must be noticed */
+};
+
+/* Watches `fd`, which it owns from here on, for something to read. 0 or -ENOMEM. */
+int stream_open(struct stream *s, struct event_base *base, int fd,
+	void (*ready)(evutil_socket_t fd, short what, void *context), void *context);
+/* Closes it and wipes what is kept. */
+void stream_close(struct stream *s);
+int stream_fd(const struct stream *s);
+/* 0 or -ENOMEM. */
+int stream_watch(struct stream *s, enum stream_watch watch);
+enum stream_watch stream_watches(const struct stream *s);
+/* Both directions are closed: nobody will read a reply. */
+bool stream_hung_up(const struct stream *s);
+
+/* How many bytes came; 0: the end; a negative errno. */
+ssize_t stream_receive(const struct stream *s, char *bytes, size_t room);
+/* The same, for bytes that nobody wants. */
+ssize_t stream_discard(int fd);
+
+/* Bytes that have come and are kept, and how many. */
+const char *stream_kept(const struct stream *s);
+size_t stream_unparsed(const struct stream *s);
+/* Where the parsing of those stands; there are some. */
+struct http_parser *stream_parser(struct stream *s);
+/* 0 or -ENOMEM. */
+int stream_keep(struct stream *s, const char *bytes, size_t length);
+/* The first of those kept have been understood. */
+void stream_take(struct stream *s, size_t length);
+
+/* Something is to go that the other end has not taken. */
+bool stream_unsent(const struct stream *s);
+/* Sends all of `r`, or keeps what the other end does not take; `r` is then wiped and empty. 0, or a
+ * negative errno: the stream is of no use any more. */
+int stream_send(struct stream *s, struct replies *r);
+/* Goes on with what was kept; likewise. */
+int stream_send_more(struct stream *s);
+
+/* Gives up the memory that is not needed any more. */
+void stream_trim(struct stream *s);
+
+#endif
