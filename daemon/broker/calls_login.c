@@ -16,6 +16,8 @@
 #include "core/reply.h"
 #include "core/reply_status.h"
 #include "core/secret.h"
+#include "core/token_login.h"
+#include "core/token_view.h"
 #include "front/front.h"
 #include "host/clock.h"
 

@@ -11,6 +11,8 @@
 #include "waiter.h"
 
 #include "core/reply.h"
+#include "core/token_ask.h"
+#include "core/token_view.h"
 #include "front/front.h"
 #include "host/clock.h"
 

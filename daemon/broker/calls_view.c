@@ -11,6 +11,7 @@
 
 #include "core/reply.h"
 #include "core/reply_status.h"
+#include "core/token_view.h"
 #include "front/front.h"
 #include "host/clock.h"
 

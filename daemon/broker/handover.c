@@ -10,6 +10,7 @@
 
 #include "core/digest.h"
 #include "core/handover.h"
+#include "core/token_past.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/systemd.h"

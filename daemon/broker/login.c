@@ -13,6 +13,9 @@
 #include "host/log.h"
 #include "upstream/fetch.h"
 
+#include "core/token_fetch.h"
+#include "core/token_login.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>

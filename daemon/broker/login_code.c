@@ -7,6 +7,7 @@
 #include "waiter.h"
 
 #include "core/secret.h"
+#include "core/token_login.h"
 #include "host/clock.h"
 
 #include <openssl/crypto.h>

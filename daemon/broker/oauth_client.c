@@ -7,6 +7,7 @@
 
 #include "core/buffer.h"
 #include "core/text.h"
+#include "core/token_past.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/state_file.h"

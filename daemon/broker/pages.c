@@ -10,6 +10,7 @@
 #include "profile_type.h"
 
 #include "core/text.h"
+#include "core/token_page.h"
 #include "front/front.h"
 #include "front/page.h"
 #include "host/clock.h"

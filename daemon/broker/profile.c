@@ -10,8 +10,13 @@
 #include "revoke.h"
 #include "waiter.h"
 
+#include "core/token_decide.h"
+#include "core/token_fetch.h"
+#include "core/token_login.h"
+#include "core/token_past.h"
 #include "core/token_request.h"
 #include "core/token_response.h"
+#include "core/token_sibling.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "upstream/fetch.h"

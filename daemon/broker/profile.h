@@ -3,6 +3,7 @@
 #define GCTOKEND_BROKER_PROFILE_H
 
 #include "core/exchange.h"
+#include "core/token_fetch.h"
 
 #include <stdbool.h>
 

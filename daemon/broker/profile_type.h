@@ -7,6 +7,7 @@
 #include "core/login_attempt.h"
 #include "core/reply_token.h"
 #include "core/times.h"
+#include "core/token_page.h"
 #include "core/token_request.h"
 #include "core/token_source.h"
 #include "front/page.h"

@@ -9,6 +9,8 @@
 #include "host/log.h"
 #include "host/systemd.h"
 
+#include "core/token_view.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <stdarg.h>

@@ -11,6 +11,7 @@
 #include "revoke.h"
 
 #include "core/reply.h"
+#include "core/token_ask.h"
 #include "front/front.h"
 #include "host/clock.h"
 

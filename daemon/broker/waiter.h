@@ -3,7 +3,7 @@
 #define GCTOKEND_BROKER_WAITER_H
 
 #include "core/times.h"
-#include "core/token_source.h"
+#include "core/token_ask.h"
 
 #include <event2/event_struct.h>
 #include <stdbool.h>

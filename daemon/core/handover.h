@@ -18,6 +18,7 @@
 
 #include "server_clock.h"
 #include "times.h"
+#include "token_past.h"
 #include "token_source.h"
 
 #include <stdbool.h>

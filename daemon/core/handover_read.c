@@ -5,6 +5,7 @@
 
 #include "client_state.h"
 #include "handover_format.h"
+#include "token_past.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

@@ -5,7 +5,9 @@
 #include "config.h"
 #include "probe.h"
 #include "reply.h"
+#include "token_login.h"
 #include "token_source.h"
+#include "token_view.h"
 
 #include <string.h>
 

@@ -3,7 +3,9 @@
 #include "config.h"
 #include "history.h"
 #include "reply.h"
+#include "token_login.h"
 #include "token_source.h"
+#include "token_view.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include "config.h"
 #include "reply.h"
-#include "token_source.h"
+#include "token_ask.h"
 
 #include <string.h>
 

@@ -2,7 +2,9 @@
 
 #include "exchange.h"
 #include "history.h"
+#include "token_decide.h"
 #include "token_source.h"
+#include "token_view.h"
 
 #include <stdlib.h>
 

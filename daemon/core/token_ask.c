@@ -1,18 +1,9 @@
 /* What a caller of the token source gets. Nothing here fetches: an ask may only say that a fetch is
  * wanted, and token_source_decide() judges that against backoff and the mint limit. */
+#include "token_ask.h"
+
+#include "token_judge.h"
 #include "token_source.h"
-
-/* Half of expires_in: with more, a single client could keep the broker fetching; and never more
- * than a new token has. A step of the server's clock that came to light since took from this one
- * alone. */
-int64_t token_source_min_ttl_limit_s(const struct token_slot *slot)
-{
-	struct duration half = duration_ns(slot->life.issued.ns / 2);
-	struct boot_time dead = boot_add(lifetime_dead(&slot->life), slot->life.step);
-	struct duration whole = boot_since(dead, slot->life.valid);
-
-	return duration_floor_s(duration_max(DURATION_ZERO, duration_min(half, whole)));
-}
 
 static void set_failure(const struct token_source *s, const struct clock_reading *now,
 	struct boot_time next, struct token_outcome *ret)

@@ -1,84 +1,12 @@
+#include "token_decide.h"
+
+#include "token_judge.h"
+#include "token_login.h"
 #include "token_source.h"
-
-#include <string.h>
-
-bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now)
-{
-	struct duration suspect = lifetime_suspect(&slot->life, now);
-
-	return suspect.ns &&
-	       boot_since(lifetime_dead(&slot->life), now->boot).ns < ns_add(suspect.ns, NS_PER_S);
-}
-
-const struct token_slot *token_source_pick(
-	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation)
-{
-	bool previous = token_slot_usable(&s->previous, now) && !s->previous.reported &&
-			s->previous.generation != not_generation &&
-			!token_source_doubtful(&s->previous, now);
-
-	if (token_slot_usable(&s->current, now) &&
-		!(previous && boot_before(now->boot, s->current.life.guard_until)))
-		return &s->current;
-	return previous ? &s->previous : NULL;
-}
-
-struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced)
-{
-	struct boot_time gate = forced ? now : boot_max(now, s->not_before);
-
-	if (s->login == SOURCE_LOGIN_NONE || (s->login == SOURCE_LOGIN_REFUSED && !forced))
-		return BOOT_TIME_NEVER;
-	return mint_window_next(s->mint, s->settings.mint_limit, gate);
-}
-
-bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
-	const struct token_slot *slot)
-{
-	if (slot != &s->current)
-		return false;
-	if (slot->reported)
-		return true;
-	if (boot_before(now->boot, s->refresh_at))
-		return false;
-	return s->failures || (s->settings.prefetch && boot_since(now->boot, s->refresh_at).ns >
-							       SOURCE_OVERDUE_S * NS_PER_S);
-}
 
 static struct duration suspect_now(const struct token_source *s, const struct clock_reading *now)
 {
 	return s->current.token.text ? lifetime_suspect(&s->current.life, now) : DURATION_ZERO;
-}
-
-static struct boot_time fetch_due(const struct token_source *s, const struct clock_reading *now)
-{
-	const struct token_slot *c = &s->current;
-
-	if (s->fetching)
-		return BOOT_TIME_NEVER;
-	if (s->code_waiting)
-		return now->boot;
-	if (s->revoked)
-		return BOOT_TIME_NEVER;
-	if (s->wanted)
-		return now->boot;
-	if (!c->token.text)
-		return s->settings.prefetch ? now->boot : BOOT_TIME_NEVER;
-	if (!s->settings.prefetch)
-		return BOOT_TIME_NEVER;
-	return token_source_doubtful(c, now) ? now->boot : s->refresh_at;
-}
-
-/* When the next fetch begins by itself. */
-static struct boot_time fetch_at(const struct token_source *s, const struct clock_reading *now)
-{
-	struct boot_time due = fetch_due(s, now);
-
-	if (due.ns == BOOT_TIME_NEVER.ns)
-		return due;
-	if (s->code_waiting)
-		return mint_window_next(s->mint, s->settings.mint_limit, now->boot);
-	return token_source_gate(s, boot_max(due, now->boot), s->forced);
 }
 
 static void tell_mint_limit(struct token_source *s, const struct clock_reading *now)
@@ -87,7 +15,8 @@ static void tell_mint_limit(struct token_source *s, const struct clock_reading *
 	struct boot_time at = mint_window_next(s->mint, s->settings.mint_limit, open);
 	bool can = s->code_waiting ||
 		   token_source_gate(s, now->boot, s->forced).ns != BOOT_TIME_NEVER.ns;
-	bool limited = can && !boot_before(now->boot, fetch_due(s, now)) && boot_before(open, at);
+	bool limited = can && !boot_before(now->boot, token_source_fetch_due(s, now)) &&
+		       boot_before(open, at);
 
 	if (limited && !s->mint_limit_told) {
 		/* who was held for a fetch at once, before another profile of the same client took
@@ -126,35 +55,6 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 	}
 }
 
-struct boot_time token_source_next_change(
-	const struct token_source *s, const struct clock_reading *now)
-{
-	const struct token_slot *c = &s->current, *p = &s->previous;
-	struct boot_time at = BOOT_TIME_NEVER;
-	struct boot_time instants[] = {
-		c->token.text ? c->life.valid : BOOT_TIME_NEVER,
-		c->token.text && p->token.text ? c->life.guard_until : BOOT_TIME_NEVER,
-		c->token.text ? boot_sub(lifetime_dead(&c->life), duration_ns(NS_PER_S - 1))
-			      : BOOT_TIME_NEVER,
-		p->token.text ? boot_sub(lifetime_dead(&p->life), duration_ns(NS_PER_S - 1))
-			      : BOOT_TIME_NEVER,
-		p->token.text ? boot_sub(lifetime_dead(&p->life),
-					duration_add(lifetime_suspect(&p->life, now),
-						duration_ns(NS_PER_S - 1)))
-			      : BOOT_TIME_NEVER,
-	};
-
-	for (size_t i = 0; i < sizeof(instants) / sizeof(*instants); i++)
-		if (boot_before(now->boot, instants[i]))
-			at = boot_min(at, instants[i]);
-	return at;
-}
-
-bool token_source_needs_turn(const struct token_source *s)
-{
-	return s->attention;
-}
-
 void token_source_decide(
 	struct token_source *s, const struct clock_reading *now, struct token_source_decisions *ret)
 {
@@ -178,7 +78,7 @@ void token_source_decide(
 		d.probes = 1;
 	s->probes_wanted = 0;
 	tell_mint_limit(s, now);
-	at = fetch_at(s, now);
+	at = token_source_fetch_at(s, now);
 	if (!boot_before(now->boot, at)) {
 		d.fetch = true;
 		s->fetching = true;
@@ -210,68 +110,4 @@ void token_source_decide(
 	s->changed = false;
 	s->attention = false;
 	*ret = d;
-}
-
-static enum source_state state_without_token(const struct token_source *s)
-{
-	if (s->login == SOURCE_LOGIN_NONE || s->login == SOURCE_LOGIN_REFUSED)
-		return SOURCE_LOGIN_REQUIRED;
-	if (!s->last_failure.any)
-		return SOURCE_WAITING;
-	switch (s->last_failure.class) {
-	case RESPONSE_CLIENT_REJECTED:
-		return SOURCE_CLIENT_REJECTED;
-	case RESPONSE_LOGIN_REQUIRED:
-		return SOURCE_LOGIN_REQUIRED;
-	case RESPONSE_TOKEN:
-	case RESPONSE_UNAVAILABLE:
-	case RESPONSE_THROTTLED:
-		break;
-	}
-	return SOURCE_UNAVAILABLE;
-}
-
-void token_source_view(
-	const struct token_source *s, const struct clock_reading *now, struct source_view *ret)
-{
-	struct source_view v = {.slot = token_source_pick(s, now, 0)};
-
-	if (v.slot) {
-		v.state = token_source_stale(s, now, v.slot) ? SOURCE_STALE : SOURCE_FRESH;
-		v.expires_in = boot_since(lifetime_dead(&v.slot->life), now->boot);
-		v.refresh_in = boot_since(s->refresh_at, now->boot);
-	} else {
-		v.state = s->revoked ? SOURCE_REVOKED : state_without_token(s);
-	}
-	v.next_attempt = fetch_at(s, now);
-	*ret = v;
-}
-
-struct duration token_source_issued(const struct token_source *s)
-{
-	return s->current.token.text ? s->current.life.issued : DURATION_ZERO;
-}
-
-const char *source_state_name(enum source_state state)
-{
-	static const char *const names[] = {
-		[SOURCE_FRESH] = "fresh",
-		[SOURCE_STALE] = "stale",
-		[SOURCE_WAITING] = "waiting",
-		[SOURCE_UNAVAILABLE] = "unavailable",
-		[SOURCE_CLIENT_REJECTED] = "client_rejected",
-		[SOURCE_LOGIN_REQUIRED] = "login_required",
-		[SOURCE_REVOKED] = "revoked",
-	};
-
-	return names[state];
-}
-
-uint64_t token_source_generation_of(const struct token_source *s, const char *fingerprint)
-{
-	if (s->current.token.text && !strcmp(s->current.token.fingerprint, fingerprint))
-		return s->current.generation;
-	if (s->previous.token.text && !strcmp(s->previous.token.fingerprint, fingerprint))
-		return s->previous.generation;
-	return 0;
 }

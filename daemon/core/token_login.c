@@ -1,6 +1,6 @@
-/* The token source of a profile that people log in to. A login is a refresh token, which the broker
- * keeps; the source only knows whether there is one. */
-#include "token_source.h"
+#include "token_login.h"
+
+#include "token_response.h"
 
 #define LOGIN_END_AHEAD_S 3600
 

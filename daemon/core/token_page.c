@@ -1,5 +1,8 @@
 /* An ask may start a fetch, count, or make the caller wait; a reader can do none of these. So
  * whatever would, ends the time for which the reader is told anything. */
+#include "token_page.h"
+
+#include "token_judge.h"
 #include "token_source.h"
 
 /* Nothing to tell: asking finds out. */

@@ -1,5 +1,5 @@
-/* What the login server said to one profile about its client holds for the others of that client.
- */
+#include "token_sibling.h"
+
 #include "token_source.h"
 
 #include <string.h>

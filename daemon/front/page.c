@@ -1,7 +1,8 @@
 #include "page.h"
 
-#include "core/token_source.h"
 #include "gctoken_page.h"
+
+#include "core/token_page.h"
 
 #include <errno.h>
 #include <fcntl.h>

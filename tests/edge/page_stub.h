@@ -4,8 +4,9 @@
 #ifndef TESTS_EDGE_PAGE_STUB_H
 #define TESTS_EDGE_PAGE_STUB_H
 
-#include "core/token_source.h"
 #include "front/page.h"
+
+#include "core/token_page.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>

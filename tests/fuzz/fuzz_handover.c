@@ -3,6 +3,7 @@
  * which nothing gets any further. "raw:" in front makes it a place as it is, but for the hash. */
 #include "core/handover.h"
 #include "core/handover_format.h"
+#include "core/token_past.h"
 #include "fuzz.h"
 #include <errno.h>
 

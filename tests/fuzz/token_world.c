@@ -1,6 +1,11 @@
 #include "token_world.h"
 
 #include "core/exchange.h"
+#include "core/token_decide.h"
+#include "core/token_fetch.h"
+#include "core/token_judge.h"
+#include "core/token_past.h"
+#include "core/token_view.h"
 #include "fuzz.h"
 #include <time.h>
 

@@ -9,6 +9,7 @@
 #define TESTS_FUZZ_TOKEN_WORLD_H
 
 #include "core/server_clock.h"
+#include "core/token_ask.h"
 #include "core/token_source.h"
 #include <stdbool.h>
 

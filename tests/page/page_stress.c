@@ -11,6 +11,8 @@
 #include "gctoken_page.h"
 #include "page_reader.h"
 
+#include "core/token_page.h"
+
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/mman.h>

@@ -1,5 +1,7 @@
 #include "clients.h"
 
+#include "core/token_judge.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,8 @@
 #include "driver.h"
 
+#include "core/token_decide.h"
+#include "core/token_fetch.h"
+#include "core/token_past.h"
 #include "core/token_response.h"
 #include "network.h"
 

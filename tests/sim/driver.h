@@ -7,6 +7,7 @@
 #include "core/history.h"
 #include "core/retry.h"
 #include "core/server_clock.h"
+#include "core/token_ask.h"
 #include "core/token_source.h"
 #include "machine.h"
 #include "server.h"

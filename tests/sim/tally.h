@@ -10,6 +10,7 @@
 #ifndef GCTOKEND_TESTS_SIM_TALLY_H
 #define GCTOKEND_TESTS_SIM_TALLY_H
 
+#include "core/token_ask.h"
 #include "core/token_source.h"
 #include "server.h"
 #include "sim.h"

@@ -4,7 +4,11 @@
 #define GCTOKEND_TESTS_UNIT_SOURCE_FIXTURE_H
 
 #include "core/exchange.h"
+#include "core/token_ask.h"
+#include "core/token_decide.h"
+#include "core/token_fetch.h"
 #include "core/token_source.h"
+#include "core/token_view.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -3,6 +3,7 @@
 #include "core/client_state.h"
 #include "core/handover.h"
 #include "core/random.h"
+#include "core/token_past.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 
 #include "core/config.h"
 #include "core/random.h"
-#include "core/token_source.h"
+#include "core/token_ask.h"
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,6 +3,7 @@
  * one server that nobody uses. */
 #include "clock_model.h"
 #include "core/server_clock.h"
+#include "core/token_decide.h"
 #include "core/token_source.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,8 @@
 /* The token source of a profile that people log in to. */
 #include "source_fixture.h"
 
+#include "core/token_login.h"
+
 static struct rig *rig_with(enum source_login login)
 {
 	struct rig *r = rig_new(NULL, 3);

@@ -1,6 +1,8 @@
 /* What one profile of a client was told, the others keep to as well. */
 #include "source_fixture.h"
 
+#include "core/token_sibling.h"
+
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
 
 /* Two profiles of one client, at one time. */

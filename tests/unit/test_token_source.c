@@ -3,6 +3,8 @@
  * test_token_ask.c and test_token_reject.c. */
 #include "source_fixture.h"
 
+#include "core/token_past.h"
+
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 
 static void prefetch_fetches_at_once(void **state)

@@ -3,6 +3,9 @@
  * asks again for those who are held only when something changed or their wait is over. */
 #include "source_fixture.h"
 
+#include "core/token_judge.h"
+#include "core/token_page.h"
+
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 #define CALLERS 12
 

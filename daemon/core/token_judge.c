@@ -1,0 +1,114 @@
+#include "token_judge.h"
+
+#include "token_source.h"
+
+bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now)
+{
+	struct duration suspect = lifetime_suspect(&slot->life, now);
+
+	return suspect.ns &&
+	       boot_since(lifetime_dead(&slot->life), now->boot).ns < ns_add(suspect.ns, NS_PER_S);
+}
+
+const struct token_slot *token_source_pick(
+	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation)
+{
+	bool previous = token_slot_usable(&s->previous, now) && !s->previous.reported &&
+			s->previous.generation != not_generation &&
+			!token_source_doubtful(&s->previous, now);
+
+	if (token_slot_usable(&s->current, now) &&
+		!(previous && boot_before(now->boot, s->current.life.guard_until)))
+		return &s->current;
+	return previous ? &s->previous : NULL;
+}
+
+struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced)
+{
+	struct boot_time gate = forced ? now : boot_max(now, s->not_before);
+
+	if (s->login == SOURCE_LOGIN_NONE || (s->login == SOURCE_LOGIN_REFUSED && !forced))
+		return BOOT_TIME_NEVER;
+	return mint_window_next(s->mint, s->settings.mint_limit, gate);
+}
+
+bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
+	const struct token_slot *slot)
+{
+	if (slot != &s->current)
+		return false;
+	if (slot->reported)
+		return true;
+	if (boot_before(now->boot, s->refresh_at))
+		return false;
+	return s->failures || (s->settings.prefetch && boot_since(now->boot, s->refresh_at).ns >
+							       SOURCE_OVERDUE_S * NS_PER_S);
+}
+
+struct boot_time token_source_next_change(
+	const struct token_source *s, const struct clock_reading *now)
+{
+	const struct token_slot *c = &s->current, *p = &s->previous;
+	struct boot_time at = BOOT_TIME_NEVER;
+	struct boot_time instants[] = {
+		c->token.text ? c->life.valid : BOOT_TIME_NEVER,
+		c->token.text && p->token.text ? c->life.guard_until : BOOT_TIME_NEVER,
+		c->token.text ? boot_sub(lifetime_dead(&c->life), duration_ns(NS_PER_S - 1))
+			      : BOOT_TIME_NEVER,
+		p->token.text ? boot_sub(lifetime_dead(&p->life), duration_ns(NS_PER_S - 1))
+			      : BOOT_TIME_NEVER,
+		p->token.text ? boot_sub(lifetime_dead(&p->life),
+					duration_add(lifetime_suspect(&p->life, now),
+						duration_ns(NS_PER_S - 1)))
+			      : BOOT_TIME_NEVER,
+	};
+
+	for (size_t i = 0; i < sizeof(instants) / sizeof(*instants); i++)
+		if (boot_before(now->boot, instants[i]))
+			at = boot_min(at, instants[i]);
+	return at;
+}
+
+/* Half of expires_in: with more, a single client could keep the broker fetching; and never more
+ * than a new token has. A step of the server's clock that came to light since took from this one
+ * alone. */
+int64_t token_source_min_ttl_limit_s(const struct token_slot *slot)
+{
+	struct duration half = duration_ns(slot->life.issued.ns / 2);
+	struct boot_time dead = boot_add(lifetime_dead(&slot->life), slot->life.step);
+	struct duration whole = boot_since(dead, slot->life.valid);
+
+	return duration_floor_s(duration_max(DURATION_ZERO, duration_min(half, whole)));
+}
+
+struct boot_time token_source_fetch_due(
+	const struct token_source *s, const struct clock_reading *now)
+{
+	const struct token_slot *c = &s->current;
+
+	if (s->fetching)
+		return BOOT_TIME_NEVER;
+	if (s->code_waiting)
+		return now->boot;
+	if (s->revoked)
+		return BOOT_TIME_NEVER;
+	if (s->wanted)
+		return now->boot;
+	if (!c->token.text)
+		return s->settings.prefetch ? now->boot : BOOT_TIME_NEVER;
+	if (!s->settings.prefetch)
+		return BOOT_TIME_NEVER;
+	return token_source_doubtful(c, now) ? now->boot : s->refresh_at;
+}
+
+struct boot_time token_source_fetch_at(
+	const struct token_source *s, const struct clock_reading *now)
+{
+	struct boot_time due = token_source_fetch_due(s, now);
+
+	if (due.ns == BOOT_TIME_NEVER.ns)
+		return due;
+	if (s->code_waiting)
+		return mint_window_next(s->mint, s->settings.mint_limit, now->boot);
+	return token_source_gate(s, boot_max(due, now->boot), s->forced);
+}

@@ -1,0 +1,44 @@
+/* What the files of the token source judge by: which token may be served, and when a fetch may
+ * begin. Nothing here changes anything; nobody else needs it. */
+#ifndef GCTOKEND_CORE_TOKEN_JUDGE_H
+#define GCTOKEND_CORE_TOKEN_JUDGE_H
+
+#include "times.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct token_slot;
+struct token_source;
+
+/* A refresh that takes longer than this is overdue. */
+#define SOURCE_OVERDUE_S 15
+
+/* ---- tokens ---- */
+
+/* What may be served at `now`; NULL: nothing. `not_generation`: 0, or one that was just reported.
+ */
+const struct token_slot *token_source_pick(
+	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation);
+/* Would it be dead already if a suspected loss of time is real? */
+bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now);
+/* Is it the one to serve only for want of a better? */
+bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
+	const struct token_slot *slot);
+/* The next instant at which what is served changes by itself. */
+struct boot_time token_source_next_change(
+	const struct token_source *s, const struct clock_reading *now);
+/* Longest remaining life that a token of this issuing can surely be asked for. */
+int64_t token_source_min_ttl_limit_s(const struct token_slot *slot);
+
+/* ---- fetches ---- */
+
+/* Now or the instant before which no fetch may begin. */
+struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced);
+/* When a fetch is due, whether or not it may begin then; BOOT_TIME_NEVER: none is. */
+struct boot_time token_source_fetch_due(
+	const struct token_source *s, const struct clock_reading *now);
+/* When the next fetch begins by itself. */
+struct boot_time token_source_fetch_at(
+	const struct token_source *s, const struct clock_reading *now);
+
+#endif

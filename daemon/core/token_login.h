@@ -1,0 +1,35 @@
+/* The token source of a profile that people log in to. A login is a refresh token, which the broker
+ * keeps; the source only knows whether there is one. */
+#ifndef GCTOKEND_CORE_TOKEN_LOGIN_H
+#define GCTOKEND_CORE_TOKEN_LOGIN_H
+
+#include "times.h"
+#include "token_source.h"
+#include <stdbool.h>
+
+struct token;
+struct token_response;
+
+/* Of a profile that people log in to: what there is to refresh with. */
+void token_source_set_login(struct token_source *s, enum source_login login);
+/* A person logged in: the next fetch exchanges their code, as soon as the mint limit allows. It
+ * starts what an admin stopped, if it succeeds. */
+void token_source_code_came(struct token_source *s);
+/* Nobody waits for that exchange any more. True: it had not begun, and never will. */
+bool token_source_code_gone(struct token_source *s);
+/* Forgets tokens and login, as token_source_revoke does, and asks for a new login. */
+void token_source_log_out(
+	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2]);
+/* How long the login will last, where it cannot be refreshed. False: it can, or there is none. */
+bool token_source_login_ends(
+	const struct token_source *s, const struct clock_reading *now, struct duration *ret_in);
+
+/* ---- for the other files of the token source ---- */
+
+/* When there is something to tell about a login that ends; tells it, once that is so. */
+struct boot_time token_source_tell_login_end(
+	struct token_source *s, const struct clock_reading *now);
+void token_source_code_failed(struct token_source *s, const struct clock_reading *now,
+	const struct token_response *response);
+
+#endif

@@ -1,0 +1,25 @@
+/* What readers who do not ask may take. */
+#ifndef GCTOKEND_CORE_TOKEN_PAGE_H
+#define GCTOKEND_CORE_TOKEN_PAGE_H
+
+#include "times.h"
+#include "token_slot.h"
+#include <stdint.h>
+
+struct token_source;
+
+/* What a plain ask gets, told ahead: for readers who see it without asking. From now until `until`,
+ * if no event comes before, a get without `after` has this outcome: the token, with
+ * expires_in = dead - then, stale from stale_from on, and min_ttl as far as it is at most
+ * min_ttl_limit_s and expires_in. */
+struct source_page {
+	const struct token_slot *slot; /* NULL: one has to ask */
+	struct boot_time until, dead;
+	struct boot_time stale_from; /* BOOT_TIME_NEVER: not before `until` */
+	int64_t min_ttl_limit_s;     /* for more than this one has to ask */
+};
+
+void token_source_page(
+	const struct token_source *s, const struct clock_reading *now, struct source_page *ret);
+
+#endif

@@ -1,0 +1,63 @@
+#include "token_past.h"
+
+#include "token_judge.h"
+#include "token_source.h"
+
+void token_source_restore(
+	struct token_source *s, struct boot_time not_before, const struct source_failure *failure)
+{
+	s->not_before = not_before;
+	if (failure) {
+		s->last_failure = *failure;
+		s->failures = 1;
+	}
+	s->attention = true;
+}
+
+void token_source_save(const struct token_source *s, struct boot_time *ret_not_before,
+	struct source_failure *ret_failure)
+{
+	*ret_not_before = s->not_before;
+	*ret_failure = s->last_failure;
+}
+
+void token_source_past_fini(struct token_source_past *past)
+{
+	token_slot_empty(&past->current);
+	token_slot_empty(&past->previous);
+}
+
+void token_source_resume(struct token_source *s, const struct clock_reading *now,
+	struct token_source_past *past, bool request_changed)
+{
+	struct token_slot *c = &s->current;
+
+	token_slot_move(c, &past->current);
+	token_slot_move(&s->previous, &past->previous);
+	s->refresh_at = request_changed ? now->boot : past->refresh_at;
+	s->revoked = past->revoked;
+	s->was_forced = past->was_forced;
+	s->forced_at = past->forced_at;
+	s->had_step_refresh = past->had_step_refresh;
+	s->step_refresh_at = past->step_refresh_at;
+	/* The backoff goes on growing; whether there is one is told by token_source_restore. */
+	if (s->failures && past->failures > s->failures)
+		s->failures = past->failures;
+	/* The fetch that was to replace it went down with the daemon: another one is due, and
+	 * callers are held for it as they were. */
+	if (c->token.text && c->reported && past->replacing) {
+		s->wanted = true;
+		s->replacing = !boot_before(now->boot, token_source_gate(s, now->boot, false));
+	}
+	s->attention = s->changed = true;
+	if (c->token.text)
+		history_add(s->history, now, EVENT_STARTED, c->generation,
+			"token %s was handed over by the run before, served for %lld s, refresh in "
+			"%lld s",
+			c->token.fingerprint,
+			(long long)duration_floor_s(boot_since(lifetime_dead(&c->life), now->boot)),
+			(long long)duration_floor_s(boot_since(s->refresh_at, now->boot)));
+	else if (s->revoked)
+		history_add(s->history, now, EVENT_STARTED, 0,
+			"an admin revoked the token before the restart; still stopped");
+}
