@@ -52,15 +52,6 @@ const char *grant_name(enum grant grant)
 	return grant == GRANT_AUTHORIZATION_CODE ? "authorization_code" : "client_credentials";
 }
 
-const struct profile_settings *config_find_profile(const struct config *c, const char *name)
-{
-	for (size_t i = 0; i < c->profile_count; i++) {
-		if (strcmp(c->profiles[i].name, name) == 0)
-			return &c->profiles[i];
-	}
-	return NULL;
-}
-
 static bool same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);

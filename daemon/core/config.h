@@ -76,7 +76,5 @@ struct config {
 void config_free(struct config *c);
 /* As the configuration and OAuth write it. */
 const char *grant_name(enum grant grant);
-/* NULL if there is none of that name. */
-const struct profile_settings *config_find_profile(const struct config *c, const char *name);
 
 #endif

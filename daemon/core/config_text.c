@@ -1,15 +1,4 @@
-/* inih splits a line into name, value and comment. Everything else about it is unfit for a file
- * that must be read exactly or refused: its handler does not learn line numbers; it cuts section
- * names at 49 bytes, so that two long profile names could become one; a section without keys goes
- * unnoticed; a long line is split in two; an indented line is added to the value above; only the
- * first syntax error has a line; NUL ends a line early.
- *
- * So the reader callback, which inih asks for lines, does the judging: it keeps section lines and
- * comments to itself, reports what inih would misread, and passes on only lines that can be nothing
- * but `name = value`. If inih asks for the next line without having called the handler for the
- * last, that one was malformed. */
 #include "config_text.h"
-#include <ini.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,10 +7,7 @@
 
 struct reader {
 	const struct config_text_handler *handler;
-	const char *at;
-	const char *end;
 	unsigned line;
-	bool offered; /* inih holds a line the handler has not been called for */
 };
 
 static bool is_blank(char c)
@@ -29,16 +15,22 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
+/* Where it stands: what comes back points into `text`. */
+static char *trim(char *text)
+{
+	size_t length;
+
+	text += strspn(text, " \t");
+	length = strlen(text);
+	while (length > 0 && is_blank(text[length - 1]))
+		length--;
+	text[length] = '\0';
+	return text;
+}
+
 static void report(struct reader *r, const char *message)
 {
 	r->handler->problem(r->handler->context, r->line, message);
-}
-
-static void reader_settle(struct reader *r)
-{
-	if (r->offered)
-		report(r, "no '=' in this line; allowed: [section], key = value, # comment");
-	r->offered = false;
 }
 
 static void section_broken(struct reader *r, const char *message)
@@ -47,46 +39,62 @@ static void section_broken(struct reader *r, const char *message)
 	r->handler->section(r->handler->context, r->line, NULL);
 }
 
-static void read_section(struct reader *r, const char *line, size_t length)
+/* `line` is a copy that may be changed, here and below. */
+static void read_section(struct reader *r, char *line)
 {
-	const char *close = memchr(line, ']', length);
-	const char *from = line + 1;
-	const char *to = close;
+	char *close = strchr(line, ']');
 	const char *rest;
-	char inside[256];
+	char *inside;
 
 	if (!close) {
 		section_broken(r, "a section without its ']'; allowed: [broker], [profile NAME]");
 		return;
 	}
-	rest = close + 1;
-	while (rest < line + length && is_blank(*rest))
-		rest++;
+	rest = close + 1 + strspn(close + 1, " \t");
 	/* As with values, a comment needs white space before it. */
-	if (rest < line + length && (*rest != ';' || rest == close + 1)) {
+	if (*rest && (*rest != ';' || rest == close + 1)) {
 		section_broken(r,
 			"something follows the section's ']'; its keys go on lines of their own");
 		return;
 	}
-	while (from < to && is_blank(*from))
-		from++;
-	while (to > from && is_blank(to[-1]))
-		to--;
-	if ((size_t)(to - from) >= sizeof(inside)) {
+	*close = '\0';
+	inside = trim(line + 1);
+	if (strlen(inside) > CONFIG_SECTION_MAX) {
 		section_broken(
 			r, "a section name of this length; allowed: [broker], [profile NAME]");
 		return;
 	}
-	memcpy(inside, from, (size_t)(to - from));
-	inside[to - from] = '\0';
 	r->handler->section(r->handler->context, r->line, inside);
 }
 
-/* True: the line is for inih. */
-static bool line_judge(struct reader *r, const char *line, size_t length, size_t length_max)
+/* Where one of `stops` or a comment begins, or the text ends. */
+static char *find(char *text, const char *stops)
 {
-	size_t first = 0;
+	char *at = text;
+
+	while (*at && !strchr(stops, *at) && !(*at == ';' && at > text && is_blank(at[-1])))
+		at++;
+	return at;
+}
+
+static void read_setting(struct reader *r, char *line)
+{
+	char *divider = find(line, "=:");
+
+	if (*divider != '=' && *divider != ':') {
+		report(r, "no '=' in this line; allowed: [section], key = value, # comment");
+		return;
+	}
+	*divider = '\0';
+	*find(divider + 1, "") = '\0';
+	r->handler->setting(r->handler->context, r->line, trim(line), trim(divider + 1));
+}
+
+static void read_line(struct reader *r, const char *line, size_t length)
+{
+	char copy[CONFIG_LINE_MAX + 1];
 	char message[160];
+	size_t first = 0;
 
 	for (size_t i = 0; i < length; i++) {
 		unsigned char c = (unsigned char)line[i];
@@ -97,90 +105,49 @@ static bool line_judge(struct reader *r, const char *line, size_t length, size_t
 				"allowed",
 				c);
 			report(r, message);
-			return false;
+			return;
 		}
 	}
 	while (first < length && is_blank(line[first]))
 		first++;
 	if (first == length || line[first] == '#' || line[first] == ';')
-		return false;
-	if (length > length_max) {
-		snprintf(
-			message, sizeof(message), "this line is longer than %zu bytes", length_max);
+		return;
+	if (length > CONFIG_LINE_MAX) {
+		snprintf(message, sizeof(message), "this line is longer than %d bytes",
+			CONFIG_LINE_MAX);
 		report(r, message);
-		return false;
+		return;
 	}
-	/* inih would skip it in the first line that it gets, which need not be the file's. */
-	if (length >= 3 && memcmp(line, BOM, 3) == 0) {
+	memcpy(copy, line, length);
+	copy[length] = '\0';
+	if (strncmp(copy, BOM, strlen(BOM)) == 0)
 		report(r, "a byte order mark; it may stand at the file's beginning only");
-		return false;
-	}
-	if (first > 0) {
+	else if (first > 0)
 		report(r, "this line starts with white space; a value cannot go on over several "
 			  "lines, and keys and sections start at the line's beginning");
-		return false;
-	}
-	if (line[0] == '[') {
-		read_section(r, line, length);
-		return false;
-	}
-	if (line[0] == '=' || line[0] == ':') {
+	else if (copy[0] == '[')
+		read_section(r, copy);
+	else if (copy[0] == '=' || copy[0] == ':')
 		report(r, "no key before the '='");
-		return false;
-	}
-	return true;
-}
-
-static char *next_line(char *buffer, int size, void *context)
-{
-	struct reader *r = context;
-
-	if (size < 3)
-		return NULL;
-	reader_settle(r);
-	while (r->at < r->end) {
-		const char *line = r->at;
-		const char *newline = memchr(line, '\n', (size_t)(r->end - line));
-		size_t length = (size_t)((newline ? newline : r->end) - line);
-
-		r->at = newline ? newline + 1 : r->end;
-		r->line++;
-		if (r->line == 1 && length >= 3 && memcmp(line, BOM, 3) == 0) {
-			line += 3;
-			length -= 3;
-		}
-		if (newline && length > 0 && line[length - 1] == '\r')
-			length--;
-		if (line_judge(r, line, length, (size_t)size - 2)) {
-			memcpy(buffer, line, length);
-			buffer[length] = '\n';
-			buffer[length + 1] = '\0';
-			r->offered = true;
-			return buffer;
-		}
-	}
-	return NULL;
-}
-
-static int line_split(void *context, const char *section, const char *name, const char *value)
-{
-	struct reader *r = context;
-
-	(void)section;
-	r->offered = false;
-	r->handler->setting(r->handler->context, r->line, name, value);
-	return 1;
+	else
+		read_setting(r, copy);
 }
 
 void config_text_read(const char *text, size_t length, const struct config_text_handler *handler)
 {
-	struct reader r = {.handler = handler, .at = text, .end = text + length};
-	int saved = ini_max_line;
+	struct reader r = {.handler = handler};
+	const char *at = text, *end = text + length;
 
-	/* 200 bytes are too few for a list of users. The knob is a variable of the library's;
-	 * nobody else in the process uses inih, and it is put back. */
-	ini_max_line = CONFIG_LINE_MAX + 2;
-	ini_parse_stream(next_line, &r, line_split, &r);
-	ini_max_line = saved;
-	reader_settle(&r);
+	if (length >= strlen(BOM) && memcmp(text, BOM, strlen(BOM)) == 0)
+		at += strlen(BOM);
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const char *line_end = newline ? newline : end;
+
+		r.line++;
+		if (newline && line_end > at && line_end[-1] == '\r')
+			line_end--;
+		read_line(&r, at, (size_t)(line_end - at));
+		at = newline ? newline + 1 : end;
+	}
 }

@@ -1,10 +1,13 @@
-/* The syntax of a configuration file: inih's INI, with what inih would silently misread refused. */
+/* The syntax of a configuration file: INI, read exactly or refused. There are many INIs; in this
+ * one a line is a section, `key = value` (':' does as well as '=') or a comment, and never goes on
+ * in the next. '#' and ';' begin a comment at a line's start, ';' also after white space. */
 #ifndef GCTOKEND_CORE_CONFIG_TEXT_H
 #define GCTOKEND_CORE_CONFIG_TEXT_H
 
 #include <stddef.h>
 
-#define CONFIG_LINE_MAX 4096 /* bytes, without the line's end */
+#define CONFIG_LINE_MAX 4096   /* bytes, without the line's end */
+#define CONFIG_SECTION_MAX 255 /* bytes between the brackets */
 
 /* Strings live as long as the call. Lines count from 1. */
 struct config_text_handler {
@@ -18,7 +21,7 @@ struct config_text_handler {
 	void (*problem)(void *context, unsigned line, const char *message);
 };
 
-/* Reads any bytes. Changes inih's ini_max_line while it runs, so not from two threads at once. */
+/* Reads any bytes. */
 void config_text_read(const char *text, size_t length, const struct config_text_handler *handler);
 
 #endif

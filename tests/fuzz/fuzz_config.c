@@ -70,7 +70,9 @@ static void check_whole(const struct config *c)
 	for (size_t i = 0; i < c->profile_count; i++) {
 		const struct profile_settings *p = &c->profiles[i];
 
-		CHECK(profile_name_valid(p->name) && config_find_profile(c, p->name) == p);
+		CHECK(profile_name_valid(p->name));
+		for (size_t k = 0; k < i; k++)
+			CHECK(strcmp(c->profiles[k].name, p->name));
 		CHECK(p->region && is_https(p->token_url) && is_https(p->clock_probe_url));
 		CHECK(!*p->authorize_url || is_https(p->authorize_url));
 		CHECK(!*p->api_url || is_https(p->api_url));
