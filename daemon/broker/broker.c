@@ -191,7 +191,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		goto fail;
 	}
 	handover_restore(b, &b->started);
-	broker_adopt_pages(b);
+	pages_adopt(b);
 	systemd_drop_fds();
 	*ret = b;
 	return 0;

@@ -31,15 +31,13 @@
 #define FINISH_WAIT_BEYOND_S 15
 #define LOGOUT_WAIT_S 30
 
-/* The profile, if it is one that people log in to. 0, or the status already answered. */
-static int find_login(struct call *c)
+/* Is the profile one that people log in to? 0, or the status already answered. */
+static int need_login(struct call *c)
 {
-	int status = call_find_profile(c, RIGHT_LOGIN);
-
-	if (!status && !c->profile->client->login)
-		status = call_refuse(c, 400, "invalid_request",
-			"this profile uses client_credentials: nobody logs in to it");
-	return status;
+	if (c->profile->client->login)
+		return 0;
+	return call_refuse(c, 400, "invalid_request",
+		"this profile uses client_credentials: nobody logs in to it");
 }
 
 static int answer_begun(struct call *c, const struct login_attempt *login)
@@ -72,7 +70,7 @@ static int answer_begun(struct call *c, const struct login_attempt *login)
 
 int call_login(struct call *c)
 {
-	int status = find_login(c);
+	int status = need_login(c);
 	unsigned char random[LOGIN_RANDOM];
 	const struct login_attempt *login;
 	struct duration wait;
@@ -175,7 +173,7 @@ int call_login_finish(struct call *c)
 {
 	struct login_code code = {0};
 	char state[API_TEXT_SIZE], text[API_TEXT_SIZE];
-	int status = find_login(c);
+	int status = need_login(c);
 
 	if (status)
 		return status;
@@ -254,7 +252,7 @@ int login_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 
 int call_logout(struct call *c)
 {
-	int status = find_login(c);
+	int status = need_login(c);
 	struct token tokens[2];
 	struct waiter *w;
 
@@ -265,7 +263,7 @@ int call_logout(struct call *c)
 	login_attempts_forget(&c->profile->attempts);
 	login_stop_code(c->profile->client->login);
 	token_source_log_out(&c->profile->source, &c->now, tokens);
-	profile_publish(c->profile, &c->now);
+	pages_publish(c->profile, &c->now);
 	login_end(c->profile->client->login, w);
 	turn_soon(&c->broker->turn);
 	for (size_t i = 0; i < 2; i++)

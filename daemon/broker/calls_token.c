@@ -127,7 +127,7 @@ static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
 	token_source_ask(&p->source, &c->now, ask, &outcome);
 	if (token_source_needs_turn(&p->source)) {
 		/* Before anybody is told: who has reported a token must not read it again. */
-		profile_publish(p, &c->now);
+		pages_publish(p, &c->now);
 		turn_soon(&c->broker->turn);
 	}
 	if (outcome.kind != OUTCOME_HOLD)
@@ -163,24 +163,18 @@ int call_token(struct call *c)
 		.has_after = c->api.has_after,
 		.after = c->api.after,
 	};
-	int status = call_find_profile(c, RIGHT_TOKEN);
-	int64_t wait_s;
+	int status = 0;
+	int64_t wait_s = wait_of(c, &status);
 
-	if (status)
-		return status;
-	wait_s = wait_of(c, &status);
 	return wait_s < 0 ? status : ask_token(c, &ask, wait_s);
 }
 
 int call_reject(struct call *c)
 {
 	struct token_ask ask = {.kind = ASK_REJECT};
-	int status = call_find_profile(c, RIGHT_TOKEN);
-	int64_t wait_s;
+	int status = 0;
+	int64_t wait_s = wait_of(c, &status);
 
-	if (status)
-		return status;
-	wait_s = wait_of(c, &status);
 	if (wait_s < 0)
 		return status;
 	if (c->api.has_generation &&
@@ -196,30 +190,24 @@ int call_reject(struct call *c)
 int call_refresh(struct call *c)
 {
 	struct token_ask ask = {.kind = ASK_REFRESH};
-	int status = call_find_profile(c, RIGHT_ADMIN);
 
-	if (status)
-		return status;
 	return ask_token(c, &ask, c->broker->config->broker.max_wait.ns / NS_PER_S);
 }
 
 int call_revoke(struct call *c)
 {
-	int status = call_find_profile(c, RIGHT_ADMIN);
 	struct profile *p = c->profile;
 	struct token tokens[2];
 	struct waiter *w;
+	int status = 0;
 
-	if (status)
-		return status;
 	if (waiter_new(&w, p, c->connection, WAITER_REVOKE, duration_s(REVOKE_WAIT_S)))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	if (p->client->login)
 		login_stop_code(p->client->login);
 	token_source_revoke(&p->source, &c->now, tokens);
-	profile_publish(p, &c->now);
+	pages_publish(p, &c->now);
 	turn_soon(&c->broker->turn);
-	status = 0;
 	for (size_t i = 0; i < 2; i++)
 		if (tokens[i].text && revoke_token(p, &tokens[i], w))
 			status = 503;

@@ -7,6 +7,7 @@
 #include "login_file.h"
 #include "oauth_client.h"
 #include "profile_type.h"
+#include "rights.h"
 #include "waiter.h"
 
 #include "core/reply.h"
@@ -21,6 +22,11 @@
 
 #define MEASURE_WAIT_S 15
 
+static int out_of_memory(const struct call *c)
+{
+	return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+}
+
 static void report_of(struct profile *p, struct profile_view *ret)
 {
 	*ret = (struct profile_view){
@@ -31,8 +37,8 @@ static void report_of(struct profile *p, struct profile_view *ret)
 		.probe = &p->endpoint->clock.plan,
 		.waiting = p->waiting_count,
 		.denied = p->denied,
-		.pages_given = p->pages_given,
-		.pages_retired = p->pages_retired,
+		.pages_given = p->page.given,
+		.pages_retired = p->page.retired,
 		.wall_steps = p->broker->clocks.wall_steps,
 	};
 	if (p->client->login)
@@ -52,21 +58,15 @@ int call_answer_skew(struct profile *p, struct buffer *out, bool keep_alive)
 
 int call_skew(struct call *c)
 {
-	int status = call_find_profile(c, RIGHT_SEE);
-
-	return status ? status : call_answer_skew(c->profile, c->out, c->keep_alive);
+	return call_answer_skew(c->profile, c->out, c->keep_alive);
 }
 
 int call_probe(struct call *c)
 {
-	int status = call_find_profile(c, RIGHT_TOKEN);
-	struct server_clock *clock;
+	struct server_clock *clock = &c->profile->endpoint->clock;
 	struct duration in;
 	struct waiter *w;
 
-	if (status)
-		return status;
-	clock = &c->profile->endpoint->clock;
 	switch (server_clock_may_measure(clock, &c->now, &in)) {
 	case SERVER_CLOCK_FOREIGN:
 		return call_refuse(c, 503, "temporarily_unavailable",
@@ -82,7 +82,7 @@ int call_probe(struct call *c)
 		break;
 	}
 	if (waiter_new(&w, c->profile, c->connection, WAITER_MEASURE, duration_s(MEASURE_WAIT_S)))
-		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+		return out_of_memory(c);
 	server_clock_measure(clock, &c->now);
 	turn_soon(&c->broker->turn);
 	return FRONT_HELD;
@@ -120,45 +120,48 @@ static struct profile_view *visible_profiles(const struct call *c, bool all, siz
 	if (!reports)
 		return NULL;
 	for (size_t i = 0; i < b->profile_count; i++)
-		if (all || call_may_see(b->profiles[i], c->connection))
+		if (all || rights_may(b, c->connection, RIGHT_SEE, b->profiles[i]))
 			report_of(b->profiles[i], &reports[count++]);
 	*ret_count = count;
 	return reports;
 }
 
-int call_status_or_metrics(struct call *c)
+int call_status(struct call *c)
 {
-	struct broker *b = c->broker;
-	bool metrics = c->api.route == API_METRICS;
-	bool admin = call_is_admin(b, c->connection);
-	bool all = admin ||
-		   (metrics && call_rules_grant(b, &b->config->broker.metrics, c->connection));
+	bool admin = rights_may(c->broker, c->connection, RIGHT_ADMIN, NULL);
 	struct profile_view *profiles;
 	struct broker_view broker;
 	size_t count;
 
-	if (c->api.problem[0])
-		return call_refuse(c, 400, "invalid_request", c->api.problem);
+	profiles = visible_profiles(c, admin, &count);
+	if (!profiles)
+		return out_of_memory(c);
+	report_of_broker(c->broker, &c->now, &broker);
+	reply_status(c->out, c->keep_alive, &c->now, profiles, count, admin ? &broker : NULL);
+	free(profiles);
+	return 200;
+}
+
+int call_metrics(struct call *c)
+{
+	bool all = rights_may(c->broker, c->connection, RIGHT_METRICS, NULL);
+	struct profile_view *profiles;
+	struct broker_view broker;
+	size_t count;
+
 	profiles = visible_profiles(c, all, &count);
 	if (!profiles)
-		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
-	report_of_broker(b, &c->now, &broker);
-	if (metrics)
-		reply_metrics(c->out, c->keep_alive, &c->now, profiles, count, &broker);
-	else
-		reply_status(
-			c->out, c->keep_alive, &c->now, profiles, count, admin ? &broker : NULL);
+		return out_of_memory(c);
+	report_of_broker(c->broker, &c->now, &broker);
+	reply_metrics(c->out, c->keep_alive, &c->now, profiles, count, &broker);
 	free(profiles);
 	return 200;
 }
 
 int call_history(struct call *c)
 {
-	int status = call_find_profile(c, RIGHT_ADMIN);
 	struct profile_view report;
 
-	if (status)
-		return status;
 	report_of(c->profile, &report);
 	reply_history(c->out, c->keep_alive, &c->now, &report);
 	return 200;
@@ -182,12 +185,10 @@ int call_readyz(struct call *c)
 	bool ready = true;
 	struct source_view v;
 
-	if (c->api.problem[0])
-		return call_refuse(c, 400, "invalid_request", c->api.problem);
 	for (size_t i = 0; i < b->profile_count; i++) {
 		struct profile *p = b->profiles[i];
 
-		if (!p->settings->prefetch || !call_may_see(p, c->connection))
+		if (!p->settings->prefetch || !rights_may(b, c->connection, RIGHT_SEE, p))
 			continue;
 		token_source_view(&p->source, &c->now, &v);
 		if (v.slot && v.expires_in.ns >= duration_s(c->api.min_ttl_s).ns)

@@ -11,7 +11,8 @@ struct profile;
 
 int call_skew(struct call *c);
 int call_probe(struct call *c);
-int call_status_or_metrics(struct call *c);
+int call_status(struct call *c);
+int call_metrics(struct call *c);
 int call_history(struct call *c);
 int call_healthz(struct call *c);
 int call_readyz(struct call *c);

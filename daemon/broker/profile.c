@@ -119,7 +119,7 @@ void profile_free(struct profile *p)
 {
 	if (p->fetch)
 		fetch_cancel(p->fetch);
-	profile_page_free(p);
+	pages_let_go(p);
 	if (p->client->login)
 		login_lose_profile(p);
 	login_attempts_forget(&p->attempts);
@@ -148,7 +148,7 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 			       text_changed(p->settings->extra_params, settings->extra_params);
 	struct clock_reading now;
 
-	profile_page_check_rules(p, &settings->allow);
+	pages_check_rules(p, &settings->allow);
 	/* who comes back would bring a code for another request */
 	if (request_changed || text_changed(p->settings->redirect_uri, settings->redirect_uri) ||
 		text_changed(p->settings->authorize_url, settings->authorize_url))
@@ -332,7 +332,7 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 	p->broker->handover.due = true;
 	if (d.changed)
 		waiters_make_ready(p);
-	profile_publish(p, now);
+	pages_publish(p, now);
 	if (d.fetch) {
 		p->with_code = d.code;
 		begin_fetch(p);

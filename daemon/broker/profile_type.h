@@ -2,15 +2,15 @@
 #ifndef GCTOKEND_BROKER_PROFILE_TYPE_H
 #define GCTOKEND_BROKER_PROFILE_TYPE_H
 
+#include "pages.h"
+
 #include "core/config.h"
 #include "core/history.h"
 #include "core/login_attempt.h"
 #include "core/reply_token.h"
 #include "core/times.h"
-#include "core/token_page.h"
 #include "core/token_request.h"
 #include "core/token_source.h"
-#include "front/page.h"
 #include "host/credential.h"
 
 #include <event2/event_struct.h>
@@ -37,14 +37,7 @@ struct profile {
 	uint64_t denied;
 	struct token_reply_cache reply_cache;
 	struct boot_time wake_at;
-	/* the page that callers read; NULL: nobody has asked for one */
-	struct page *page;
-	uint64_t page_rules[PAGE_RULES_WORDS]; /* digest of the rules it was made under */
-	bool page_is_current;                  /* it says the following */
-	uint64_t page_generation;
-	struct source_page page_content;
-	bool page_failing;
-	uint64_t pages_given, pages_retired;
+	struct profile_page page;
 	/* the token request under way */
 	uint64_t after_write; /* it waits for this write of the client's state */
 	struct event write_deadline;

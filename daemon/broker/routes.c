@@ -9,40 +9,26 @@
 #include "core/reply.h"
 #include "host/clock.h"
 
-static int answer_request(struct call *c)
-{
-	switch (c->api.route) {
-	case API_TOKEN:
-		return call_token(c);
-	case API_REJECT:
-		return call_reject(c);
-	case API_SKEW:
-		return call_skew(c);
-	case API_PROBE:
-		return call_probe(c);
-	case API_STATUS:
-	case API_METRICS:
-		return call_status_or_metrics(c);
-	case API_HISTORY:
-		return call_history(c);
-	case API_REFRESH:
-		return call_refresh(c);
-	case API_REVOKE:
-		return call_revoke(c);
-	case API_LOGIN:
-		return call_login(c);
-	case API_LOGIN_FINISH:
-		return call_login_finish(c);
-	case API_LOGOUT:
-		return call_logout(c);
-	case API_HEALTHZ:
-		return c->api.problem[0] ? call_refuse(c, 400, "invalid_request", c->api.problem)
-					 : call_healthz(c);
-	case API_READYZ:
-		return call_readyz(c);
-	}
-	return call_refuse(c, 404, "not_found", "no such route");
-}
+/* Which right each route needs, and what it does then. */
+static const struct {
+	enum right right;
+	int (*handle)(struct call *c);
+} routes[] = {
+	[API_TOKEN] = {RIGHT_TOKEN, call_token},
+	[API_REJECT] = {RIGHT_TOKEN, call_reject},
+	[API_SKEW] = {RIGHT_SEE, call_skew},
+	[API_PROBE] = {RIGHT_TOKEN, call_probe},
+	[API_STATUS] = {RIGHT_NONE, call_status},
+	[API_HISTORY] = {RIGHT_ADMIN, call_history},
+	[API_REFRESH] = {RIGHT_ADMIN, call_refresh},
+	[API_REVOKE] = {RIGHT_ADMIN, call_revoke},
+	[API_LOGIN] = {RIGHT_LOGIN, call_login},
+	[API_LOGIN_FINISH] = {RIGHT_LOGIN, call_login_finish},
+	[API_LOGOUT] = {RIGHT_LOGIN, call_logout},
+	[API_METRICS] = {RIGHT_NONE, call_metrics},
+	[API_HEALTHZ] = {RIGHT_NONE, call_healthz},
+	[API_READYZ] = {RIGHT_NONE, call_readyz},
+};
 
 int routes_request(void *broker, struct connection *connection, const struct http_request *http,
 	struct buffer *out)
@@ -54,6 +40,7 @@ int routes_request(void *broker, struct connection *connection, const struct htt
 		.keep_alive = http->keep_alive,
 		.text = http->wants_text,
 	};
+	int status;
 
 	switch (api_parse(http, &c.api)) {
 	case 0:
@@ -66,5 +53,6 @@ int routes_request(void *broker, struct connection *connection, const struct htt
 		return call_refuse(&c, 400, "invalid_request", c.api.problem);
 	}
 	clock_read_recent(&c.broker->recent, &c.now);
-	return answer_request(&c);
+	status = call_admit(&c, routes[c.api.route].right);
+	return status ? status : routes[c.api.route].handle(&c);
 }

@@ -2,7 +2,7 @@
 #include "sockets.h"
 
 #include "broker.h"
-#include "pages.h"
+#include "calls_page.h"
 #include "routes.h"
 #include "waiter.h"
 
@@ -139,7 +139,7 @@ static const struct front_handler handler = {
 	.request = routes_request,
 	.abandoned = abandoned,
 	.accept_failed = accept_failed,
-	.page = broker_page_asked,
+	.page = calls_page_asked,
 };
 
 int sockets_open(struct broker *b)

@@ -9,6 +9,7 @@
 #include "login_code.h"
 #include "profile_type.h"
 #include "revoke.h"
+#include "rights.h"
 
 #include "core/reply.h"
 #include "core/token_ask.h"
@@ -171,11 +172,13 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 	struct connection *c = w->connection;
 	struct profile *p = w->profile;
 	struct token_outcome outcome;
+	enum right right = w->ask.kind == ASK_REFRESH ? RIGHT_ADMIN : RIGHT_TOKEN;
 	bool text = w->text;
 	int status;
 
 	/* Judged when something is handed out: a reload may have changed the rules. */
-	if (w->ask.kind == ASK_REFRESH ? !call_admin_granted(p, c) : !call_granted(p, c)) {
+	if (!rights_may(p->broker, c, right, p)) {
+		rights_refused(p, c, right);
 		waiter_free(w);
 		status = reply_error(connection_reply_begin(c), 403, connection_keep_alive(c),
 			"access_denied", "the rules changed while the request waited", -1);

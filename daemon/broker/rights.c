@@ -1,0 +1,62 @@
+#include "rights.h"
+
+#include "broker.h"
+#include "profile_log.h"
+#include "profile_type.h"
+
+#include "core/access.h"
+#include "front/front.h"
+#include "host/clock.h"
+
+#include <stdio.h>
+
+/* Finding out the unit reads /proc: only where rules ask for one. */
+static const char *unit_for(const struct access_rules *rules, struct connection *c)
+{
+	return access_needs_unit(rules) ? connection_unit(c) : NULL;
+}
+
+static bool granted(const struct broker *b, const struct access_rules *rules, struct connection *c)
+{
+	return access_granted(rules, connection_peer(c), unit_for(rules, c), b->uid);
+}
+
+bool rights_may(
+	const struct broker *b, struct connection *c, enum right right, const struct profile *p)
+{
+	const struct access_rules *admins = &b->config->broker.admins;
+
+	switch (right) {
+	case RIGHT_NONE:
+		return true;
+	case RIGHT_TOKEN:
+		return granted(b, &p->settings->allow, c);
+	case RIGHT_SEE:
+		return granted(b, &p->settings->allow, c) || granted(b, admins, c);
+	case RIGHT_LOGIN:
+		return granted(b, &p->settings->login, c) || granted(b, admins, c);
+	case RIGHT_METRICS:
+		return granted(b, &b->config->broker.metrics, c) || granted(b, admins, c);
+	case RIGHT_ADMIN:
+		return granted(b, admins, c);
+	}
+	return false;
+}
+
+void rights_refused(struct profile *p, struct connection *c, enum right right)
+{
+	const struct access_rules *allow = &p->settings->allow;
+	struct access_decision decision = {.rule = "not an admin"};
+	struct clock_reading now;
+	char words[HISTORY_WORDS];
+
+	if (right == RIGHT_TOKEN || right == RIGHT_SEE)
+		access_decide(
+			allow, connection_peer(c), unit_for(allow, c), p->broker->uid, &decision);
+	clock_read(&now);
+	snprintf(words, sizeof(words), "denied: uid %ld, %s", (long)(int)connection_peer(c)->uid,
+		decision.rule);
+	history_add_folded(&p->history, &now, EVENT_DENIED, words);
+	profile_log(p);
+	p->denied++;
+}
