@@ -48,6 +48,12 @@ struct step {
 	int delay_ms;
 };
 
+struct worker {
+	struct daemon *daemon;
+	pthread_t thread;
+	int fd; /* -1 once it has closed it */
+};
+
 struct daemon {
 	char directory[32];
 	char path[64];
@@ -58,16 +64,40 @@ struct daemon {
 	const struct step *steps; /* the next step of whatever connection; the last one repeats */
 	int step_count;
 	atomic_int next_step;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* of what follows */
 	char last_request[1024];
-	pthread_t workers[256];
+	struct worker workers[256];
 	int worker_count;
 };
 
-struct work {
-	struct daemon *daemon;
-	int fd;
-};
+/* How far the clocks of this process have come, where a test says so: then a request's wait does
+ * not depend on how quick the machine is. */
+static _Atomic int64_t clock_at_ms; /* 0: the kernel's */
+/* What the next recv of this thread takes on that clock, as it does where others get the processor
+ * meanwhile. */
+static _Thread_local int recv_takes_ms;
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+ssize_t __real_recv(int fd, void *bytes, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int64_t ms = atomic_load(&clock_at_ms);
+
+	if (!ms)
+		return __real_clock_gettime(id, ts);
+	*ts = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	return 0;
+}
+
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
+{
+	atomic_fetch_add(&clock_at_ms, recv_takes_ms);
+	recv_takes_ms = 0;
+	return __real_recv(fd, bytes, size, flags);
+}
 
 static int64_t now_ms(void)
 {
@@ -153,15 +183,18 @@ static bool play(struct daemon *d, int fd)
 
 static void *serve_connection(void *argument)
 {
-	struct work work = *(struct work *)argument;
+	struct worker *worker = argument;
+	int fd = worker->fd;
 
-	free(argument);
-	while (play(work.daemon, work.fd)) {
+	while (play(worker->daemon, fd)) {
 		/* A step is taken when its request comes, not while the connection idles. */
-		if (recv(work.fd, (char[1]){0}, 1, MSG_PEEK) <= 0)
+		if (recv(fd, (char[1]){0}, 1, MSG_PEEK) <= 0)
 			break;
 	}
-	close(work.fd);
+	pthread_mutex_lock(&worker->daemon->lock);
+	worker->fd = -1;
+	close(fd);
+	pthread_mutex_unlock(&worker->daemon->lock);
 	return NULL;
 }
 
@@ -171,16 +204,17 @@ static void *accept_connections(void *argument)
 
 	for (;;) {
 		int fd = accept4(d->listener, NULL, NULL, SOCK_CLOEXEC);
-		struct work *work;
+		struct worker *worker;
 
 		if (fd < 0)
 			return NULL;
 		atomic_fetch_add(&d->connections, 1);
 		if (d->worker_count == (int)LENGTH(d->workers))
 			abort(); /* the client does not keep its connections */
-		work = malloc(sizeof(*work));
-		*work = (struct work){d, fd};
-		pthread_create(&d->workers[d->worker_count++], NULL, serve_connection, work);
+		worker = &d->workers[d->worker_count++];
+		worker->daemon = d;
+		worker->fd = fd;
+		pthread_create(&worker->thread, NULL, serve_connection, worker);
 	}
 }
 
@@ -200,7 +234,7 @@ static void daemon_start(struct daemon *d, const struct step *steps, int count)
 	d->running = true;
 }
 
-/* The clients' connections must be closed by then, or be of the kind that ends by itself. */
+/* Whatever its clients do: those of a test that failed are still connected. */
 static void daemon_stop(struct daemon *d)
 {
 	int i;
@@ -211,8 +245,13 @@ static void daemon_stop(struct daemon *d)
 	pthread_join(d->thread, NULL);
 	close(d->listener);
 	unlink(d->path);
+	pthread_mutex_lock(&d->lock);
 	for (i = 0; i < d->worker_count; i++)
-		pthread_join(d->workers[i], NULL);
+		if (d->workers[i].fd >= 0)
+			shutdown(d->workers[i].fd, SHUT_RDWR);
+	pthread_mutex_unlock(&d->lock);
+	for (i = 0; i < d->worker_count; i++)
+		pthread_join(d->workers[i].thread, NULL);
 	d->worker_count = 0;
 	d->running = false;
 }
@@ -236,6 +275,8 @@ static int teardown(void **state)
 {
 	struct daemon *d = *state;
 
+	recv_takes_ms = 0;
+	atomic_store(&clock_at_ms, 0);
 	daemon_stop(d);
 	rmdir(d->directory);
 	pthread_mutex_destroy(&d->lock);
@@ -258,11 +299,14 @@ static struct gctoken *open_client(const struct daemon *d)
 
 static void assert_request(struct daemon *d, const char *line)
 {
+	char request[sizeof(d->last_request)];
+
+	/* A failing assertion leaves at once, and would leave a lock locked. */
 	pthread_mutex_lock(&d->lock);
-	if (strncmp(d->last_request, line, strlen(line)))
-		print_error("request: %s\n", d->last_request);
-	assert_memory_equal(d->last_request, line, strlen(line));
+	strcpy(request, d->last_request);
 	pthread_mutex_unlock(&d->lock);
+	if (strncmp(request, line, strlen(line)))
+		fail_msg("not %s but %s", line, request);
 }
 
 static void gets_a_token(void **state)
@@ -272,6 +316,7 @@ static void gets_a_token(void **state)
 	struct gctoken *g;
 
 	START(d, {ANSWER, TOKEN_17, 0});
+	atomic_store(&clock_at_ms, 1000);
 	g = open_client(d);
 	memset(&t, 0xee, sizeof(t));
 	assert_int_equal(gctoken_get(g, &t, 0, 5000), 0);
@@ -282,7 +327,7 @@ static void gets_a_token(void **state)
 	assert_int_equal(t.length, 8);
 	assert_string_equal(t.fingerprint, "9f86d081884c7d65");
 	assert_int_equal(t.state, GCTOKEN_STATE_FRESH);
-	assert_in_range(t.expires_in_ms, 59000, 59999);
+	assert_int_equal(t.expires_in_ms, 59999);
 	assert_int_equal(t.reserved[0] | t.reserved[63], 0);
 
 	assert_int_equal(gctoken_get(g, &t, 600, 1), 0);
@@ -298,6 +343,41 @@ static void gets_a_token(void **state)
 	gctoken_close(g);
 	gctoken_token_wipe(&t);
 	assert_int_equal(t.generation | t.length | (unsigned char)t.token[0], 0);
+}
+
+/* What looking at the kept connection takes is no longer there to wait for. */
+static void asks_for_the_wait_that_is_left(void **state)
+{
+	static const struct {
+		int takes_ms, wait_ms;
+		const char *asked;
+	} rows[] = {
+		{0, 1, "wait=1"},
+		{1, 1, "wait=0"},
+		{2, 1, "wait=0"},
+		{1, 1000, "wait=1"},
+		{1, 1001, "wait=1"},
+		{1, 1002, "wait=2"},
+		{999, 1000, "wait=1"},
+	};
+	struct daemon *d = *state;
+	struct gctoken_token t;
+	struct gctoken *g;
+	char line[80];
+	size_t i;
+
+	START(d, {ANSWER, TOKEN_17, 0});
+	g = open_client(d);
+	assert_int_equal(gctoken_get(g, &t, 0, 5000), 0);
+	for (i = 0; i < LENGTH(rows); i++) {
+		atomic_store(&clock_at_ms, 1000);
+		recv_takes_ms = rows[i].takes_ms;
+		assert_int_equal(gctoken_wait_change(g, 16, &t, rows[i].wait_ms), 0);
+		snprintf(line, sizeof(line), "GET /v1/token?profile=default&after=16&%s HTTP/1.1",
+			rows[i].asked);
+		assert_request(d, line);
+	}
+	gctoken_close(g);
 }
 
 #define PROBLEM(status, body_length, body) \
@@ -800,6 +880,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(gets_a_token),
+		TEST(asks_for_the_wait_that_is_left),
 		TEST(tells_failures_apart),
 		TEST(waits_for_a_change),
 		TEST(refuses_garbage),
