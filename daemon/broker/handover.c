@@ -13,11 +13,11 @@
 #include "core/token_past.h"
 #include "host/clock.h"
 #include "host/log.h"
+#include "host/memfd.h"
 #include "host/systemd.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/memfd.h>
 #include <openssl/crypto.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,12 +30,6 @@
  */
 #define PLACE_SIZE ((size_t)2 * 1024 * 1024)
 #define PLACE_MAX ((size_t)128 * 1024 * 1024)
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
-
 static unsigned char *place(const struct handover *h, unsigned number)
 {
 	return h->map + number * h->place_size;
@@ -70,19 +64,12 @@ static void unmap(struct handover *h)
 
 static int make(struct handover *h)
 {
-	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	int r;
 
-	h->fd = memfd_create("gctokend-" NAME, flags | MFD_NOEXEC_SEAL);
-	if (h->fd < 0 && errno == EINVAL) /* a kernel before 6.3 */
-		h->fd = memfd_create("gctokend-" NAME, flags);
+	h->fd = memfd_new("gctokend-" NAME, 2 * PLACE_SIZE, 0600);
 	if (h->fd < 0)
-		return -errno;
-	if (fchmod(h->fd, 0600) || ftruncate(h->fd, (off_t)(2 * PLACE_SIZE)) ||
-		fcntl(h->fd, F_ADD_SEALS, SEALS))
-		r = -errno;
-	else
-		r = map(h, 2 * PLACE_SIZE);
+		return h->fd;
+	r = map(h, 2 * PLACE_SIZE);
 	if (r)
 		unmap(h);
 	return r;
@@ -91,11 +78,9 @@ static int make(struct handover *h)
 /* Ours, and sealed, so that nobody can take the memory away under the mapping. */
 static bool is_handover(int fd, size_t *ret_size)
 {
-	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat s;
 
-	if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &s) || !S_ISREG(s.st_mode) ||
-		(s.st_uid != geteuid() && s.st_uid != 0) || s.st_size < 8192 ||
+	if (memfd_examine(fd, &s) || (s.st_uid != geteuid() && s.st_uid != 0) || s.st_size < 8192 ||
 		(uintmax_t)s.st_size > 2 * PLACE_MAX || s.st_size % 8192)
 		return false;
 	*ret_size = (size_t)s.st_size;
@@ -171,12 +156,12 @@ static bool take_kept(struct broker *b, struct boot_time now)
 void handover_init(struct broker *b, const struct clock_reading *now)
 {
 	struct handover *h = &b->handover;
-	struct stat s;
 	int r;
 
 	h->fd = -1;
 	memcpy(h->place.boot_id, b->boot_id, sizeof(h->place.boot_id));
-	h->place.time_namespace = stat("/proc/self/ns/time", &s) ? 0 : (uint64_t)s.st_ino;
+	if (clock_time_namespace(&h->place.time_namespace))
+		h->place.time_namespace = 0;
 	h->restoring = take_kept(b, now->boot);
 	if (h->restoring || !systemd_is_there())
 		return;

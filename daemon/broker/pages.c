@@ -9,11 +9,13 @@
 #include "front/page.h"
 #include "host/clock.h"
 #include "host/log.h"
+#include "host/memfd.h"
 #include "host/systemd.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STORE_PREFIX "page-"
@@ -88,14 +90,23 @@ static int make(struct profile *p)
 {
 	char name[PAGE_STORE_NAME_SIZE];
 	struct clock_reading now;
-	int r;
+	uint64_t time_namespace;
+	int fd, r;
 
 	clock_read(&now);
 	r = digest_rules(p, &p->settings->allow, p->page.rules);
 	if (!r)
-		r = page_new(&p->page.shared, now.boot, p->page.rules);
+		r = clock_time_namespace(&time_namespace);
 	if (r)
 		return r;
+	fd = memfd_new("gctoken-page", PAGE_MEMORY_SIZE, PAGE_MEMORY_MODE);
+	if (fd < 0)
+		return fd;
+	r = page_new(&p->page.shared, fd, time_namespace, now.boot, p->page.rules);
+	if (r) {
+		close(fd);
+		return r;
+	}
 	p->page.is_current = false;
 	pages_publish(p, &now);
 	store_name(p->settings->name, name);
@@ -120,6 +131,22 @@ int pages_get(struct profile *p, const struct page **ret)
 	return 0;
 }
 
+/* As page_adopt, of any descriptor. */
+static int adopt_memory(struct page **ret, int fd, const uint64_t rules[PAGE_RULES_WORDS])
+{
+	uint64_t time_namespace;
+	struct stat s;
+	int r = memfd_examine(fd, &s);
+
+	if (r)
+		return r;
+	if (s.st_size != PAGE_MEMORY_SIZE || (s.st_mode & 07777) != PAGE_MEMORY_MODE)
+		return -EINVAL;
+	if (clock_time_namespace(&time_namespace))
+		time_namespace = UINT64_MAX; /* nobody's: not adopted but wiped */
+	return page_adopt(ret, fd, time_namespace, rules);
+}
+
 /* A page that nobody will write any more; whatever it is, `fd` is closed. */
 static void retire_stored(int fd)
 {
@@ -127,7 +154,7 @@ static void retire_stored(int fd)
 	struct page *page;
 
 	/* under rules that are none it is not adopted but wiped */
-	if (page_adopt(&page, fd, nobody)) {
+	if (adopt_memory(&page, fd, nobody)) {
 		close(fd);
 		return;
 	}
@@ -144,7 +171,7 @@ static void adopt(struct profile *p)
 	store_name(p->settings->name, name);
 	while ((fd = systemd_take_fd(name)) >= 0) {
 		if (!p->page.shared && !digest_rules(p, &p->settings->allow, p->page.rules) &&
-			!page_adopt(&p->page.shared, fd, p->page.rules))
+			!adopt_memory(&p->page.shared, fd, p->page.rules))
 			continue;
 		others = true;
 		retire_stored(fd);

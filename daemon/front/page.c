@@ -11,16 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
-
-/* Not F_SEAL_FUTURE_WRITE: the next run has to map it writable again. */
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
+_Static_assert(PAGE_MEMORY_SIZE == GCTOKEN_PAGE_SIZE, "what has to be made");
 _Static_assert(GCTOKEN_PAGE_TOKEN_MAX == TOKEN_MAX, "every token has to fit");
 _Static_assert(
 	sizeof(((struct gctoken_page *)0)->rules) == PAGE_RULES_WORDS * sizeof(uint64_t), "rules");
@@ -126,20 +119,6 @@ void page_retire(struct page *p)
 
 /* ---- making one ---- */
 
-/* 0: the kernel has no time namespaces. */
-static int time_namespace(uint64_t *ret)
-{
-	struct stat s;
-
-	if (stat("/proc/self/ns/time", &s) < 0) {
-		if (errno != ENOENT || stat("/proc/self/ns", &s) < 0)
-			return -errno;
-		s.st_ino = 0;
-	}
-	*ret = s.st_ino;
-	return 0;
-}
-
 static int map(int fd, struct gctoken_page **ret)
 {
 	void *at = mmap(NULL, GCTOKEN_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -177,48 +156,21 @@ static int page_of(int fd, struct page **ret)
 	return 0;
 }
 
-/* No other user may open it for writing, and nobody may change its size: reading it can then end in
- * no SIGBUS. Its memory is there from the start, so that writing it cannot either. */
-static int memory_new(void)
-{
-	int fd = memfd_create("gctoken-page", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-	int r;
-
-	if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 */
-		fd = memfd_create("gctoken-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, GCTOKEN_PAGE_SIZE) < 0 || fallocate(fd, 0, 0, GCTOKEN_PAGE_SIZE) < 0 ||
-		fchmod(fd, 0444) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
-}
-
-int page_new(struct page **ret, struct boot_time now, const uint64_t rules[PAGE_RULES_WORDS])
+int page_new(struct page **ret, int fd, uint64_t time_namespace, struct boot_time now,
+	const uint64_t rules[PAGE_RULES_WORDS])
 {
 	struct gctoken_page *g;
-	uint64_t namespace;
-	int fd, r;
+	int r;
 
-	r = time_namespace(&namespace);
+	/* Memory that is there from the start: writing it cannot end in SIGBUS for want of some. */
+	r = fallocate(fd, 0, 0, GCTOKEN_PAGE_SIZE) < 0 ? -errno : page_of(fd, ret);
 	if (r < 0)
 		return r;
-	fd = memory_new();
-	if (fd < 0)
-		return fd;
-	r = page_of(fd, ret);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
 	g = (*ret)->shared;
 	store(&g->magic, GCTOKEN_PAGE_MAGIC);
 	store(&g->version, GCTOKEN_PAGE_VERSION);
 	store(&g->size, GCTOKEN_PAGE_SIZE);
-	store(&g->time_namespace, namespace);
+	store(&g->time_namespace, time_namespace);
 	for (size_t i = 0; i < PAGE_RULES_WORDS; i++)
 		store(&g->rules[i], rules[i]);
 	store(&g->state, GCTOKEN_PAGE_ASK);
@@ -226,26 +178,12 @@ int page_new(struct page **ret, struct boot_time now, const uint64_t rules[PAGE_
 	return 0;
 }
 
-static int check_memory(int fd)
+static bool is_ours(
+	struct gctoken_page *g, uint64_t time_namespace, const uint64_t rules[PAGE_RULES_WORDS])
 {
-	struct stat s;
-	int seals = fcntl(fd, F_GET_SEALS);
-
-	if (seals < 0 || fstat(fd, &s) < 0)
-		return -errno;
-	return (seals & SEALS) == SEALS && S_ISREG(s.st_mode) && (s.st_mode & 07777) == 0444 &&
-			       s.st_size == GCTOKEN_PAGE_SIZE
-		       ? 0
-		       : -EINVAL;
-}
-
-static bool is_ours(struct gctoken_page *g, const uint64_t rules[PAGE_RULES_WORDS])
-{
-	uint64_t namespace;
-
 	if (load(&g->version) != GCTOKEN_PAGE_VERSION || load(&g->size) != GCTOKEN_PAGE_SIZE ||
-		load(&g->state) == GCTOKEN_PAGE_RETIRED || time_namespace(&namespace) < 0 ||
-		load(&g->time_namespace) != namespace)
+		load(&g->state) == GCTOKEN_PAGE_RETIRED ||
+		load(&g->time_namespace) != time_namespace)
 		return false;
 	for (size_t i = 0; i < PAGE_RULES_WORDS; i++)
 		if (load(&g->rules[i]) != rules[i])
@@ -253,17 +191,16 @@ static bool is_ours(struct gctoken_page *g, const uint64_t rules[PAGE_RULES_WORD
 	return true;
 }
 
-int page_adopt(struct page **ret, int fd, const uint64_t rules[PAGE_RULES_WORDS])
+int page_adopt(
+	struct page **ret, int fd, uint64_t time_namespace, const uint64_t rules[PAGE_RULES_WORDS])
 {
 	struct page *p;
-	int r;
+	int r = page_of(fd, &p);
 
-	r = check_memory(fd);
-	if (!r)
-		r = page_of(fd, &p);
 	if (r < 0)
 		return r;
-	if (load(&p->shared->magic) != GCTOKEN_PAGE_MAGIC || !is_ours(p->shared, rules)) {
+	if (load(&p->shared->magic) != GCTOKEN_PAGE_MAGIC ||
+		!is_ours(p->shared, time_namespace, rules)) {
 		if (load(&p->shared->magic) == GCTOKEN_PAGE_MAGIC)
 			wipe(p->shared, GCTOKEN_PAGE_RETIRED);
 		p->fd = -1; /* stays the caller's */

@@ -12,14 +12,22 @@
 struct page;
 struct source_page;
 
-/* A new page that says "ask". `now` and `rules` go into it. 0; negative errno. */
-int page_new(struct page **ret, struct boot_time now, const uint64_t rules[PAGE_RULES_WORDS]);
-/* A page that an earlier run made, out of the service manager's store. What it says stays until the
- * next page_publish, so that readers notice no restart; if its writer was killed in the middle it
- * is put right, and says "ask". 0, `fd` is consumed; -ESTALE: it is retired, of another layout,
- * time namespace or set of rules; what it held is wiped, and the fd still the caller's; another
- * negative errno likewise. */
-int page_adopt(struct page **ret, int fd, const uint64_t rules[PAGE_RULES_WORDS]);
+/* What the memory of a page has to be: sealed against any change of its size, so that reading it
+ * ends in no SIGBUS, and of a mode that lets no other user open it for writing. */
+#define PAGE_MEMORY_SIZE 12288
+#define PAGE_MEMORY_MODE 0444
+
+/* A new page that says "ask", in such memory, all zero. The time namespace (0: the kernel has
+ * none), `now` and `rules` go into it. 0, `fd` is consumed; negative errno, and it is not. */
+int page_new(struct page **ret, int fd, uint64_t time_namespace, struct boot_time now,
+	const uint64_t rules[PAGE_RULES_WORDS]);
+/* A page that an earlier run made, in such memory, out of the service manager's store. What it says
+ * stays until the next page_publish, so that readers notice no restart; if its writer was killed in
+ * the middle it is put right, and says "ask". 0, `fd` is consumed; -ESTALE: it is retired, of
+ * another layout, time namespace or set of rules; what it held is wiped, and the fd still the
+ * caller's; another negative errno likewise. */
+int page_adopt(
+	struct page **ret, int fd, uint64_t time_namespace, const uint64_t rules[PAGE_RULES_WORDS]);
 /* Lets go of it without touching what readers see. NULL is fine. */
 void page_free(struct page *p);
 

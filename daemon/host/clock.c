@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +45,19 @@ struct boot_time clock_boot_now(void)
 int64_t clock_monotonic_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
+}
+
+int clock_time_namespace(uint64_t *ret)
+{
+	struct stat s;
+
+	if (stat("/proc/self/ns/time", &s) < 0) {
+		if (errno != ENOENT || stat("/proc/self/ns", &s) < 0)
+			return -errno;
+		s.st_ino = 0;
+	}
+	*ret = s.st_ino;
+	return 0;
 }
 
 /* The other clocks are read between two readings of BOOTTIME; its midpoint stands for it, so that

@@ -17,6 +17,9 @@ struct boot_time clock_boot_now(void);
 void clock_read_recent(struct clock_reading *recent, struct clock_reading *ret);
 /* CLOCK_MONOTONIC, for the service manager, who asks for it. */
 int64_t clock_monotonic_ns(void);
+/* Of which time namespace the boot clock is, as a number that two processes can compare: 0 where
+ * the kernel has none. 0; negative errno. */
+int clock_time_namespace(uint64_t *ret);
 
 /* A timer on CLOCK_BOOTTIME: unlike libevent's own it counts through suspend. Armed relative. */
 int boot_timer_new(struct boot_timer **ret, struct event_base *base, void (*fired)(void *context),

@@ -4,9 +4,10 @@
 #ifndef TESTS_EDGE_PAGE_STUB_H
 #define TESTS_EDGE_PAGE_STUB_H
 
-#include "front/page.h"
-
 #include "core/token_page.h"
+#include "front/page.h"
+#include "host/clock.h"
+#include "host/memfd.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -197,12 +198,22 @@ static inline void stub_publish(
 	page_publish(page, &content);
 }
 
+static inline uint64_t stub_time_namespace(void)
+{
+	uint64_t time_namespace;
+
+	if (clock_time_namespace(&time_namespace) < 0)
+		abort();
+	return time_namespace;
+}
+
 static inline struct page *stub_page_new(void)
 {
 	static const uint64_t rules[PAGE_RULES_WORDS] = {1, 2};
+	int fd = memfd_new("page", PAGE_MEMORY_SIZE, PAGE_MEMORY_MODE);
 	struct page *page;
 
-	if (page_new(&page, stub_now(), rules) < 0)
+	if (fd < 0 || page_new(&page, fd, stub_time_namespace(), stub_now(), rules) < 0)
 		abort();
 	return page;
 }

@@ -241,7 +241,8 @@ static void a_killed_writer_costs_no_millisecond(void **state)
 	print_message("# given up after %llu ns\n", (unsigned long long)best);
 	assert_int_equal(get(), STUB_SOCKET_GENERATION);
 	/* the next run puts it right, and goes on in the same page */
-	assert_int_equal(page_adopt(&again, dup(page_fd(stub->page)), rules), 0);
+	assert_int_equal(
+		page_adopt(&again, dup(page_fd(stub->page)), stub_time_namespace(), rules), 0);
 	assert_int_equal(get(), STUB_SOCKET_GENERATION);
 	assert_int_equal(atomic_load(&shared->token[0]), 0);
 	stub_publish(again, 2, 86, 3600);

@@ -128,7 +128,7 @@ static pid_t start_writer(int fd)
 
 	if (child)
 		return child;
-	if (page_adopt(&page, dup(fd), rules) < 0)
+	if (page_adopt(&page, dup(fd), stub_time_namespace(), rules) < 0)
 		_exit(1);
 	write_on(page);
 	_exit(0);
