@@ -46,16 +46,16 @@ static struct boot_time take_turn(void *context)
 		return wake_at;
 	clock_read(&now);
 	server_clocks_look(&b->clocks, &now);
-	for (size_t i = 0; i < b->profile_count; i++) {
-		struct profile *p = b->profiles[i];
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		struct profile *p = b->profiles.items[i];
 
 		if (token_source_needs_turn(&p->source) || !boot_before(now.boot, p->wake_at))
 			profile_turn(p, &now);
 	}
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	wake_at = boot_min(wake_at, endpoint_turn(e, &now));
-	for (size_t i = 0; i < b->profile_count; i++)
-		if (!profile_send_waiting(b->profiles[i])) {
+	for (size_t i = 0; i < b->profiles.count; i++)
+		if (!profile_send_waiting(b->profiles.items[i])) {
 			/* The end of an exchange makes a turn; but a resolver that was given up
 			 * frees its place silently. */
 			wake_at = boot_min(
@@ -63,8 +63,8 @@ static struct boot_time take_turn(void *context)
 			break;
 		}
 	/* Only now: a fetch that cannot begin ends at once, and makes its profile wake up early. */
-	for (size_t i = 0; i < b->profile_count; i++) {
-		const struct profile *p = b->profiles[i];
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		const struct profile *p = b->profiles.items[i];
 
 		wake_at = boot_min(
 			wake_at, token_source_needs_turn(&p->source) ? now.boot : p->wake_at);
@@ -202,8 +202,8 @@ fail:
 
 void broker_run(struct broker *b)
 {
-	log_line(LOG_NOTICE, "gctokend %s serves %zu profile%s at %s", b->version, b->profile_count,
-		b->profile_count == 1 ? "" : "s",
+	log_line(LOG_NOTICE, "gctokend %s serves %zu profile%s at %s", b->version,
+		b->profiles.count, b->profiles.count == 1 ? "" : "s",
 		b->bound.st_ino ? b->socket : "the socket that systemd holds");
 	service_started(b);
 	/* Whoever has been waiting is served before anything is begun that may take a moment. */
@@ -221,7 +221,7 @@ static void write_last_handover(struct broker *b)
 	struct clock_reading now;
 
 	clock_read(&now);
-	if (b->profile_count)
+	if (b->profiles.count)
 		b->handover.due = true;
 	handover_write(b, &now);
 	handover_fini(b);
@@ -248,10 +248,9 @@ void broker_free(struct broker *b)
 	broker_finish_logins(b);
 	write_last_handover(b);
 	revoke_free_all(b);
-	for (size_t i = 0; i < b->profile_count; i++)
-		profile_free(b->profiles[i]);
-	free(b->profiles);
-	profile_set_fini(&b->names);
+	for (size_t i = 0; i < b->profiles.count; i++)
+		profile_free(b->profiles.items[i]);
+	profile_set_fini(&b->profiles);
 	while ((e = TAILQ_FIRST(&b->endpoints)) != NULL)
 		endpoint_free(e);
 	if (b->fetcher)

@@ -26,7 +26,6 @@ struct event_base;
 struct fetcher;
 struct front;
 struct oauth_client;
-struct profile;
 struct revocation;
 struct state_writer;
 struct waiter;
@@ -59,9 +58,7 @@ struct broker {
 	struct event signals[3];
 	struct event pump; /* replies to those who are ready, in chunks */
 
-	struct profile **profiles; /* in the order of their names */
-	size_t profile_count;
-	struct profile_set names;
+	struct profile_set profiles;
 	TAILQ_HEAD(, oauth_client) oauth_clients;
 	TAILQ_HEAD(, endpoint) endpoints;
 	TAILQ_HEAD(, waiter) ready;

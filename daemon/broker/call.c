@@ -39,7 +39,7 @@ static int find_profile(struct call *c, enum right right)
 	struct profile *p = NULL;
 
 	if (!c->api.profile_impossible)
-		p = broker_find_profile(c->broker, c->api.profile);
+		p = profile_set_find(&c->broker->profiles, c->api.profile);
 	if (!p) {
 		char words[160];
 

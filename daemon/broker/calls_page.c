@@ -1,5 +1,6 @@
 #include "calls_page.h"
 
+#include "broker.h"
 #include "pages.h"
 #include "profile_set.h"
 #include "rights.h"
@@ -10,7 +11,7 @@ int calls_page_asked(
 	void *context, struct connection *c, const char *name, const struct page **ret_page)
 {
 	struct broker *b = context;
-	struct profile *p = broker_find_profile(b, name);
+	struct profile *p = profile_set_find(&b->profiles, name);
 
 	if (!p) /* whether there is one of that name only admins may find out */
 		return rights_may(b, c, RIGHT_ADMIN, NULL) ? 404 : 403;

@@ -114,14 +114,14 @@ static void report_of_broker(
 static struct profile_view *visible_profiles(const struct call *c, bool all, size_t *ret_count)
 {
 	struct broker *b = c->broker;
-	struct profile_view *reports = calloc(b->profile_count + 1, sizeof(*reports));
+	struct profile_view *reports = calloc(b->profiles.count + 1, sizeof(*reports));
 	size_t count = 0;
 
 	if (!reports)
 		return NULL;
-	for (size_t i = 0; i < b->profile_count; i++)
-		if (all || rights_may(b, c->connection, RIGHT_SEE, b->profiles[i]))
-			report_of(b->profiles[i], &reports[count++]);
+	for (size_t i = 0; i < b->profiles.count; i++)
+		if (all || rights_may(b, c->connection, RIGHT_SEE, b->profiles.items[i]))
+			report_of(b->profiles.items[i], &reports[count++]);
 	*ret_count = count;
 	return reports;
 }
@@ -185,8 +185,8 @@ int call_readyz(struct call *c)
 	bool ready = true;
 	struct source_view v;
 
-	for (size_t i = 0; i < b->profile_count; i++) {
-		struct profile *p = b->profiles[i];
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		struct profile *p = b->profiles.items[i];
 
 		if (!p->settings->prefetch || !rights_may(b, c->connection, RIGHT_SEE, p))
 			continue;

@@ -89,9 +89,9 @@ static struct fetch_settings settings_now(const struct endpoint *e)
 	const struct broker *b = e->broker;
 	size_t i = 0;
 
-	while (b->profiles[i]->endpoint != e)
+	while (b->profiles.items[i]->endpoint != e)
 		i++;
-	return b->profiles[i]->settings->fetch;
+	return b->profiles.items[i]->settings->fetch;
 }
 
 static void send_head(struct endpoint *e, const struct clock_reading *now)

@@ -223,8 +223,8 @@ static bool fits(const struct broker *b, const struct handover_profile *wanted,
 		return false;
 	if (!renamed)
 		return !strcmp(there->name, wanted->name);
-	for (size_t i = 0; i < b->profile_count; i++)
-		if (b->profiles[i]->resumed_from == record->at)
+	for (size_t i = 0; i < b->profiles.count; i++)
+		if (b->profiles.items[i]->resumed_from == record->at)
 			return false;
 	return !strcmp(there->request, wanted->request);
 }
@@ -235,8 +235,8 @@ static void restore_profiles(struct broker *b, bool renamed, const struct clock_
 	struct handover_record record;
 	struct handover_reader r;
 
-	for (size_t i = 0; i < b->profile_count; i++) {
-		struct profile *p = b->profiles[i];
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		struct profile *p = b->profiles.items[i];
 
 		if (p->resumed_from)
 			continue;
@@ -282,8 +282,8 @@ void handover_restore(struct broker *b, const struct clock_reading *now)
 		restore_endpoints(b);
 		restore_profiles(b, false, now);
 		restore_profiles(b, true, now);
-		for (size_t i = 0; i < b->profile_count; i++)
-			b->profiles[i]->resumed_from = NULL;
+		for (size_t i = 0; i < b->profiles.count; i++)
+			b->profiles.items[i]->resumed_from = NULL;
 		h->sequence = h->reader.sequence;
 		h->restoring = false;
 	}
@@ -315,9 +315,9 @@ void handover_write(struct broker *b, const struct clock_reading *now)
 	if (!h->map || !h->due)
 		return;
 	handover_begin(&w, place(h, next), h->place_size, &h->place, now);
-	for (size_t i = 0; i < b->profile_count; i++) {
-		profile_key(b->profiles[i], &profile);
-		left_out += !handover_put_source(&w, &profile, &b->profiles[i]->source);
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		profile_key(b->profiles.items[i], &profile);
+		left_out += !handover_put_source(&w, &profile, &b->profiles.items[i]->source);
 	}
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	{

@@ -96,9 +96,9 @@ struct profile *login_user(const struct login *l)
 {
 	struct broker *b = l->client->broker;
 
-	for (size_t i = 0; i < b->profile_count; i++)
-		if (b->profiles[i]->client == l->client)
-			return b->profiles[i];
+	for (size_t i = 0; i < b->profiles.count; i++)
+		if (b->profiles.items[i]->client == l->client)
+			return b->profiles.items[i];
 	return NULL;
 }
 

@@ -196,9 +196,9 @@ static void state_written_now(void *context, int error)
 	else if (!error && c->write_failing)
 		log_line(LOG_NOTICE, "%s/%s can be written again", b->state_dir, c->file);
 	c->write_failing = error != 0;
-	for (size_t i = 0; i < b->profile_count; i++)
-		if (b->profiles[i]->client == c)
-			profile_state_written(b->profiles[i]);
+	for (size_t i = 0; i < b->profiles.count; i++)
+		if (b->profiles.items[i]->client == c)
+			profile_state_written(b->profiles.items[i]);
 }
 
 uint64_t oauth_client_save(struct oauth_client *c, const struct profile *p)

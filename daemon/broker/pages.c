@@ -189,8 +189,8 @@ void pages_adopt(struct broker *b)
 	const char *name;
 	int fd;
 
-	for (size_t i = 0; i < b->profile_count; i++)
-		adopt(b->profiles[i]);
+	for (size_t i = 0; i < b->profiles.count; i++)
+		adopt(b->profiles.items[i]);
 	/* Of profiles that are gone. */
 	while ((fd = systemd_take_fd_of(STORE_PREFIX, &name)) >= 0) {
 		retire_stored(fd);

@@ -173,8 +173,8 @@ static void tell_others_of_the_client(const struct profile *p, const struct cloc
 {
 	const struct broker *b = p->broker;
 
-	for (size_t i = 0; i < b->profile_count; i++) {
-		struct profile *other = b->profiles[i];
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		struct profile *other = b->profiles.items[i];
 
 		if (other != p && other->client == p->client &&
 			!strcmp(other->credential.client_secret, p->credential.client_secret))

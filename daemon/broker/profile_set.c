@@ -1,10 +1,8 @@
-/* Profiles by their name. Every request looks one up, and what that costs with a thousand of them
- * is what it misses in the processor's caches: a search in an ordered list goes by ten names, a
- * hash table by one. Names come from the configuration alone, so nobody can choose them to collide.
- */
+/* Every request looks a profile up by its name, and what that costs with a thousand of them is what
+ * it misses in the processor's caches: a search in an ordered list goes by ten names, a hash table
+ * by one. Names come from the configuration alone, so nobody can choose them to collide. */
 #include "profile_set.h"
 
-#include "broker.h"
 #include "profile_type.h"
 
 #include <errno.h>
@@ -20,44 +18,61 @@ static size_t name_hash(const char *name)
 	return hash ^ hash >> 15;
 }
 
-/* Never more than half full, so that there is always an end to a search. */
-int profile_set_init(struct profile_set *ret, size_t count)
+/* The table is never more than half full, so that there is always an end to a search. */
+int profile_set_init(struct profile_set *ret, size_t capacity)
 {
+	struct profile_set s = {0};
 	size_t size = 2;
 
-	while (size < 2 * count)
+	while (size < 2 * capacity)
 		size *= 2;
-	ret->slots = calloc(size, sizeof(struct profile *));
-	if (!ret->slots)
+	s.items = calloc(capacity ? capacity : 1, sizeof(struct profile *));
+	s.slots = calloc(size, sizeof(struct profile *));
+	if (!s.items || !s.slots) {
+		profile_set_fini(&s);
 		return -ENOMEM;
-	ret->mask = size - 1;
+	}
+	s.mask = size - 1;
+	*ret = s;
 	return 0;
 }
 
-void profile_set_fini(struct profile_set *n)
+void profile_set_fini(struct profile_set *s)
 {
-	free(n->slots);
-	*n = (struct profile_set){0};
+	free(s->items);
+	free(s->slots);
+	*s = (struct profile_set){0};
 }
 
-void profile_set_add(struct profile_set *n, struct profile *p)
+void profile_set_add(struct profile_set *s, struct profile *p)
 {
-	size_t at = name_hash(p->settings->name) & n->mask;
+	size_t at = name_hash(p->settings->name) & s->mask;
 
-	while (n->slots[at])
-		at = (at + 1) & n->mask;
-	n->slots[at] = p;
+	while (s->slots[at])
+		at = (at + 1) & s->mask;
+	s->slots[at] = p;
+	s->items[s->count++] = p;
 }
 
-struct profile *broker_find_profile(const struct broker *b, const char *name)
+static int by_name(const void *a, const void *b)
 {
-	const struct profile_set *n = &b->names;
+	return strcmp((*(struct profile *const *)a)->settings->name,
+		(*(struct profile *const *)b)->settings->name);
+}
+
+void profile_set_sort(struct profile_set *s)
+{
+	qsort(s->items, s->count, sizeof(struct profile *), by_name);
+}
+
+struct profile *profile_set_find(const struct profile_set *s, const char *name)
+{
 	size_t at;
 
-	if (!n->slots)
+	if (!s->slots)
 		return NULL;
-	at = name_hash(name) & n->mask;
-	while (n->slots[at] && strcmp(n->slots[at]->settings->name, name))
-		at = (at + 1) & n->mask;
-	return n->slots[at];
+	at = name_hash(name) & s->mask;
+	while (s->slots[at] && strcmp(s->slots[at]->settings->name, name))
+		at = (at + 1) & s->mask;
+	return s->slots[at];
 }

@@ -31,12 +31,6 @@ struct adoption {
 	struct endpoint *endpoint; /* of the kept one */
 };
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp((*(struct profile *const *)a)->settings->name,
-		(*(struct profile *const *)b)->settings->name);
-}
-
 /* The same client at the same place under the same name: its token lives on. */
 static bool goes_on(const struct profile *p, const struct profile_settings *s,
 	const struct credential *credential)
@@ -63,7 +57,7 @@ static void warn_of_hidden_units(const struct config *config)
 static int prepare(struct broker *b, const struct profile_settings *s, struct adoption *a,
 	char *problem, size_t size)
 {
-	struct profile *p = broker_find_profile(b, s->name);
+	struct profile *p = profile_set_find(&b->profiles, s->name);
 	int r = credential_load(s, &a->credential, problem, size);
 
 	if (r)
@@ -110,18 +104,37 @@ static int get_key(struct broker *b, const struct config *config, char *problem,
 	return 0;
 }
 
+/* What goes on is taken out of `old`: what is left there goes away. */
+static void take_over(struct profile_set *old, const struct config *config,
+	struct adoption *adoptions, struct profile_set *ret)
+{
+	for (size_t i = 0; i < config->profile_count; i++) {
+		struct adoption *a = &adoptions[i];
+
+		if (a->kept) {
+			profile_configure(
+				a->kept, &config->profiles[i], &a->credential, a->endpoint);
+			for (size_t k = 0; k < old->count; k++)
+				if (old->items[k] == a->kept)
+					old->items[k] = NULL;
+			profile_set_add(ret, a->kept);
+		} else {
+			profile_set_add(ret, a->made);
+			a->made = NULL; /* consumed */
+		}
+	}
+	profile_set_sort(ret);
+}
+
 int broker_adopt(struct broker *b, struct config *config, char *problem, size_t problem_size)
 {
 	size_t count = config->profile_count;
-	struct profile **profiles = calloc(count, sizeof(struct profile *));
 	struct adoption *adoptions = calloc(count, sizeof(*adoptions));
-	struct profile **old = b->profiles;
-	size_t old_count = b->profile_count;
-	struct profile_set names = {0};
+	struct profile_set profiles = {0}, old;
 	bool had_key = b->state_key;
 	int r = 0;
 
-	if (!profiles || !adoptions || profile_set_init(&names, count)) {
+	if (!adoptions || profile_set_init(&profiles, count)) {
 		snprintf(problem, problem_size, "out of memory");
 		r = -ENOMEM;
 		goto out;
@@ -134,38 +147,17 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 	if (r)
 		goto out;
 
-	for (size_t i = 0; i < count; i++) {
-		struct adoption *a = &adoptions[i];
-
-		if (a->kept) {
-			profile_configure(
-				a->kept, &config->profiles[i], &a->credential, a->endpoint);
-			/* what is left in the old list goes away */
-			for (size_t k = 0; k < old_count; k++)
-				if (old[k] == a->kept)
-					old[k] = NULL;
-			profiles[i] = a->kept;
-		} else {
-			profiles[i] = a->made;
-			a->made = NULL; /* consumed */
-		}
-	}
-	qsort(profiles, count, sizeof(*profiles), by_name);
-	for (size_t i = 0; i < count; i++)
-		profile_set_add(&names, profiles[i]);
-	profile_set_fini(&b->names);
-	b->names = names;
-	names = (struct profile_set){0}; /* consumed */
+	take_over(&b->profiles, config, adoptions, &profiles);
+	old = b->profiles;
 	b->profiles = profiles;
-	b->profile_count = count;
-	profiles = NULL; /* consumed */
-	for (size_t k = 0; k < old_count; k++)
-		if (old[k]) {
-			waiters_lose_profile(
-				old[k], broker_find_profile(b, old[k]->settings->name));
-			profile_free(old[k]);
+	profiles = (struct profile_set){0}; /* consumed */
+	for (size_t k = 0; k < old.count; k++)
+		if (old.items[k]) {
+			waiters_lose_profile(old.items[k],
+				profile_set_find(&b->profiles, old.items[k]->settings->name));
+			profile_free(old.items[k]);
 		}
-	free(old);
+	profile_set_fini(&old);
 	warn_of_hidden_units(config);
 out:
 	for (size_t i = 0; adoptions && i < count; i++) {
@@ -174,8 +166,7 @@ out:
 			profile_free(adoptions[i].made);
 	}
 	free(adoptions);
-	free(profiles);
-	profile_set_fini(&names);
+	profile_set_fini(&profiles);
 	if (r && !had_key)
 		login_forget_key(b);
 	return r;
@@ -236,8 +227,8 @@ static void reload(struct broker *b)
 	broker_apply_settings(b);
 	config_free(old);
 	b->reload_failed = false;
-	log_line(LOG_NOTICE, "configuration reloaded: %zu profile%s", b->profile_count,
-		b->profile_count == 1 ? "" : "s");
+	log_line(LOG_NOTICE, "configuration reloaded: %zu profile%s", b->profiles.count,
+		b->profiles.count == 1 ? "" : "s");
 }
 
 void broker_reload(struct broker *b)

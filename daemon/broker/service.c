@@ -45,17 +45,17 @@ static void describe(const struct broker *b, const struct clock_reading *now, st
 	struct source_view v;
 	size_t fresh = 0;
 
-	put(w, "%zu profile%s", b->profile_count, b->profile_count == 1 ? "" : "s");
-	for (size_t i = 0; i < b->profile_count; i++) {
-		token_source_view(&b->profiles[i]->source, now, &v);
+	put(w, "%zu profile%s", b->profiles.count, b->profiles.count == 1 ? "" : "s");
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		token_source_view(&b->profiles.items[i]->source, now, &v);
 		fresh += v.state == SOURCE_FRESH;
 	}
 	put(w, ": %zu fresh", fresh);
 	for (state = SOURCE_STALE; state <= SOURCE_REVOKED; state++) {
 		const char *before = "; ";
 
-		for (size_t i = 0; i < b->profile_count; i++) {
-			const struct profile *p = b->profiles[i];
+		for (size_t i = 0; i < b->profiles.count; i++) {
+			const struct profile *p = b->profiles.items[i];
 
 			token_source_view(&p->source, now, &v);
 			if (v.state != state)

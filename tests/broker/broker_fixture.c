@@ -691,7 +691,7 @@ void rig_run(struct rig *r)
 
 struct profile *rig_profile(struct rig *r, const char *name)
 {
-	return broker_find_profile(r->broker, name);
+	return profile_set_find(&r->broker->profiles, name);
 }
 
 /* ---- callers ---- */
