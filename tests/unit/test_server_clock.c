@@ -203,6 +203,7 @@ static void as_many_heads_as_the_tokens_live_long(void **state)
 		for (int again = 0; again < 3; again++) {
 			pass(r, 20 * S);
 			assert_true(post(r, 200, true));
+			assert_false(head_is_due(r)); /* aimed, not at once */
 			assert_int_equal(run_heads(r), cases[i].heads);
 		}
 		/* a source that goes elsewhere does not count here any more */
@@ -562,6 +563,7 @@ static void goes_on_where_an_earlier_run_ended(void **state)
 		r->now = before->now;
 		skew_query(&r->clock.skew, &r->now, &e);
 		assert_true(e.known);
+		assert_int_equal(r->clock.plan.sent_count, before->clock.plan.sent_count);
 		/* no second series; and whether to ask is the configuration's to say */
 		post(r, 200, true);
 		assert_int_equal(run_heads(r), probing[i]);
