@@ -82,9 +82,9 @@ static struct duration signed_duration_of(unsigned scale, uint32_t c)
 /* Where something changes, and a nanosecond beside it. */
 static struct boot_time instant_of(const struct token_world *w, const struct record *r)
 {
-	const struct token_source *s = &w->source;
+	const struct token_source *s = &w->broker.source;
 	const struct boot_time instants[] = {
-		w->wake_at,
+		w->broker.wake_at,
 		s->refresh_at,
 		s->not_before,
 		s->current.life.valid,
@@ -92,8 +92,8 @@ static struct boot_time instant_of(const struct token_world *w, const struct rec
 		lifetime_dead(&s->current.life),
 		boot_sub(lifetime_dead(&s->current.life), duration_s(1)),
 		lifetime_dead(&s->previous.life),
-		w->held[r->b % HELD_MAX].ask.deadline,
-		mint_window_next(w->source.mint, s->settings.mint_limit, w->now.boot),
+		w->held[r->b % HELD_MAX].call.ask.deadline,
+		mint_window_next(w->broker.source.mint, s->settings.mint_limit, w->now.boot),
 		boot_add(s->forced_at, s->settings.reject_cooldown),
 	};
 	struct boot_time at = instants[r->a % (sizeof(instants) / sizeof(*instants))];
@@ -136,17 +136,17 @@ static struct answer_plan plan_of(const struct record *r)
 
 static struct token_ask ask_of(const struct token_world *w, const struct record *r)
 {
-	const struct token_source *s = &w->source;
+	const struct token_source *s = &w->broker.source;
 	const uint64_t generations[] = {
-		s->current.generation, s->previous.generation, w->generation, r->c % 16, 0};
+		s->current.generation, s->previous.generation, w->broker.generation, r->c % 16, 0};
 	uint64_t generation = generations[(r->a >> 2) % 5];
 	struct token_ask ask = {
 		.deadline = boot_add(w->now.boot, duration_of(r->b & 7, r->c)),
 	};
 
 	/* Of what was never given out nobody can speak. */
-	if (generation > w->generation)
-		generation = w->generation;
+	if (generation > w->broker.generation)
+		generation = w->broker.generation;
 	switch (r->op % OPS) {
 	case OP_GET:
 		ask.min_ttl = r->a & 1 ? duration_s(r->b >> 3 & 0x1fff) : DURATION_ZERO;
@@ -229,7 +229,7 @@ static void trace(const struct token_world *w, const struct record *r, uint64_t 
 	static const char *const names[OPS] = {"advance", "advance to", "answer post",
 		"answer head", "get", "reject", "refresh", "suspend", "step wall", "bend",
 		"step server", "vanish", "revoke", "configure", "restart"};
-	const struct history *h = &w->history;
+	const struct history *h = &w->broker.history;
 
 	for (; *told < h->count; ++*told) {
 		const struct history_event *e = history_get(h, *told + 1);

@@ -1,20 +1,14 @@
 #include "token_world.h"
 
 #include "core/exchange.h"
-#include "core/token_decide.h"
-#include "core/token_fetch.h"
 #include "core/token_judge.h"
-#include "core/token_past.h"
 #include "core/token_view.h"
 #include "fuzz.h"
 #include <time.h>
 
-#define TURNS_MAX 16
 #define WAKES_MAX 64
 #define DATE_MIN_S INT64_C(-62167219200)
 #define DATE_MAX_S INT64_C(253402300799)
-
-static void settle(struct token_world *w);
 
 /* ---- the server ---- */
 
@@ -48,7 +42,7 @@ static void check_served(struct token_world *w, const struct token_slot *slot)
 	struct token_fact *fact = fact_of(w, slot->generation);
 	int64_t server = server_ns(w, w->now.boot);
 
-	CHECK(slot == &w->source.current || slot == &w->source.previous);
+	CHECK(slot == &w->broker.source.current || slot == &w->broker.source.previous);
 	CHECK(!w->revoked && slot->token.text && !boot_before(w->now.boot, slot->life.valid));
 	CHECK(boot_since(lifetime_dead(&slot->life), w->now.boot).ns >= NS_PER_S);
 	CHECK(fact && !fact->gone && !strcmp(fact->text, slot->token.text));
@@ -64,7 +58,6 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 {
 	bool expired = !boot_before(w->now.boot, ask->deadline);
 
-	CHECK(o->kind != OUTCOME_HOLD || !expired);
 	CHECK(o->kind != OUTCOME_TIMEOUT || expired);
 	CHECK(o->kind != OUTCOME_UNCHANGED || (expired && ask->has_after));
 	CHECK(o->kind != OUTCOME_COOLDOWN || kind == ASK_REJECT);
@@ -83,7 +76,7 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 	CHECK(o->expires_in.ns <= boot_since(lifetime_dead(&o->slot->life), w->now.boot).ns);
 	CHECK(o->refresh_in_s >= 5);
 	CHECK(!o->slot->reported || o->stale);
-	CHECK(!o->slot->reported || !w->source.replacing || expired);
+	CHECK(!o->slot->reported || !w->broker.source.replacing || expired);
 	if (kind == ASK_GET) {
 		CHECK(boot_since(lifetime_dead(&o->slot->life), w->now.boot).ns >= ask->min_ttl.ns);
 		CHECK(!ask->has_after || o->slot->generation != ask->after);
@@ -103,7 +96,7 @@ static void check_slot(struct token_world *w, const struct token_slot *slot)
 	CHECK(fact);
 	CHECK(dead.ns <= fact->dead.ns);
 	fact->dead = dead;
-	if (slot->reported && slot == &w->source.previous)
+	if (slot->reported && slot == &w->broker.source.previous)
 		fact->gone = true;
 }
 
@@ -112,7 +105,7 @@ static void check_estimate(const struct token_world *w)
 	struct skew_estimate e;
 	int64_t theta = server_ns(w, w->now.boot) - w->now.boot.ns;
 
-	skew_query(&w->clock.skew, &w->now, &e);
+	skew_query(&w->broker.clock.skew, &w->now, &e);
 	if (!e.known)
 		return;
 	CHECK(e.lo.ns <= e.hi.ns && e.spread.ns >= 0 && e.clocks >= 1);
@@ -125,15 +118,15 @@ static void check_estimate(const struct token_world *w)
  * little off. */
 static bool wall_clock_is_known(const struct token_world *w)
 {
-	return clock_wall_offset(&w->now).ns == w->clocks.wall_offset.ns;
+	return clock_wall_offset(&w->now).ns == w->broker.clocks.wall_offset.ns;
 }
 
 /* Whoever is held must be held for a reason: a token that could be had now was a wake-up lost. */
 static void check_held(struct token_world *w)
 {
 	for (size_t i = 0; i < HELD_MAX; i++) {
-		struct token_source copy = w->source;
-		struct token_ask ask = w->held[i].ask;
+		struct token_source copy = w->broker.source;
+		struct token_ask ask = w->held[i].call.ask;
 		struct token_outcome o;
 
 		if (!w->held[i].used || !boot_before(w->now.boot, ask.deadline))
@@ -145,7 +138,7 @@ static void check_held(struct token_world *w)
 
 static void check_all(struct token_world *w)
 {
-	struct token_source *s = &w->source;
+	struct token_source *s = &w->broker.source;
 	struct source_view v;
 
 	CHECK(s->fetching == w->post.under_way);
@@ -168,12 +161,12 @@ static void check_all(struct token_world *w)
 	CHECK(s->revoked == w->revoked);
 	if (s->settings.prefetch && !s->revoked && !s->fetching) {
 		CHECK(v.next_attempt.ns != BOOT_TIME_NEVER.ns);
-		CHECK(!boot_before(v.next_attempt, w->wake_at));
+		CHECK(!boot_before(v.next_attempt, w->broker.wake_at));
 	}
 	check_held(w);
 }
 
-/* ---- decisions carried out ---- */
+/* ---- what the broker does ---- */
 
 static size_t since(const struct boot_time *at, size_t count, struct boot_time from)
 {
@@ -184,79 +177,79 @@ static size_t since(const struct boot_time *at, size_t count, struct boot_time f
 	return n;
 }
 
-static void post(struct token_world *w, bool forced, struct boot_time not_before)
+static void post_leaves(struct token_world *w)
 {
 	struct boot_time window = boot_sub(w->now.boot, duration_s(MINT_WINDOW_S));
 
 	CHECK(!w->post.under_way && !w->revoked);
-	CHECK(forced || !boot_before(w->now.boot, not_before));
+	CHECK(w->forced || !boot_before(w->now.boot, w->not_before));
 	CHECK(w->post_count < POSTS_MAX);
 	w->posts[w->post_count++] = w->now.boot;
-	CHECK(since(w->posts, w->post_count, window) <= w->source.settings.mint_limit);
+	CHECK(since(w->posts, w->post_count, window) <= w->broker.source.settings.mint_limit);
 	w->post = (struct request){true, w->now};
 }
 
-/* True: answered. */
-static bool ask_again(struct token_world *w, struct held_ask *h)
-{
-	struct token_outcome o;
-
-	token_source_ask(&w->source, &w->now, &h->ask, &o);
-	check_outcome(w, h->kind, &h->ask, &o);
-	h->used = o.kind == OUTCOME_HOLD;
-	return !h->used;
-}
-
-static void turn(struct token_world *w)
-{
-	struct token_source *s = &w->source;
-	bool forced = s->forced;
-	struct boot_time not_before = s->not_before;
-	struct token_source_decisions d;
-
-	server_clock_decide(&w->clock, s, &w->now, &d);
-	CHECK(boot_before(w->now.boot, d.wake_at));
-	w->wake_at = d.wake_at;
-	if (d.fetch)
-		post(w, forced, not_before);
-	for (size_t i = 0; d.changed && i < HELD_MAX; i++)
-		if (w->held[i].used)
-			ask_again(w, &w->held[i]);
-}
-
-static struct boot_time probe_turn(struct token_world *w)
+static void head_leaves(struct token_world *w)
 {
 	struct boot_time window = boot_sub(w->now.boot, duration_s(PROBE_WINDOW_S));
-	struct boot_time at;
-	bool head;
 
-	at = server_clock_turn(&w->clock, &w->now, &head);
-	CHECK(boot_before(w->now.boot, at));
-	if (!head)
-		return at;
 	CHECK(!w->head.under_way && w->head_count < POSTS_MAX);
 	w->heads[w->head_count++] = w->now.boot;
 	CHECK(since(w->heads, w->head_count, window) <= PROBES_IN_WINDOW);
 	w->head = (struct request){true, w->now};
-	return at;
+}
+
+static void leaves(void *world, bool head)
+{
+	if (head)
+		head_leaves(world);
+	else
+		post_leaves(world);
+}
+
+static void deciding(void *world)
+{
+	struct token_world *w = world;
+
+	w->forced = w->broker.source.forced;
+	w->not_before = w->broker.source.not_before;
+}
+
+static uint64_t served_now(const struct token_world *w)
+{
+	const struct token_slot *slot = token_source_pick(&w->broker.source, &w->now, 0);
+
+	return slot ? slot->generation : 0;
+}
+
+static void learnt(void *world, bool dated)
+{
+	struct token_world *w = world;
+	const struct token_slot *c = &w->broker.source.current;
+
+	w->dated = dated;
+	w->serving = served_now(w);
+	w->current_usable = c->token.text && token_slot_usable(c, &w->now);
+}
+
+static void failed(void *world, const char *what)
+{
+	(void)world;
+	fuzz_finding(__FILE__, __LINE__, __func__, what);
 }
 
 static void expire_callers(struct token_world *w)
 {
 	for (size_t i = 0; i < HELD_MAX; i++)
-		if (w->held[i].used && !boot_before(w->now.boot, w->held[i].ask.deadline))
-			CHECK(ask_again(w, &w->held[i]));
+		if (w->held[i].used && !boot_before(w->now.boot, w->held[i].call.ask.deadline)) {
+			broker_model_deadline(&w->broker, &w->now, w->held[i].call.serial);
+			CHECK(!w->held[i].used);
+		}
 }
 
 static void settle(struct token_world *w)
 {
-	unsigned turns = 0;
-
-	server_clocks_look(&w->clocks, &w->now);
-	while (w->source.attention || !boot_before(w->now.boot, w->wake_at)) {
-		turn(w);
-		CHECK(++turns <= TURNS_MAX);
-	}
+	w->next = broker_model_turn(&w->broker, &w->now);
 	check_all(w);
 }
 
@@ -277,11 +270,11 @@ void world_advance(struct token_world *w, struct boot_time to)
 	unsigned wakes = 0;
 
 	for (;;) {
-		struct boot_time next = boot_min(w->wake_at, probe_turn(w));
+		struct boot_time next = w->next;
 
 		for (size_t i = 0; i < HELD_MAX; i++)
 			if (w->held[i].used)
-				next = boot_min(next, w->held[i].ask.deadline);
+				next = boot_min(next, w->held[i].call.ask.deadline);
 		if (!boot_before(next, to))
 			break;
 		if (boot_before(w->now.boot, next))
@@ -399,14 +392,14 @@ static void make_token(struct token_world *w, struct boot_time at, const struct 
 	if (plan->has_exp && plan->dated && a->claims.exp * NS_PER_S < fact->server_end_ns)
 		fact->server_end_ns = a->claims.exp * NS_PER_S;
 	fact->margin_ns = duration_min(
-		w->source.settings.policy.use_margin, duration_ns(a->expires_in.ns / 10))
+		w->broker.source.settings.policy.use_margin, duration_ns(a->expires_in.ns / 10))
 				  .ns;
 }
 
 static bool claims_were_ignored(const struct token_world *w, uint64_t since_event)
 {
-	for (uint64_t n = since_event + 1; n <= w->history.count; n++) {
-		const struct history_event *e = history_get(&w->history, n);
+	for (uint64_t n = since_event + 1; n <= w->broker.history.count; n++) {
+		const struct history_event *e = history_get(&w->broker.history, n);
 
 		if (e && e->kind == EVENT_CLAIMS_IGNORED)
 			return true;
@@ -414,59 +407,62 @@ static bool claims_were_ignored(const struct token_world *w, uint64_t since_even
 	return false;
 }
 
-static uint64_t served_now(const struct token_world *w)
+static void token_came(struct token_world *w, const struct exchange *x, struct token_response *a,
+	const struct answer_plan *plan, bool same)
 {
-	const struct token_slot *slot = token_source_pick(&w->source, &w->now, 0);
-
-	return slot ? slot->generation : 0;
-}
-
-static void token_came(struct token_world *w, struct exchange *x, struct token_response *a,
-	const struct answer_plan *plan, const struct skew_sample *sample, struct token_fact *fact,
-	bool same)
-{
-	struct token_source *s = &w->source;
-	struct token_slot *c = &s->current;
+	const struct token_source *s = &w->broker.source;
+	const struct token_slot *c = &s->current;
 	uint64_t reported = c->token.text && c->reported ? c->generation : 0;
-	uint64_t serving, events = w->history.count;
-	bool was_usable = c->token.text && token_slot_usable(c, &w->now);
+	uint64_t next = w->broker.generation + 1, events = w->broker.history.count;
+	struct token_fact fact = {.generation = next, .dead = BOOT_TIME_NEVER};
 	bool revoked = s->revoked;
 
-	make_token(w, answered_at(w, &w->post, plan), plan, a, fact);
-	serving = served_now(w);
-	fact->dead = BOOT_TIME_NEVER;
-	fact->generation = w->generation + 1;
+	snprintf(fact.text, sizeof(fact.text), "token-%llu",
+		(unsigned long long)(same ? c->generation : next));
+	CHECK(token_init(&a->token, fact.text, strlen(fact.text)) == 0);
+	make_token(w, answered_at(w, &w->post, plan), plan, a, &fact);
 	if (!same)
-		w->facts[fact->generation % FACTS_MAX] = *fact;
-	if (token_source_fetched(s, &w->now, x, a, sample, server_clock_spread(&w->clock, &w->now),
-		    w->generation + 1) == FETCHED_TOKEN) {
-		CHECK(!revoked && !same && c->generation == w->generation + 1);
-		w->generation++;
-		fact = fact_of(w, w->generation);
+		w->facts[next % FACTS_MAX] = fact;
+	if (broker_model_post_ended(&w->broker, &w->now, x, a)) {
+		struct token_fact *known = fact_of(w, next);
+
+		CHECK(!revoked && !same && c->generation == next && w->broker.generation == next);
 		/* Without a Date, or against what else the answer says, claims are no evidence. */
-		if (!sample || claims_were_ignored(w, events)) {
-			fact->server_start_ns = INT64_MIN;
-			fact->server_end_ns = fact->server_life_ends_ns;
+		if (!w->dated || claims_were_ignored(w, events)) {
+			known->server_start_ns = INT64_MIN;
+			known->server_end_ns = known->server_life_ends_ns;
 		}
 		if (fact_of(w, reported))
 			fact_of(w, reported)->gone = true;
 		return;
 	}
 	/* Of no use on arrival, or nothing new: whatever there was still serves. */
-	CHECK(served_now(w) == serving || same);
-	if (same && was_usable && !revoked &&
+	CHECK(served_now(w) == w->serving || same);
+	if (same && w->current_usable && !revoked &&
 		boot_since(lifetime_dead(&c->life), w->now.boot).ns >= NS_PER_S)
 		CHECK(token_slot_usable(c, &w->now));
 }
 
+static void fetch_failed(struct token_world *w, const struct exchange *x, struct token_response *a,
+	const struct answer_plan *plan)
+{
+	const struct token_source *s = &w->broker.source;
+
+	a->has_retry_after = plan->has_retry_after;
+	a->retry_after = duration_ns(plan->retry_after_ns);
+	snprintf(a->error, sizeof(a->error), "an_error");
+	snprintf(a->words, sizeof(a->words), "what the server said");
+	CHECK(!broker_model_post_ended(&w->broker, &w->now, x, a));
+	CHECK(served_now(w) == w->serving);
+	CHECK(s->revoked ||
+		boot_since(s->not_before, w->now.boot).ns <= RETRY_AFTER_CAP_S * NS_PER_S);
+}
+
 void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 {
-	const struct token_slot *c = &w->source.current;
+	bool same = plan->same_token && w->broker.source.current.token.text;
 	struct token_response a = {.class = plan->class};
-	struct token_fact fact = {.generation = 0};
-	struct skew_sample sample;
 	struct exchange x;
-	bool usable, same = plan->same_token && c->token.text;
 
 	if (!w->post.under_way)
 		return;
@@ -475,26 +471,10 @@ void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 		   : plan->class == RESPONSE_UNAVAILABLE ? (plan->dated ? 503 : 0)
 							 : 400;
 	a.status = x.status;
-	usable = server_clock_post_ended(&w->clock, &w->now, &x, &sample);
-	if (plan->class == RESPONSE_TOKEN) {
-		snprintf(fact.text, sizeof(fact.text), "token-%llu",
-			(unsigned long long)(same ? c->generation : w->generation + 1));
-		CHECK(token_init(&a.token, fact.text, strlen(fact.text)) == 0);
-		token_came(w, &x, &a, plan, usable ? &sample : NULL, &fact, same);
-	} else {
-		uint64_t serving = served_now(w);
-
-		a.has_retry_after = plan->has_retry_after;
-		a.retry_after = duration_ns(plan->retry_after_ns);
-		snprintf(a.error, sizeof(a.error), "an_error");
-		snprintf(a.words, sizeof(a.words), "what the server said");
-		CHECK(token_source_fetched(&w->source, &w->now, &x, &a, usable ? &sample : NULL,
-			      server_clock_spread(&w->clock, &w->now),
-			      w->generation + 1) != FETCHED_TOKEN);
-		CHECK(served_now(w) == serving);
-		CHECK(w->source.revoked || boot_since(w->source.not_before, w->now.boot).ns <=
-						   RETRY_AFTER_CAP_S * NS_PER_S);
-	}
+	if (plan->class == RESPONSE_TOKEN)
+		token_came(w, &x, &a, plan, same);
+	else
+		fetch_failed(w, &x, &a, plan);
 	token_response_fini(&a);
 	settle(w);
 }
@@ -507,42 +487,61 @@ void world_answer_head(struct token_world *w, const struct answer_plan *plan)
 		return;
 	begin_exchange(w, &w->head, &x, true, plan);
 	x.status = plan->class == RESPONSE_UNAVAILABLE ? 0 : 200;
-	server_clock_head_ended(&w->clock, &w->now, &x);
+	broker_model_head_ended(&w->broker, &w->now, &x);
 	settle(w);
 }
 
 /* ---- callers and admins ---- */
 
+static void answered(void *context, struct call *call, const struct token_outcome *outcome)
+{
+	struct held_ask *h = context;
+
+	h->used = false;
+	check_outcome(h->world, h->kind, &call->ask, outcome);
+}
+
+static void forget(struct token_world *w, struct held_ask *h)
+{
+	broker_model_forget(&w->broker, &h->call);
+	h->used = false;
+}
+
 void world_ask(struct token_world *w, const struct token_ask *ask)
 {
-	struct held_ask h = {.used = true, .kind = ask->kind, .ask = *ask};
+	struct held_ask *h = w->held;
 
 	if (ask->kind == ASK_REFRESH)
 		w->revoked = false;
-
-	if (!ask_again(w, &h))
-		for (size_t i = 0; i < HELD_MAX; i++)
-			if (!w->held[i].used) {
-				w->held[i] = h;
-				break;
-			}
+	while (h->used)
+		h++;
+	*h = (struct held_ask){
+		.used = true,
+		.kind = ask->kind,
+		.call = {.ask = *ask, .answered = answered, .context = h},
+		.world = w,
+	};
+	broker_model_ask(&w->broker, &w->now, &h->call);
+	/* who finds no place to wait in goes away */
+	if (h == &w->held[HELD_MAX])
+		forget(w, h);
 	settle(w);
 }
 
 void world_caller_vanishes(struct token_world *w, size_t which)
 {
-	w->held[which % HELD_MAX].used = false;
+	forget(w, &w->held[which % HELD_MAX]);
 }
 
 void world_revoke(struct token_world *w)
 {
-	const struct token_slot *slots[] = {&w->source.current, &w->source.previous};
+	const struct token_slot *slots[] = {&w->broker.source.current, &w->broker.source.previous};
 	char *expected[2];
 	struct token tokens[2];
 
 	for (size_t i = 0; i < 2; i++)
 		expected[i] = slots[i]->token.text ? strdup(slots[i]->token.text) : NULL;
-	token_source_revoke(&w->source, &w->now, tokens);
+	token_source_revoke(&w->broker.source, &w->now, tokens);
 	for (size_t i = 0; i < 2; i++) {
 		CHECK(!expected[i] == !tokens[i].text);
 		CHECK(!expected[i] || !strcmp(expected[i], tokens[i].text));
@@ -560,49 +559,37 @@ void world_configure(struct token_world *w, const struct token_source_settings *
 {
 	uint64_t serving = served_now(w);
 
-	token_source_configure(&w->source, &w->now, settings, request_changed, credential_changed);
+	token_source_configure(
+		&w->broker.source, &w->now, settings, request_changed, credential_changed);
 	CHECK(served_now(w) == serving);
 	settle(w);
 }
 
-static void begin(
-	struct token_world *w, const struct token_source_settings *settings, uint64_t seed)
-{
-	server_clocks_init(&w->clocks, &w->now);
-	server_clock_init(&w->clock, &w->clocks, true, "https://login.example/");
-	token_source_init(&w->source, settings, &w->mint, &w->history, seed);
-	server_clock_join(&w->clock, &w->source);
-}
-
 void world_restart(struct token_world *w, uint64_t seed)
 {
-	struct token_source_settings settings = w->source.settings;
-	struct source_failure failure = w->source.last_failure;
-	struct boot_time not_before = w->source.not_before;
-
-	token_source_fini(&w->source);
 	forget_tokens(w);
 	memset(w->held, 0, sizeof(w->held));
-	w->generation += 1000;
 	w->post.under_way = w->head.under_way = false;
 	w->revoked = false;
 	w->head_count = 0; /* the plan begins anew with the daemon */
-	begin(w, &settings, seed);
-	token_source_restore(&w->source, not_before, failure.any ? &failure : NULL);
+	broker_model_restart(&w->broker, &w->now, seed);
 	settle(w);
 }
 
 void world_init(struct token_world *w, const struct token_source_settings *settings, uint64_t seed)
 {
+	static const struct broker_hooks hooks = {
+		.send = leaves, .learnt = learnt, .deciding = deciding, .failed = failed};
+
 	*w = (struct token_world){
 		.now = {.boot = {1000 * NS_PER_S}, .wall = {784111777 * NS_PER_S}},
 		.theta_ns = 784111777 * NS_PER_S,
-		.wake_at = BOOT_TIME_NEVER,
+		.next = {1000 * NS_PER_S},
 	};
-	begin(w, settings, seed);
+	broker_model_init(&w->broker, &hooks, w, &w->now, settings, true, seed);
 }
 
 void world_fini(struct token_world *w)
 {
-	token_source_fini(&w->source);
+	broker_model_fini(&w->broker);
 }

@@ -1,6 +1,6 @@
-/* A small world around one token source: clocks, a login server, the requests under way, callers
- * that are held. It does what the broker does, in virtual time, and checks after every event what
- * the token source promises. The events come from elsewhere.
+/* A small world around the broker's model: clocks, a login server, the requests under way, callers.
+ * It lets time pass and checks after every event what the token source promises. The events come
+ * from elsewhere.
  *
  * An honest server has one clock, drifts by 100 ppm at most, and its tokens are what they claim to
  * be: then what is handed out must be good by the server's own clock. A hostile one answers
@@ -8,9 +8,7 @@
 #ifndef TESTS_FUZZ_TOKEN_WORLD_H
 #define TESTS_FUZZ_TOKEN_WORLD_H
 
-#include "core/server_clock.h"
-#include "core/token_ask.h"
-#include "core/token_source.h"
+#include "sim/broker_model.h"
 #include <stdbool.h>
 
 #define HELD_MAX 8
@@ -32,7 +30,8 @@ struct token_fact {
 struct held_ask {
 	bool used;
 	enum ask_kind kind; /* as asked; a report of an older token becomes a plain ask */
-	struct token_ask ask;
+	struct call call;
+	struct token_world *world;
 };
 
 struct request {
@@ -41,13 +40,9 @@ struct request {
 };
 
 struct token_world {
-	struct token_source source;
-	struct mint_window mint;
-	struct history history;
-	struct server_clocks clocks;
-	struct server_clock clock;
+	struct broker_model broker;
 	struct clock_reading now;
-	struct boot_time wake_at;
+	struct boot_time next; /* turn, if nothing happens before */
 
 	bool honest;
 	bool revoked;     /* by an admin, and nobody has asked for a new one since */
@@ -56,9 +51,15 @@ struct token_world {
 	int64_t bend_ppm; /* by NTP, against MONOTONIC_RAW and so against the server */
 
 	struct request post, head;
-	uint64_t generation;
+	/* as it was before the latest decision */
+	bool forced;
+	struct boot_time not_before;
+	/* as it was when the latest exchange had been learnt from */
+	bool dated;
+	uint64_t serving;
+	bool current_usable;
 	struct token_fact facts[FACTS_MAX]; /* by generation % FACTS_MAX */
-	struct held_ask held[HELD_MAX];
+	struct held_ask held[HELD_MAX + 1]; /* the last one is never held for long */
 	struct boot_time posts[POSTS_MAX], heads[POSTS_MAX];
 	size_t post_count, head_count;
 };

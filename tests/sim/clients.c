@@ -124,7 +124,7 @@ static void token_given(struct client_call *call, const struct token_outcome *ou
 	call->generation = c->last_generation = outcome->slot->generation;
 	c->tally->stale += outcome->stale;
 	tally_served(c->tally, call->generation,
-		outcome->slot->reported && c->driver->source.replacing &&
+		outcome->slot->reported && c->driver->broker.source.replacing &&
 			boot_before(now.boot, call->call.ask.deadline));
 	if (outcome->expires_in.ns < NS_PER_S)
 		tally_fail(c->tally, "a token was handed out for less than a second");
@@ -144,7 +144,7 @@ static void token_given(struct client_call *call, const struct token_outcome *ou
 
 static bool newest_is_good(const struct clients *c)
 {
-	const char *text = c->driver->source.current.token.text;
+	const char *text = c->driver->broker.source.current.token.text;
 
 	return text &&
 	       server_token_left(c->server, server_token_id(text)).ns > GOOD_FOR_LONG_S * NS_PER_S;

@@ -1,13 +1,9 @@
-/* Does what the daemon's broker does with the core's decisions, over a simulated network: token
- * requests, HEADs as the probe plan wants them, callers that are held and answered. The estimator,
- * the plan, the reading of answers and the token source are the daemon's own. */
+/* The broker on a simulated machine: its model with timers, and with letters that go over a
+ * simulated network. */
 #ifndef GCTOKEND_TESTS_SIM_DRIVER_H
 #define GCTOKEND_TESTS_SIM_DRIVER_H
 
-#include "core/history.h"
-#include "core/retry.h"
-#include "core/server_clock.h"
-#include "core/token_ask.h"
+#include "broker_model.h"
 #include "core/token_source.h"
 #include "machine.h"
 #include "server.h"
@@ -17,16 +13,6 @@ struct driver_settings {
 	struct token_source_settings source;
 	bool no_probes;
 	struct duration fetch_timeout; /* 0 means 10 s */
-};
-
-/* Somebody who asked. The owner keeps it until answered() was called. */
-struct call {
-	struct token_ask ask;
-	void (*answered)(void *context, struct call *call, const struct token_outcome *outcome);
-	void *context;
-	/* the driver's own */
-	struct call *next;
-	uint64_t serial;
 };
 
 /* One request on its way, or its answer. */
@@ -50,20 +36,13 @@ struct driver {
 	bool trace;
 	uint64_t traced;
 
-	struct server_clocks clocks;
-	struct server_clock clock;
-	struct mint_window mint;
-	struct history history;
-	struct token_source source;
-	uint64_t generation; /* the latest that was used */
-
+	struct broker_model broker;
 	struct letter letters[16];
-	uint64_t post, head; /* serials of what is awaited, 0: nothing */
+	uint64_t post, head;         /* serials of what is awaited, 0: nothing */
+	const struct letter *ending; /* the one that is learnt from just now */
 	uint64_t serial;
-	struct boot_time wake_at;  /* as the source decided */
 	struct boot_time timer_at; /* armed for */
 	uint64_t timer_serial;
-	struct call *held;
 };
 
 void driver_init(struct driver *d, struct sim *sim, struct machine *machine, struct server *server,

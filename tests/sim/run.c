@@ -121,7 +121,7 @@ static void look_at_estimate(void *context, uint64_t value)
 	struct clock_reading now = machine_read(&w->machine);
 
 	(void)value;
-	tally_estimate(w->tally, &w->driver.clock.skew, &w->server, &now);
+	tally_estimate(w->tally, &w->driver.broker.clock.skew, &w->server, &now);
 	sim_after(&w->sim, duration_s(LOOK_EVERY_S), SIM_LOCAL, look_at_estimate, w, 0);
 }
 
