@@ -2,10 +2,10 @@
 """Runs the layers of tests named on the command line and counts test cases, not programs.
 
 Quiet where all is well: a line per layer, then the skips with their reasons. What failed is shown
-whole. What failed beside others gets a second look when nothing else runs: a program that fails
-then has failed; one that passes then counts as passed, and what it said at first is shown. The last
-line is `N passed, N failed, N skipped`; exit status 0 only if none failed and some
-passed."""
+whole. What failed beside others gets a second look when nothing else runs: what fails then has
+failed; what passes then counts as passed, what it said at first is shown, and the line before the
+last names it. The last line is `N passed, N failed, N skipped`; exit status 0 only if none failed
+and some passed."""
 
 import argparse
 import functools
@@ -28,10 +28,16 @@ LINT_CHECKS = ["format", "includes", "pure", "shellcheck", "cppcheck", "clang-ti
 
 @dataclass
 class Case:
-    """One test case; `text` is why it was skipped, or what a failed one said."""
+    """One test case; `text` is why it was skipped, or what a failed one said. `of_program`: what
+    failed is a whole program, which crashed, stopped early, or told nothing that was understood."""
     name: str
     outcome: str
     text: str = ""
+    of_program: bool = False
+
+
+# The names of all that failed at first.
+second_looks: list[str] = []
 
 
 def command_case(name: str, *command: str, env: dict[str, str] | None = None) -> Case:
@@ -74,7 +80,8 @@ def tap_cases(program: str, output: str) -> list[Case]:
             comment = TAP_SKIP.match(line)
             said = comment.group(1) if comment else line.removeprefix("# ")
     if len(cases) < planned:
-        cases.append(Case(f"{program}: {len(cases)} of {planned} cases ran", FAILED))
+        cases.append(Case(f"{program}: {len(cases)} of {planned} cases ran", FAILED,
+                          of_program=True))
     return cases
 
 
@@ -88,9 +95,9 @@ def program_cases(record: dict) -> list[Case]:
     if ended_badly and not any(c.outcome == FAILED for c in cases):
         # It crashed, leaked, or ran out of time after cases that were fine.
         cases.append(Case(f"{program}: {record['result']}, status {record.get('returncode')}",
-                          FAILED))
+                          FAILED, of_program=True))
     if not cases:
-        cases.append(Case(f"{program}: no TAP in what it wrote", FAILED))
+        cases.append(Case(f"{program}: no TAP in what it wrote", FAILED, of_program=True))
     for case in cases:
         if case.outcome == FAILED:
             case.text = said
@@ -98,15 +105,20 @@ def program_cases(record: dict) -> list[Case]:
     return cases
 
 
-def second_look(layer: str, cases: list[Case], look_again: Callable[[], list[Case]]) -> list[Case]:
-    """The cases of one program; where some failed, what they do when it runs alone."""
+def second_look(layer: str, cases: list[Case], run_again: Callable[[], list[Case]],
+                failed_again: Callable[[], list[Case]] | None = None) -> list[Case]:
+    """The cases of one program; where some failed, what they do when it runs alone. All of it runs
+    once more, or, where that can be and each case had its turn, only what failed."""
     failed = [case for case in cases if case.outcome == FAILED]
     if not failed:
         return cases
     for case in failed:
+        second_looks.append(f"{layer} {case.name}")
         print(f"--- SECOND LOOK {layer}: {case.name} failed at first:")
         print(shown(case.text) + "\n---" if case.text else "---", flush=True)
-    again = {case.name: case for case in look_again()}
+    if not failed_again or any(case.of_program for case in failed):
+        return run_again()
+    again = {case.name: case for case in failed_again()}
     return [again.pop(case.name, case) if case.outcome == FAILED else case for case in cases] + [
         case for case in again.values() if case.outcome == FAILED]
 
@@ -155,8 +167,9 @@ def pytest_layer(layer: str):
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             parts = list(pool.map(lambda file: pytest_file(build, layer, file), files))
         return [case for file, part in zip(files, parts)
-                for case in second_look(layer, part, functools.partial(
-                    pytest_file, build, layer, file, "--last-failed"))]
+                for case in second_look(
+                    layer, part, functools.partial(pytest_file, build, layer, file),
+                    functools.partial(pytest_file, build, layer, file, "--last-failed"))]
     return run
 
 
@@ -178,7 +191,7 @@ def pytest_file(build: str, layer: str, file: str, *options: str) -> list[Case]:
 def pytest_cases(name: str, whole: Case, report: str) -> list[Case]:
     """The cases in pytest's report; `whole` is how the run of it ended."""
     if not os.path.exists(report):
-        return [Case(f"{name}: pytest wrote no report", FAILED, whole.text)]
+        return [Case(f"{name}: pytest wrote no report", FAILED, whole.text, of_program=True)]
     found: dict[str, Case] = {}
     for test in ElementTree.parse(report).iter("testcase"):
         test_name = f"{test.get('classname', '').rpartition('.')[2]}: {test.get('name')}"
@@ -192,6 +205,7 @@ def pytest_cases(name: str, whole: Case, report: str) -> list[Case]:
             case.outcome, case.text = SKIPPED, skip.get("message", "")
     cases = list(found.values())
     if whole.outcome == FAILED and not any(c.outcome == FAILED for c in cases):
+        whole.of_program = True
         cases.append(whole)
     return cases
 
@@ -224,7 +238,7 @@ def run_manager(build: str) -> list[Case]:
     cases = boot()
     failed = [case.name.partition(": ")[2].partition("[")[0] for case in cases
               if case.outcome == FAILED and ": " in case.name]
-    return second_look("manager", cases, lambda: boot("-k", " or ".join(failed) or "test"))
+    return second_look("manager", cases, boot, lambda: boot("-k", " or ".join(failed)))
 
 
 LAYERS = {
@@ -277,6 +291,8 @@ def main() -> int:
     for case in cases:
         if case.outcome == SKIPPED:
             print(f"skipped {case.name}: {case.text}")
+    if second_looks:
+        print(f"{len(second_looks)} had a second look: {', '.join(second_looks)}")
     print(count(cases))
     outcomes = {case.outcome for case in cases}
     return 0 if FAILED not in outcomes and PASSED in outcomes else 1

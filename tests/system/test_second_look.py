@@ -1,0 +1,84 @@
+"""tests/all.py: what failed beside others runs once more, and the last lines tell of it."""
+
+import importlib.util
+import os
+
+import pytest
+
+PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "all.py")
+
+
+@pytest.fixture(name="runner")
+def load_runner():
+    spec = importlib.util.spec_from_file_location("run_all", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def record(output: str, status: int = 0) -> dict:
+    return {"name": "gctokend:edge / wheel", "stdout": output, "returncode": status,
+            "result": "FAIL" if status else "OK"}
+
+
+WHOLE = record("1..3\nok 1 - turns\nok 2 - stops\nok 3 - squeaks\n")
+FAILS = record("1..3\nok 1 - turns\nnot ok 2 - stops\nok 3 - squeaks\n", 1)
+STOPPED = record("1..3\nok 1 - turns\n", 134)
+STOPPED_FAILING = record("1..3\nok 1 - turns\nnot ok 2 - stops\n", 134)
+SILENT = record("", 127)
+LEAKS = record(WHOLE["stdout"], 1)
+
+
+@pytest.mark.parametrize("first", [FAILS, STOPPED, STOPPED_FAILING, SILENT, LEAKS])
+@pytest.mark.parametrize("then, counts", [
+    (WHOLE, "3 passed, 0 failed, 0 skipped"), (FAILS, "2 passed, 1 failed, 0 skipped"),
+    (STOPPED, "1 passed, 1 failed, 0 skipped"), (SILENT, "0 passed, 1 failed, 0 skipped"),
+    (LEAKS, "3 passed, 1 failed, 0 skipped"),
+])
+def test_a_program_that_runs_again_counts_as_it_then_ends(runner, first, then, counts):
+    cases = runner.second_look("edge", runner.program_cases(first),
+                               lambda: runner.program_cases(then))
+    assert runner.count(cases) == counts
+
+
+def test_what_passed_has_no_second_look(runner):
+    cases = runner.program_cases(WHOLE)
+    assert runner.second_look("edge", cases, lambda: pytest.fail("it ran again")) == cases
+    assert not runner.second_looks
+
+
+def test_where_it_can_be_only_what_failed_runs_again(runner):
+    def failed_again(*cases):
+        return runner.second_look("system", [
+            runner.Case("a", runner.PASSED), runner.Case("b", runner.FAILED, "first"),
+            runner.Case("c", runner.FAILED)], lambda: pytest.fail("all ran again"),
+            lambda: list(cases))
+
+    passed = failed_again(runner.Case("b", runner.PASSED), runner.Case("c", runner.SKIPPED))
+    assert runner.count(passed) == "2 passed, 0 failed, 1 skipped"
+    # One that had no second turn has failed still, and what else fails then has failed.
+    lost = failed_again(runner.Case("c", runner.PASSED), runner.Case("d", runner.FAILED))
+    assert {case.name: case.outcome for case in lost} == {
+        "a": runner.PASSED, "b": runner.FAILED, "c": runner.PASSED, "d": runner.FAILED}
+
+
+def test_all_runs_again_where_no_report_was_written(runner, tmp_path):
+    whole = runner.Case("test_x.py: pytest", runner.FAILED, "killed")
+    cases = runner.pytest_cases("test_x.py", whole, str(tmp_path / "none.xml"))
+    found = runner.second_look("system", cases, lambda: [runner.Case("a", runner.PASSED)],
+                               lambda: pytest.fail("there is nothing to go by"))
+    assert runner.count(found) == "1 passed, 0 failed, 0 skipped"
+
+
+@pytest.mark.parametrize("first, line", [
+    (WHOLE, "edge    3 passed, 0 failed, 0 skipped"),
+    (FAILS, "1 had a second look: edge wheel: stops"),
+    (STOPPED, "1 had a second look: edge wheel: 1 of 3 cases ran"),
+])
+def test_the_line_before_the_last_tells_of_it(runner, monkeypatch, capsys, first, line):
+    monkeypatch.setitem(runner.LAYERS, "edge", lambda _build: runner.second_look(
+        "edge", runner.program_cases(first), lambda: runner.program_cases(WHOLE)))
+    monkeypatch.setattr("sys.argv", ["all.py", "edge"])
+    assert runner.main() == 0
+    *_, before, last = capsys.readouterr().out.splitlines()
+    assert before.startswith(line) and last == "3 passed, 0 failed, 0 skipped"
