@@ -13,7 +13,7 @@
 
 int call_refuse(const struct call *c, int status, const char *code, const char *words)
 {
-	return reply_error(c->out, status, c->keep_alive, code, words, -1);
+	return reply_error(c->reply, status, code, words, -1);
 }
 
 static const char *name_asked(const struct call *c)

@@ -6,19 +6,15 @@
 #include "core/times.h"
 #include "front/api.h"
 
-#include <stdbool.h>
-
 struct broker;
-struct buffer;
 struct connection;
 struct profile;
+struct reply;
 
 struct call {
 	struct broker *broker;
 	struct connection *connection;
-	struct buffer *out;
-	bool keep_alive;
-	bool text;
+	struct reply *reply;
 	struct api_call api;
 	struct clock_reading now;
 	struct profile *profile; /* set where the route is about one */

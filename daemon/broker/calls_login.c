@@ -43,8 +43,7 @@ static int need_login(struct call *c)
 static int answer_begun(struct call *c, const struct login_attempt *login)
 {
 	const struct profile_settings *s = c->profile->settings;
-	struct buffer url;
-	struct reply a;
+	struct buffer url, *out = c->reply->out;
 
 	buffer_init(&url, NULL, 0);
 	login_attempt_put_url(&url, s->authorize_url, c->profile->credential.client_id,
@@ -53,17 +52,17 @@ static int answer_begun(struct call *c, const struct login_attempt *login)
 		buffer_fini(&url);
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	}
-	reply_begin(&a, c->out, 200, REPLY_JSON, c->keep_alive, "");
-	buffer_put_text(c->out, "{\"profile\":");
-	buffer_put_json(c->out, s->name);
-	buffer_put_text(c->out, ",\"authorize_url\":");
-	buffer_put_json_bytes(c->out, url.data, url.length);
-	buffer_put_text(c->out, ",\"state\":");
-	buffer_put_json(c->out, login->state);
-	buffer_put_text(c->out, ",\"redirect_uri\":");
-	buffer_put_json(c->out, s->redirect_uri);
-	buffer_printf(c->out, ",\"expires_in\":%d}\n", LOGIN_LASTS_S);
-	reply_end(&a);
+	reply_begin(c->reply, 200, REPLY_JSON, "");
+	buffer_put_text(out, "{\"profile\":");
+	buffer_put_json(out, s->name);
+	buffer_put_text(out, ",\"authorize_url\":");
+	buffer_put_json_bytes(out, url.data, url.length);
+	buffer_put_text(out, ",\"state\":");
+	buffer_put_json(out, login->state);
+	buffer_put_text(out, ",\"redirect_uri\":");
+	buffer_put_json(out, s->redirect_uri);
+	buffer_printf(out, ",\"expires_in\":%d}\n", LOGIN_LASTS_S);
+	reply_end(c->reply);
 	buffer_fini(&url);
 	return 200;
 }
@@ -85,7 +84,7 @@ int call_login(struct call *c)
 		connection_peer(c->connection)->uid, random, &login, &wait);
 	OPENSSL_cleanse(random, sizeof(random));
 	if (r)
-		return reply_error(c->out, 429, c->keep_alive, "too_many_requests",
+		return reply_error(c->reply, 429, "too_many_requests",
 			"too many logins of this profile were begun and not finished",
 			duration_ceil_s(wait));
 	return answer_begun(c, login);
@@ -144,7 +143,7 @@ static int finish_with(struct call *c, struct login_code *code, char *state, cha
 {
 	/* before the state is used up: who tries again has the same one */
 	if (login_finishing(c->profile->client->login))
-		return reply_error(c->out, 429, c->keep_alive, "too_many_requests",
+		return reply_error(c->reply, 429, "too_many_requests",
 			"another login of this profile is just being finished", 1);
 	switch (login_attempt_take(&c->profile->attempts, c->now.boot,
 		connection_peer(c->connection)->uid, state, code->verifier)) {
@@ -191,7 +190,7 @@ int call_login_finish(struct call *c)
 	return status;
 }
 
-static int answer_failure(const struct login_result *r, struct buffer *out, bool keep_alive)
+static int answer_failure(const struct login_result *r, struct reply *reply)
 {
 	char words[400];
 
@@ -201,40 +200,40 @@ static int answer_failure(const struct login_result *r, struct buffer *out, bool
 			"the login server did not take the code (%s): it may have expired; begin "
 			"anew",
 			r->words);
-		return reply_error(out, 503, keep_alive, "login_required", words, -1);
+		return reply_error(reply, 503, "login_required", words, -1);
 	case RESPONSE_CLIENT_REJECTED:
 		snprintf(words, sizeof(words),
 			"the login server refused the client or its request: %s", r->words);
-		return reply_error(out, 503, keep_alive, "client_rejected", words, -1);
+		return reply_error(reply, 503, "client_rejected", words, -1);
 	case RESPONSE_TOKEN:
 	case RESPONSE_UNAVAILABLE:
 	case RESPONSE_THROTTLED:
 		break;
 	}
 	snprintf(words, sizeof(words), "the login could not be finished: %s; begin anew", r->words);
-	return reply_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+	return reply_error(reply, 503, "temporarily_unavailable", words, -1);
 }
 
-int login_answer(struct waiter *w, struct buffer *out, bool keep_alive)
+int login_answer(struct waiter *w, struct reply *reply)
 {
 	const struct login_result *r = &w->login->result;
+	struct buffer *out = reply->out;
 	struct source_view v;
 	struct clock_reading now;
-	struct reply a;
 
 	if (!r->ended)
-		return reply_error(out, 504, keep_alive, "timeout",
+		return reply_error(reply, 504, "timeout",
 			"the login server has not answered yet; whether it took the code the "
 			"profile's status will tell",
 			-1);
 	if (r->stopped)
-		return reply_error(out, 503, keep_alive, "revoked",
+		return reply_error(reply, 503, "revoked",
 			"the profile was revoked or logged out while the login was finished", -1);
 	if (r->class != RESPONSE_TOKEN)
-		return answer_failure(r, out, keep_alive);
+		return answer_failure(r, reply);
 	clock_read(&now);
 	token_source_view(&w->profile->source, &now, &v);
-	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
+	reply_begin(reply, 200, REPLY_JSON, "");
 	buffer_put_text(out, "{\"profile\":");
 	buffer_put_json(out, w->profile->settings->name);
 	buffer_put_text(out, ",\"state\":");
@@ -246,7 +245,7 @@ int login_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 	else
 		buffer_printf(out, ",\"login_ends_in\":%lld", (long long)r->expires_in_s);
 	buffer_put_text(out, "}\n");
-	reply_end(&a);
+	reply_end(reply);
 	return 200;
 }
 
@@ -277,7 +276,7 @@ int call_logout(struct call *c)
 	return FRONT_HELD;
 }
 
-int logout_answer(struct waiter *w, struct buffer *out, bool keep_alive)
+int logout_answer(struct waiter *w, struct reply *reply)
 {
 	char words[512];
 	const char *untold = revoke_problem(w);
@@ -285,7 +284,7 @@ int logout_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 	if (w->untold && !untold)
 		untold = "out of memory, or too much is under way";
 	if (!w->erasing && !w->erase_error && !untold) {
-		reply_state(out, keep_alive, w->profile->settings->name, "login_required");
+		reply_state(reply, w->profile->settings->name, "login_required");
 		return 200;
 	}
 	snprintf(words, sizeof(words), "the login is forgotten here, but %s%s%s%s%s",
@@ -296,5 +295,5 @@ int logout_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 		(w->erasing || w->erase_error) && untold ? "; and " : "",
 		untold ? "Genesys could not be told, where the token lives until it expires: " : "",
 		untold ? untold : "");
-	return reply_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+	return reply_error(reply, 503, "temporarily_unavailable", words, -1);
 }

@@ -70,8 +70,8 @@ static void describe_failure(const struct token_source *s, const struct clock_re
 		snprintf(words, size, "no token has been fetched yet");
 }
 
-int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, bool text,
-	const struct token_ask *ask, const struct token_outcome *o)
+int call_answer_outcome(struct profile *p, struct reply *reply, const struct token_ask *ask,
+	const struct token_outcome *o)
 {
 	const char *code = "temporarily_unavailable";
 	struct clock_reading now;
@@ -79,24 +79,24 @@ int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, 
 
 	switch (o->kind) {
 	case OUTCOME_TOKEN:
-		reply_token(out, &p->reply_cache, keep_alive, text, p->settings, o);
+		reply_token(reply, &p->reply_cache, p->settings, o);
 		return 200;
 	case OUTCOME_UNCHANGED:
-		reply_not_modified(out, keep_alive);
+		reply_not_modified(reply);
 		return 304;
 	case OUTCOME_MIN_TTL:
 		snprintf(words, sizeof(words),
 			"min_ttl: at most %lld s can be asked of this profile's tokens (half of "
 			"their lifetime), %lld s were",
 			(long long)o->limit_s, (long long)(ask->min_ttl.ns / NS_PER_S));
-		return reply_error(out, 400, keep_alive, "invalid_request", words, -1);
+		return reply_error(reply, 400, "invalid_request", words, -1);
 	case OUTCOME_COOLDOWN:
-		return reply_error(out, 429, keep_alive, "reject_cooldown",
+		return reply_error(reply, 429, "reject_cooldown",
 			"a token was replaced or tried to be replaced because of a report just "
 			"before; if the API goes on refusing tokens, the token is not the reason",
 			o->retry_after_s);
 	case OUTCOME_TIMEOUT:
-		return reply_error(out, 504, keep_alive, "timeout",
+		return reply_error(reply, 504, "timeout",
 			"the wait ended while a token was still being fetched", 1);
 	case OUTCOME_CLIENT_REJECTED:
 		code = "client_rejected";
@@ -113,7 +113,7 @@ int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, 
 	}
 	clock_read(&now);
 	describe_failure(&p->source, &now, o->kind, words, sizeof(words));
-	return reply_error(out, 503, keep_alive, code, words, o->retry_after_s);
+	return reply_error(reply, 503, code, words, o->retry_after_s);
 }
 
 /* Asks, and answers or holds. */
@@ -131,12 +131,10 @@ static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
 		turn_soon(&c->broker->turn);
 	}
 	if (outcome.kind != OUTCOME_HOLD)
-		return call_answer_outcome(p, c->out, c->keep_alive, c->text, ask, &outcome);
+		return call_answer_outcome(p, c->reply, ask, &outcome);
 	if (waiter_new(&w, p, c->connection, WAITER_TOKEN, duration_s(wait_s)))
-		return reply_error(
-			c->out, 503, c->keep_alive, "temporarily_unavailable", "out of memory", 1);
+		return reply_error(c->reply, 503, "temporarily_unavailable", "out of memory", 1);
 	w->ask = *ask;
-	w->text = c->text;
 	return FRONT_HELD;
 }
 

@@ -3,11 +3,9 @@
 #ifndef GCTOKEND_BROKER_CALLS_TOKEN_H
 #define GCTOKEND_BROKER_CALLS_TOKEN_H
 
-#include <stdbool.h>
-
-struct buffer;
 struct call;
 struct profile;
+struct reply;
 struct token_ask;
 struct token_outcome;
 
@@ -15,8 +13,8 @@ int call_token(struct call *c);
 int call_reject(struct call *c);
 int call_refresh(struct call *c);
 int call_revoke(struct call *c);
-/* Appends the reply to an ask that is not to be held; returns the HTTP status. */
-int call_answer_outcome(struct profile *p, struct buffer *out, bool keep_alive, bool text,
-	const struct token_ask *ask, const struct token_outcome *outcome);
+/* Writes the reply to an ask that is not to be held; returns the HTTP status. */
+int call_answer_outcome(struct profile *p, struct reply *reply, const struct token_ask *ask,
+	const struct token_outcome *outcome);
 
 #endif

@@ -11,8 +11,11 @@
 #include "waiter.h"
 
 #include "core/reply.h"
+#include "core/reply_metrics.h"
+#include "core/reply_skew.h"
 #include "core/reply_status.h"
 #include "core/token_view.h"
+#include "core/views.h"
 #include "front/front.h"
 #include "host/clock.h"
 
@@ -45,20 +48,20 @@ static void report_of(struct profile *p, struct profile_view *ret)
 		login_report(p->client->login, ret);
 }
 
-int call_answer_skew(struct profile *p, struct buffer *out, bool keep_alive)
+int call_answer_skew(struct profile *p, struct reply *reply)
 {
 	struct profile_view report;
 	struct clock_reading now;
 
 	clock_read(&now);
 	report_of(p, &report);
-	reply_skew(out, keep_alive, &now, &report);
+	reply_skew(reply, &now, &report);
 	return 200;
 }
 
 int call_skew(struct call *c)
 {
-	return call_answer_skew(c->profile, c->out, c->keep_alive);
+	return call_answer_skew(c->profile, c->reply);
 }
 
 int call_probe(struct call *c)
@@ -76,7 +79,7 @@ int call_probe(struct call *c)
 		return call_refuse(
 			c, 503, "temporarily_unavailable", "clock_probe = no for this profile");
 	case SERVER_CLOCK_TOO_SOON:
-		return reply_error(c->out, 429, c->keep_alive, "too_many_requests",
+		return reply_error(c->reply, 429, "too_many_requests",
 			"the clock was measured on demand less than 10 s ago", duration_ceil_s(in));
 	case SERVER_CLOCK_MEASURABLE:
 		break;
@@ -137,7 +140,7 @@ int call_status(struct call *c)
 	if (!profiles)
 		return out_of_memory(c);
 	report_of_broker(c->broker, &c->now, &broker);
-	reply_status(c->out, c->keep_alive, &c->now, profiles, count, admin ? &broker : NULL);
+	reply_status(c->reply, &c->now, profiles, count, admin ? &broker : NULL);
 	free(profiles);
 	return 200;
 }
@@ -153,7 +156,7 @@ int call_metrics(struct call *c)
 	if (!profiles)
 		return out_of_memory(c);
 	report_of_broker(c->broker, &c->now, &broker);
-	reply_metrics(c->out, c->keep_alive, &c->now, profiles, count, &broker);
+	reply_metrics(c->reply, &c->now, profiles, count, &broker);
 	free(profiles);
 	return 200;
 }
@@ -163,17 +166,16 @@ int call_history(struct call *c)
 	struct profile_view report;
 
 	report_of(c->profile, &report);
-	reply_history(c->out, c->keep_alive, &c->now, &report);
+	reply_history(c->reply, &c->now, &report);
 	return 200;
 }
 
 int call_healthz(struct call *c)
 {
-	struct reply a;
 
-	reply_begin(&a, c->out, 200, REPLY_TEXT, c->keep_alive, "");
-	buffer_put_text(c->out, "ok\n");
-	reply_end(&a);
+	reply_begin(c->reply, 200, REPLY_TEXT, "");
+	buffer_put_text(c->reply->out, "ok\n");
+	reply_end(c->reply);
 	return 200;
 }
 

@@ -3,11 +3,9 @@
 #ifndef GCTOKEND_BROKER_CALLS_VIEW_H
 #define GCTOKEND_BROKER_CALLS_VIEW_H
 
-#include <stdbool.h>
-
-struct buffer;
 struct call;
 struct profile;
+struct reply;
 
 int call_skew(struct call *c);
 int call_probe(struct call *c);
@@ -16,6 +14,6 @@ int call_metrics(struct call *c);
 int call_history(struct call *c);
 int call_healthz(struct call *c);
 int call_readyz(struct call *c);
-int call_answer_skew(struct profile *p, struct buffer *out, bool keep_alive);
+int call_answer_skew(struct profile *p, struct reply *reply);
 
 #endif

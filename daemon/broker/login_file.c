@@ -12,8 +12,8 @@
 
 #include "core/client_state.h"
 #include "core/login_record.h"
-#include "core/reply_status.h"
 #include "core/secret.h"
+#include "core/views.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/state_file.h"

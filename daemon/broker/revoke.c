@@ -154,13 +154,13 @@ const char *revoke_problem(const struct waiter *w)
 	return problem;
 }
 
-int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive)
+int revoke_answer(struct waiter *w, struct reply *reply)
 {
 	const char *problem = revoke_problem(w);
 	char words[400];
 
 	if (!problem) {
-		reply_state(out, keep_alive, w->profile->settings->name, "revoked");
+		reply_state(reply, w->profile->settings->name, "revoked");
 		return 200;
 	}
 	snprintf(words, sizeof(words),
@@ -168,7 +168,7 @@ int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive)
 		"be "
 		"told: %s. It lives there until it expires",
 		problem);
-	return reply_error(out, 503, keep_alive, "temporarily_unavailable", words, -1);
+	return reply_error(reply, 503, "temporarily_unavailable", words, -1);
 }
 
 void revoke_free_all(struct broker *b)

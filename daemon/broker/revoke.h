@@ -2,11 +2,9 @@
 #ifndef GCTOKEND_BROKER_REVOKE_H
 #define GCTOKEND_BROKER_REVOKE_H
 
-#include <stdbool.h>
-
 struct broker;
-struct buffer;
 struct profile;
+struct reply;
 struct token;
 struct waiter;
 
@@ -17,8 +15,8 @@ int revoke_token(struct profile *p, struct token *token, struct waiter *w);
 void revoke_begun(struct waiter *w);
 /* The waiter is gone; its revocations go on. */
 void revoke_forget_waiter(struct broker *b, const struct waiter *w);
-/* Appends the reply for a waiter whose revocations have ended. */
-int revoke_answer(struct waiter *w, struct buffer *out, bool keep_alive);
+/* Writes the reply to a waiter whose revocations have ended. */
+int revoke_answer(struct waiter *w, struct reply *reply);
 /* Why Genesys did not agree to what `w` waits for; NULL: it did. */
 const char *revoke_problem(const struct waiter *w);
 void revoke_free_all(struct broker *b);

@@ -31,14 +31,12 @@ static const struct {
 };
 
 int routes_request(void *broker, struct connection *connection, const struct http_request *http,
-	struct buffer *out)
+	struct reply *reply)
 {
 	struct call c = {
 		.broker = broker,
 		.connection = connection,
-		.out = out,
-		.keep_alive = http->keep_alive,
-		.text = http->wants_text,
+		.reply = reply,
 	};
 	int status;
 
@@ -48,7 +46,7 @@ int routes_request(void *broker, struct connection *connection, const struct htt
 	case 404:
 		return call_refuse(&c, 404, "not_found", "no such route");
 	case 405:
-		return reply_wrong_method(out, c.keep_alive, c.api.allowed);
+		return reply_wrong_method(reply, c.api.allowed);
 	default:
 		return call_refuse(&c, 400, "invalid_request", c.api.problem);
 	}

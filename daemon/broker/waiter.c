@@ -173,15 +173,16 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 	struct profile *p = w->profile;
 	struct token_outcome outcome;
 	enum right right = w->ask.kind == ASK_REFRESH ? RIGHT_ADMIN : RIGHT_TOKEN;
-	bool text = w->text;
+	struct reply reply;
 	int status;
 
 	/* Judged when something is handed out: a reload may have changed the rules. */
 	if (!rights_may(p->broker, c, right, p)) {
 		rights_refused(p, c, right);
 		waiter_free(w);
-		status = reply_error(connection_reply_begin(c), 403, connection_keep_alive(c),
-			"access_denied", "the rules changed while the request waited", -1);
+		connection_reply_begin(c, &reply);
+		status = reply_error(&reply, 403, "access_denied",
+			"the rules changed while the request waited", -1);
 		connection_reply_end(c, status);
 		return;
 	}
@@ -192,8 +193,8 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 		hold_on(w, now);
 		return;
 	}
-	status = call_answer_outcome(
-		p, connection_reply_begin(c), connection_keep_alive(c), text, &w->ask, &outcome);
+	connection_reply_begin(c, &reply);
+	status = call_answer_outcome(p, &reply, &w->ask, &outcome);
 	waiter_free(w);
 	connection_reply_end(c, status);
 }
@@ -201,26 +202,25 @@ static void answer_token(struct waiter *w, const struct clock_reading *now)
 static void answer(struct waiter *w, const struct clock_reading *now)
 {
 	struct connection *c = w->connection;
-	bool keep_alive = connection_keep_alive(c);
-	struct buffer *out;
+	struct reply reply;
 	int status;
 
 	if (w->profile && w->kind == WAITER_TOKEN) {
 		answer_token(w, now);
 		return;
 	}
-	out = connection_reply_begin(c);
+	connection_reply_begin(c, &reply);
 	if (!w->profile)
-		status = reply_error(out, 404, keep_alive, "unknown_profile",
+		status = reply_error(&reply, 404, "unknown_profile",
 			"a reload of the configuration took the profile away", -1);
 	else if (w->kind == WAITER_LOGIN)
-		status = login_answer(w, out, keep_alive);
+		status = login_answer(w, &reply);
 	else if (w->kind == WAITER_LOGOUT)
-		status = logout_answer(w, out, keep_alive);
+		status = logout_answer(w, &reply);
 	else if (w->kind == WAITER_REVOKE)
-		status = revoke_answer(w, out, keep_alive);
+		status = revoke_answer(w, &reply);
 	else
-		status = call_answer_skew(w->profile, out, keep_alive);
+		status = call_answer_skew(w->profile, &reply);
 	waiter_free(w);
 	connection_reply_end(c, status);
 }

@@ -32,7 +32,6 @@ struct waiter {
 	struct connection *connection;
 	enum waiter_kind kind;
 	bool ready;
-	bool text;
 	/* WAITER_LOGOUT */
 	bool erasing;        /* the login's file still has to go */
 	int erase_error;     /* negative errno of that */

@@ -38,14 +38,16 @@ static const char *reason_phrase(int status)
 	}
 }
 
-void reply_head(struct buffer *out, int status, bool keep_alive)
+void reply_head(const struct reply *r, int status)
 {
+	struct buffer *out = r->out;
+
 	buffer_put_text(out, "HTTP/1.1 ");
 	buffer_put_unsigned(out, (uint64_t)status);
 	buffer_put_char(out, ' ');
 	buffer_put_text(out, reason_phrase(status));
 	buffer_put_text(out, "\r\nCache-Control: no-store\r\n");
-	if (!keep_alive)
+	if (!r->keep_alive)
 		buffer_put_text(out, "Connection: close\r\n");
 }
 
@@ -53,47 +55,47 @@ void reply_head(struct buffer *out, int status, bool keep_alive)
  * leading blanks are optional white space in a header field (RFC 9110 section 5.6.3). */
 #define LENGTH_SPACE "         "
 
-void reply_begin(struct reply *a, struct buffer *out, int status, const char *content_type,
-	bool keep_alive, const char *more_fields)
+void reply_begin(struct reply *r, int status, const char *content_type, const char *more_fields)
 {
-	reply_head(out, status, keep_alive);
+	struct buffer *out = r->out;
+
+	reply_head(r, status);
 	buffer_put_text(out, more_fields);
 	buffer_put_text(out, "Content-Type: ");
 	buffer_put_text(out, content_type);
 	buffer_put_text(out, "\r\nContent-Length:" LENGTH_SPACE);
-	a->out = out;
-	a->length_at = out->length;
+	r->length_at = out->length;
 	buffer_put_text(out, "\r\n\r\n");
-	a->body_at = out->length;
+	r->body_at = out->length;
 }
 
-void reply_end(struct reply *a)
+void reply_end(struct reply *r)
 {
-	size_t length = a->out->length - a->body_at;
+	size_t length = r->out->length - r->body_at;
 	char *digit;
 
-	if (buffer_failed(a->out))
+	if (buffer_failed(r->out))
 		return;
 	assert(length < 100000000);
-	digit = a->out->data + a->length_at;
+	digit = r->out->data + r->length_at;
 	do {
 		*--digit = (char)('0' + length % 10);
 		length /= 10;
 	} while (length);
 }
 
-void reply_not_modified(struct buffer *out, bool keep_alive)
+void reply_not_modified(const struct reply *r)
 {
-	reply_head(out, 304, keep_alive);
-	buffer_put_text(out, "\r\n");
+	reply_head(r, 304);
+	buffer_put_text(r->out, "\r\n");
 }
 
-static int error_with(struct buffer *out, int status, bool keep_alive, const char *fields,
-	const char *code, const char *words, int64_t retry_after_s)
+static int error_with(struct reply *r, int status, const char *fields, const char *code,
+	const char *words, int64_t retry_after_s)
 {
-	struct reply a;
+	struct buffer *out = r->out;
 
-	reply_begin(&a, out, status, REPLY_JSON, keep_alive, fields);
+	reply_begin(r, status, REPLY_JSON, fields);
 	buffer_put_text(out, "{\"error\":");
 	buffer_put_json(out, code);
 	buffer_put_text(out, ",\"error_description\":");
@@ -103,25 +105,25 @@ static int error_with(struct buffer *out, int status, bool keep_alive, const cha
 		buffer_put_signed(out, retry_after_s);
 	}
 	buffer_put_text(out, "}\n");
-	reply_end(&a);
+	reply_end(r);
 	return status;
 }
 
-int reply_error(struct buffer *out, int status, bool keep_alive, const char *code,
-	const char *words, int64_t retry_after_s)
+int reply_error(
+	struct reply *r, int status, const char *code, const char *words, int64_t retry_after_s)
 {
 	char fields[64] = "";
 
 	if (retry_after_s >= 0)
 		snprintf(fields, sizeof(fields), "Retry-After: %lld\r\n", (long long)retry_after_s);
-	return error_with(out, status, keep_alive, fields, code, words, retry_after_s);
+	return error_with(r, status, fields, code, words, retry_after_s);
 }
 
-int reply_wrong_method(struct buffer *out, bool keep_alive, const char *allowed)
+int reply_wrong_method(struct reply *r, const char *allowed)
 {
 	char fields[64], words[64];
 
 	snprintf(fields, sizeof(fields), "Allow: %s\r\n", allowed);
 	snprintf(words, sizeof(words), "this route takes %s and nothing else", allowed);
-	return error_with(out, 405, keep_alive, fields, "method_not_allowed", words, -1);
+	return error_with(r, 405, fields, "method_not_allowed", words, -1);
 }

@@ -1,6 +1,6 @@
 /* Prometheus text exposition format 0.0.4:
  * https://prometheus.io/docs/instrumenting/exposition_formats/ */
-#include "reply_status.h"
+#include "reply_metrics.h"
 
 #include "config.h"
 #include "probe.h"
@@ -8,6 +8,7 @@
 #include "token_login.h"
 #include "token_source.h"
 #include "token_view.h"
+#include "views.h"
 
 #include <string.h>
 
@@ -271,19 +272,18 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 		b->reload_failed);
 }
 
-void reply_metrics(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+void reply_metrics(struct reply *r, const struct clock_reading *now,
 	const struct profile_view *profiles, size_t count, const struct broker_view *broker)
 {
-	struct metric_context c = {out, now, profiles, count};
-	struct reply a;
+	struct metric_context c = {r->out, now, profiles, count};
 
-	reply_begin(&a, out, 200, REPLY_METRICS, keep_alive, "");
+	reply_begin(r, 200, REPLY_METRICS, "");
 	if (count) {
 		put_tokens(&c);
 		put_traffic(&c);
 		put_logins(&c);
 		put_clocks(&c);
 	}
-	put_broker(out, broker);
-	reply_end(&a);
+	put_broker(r->out, broker);
+	reply_end(r);
 }

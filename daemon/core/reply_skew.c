@@ -1,11 +1,12 @@
 /* The clock measurement as the operator sees it. Inside, theta is the server's clock minus our
  * BOOTTIME; outside, the skew is our wall clock minus the server's, positive when ours is ahead. */
-#include "reply_status.h"
+#include "reply_skew.h"
 
 #include "config.h"
 #include "probe.h"
 #include "reply.h"
 #include "token_source.h"
+#include "views.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,16 +91,15 @@ static void put_token(
 	buffer_put_text(out, "]}");
 }
 
-void reply_skew(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct profile_view *p)
+void reply_skew(struct reply *r, const struct clock_reading *now, const struct profile_view *p)
 {
 	struct duration wall = clock_wall_offset(now), low = DURATION_ZERO, high = DURATION_ZERO;
 	char advice[ADVICE_MAX];
+	struct buffer *out = r->out;
 	struct skew_estimate e;
-	struct reply a;
 
 	skew_query(p->skew, now, &e);
-	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
+	reply_begin(r, 200, REPLY_JSON, "");
 	buffer_put_text(out, "{\"profile\":");
 	buffer_put_json(out, p->settings->name);
 	if (e.known) {
@@ -136,5 +136,5 @@ void reply_skew(struct buffer *out, bool keep_alive, const struct clock_reading 
 	buffer_put_text(out, ",\"advice\":");
 	buffer_put_json(out, advice);
 	buffer_put_text(out, "}\n");
-	reply_end(&a);
+	reply_end(r);
 }

@@ -6,6 +6,7 @@
 #include "token_login.h"
 #include "token_source.h"
 #include "token_view.h"
+#include "views.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -133,12 +134,12 @@ static void put_profile(
 	buffer_put_char(out, '}');
 }
 
-void reply_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+void reply_status(struct reply *r, const struct clock_reading *now,
 	const struct profile_view *profiles, size_t count, const struct broker_view *broker)
 {
-	struct reply a;
+	struct buffer *out = r->out;
 
-	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
+	reply_begin(r, 200, REPLY_JSON, "");
 	buffer_put_text(out, "{\"profiles\":[");
 	for (size_t i = 0; i < count; i++) {
 		if (i)
@@ -158,7 +159,7 @@ void reply_status(struct buffer *out, bool keep_alive, const struct clock_readin
 		buffer_put_char(out, '}');
 	}
 	buffer_put_text(out, "}\n");
-	reply_end(&a);
+	reply_end(r);
 }
 
 static void put_time(struct buffer *out, struct wall_time t)
@@ -176,13 +177,13 @@ static void put_time(struct buffer *out, struct wall_time t)
 	buffer_printf(out, ".%03dZ\"", (int)(t.ns % NS_PER_S / NS_PER_MS));
 }
 
-void reply_history(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct profile_view *profile)
+void reply_history(
+	struct reply *r, const struct clock_reading *now, const struct profile_view *profile)
 {
 	const struct history *h = profile->history;
-	struct reply a;
+	struct buffer *out = r->out;
 
-	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
+	reply_begin(r, 200, REPLY_JSON, "");
 	put_member(out, "{\"profile\":", profile->settings->name);
 	buffer_put_text(out, ",\"events\":[");
 	for (uint64_t n = history_first(h); n <= h->count; n++) {
@@ -205,16 +206,14 @@ void reply_history(struct buffer *out, bool keep_alive, const struct clock_readi
 		buffer_put_char(out, '}');
 	}
 	buffer_put_text(out, "]}\n");
-	reply_end(&a);
+	reply_end(r);
 }
 
-void reply_state(struct buffer *out, bool keep_alive, const char *profile, const char *state)
+void reply_state(struct reply *r, const char *profile, const char *state)
 {
-	struct reply a;
-
-	reply_begin(&a, out, 200, REPLY_JSON, keep_alive, "");
-	put_member(out, "{\"profile\":", profile);
-	put_member(out, ",\"state\":", state);
-	buffer_put_text(out, "}\n");
-	reply_end(&a);
+	reply_begin(r, 200, REPLY_JSON, "");
+	put_member(r->out, "{\"profile\":", profile);
+	put_member(r->out, ",\"state\":", state);
+	buffer_put_text(r->out, "}\n");
+	reply_end(r);
 }

@@ -1,66 +1,20 @@
-/* What the routes but that of the token answer, as bytes: pure views of the state, written into a
- * buffer. */
+/* Replies that tell of profiles: their status, and what happened to them. */
 #ifndef GCTOKEND_CORE_REPLY_STATUS_H
 #define GCTOKEND_CORE_REPLY_STATUS_H
 
-#include "buffer.h"
-#include "times.h"
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-struct history;
-struct probe_plan;
-struct profile_settings;
-struct skew;
-struct token_source;
-
-/* The login of a profile that people log in to, besides what the token source knows of it. */
-struct login_view {
-	bool stored;         /* what there is of it is on the disk */
-	const char *problem; /* with its file; "": none */
-	int64_t logged_in_s; /* wall clock; 0: not known */
-};
-
-/* One profile, as everything that is reported of it is read from. All lent. */
-struct profile_view {
-	const struct profile_settings *settings;
-	const struct token_source *source;
-	const struct history *history;
-	const struct skew *skew;
-	const struct probe_plan *probe;
-	uint32_t waiting; /* requests held */
-	uint64_t denied;  /* requests refused by the rules */
-	uint64_t pages_given, pages_retired;
-	uint64_t wall_steps; /* of our wall clock since the start */
-	bool has_login;
-	struct login_view login;
-};
-
-/* The daemon itself. */
-struct broker_view {
-	const char *version;
-	struct duration uptime;
-	uint32_t connections;
-	uint32_t waiting;
-	const uint64_t *requests; /* answered, by HTTP status, 600 of them */
-	uint64_t accepted, refused_total_limit, refused_user_limit, refused_user_rate,
-		accept_failures, deadline_cut;
-	bool reload_failed;         /* the latest reload was refused */
-	const char *reload_problem; /* its first problem; NULL: none */
-};
+struct broker_view;
+struct clock_reading;
+struct profile_view;
+struct reply;
 
 /* `broker`: NULL for callers who are no admins. */
-void reply_status(struct buffer *out, bool keep_alive, const struct clock_reading *now,
+void reply_status(struct reply *r, const struct clock_reading *now,
 	const struct profile_view *profiles, size_t count, const struct broker_view *broker);
-void reply_history(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct profile_view *profile);
-void reply_skew(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct profile_view *profile);
-/* {"profile": ..., "state": ...}, what a revocation answers. */
-void reply_state(struct buffer *out, bool keep_alive, const char *profile, const char *state);
-/* Prometheus text format 0.0.4. */
-void reply_metrics(struct buffer *out, bool keep_alive, const struct clock_reading *now,
-	const struct profile_view *profiles, size_t count, const struct broker_view *broker);
+void reply_history(
+	struct reply *r, const struct clock_reading *now, const struct profile_view *profile);
+/* {"profile": ..., "state": ...}: what has become of it. */
+void reply_state(struct reply *r, const char *profile, const char *state);
 
 #endif

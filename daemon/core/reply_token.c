@@ -41,7 +41,7 @@ static void make_head(struct token_reply_cache *s, const struct token_slot *slot
 {
 	struct buffer *b = &s->parts;
 
-	reply_head(b, 200, s->keep_alive);
+	reply_head(&(struct reply){.out = b, .keep_alive = s->keep_alive}, 200);
 	buffer_put_text(b, "Gctoken-Generation: ");
 	buffer_put_unsigned(b, slot->generation);
 	buffer_put_text(b, "\r\nGctoken-Expires-In-Ms: ");
@@ -95,28 +95,28 @@ static uint16_t escapes_of(const struct token *token)
 	return (uint16_t)count;
 }
 
-static bool fits(const struct token_reply_cache *s, bool keep_alive, bool text,
+static bool fits(const struct token_reply_cache *s, const struct reply *r,
 	const struct token_outcome *outcome)
 {
 	return s->made && s->generation == outcome->slot->generation &&
-	       s->stale == outcome->stale && s->keep_alive == keep_alive && s->text == text;
+	       s->stale == outcome->stale && s->keep_alive == r->keep_alive && s->text == r->text;
 }
 
 /* Whatever it was made for before, its memory is used again. */
-static bool make(struct token_reply_cache *s, bool keep_alive, bool text,
+static bool make(struct token_reply_cache *s, const struct reply *r,
 	const struct profile_settings *settings, const struct token_outcome *outcome)
 {
 	const size_t end_of_header = 4; /* of BEFORE_TOKEN */
 
 	s->parts.length = 0;
 	s->parts.failed = false;
-	s->keep_alive = keep_alive;
-	s->text = text;
+	s->keep_alive = r->keep_alive;
+	s->text = r->text;
 	s->stale = outcome->stale;
 	s->generation = outcome->slot->generation;
-	s->escapes = text ? 0 : escapes_of(&outcome->slot->token);
+	s->escapes = s->text ? 0 : escapes_of(&outcome->slot->token);
 	make_head(s, outcome->slot);
-	if (text)
+	if (s->text)
 		make_text(s);
 	else
 		make_json(s, settings, outcome->slot);
@@ -178,7 +178,7 @@ static char *put_token(char *at, const struct token *token, unsigned escapes)
 	return at;
 }
 
-void reply_token(struct buffer *out, struct token_reply_cache *s, bool keep_alive, bool text,
+void reply_token(const struct reply *r, struct token_reply_cache *s,
 	const struct profile_settings *settings, const struct token_outcome *outcome)
 {
 	const struct token *token = &outcome->slot->token;
@@ -186,18 +186,18 @@ void reply_token(struct buffer *out, struct token_reply_cache *s, bool keep_aliv
 	size_t length;
 	char *at;
 
-	if (!fits(s, keep_alive, text, outcome) && !make(s, keep_alive, text, settings, outcome)) {
-		out->failed = true;
+	if (!fits(s, r, outcome) && !make(s, r, settings, outcome)) {
+		r->out->failed = true;
 		return;
 	}
 	length = s->body_length + token->length + s->escapes;
-	if (!text) {
+	if (!s->text) {
 		length += number_set(&expires_s, (uint64_t)(outcome->expires_in.ns / NS_PER_S));
 		length += number_set(&refresh_s, (uint64_t)outcome->refresh_in_s);
 	}
 	length += s->parts.length - s->body_length + number_set(&body, length);
 	length += number_set(&expires_ms, (uint64_t)(outcome->expires_in.ns / NS_PER_MS));
-	at = buffer_claim(out, length);
+	at = buffer_claim(r->out, length);
 	if (!at)
 		return;
 	at = put_part(at, s, HEAD);
@@ -207,7 +207,7 @@ void reply_token(struct buffer *out, struct token_reply_cache *s, bool keep_aliv
 	at = put_part(at, s, BEFORE_TOKEN);
 	at = put_token(at, token, s->escapes);
 	at = put_part(at, s, BEHIND_TOKEN);
-	if (text)
+	if (s->text)
 		return;
 	at = put_number(at, &expires_s);
 	at = put_part(at, s, BEHIND_EXPIRES);

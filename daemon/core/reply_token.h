@@ -1,6 +1,6 @@
-/* The answer with a token. From request to request only three numbers in it change, so all the rest
+/* The reply with a token. From request to request only three numbers in it change, so all the rest
  * is made once for a token and copied: what a request costs here is a few memcpy. The token is not
- * part of what is kept; each answer takes it from where it is guarded. */
+ * part of what is kept; each reply takes it from where it is guarded. */
 #ifndef GCTOKEND_CORE_REPLY_TOKEN_H
 #define GCTOKEND_CORE_REPLY_TOKEN_H
 
@@ -10,10 +10,11 @@
 #include <stdint.h>
 
 struct profile_settings;
+struct reply;
 struct token_outcome;
 
-/* One for each profile; all zero at first. It fits one token and one form of answer, and is made
- * anew for another: clients of a profile mostly want the same. */
+/* One for each profile; all zero at first. It fits one token and one form of reply, and is made
+ * anew for another: the callers of a profile mostly want the same. */
 struct token_reply_cache {
 	struct buffer parts; /* the constant text, up to ends[] each */
 	uint16_t ends[5];
@@ -27,9 +28,9 @@ struct token_reply_cache {
 void token_reply_cache_drop(struct token_reply_cache *s);
 void token_reply_cache_fini(struct token_reply_cache *s);
 
-/* 200 with the token of the outcome: JSON, or the bare token and a newline. Without memory `out`
+/* 200 with the token of the outcome: JSON, or the bare token and a newline. Without memory r->out
  * has failed. */
-void reply_token(struct buffer *out, struct token_reply_cache *s, bool keep_alive, bool text,
+void reply_token(const struct reply *r, struct token_reply_cache *s,
 	const struct profile_settings *settings, const struct token_outcome *outcome);
 
 #endif

@@ -7,6 +7,7 @@
 #include "connection.h"
 
 #include "core/access.h"
+#include "core/reply.h"
 #include "deadlines.h"
 #include "http_protocol.h"
 #include "peer.h"
@@ -70,12 +71,12 @@ struct connection {
 	uint8_t place;
 	bool resuming : 1;
 	bool held : 1;
-	bool keep_alive : 1; /* of the held request */
-	bool partial : 1;    /* what is unparsed lacks something */
-	bool ended : 1;      /* the caller sends no more */
-	bool closing : 1;    /* when all is written */
-	bool refused : 1;    /* closing because of what was sent: drain */
-	bool attached : 1;   /* all was said */
+	bool keep_alive : 1, text : 1; /* of the held request */
+	bool partial : 1;              /* what is unparsed lacks something */
+	bool ended : 1;                /* the caller sends no more */
+	bool closing : 1;              /* when all is written */
+	bool refused : 1;              /* closing because of what was sent: drain */
+	bool attached : 1;             /* all was said */
 	bool unit_known : 1;
 };
 
@@ -251,6 +252,7 @@ static size_t serve(struct connection *c, const char *bytes, size_t length,
 		case SERVED_HELD:
 			c->held = true;
 			c->keep_alive = caller.keep_alive;
+			c->text = caller.text;
 			break;
 		case SERVED_ATTACHED:
 			c->attached = true;
@@ -451,18 +453,18 @@ void *connection_hold(const struct connection *c)
 	return c->hold;
 }
 
-bool connection_keep_alive(const struct connection *c)
+static bool keep_alive(const struct connection *c)
 {
 	return c->keep_alive && !c->all->serving.stopping;
 }
 
-struct buffer *connection_reply_begin(struct connection *c)
+void connection_reply_begin(struct connection *c, struct reply *ret)
 {
 	struct connections *all = c->all;
 
 	assert(c->held && !all->late_open);
 	all->late_open = true;
-	return &all->late.out;
+	*ret = (struct reply){.out = &all->late.out, .keep_alive = keep_alive(c), .text = c->text};
 }
 
 void connection_reply_end(struct connection *c, int status)
@@ -473,8 +475,7 @@ void connection_reply_end(struct connection *c, int status)
 	all->late_open = false;
 	c->held = false;
 	c->hold = NULL;
-	if (!http_reply_done(
-		    &all->serving.counters, &all->late.out, 0, status, connection_keep_alive(c)))
+	if (!http_reply_done(&all->serving.counters, &all->late.out, 0, status, keep_alive(c)))
 		c->closing = true;
 	settle(c, &all->late, true);
 }

@@ -2,9 +2,6 @@
 #ifndef GCTOKEND_FRONT_CONNECTION_H
 #define GCTOKEND_FRONT_CONNECTION_H
 
-#include <stdbool.h>
-
-struct buffer;
 struct connection;
 struct connections;
 struct event_base;
@@ -13,6 +10,7 @@ struct front_handler;
 struct front_limits;
 struct peer;
 struct protocol;
+struct reply;
 
 /* ---- for the handler of requests ---- */
 
@@ -27,13 +25,10 @@ const char *connection_unit(struct connection *c);
 /* For the handler's own record of a held request; NULL at first. */
 void connection_set_hold(struct connection *c, void *hold);
 void *connection_hold(const struct connection *c);
-/* What the reply to the held request has to announce. */
-bool connection_keep_alive(const struct connection *c);
-/* Replies to the held request: append the whole reply to the returned buffer, then end with its
- * status, before the next is begun. `_end` writes it; `c` may be freed when it returns. Requests
- * pipelined behind it are served in the loop's next pass, so a handler is never called from here.
- */
-struct buffer *connection_reply_begin(struct connection *c);
+/* Replies to the held request: write the whole reply to *ret, then end with its status, before the
+ * next is begun. `_end` sends it; `c` may be freed when it returns. Requests pipelined behind it
+ * are served in the loop's next pass, so a handler is never called from here. */
+void connection_reply_begin(struct connection *c, struct reply *ret);
 void connection_reply_end(struct connection *c, int status);
 
 /* ---- for those who let callers in ---- */

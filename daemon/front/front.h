@@ -11,8 +11,8 @@
 
 #include "connection.h"
 #include "core/access.h"
-#include "core/buffer.h"
 #include "core/http_request.h"
+#include "core/reply.h"
 #include "handler.h"
 
 struct event_base;

@@ -5,21 +5,20 @@
 #include "core/times.h"
 #include <stdint.h>
 
-struct buffer;
 struct connection;
 struct http_request;
 struct page;
+struct reply;
 
 #define FRONT_HELD 0
 
 struct front_handler {
-	/* One whole request of `c`. Either appends its whole reply (head and body) to `out` and
-	 * returns the HTTP status, or returns FRONT_HELD, appends nothing, and replies later by
-	 * connection_reply_begin and _end: not before it has returned, but other connections may
-	 * be replied to from here. request->keep_alive is what the reply has to announce. The
-	 * request's spans, and `out`, are gone when it returns. */
+	/* One whole request of `c`. Either writes its whole reply and returns the HTTP status, or
+	 * returns FRONT_HELD, writes nothing, and replies later by connection_reply_begin and _end:
+	 * not before it has returned, but other connections may be replied to from here. The
+	 * request's spans, and `reply`, are gone when it returns. */
 	int (*request)(void *context, struct connection *c, const struct http_request *request,
-		struct buffer *out);
+		struct reply *reply);
 	/* The caller of a held connection is gone, or the front is being closed: forget it. A
 	 * caller that has only stopped sending (half a close) still gets its reply. */
 	void (*abandoned)(void *context, struct connection *c);

@@ -13,39 +13,43 @@ static void count(struct front_counters *counters, int status)
 bool http_reply_done(
 	struct front_counters *counters, struct buffer *out, size_t at, int status, bool keep_alive)
 {
+	struct reply instead = {.out = out};
+
 	if (buffer_failed(out)) {
 		out->failed = false;
 		out->length = at;
 		keep_alive = false;
-		status =
-			reply_error(out, 503, false, "temporarily_unavailable", "out of memory", 1);
+		status = reply_error(&instead, 503, "temporarily_unavailable", "out of memory", 1);
 	}
 	count(counters, status);
 	return keep_alive;
 }
 
-static enum served handle(struct serving *s, struct caller *caller, struct http_request *request)
+static enum served handle(
+	struct serving *s, struct caller *caller, const struct http_request *request)
 {
-	struct buffer *out = &s->replies.out;
-	size_t at = out->length;
+	struct reply reply = {.out = &s->replies.out, .text = request->wants_text};
+	size_t at = reply.out->length;
 	int status;
 
 	/* How long the reply to an unknown method is only that method tells: to HEAD it would end
 	 * with its header, and the body be taken for the next reply. */
-	if (s->stopping || request->method == HTTP_OTHER)
-		request->keep_alive = false;
-	caller->keep_alive = request->keep_alive;
-	status = s->handler->request(s->context, caller->connection, request, out);
-	if (status == FRONT_HELD)
+	reply.keep_alive = request->keep_alive && !s->stopping && request->method != HTTP_OTHER;
+	status = s->handler->request(s->context, caller->connection, request, &reply);
+	if (status == FRONT_HELD) {
+		caller->keep_alive = reply.keep_alive;
+		caller->text = reply.text;
 		return SERVED_HELD;
-	return http_reply_done(&s->counters, out, at, status, caller->keep_alive) ? SERVED_REPLIED
-										  : SERVED_LAST;
+	}
+	return http_reply_done(&s->counters, reply.out, at, status, reply.keep_alive)
+		       ? SERVED_REPLIED
+		       : SERVED_LAST;
 }
 
 static enum served refuse_request(struct serving *s, int status, const char *reason)
 {
-	struct buffer *out = &s->replies.out;
-	size_t at = out->length;
+	struct reply reply = {.out = &s->replies.out};
+	size_t at = reply.out->length;
 	const char *code = "invalid_request";
 
 	if (status == 414)
@@ -54,8 +58,8 @@ static enum served refuse_request(struct serving *s, int status, const char *rea
 		code = "header_too_large";
 	else if (status == 505)
 		code = "version_not_supported";
-	reply_error(out, status, false, code, reason, -1);
-	http_reply_done(&s->counters, out, at, status, false);
+	reply_error(&reply, status, code, reason, -1);
+	http_reply_done(&s->counters, reply.out, at, status, false);
 	return SERVED_REFUSED;
 }
 
@@ -80,12 +84,12 @@ static void refuse(int fd, const struct refusal *refusal, struct front_counters 
 {
 	char bytes[512];
 	struct buffer b;
+	struct reply reply = {.out = &b};
 
 	if (counters)
 		count(counters, refusal->status);
 	buffer_init(&b, bytes, sizeof(bytes));
-	reply_error(
-		&b, refusal->status, false, refusal->code, refusal->words, refusal->retry_after_s);
+	reply_error(&reply, refusal->status, refusal->code, refusal->words, refusal->retry_after_s);
 	/* All or nothing is not promised: it is closed in any case. */
 	if (!buffer_failed(&b))
 		send(fd, b.data, b.length, MSG_DONTWAIT | MSG_NOSIGNAL);

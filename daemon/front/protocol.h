@@ -28,7 +28,7 @@ struct caller {
 	struct share_user *user;
 	int fd;
 	struct http_parser *parser; /* where the parsing of the request stands */
-	bool keep_alive;            /* of the request that was served or is held */
+	bool keep_alive, text;      /* of the request that is held: what its reply has to be */
 };
 
 enum served {

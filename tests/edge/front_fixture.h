@@ -161,37 +161,34 @@ static unsigned held_count, abandoned_count, asked_count;
 static char last_query[256];
 static const char filling[4096] = "what a large answer is made of";
 
-static void answer_with(struct buffer *out, int status, bool keep_alive, const char *text)
+static int answer_with(struct reply *r, const char *text)
 {
-	struct reply a;
-
-	reply_begin(&a, out, status, REPLY_TEXT, keep_alive, "");
-	buffer_put_text(out, text);
-	reply_end(&a);
+	reply_begin(r, 200, REPLY_TEXT, "");
+	buffer_put_text(r->out, text);
+	reply_end(r);
+	return 200;
 }
 
 /* Answers the oldest of the held ones. */
 static void release_one(const char *text)
 {
 	struct connection *c = held[0];
-	struct buffer *out = connection_reply_begin(c);
+	struct reply reply;
 
+	connection_reply_begin(c, &reply);
 	assert_ptr_equal(connection_hold(c), c);
 	memmove(held, held + 1, --held_count * sizeof(*held));
-	answer_with(out, 200, connection_keep_alive(c), text);
-	connection_reply_end(c, 200);
+	connection_reply_end(c, answer_with(&reply, text));
 }
 
-static void put_peer(struct buffer *out, const struct peer *p, bool keep_alive)
+static void put_peer(struct reply *r, const struct peer *p)
 {
-	struct reply a;
-
-	reply_begin(&a, out, 200, REPLY_TEXT, keep_alive, "");
-	buffer_printf(out, "uid %ld gid %ld groups", p->uid == (uid_t)-1 ? -1L : (long)p->uid,
+	reply_begin(r, 200, REPLY_TEXT, "");
+	buffer_printf(r->out, "uid %ld gid %ld groups", p->uid == (uid_t)-1 ? -1L : (long)p->uid,
 		p->gid == (gid_t)-1 ? -1L : (long)p->gid);
 	for (size_t i = 0; i < p->group_count; i++)
-		buffer_printf(out, " %u", p->groups[i]);
-	reply_end(&a);
+		buffer_printf(r->out, " %u", p->groups[i]);
+	reply_end(r);
 }
 
 static bool path_is(const struct http_request *q, const char *text)
@@ -200,7 +197,7 @@ static bool path_is(const struct http_request *q, const char *text)
 }
 
 static int test_request(
-	void *context, struct connection *c, const struct http_request *q, struct buffer *out)
+	void *context, struct connection *c, const struct http_request *q, struct reply *r)
 {
 	assert_ptr_equal(context, &front);
 	asked_count++;
@@ -217,28 +214,24 @@ static int test_request(
 		while (held_count)
 			release_one("released");
 	} else if (path_is(q, "/big")) {
-		struct reply a;
-
-		reply_begin(&a, out, 200, REPLY_TEXT, q->keep_alive, "");
+		reply_begin(r, 200, REPLY_TEXT, "");
 		for (size_t n = strtoul(last_query, NULL, 10), part; n; n -= part) {
 			part = n < sizeof(filling) ? n : sizeof(filling);
-			buffer_put(out, filling, part);
+			buffer_put(r->out, filling, part);
 		}
-		reply_end(&a);
+		reply_end(r);
 		return 200;
 	} else if (path_is(q, "/peer")) {
-		put_peer(out, connection_peer(c), q->keep_alive);
+		put_peer(r, connection_peer(c));
 		return 200;
 	} else if (path_is(q, "/unit")) {
 		const char *unit = connection_unit(c);
 
-		answer_with(out, 200, q->keep_alive, unit ? unit : "none");
-		return 200;
+		return answer_with(r, unit ? unit : "none");
 	} else if (!path_is(q, "/now")) {
-		return reply_error(out, 404, q->keep_alive, "not_found", "no such route", -1);
+		return reply_error(r, 404, "not_found", "no such route", -1);
 	}
-	answer_with(out, 200, q->keep_alive, last_query);
-	return 200;
+	return answer_with(r, last_query);
 }
 
 static void test_abandoned(void *context, struct connection *c)

@@ -22,14 +22,14 @@
 static void writes_a_whole_answer(void **state)
 {
 	char storage[512];
-	struct reply a;
 	struct buffer b;
+	struct reply r = {.out = &b, .keep_alive = true};
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	reply_begin(&a, &b, 200, REPLY_TEXT, true, "Gctoken-Generation: 17\r\n");
+	reply_begin(&r, 200, REPLY_TEXT, "Gctoken-Generation: 17\r\n");
 	buffer_put_text(&b, "hello\n");
-	reply_end(&a);
+	reply_end(&r);
 	assert_written(&b, "HTTP/1.1 200 OK\r\n"
 			   "Cache-Control: no-store\r\n"
 			   "Gctoken-Generation: 17\r\n"
@@ -80,9 +80,11 @@ static void errors_to_the_byte(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct reply r = {.out = &b, .keep_alive = cases[i].keep_alive};
+
 		buffer_init(&b, storage, sizeof(storage));
-		assert_int_equal(reply_error(&b, cases[i].status, cases[i].keep_alive,
-					 cases[i].code, cases[i].words, cases[i].retry_after_s),
+		assert_int_equal(reply_error(&r, cases[i].status, cases[i].code, cases[i].words,
+					 cases[i].retry_after_s),
 			cases[i].status);
 		assert_written(&b, cases[i].expected);
 	}
@@ -93,10 +95,11 @@ static void a_wrong_method_is_told_the_right_one(void **state)
 {
 	char storage[512];
 	struct buffer b;
+	struct reply r = {.out = &b, .keep_alive = true};
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	assert_int_equal(reply_wrong_method(&b, true, "POST"), 405);
+	assert_int_equal(reply_wrong_method(&r, "POST"), 405);
 	assert_written(&b, "HTTP/1.1 405 Method Not Allowed\r\n"
 			   "Cache-Control: no-store\r\n"
 			   "Allow: POST\r\n"
@@ -132,8 +135,10 @@ static void every_status_has_its_phrase(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct reply r = {.out = &b, .keep_alive = true};
+
 		buffer_init(&b, storage, sizeof(storage));
-		reply_error(&b, cases[i].status, true, "e", "w", -1);
+		reply_error(&r, cases[i].status, "e", "w", -1);
 		assert_memory_equal(b.data, cases[i].line, strlen(cases[i].line));
 		assert_null(memmem(b.data, b.length, "Retry-After", 11));
 		assert_null(memmem(b.data, b.length, "retry_after", 11));
@@ -145,13 +150,15 @@ static void not_modified_has_no_body(void **state)
 {
 	char storage[128];
 	struct buffer b;
+	struct reply r = {.out = &b, .keep_alive = true};
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	reply_not_modified(&b, true);
+	reply_not_modified(&r);
 	assert_written(&b, "HTTP/1.1 304 Not Modified\r\nCache-Control: no-store\r\n\r\n");
 	buffer_init(&b, storage, sizeof(storage));
-	reply_not_modified(&b, false);
+	r.keep_alive = false;
+	reply_not_modified(&r);
 	assert_written(&b, "HTTP/1.1 304 Not Modified\r\nCache-Control: no-store\r\n"
 			   "Connection: close\r\n\r\n");
 }
@@ -170,13 +177,13 @@ static void length_is_right_wherever_the_bytes_are(void **state)
 
 		buffer_init(&b, storage, random_next(&random) % sizeof(storage));
 		for (size_t i = 0; i < LENGTH(bodies); i++) {
-			struct reply a;
+			struct reply r = {.out = &b, .keep_alive = true};
 
 			bodies[i] = random_next(&random) % (round % 10 ? 200 : 200000);
-			reply_begin(&a, &b, 200, REPLY_METRICS, true, "");
+			reply_begin(&r, 200, REPLY_METRICS, "");
 			for (size_t n = 0; n < bodies[i]; n++)
 				buffer_put_char(&b, 'x');
-			reply_end(&a);
+			reply_end(&r);
 		}
 		assert_false(buffer_failed(&b));
 		for (size_t i = 0; i < LENGTH(bodies); i++) {
@@ -200,14 +207,14 @@ static void failed_buffer_ends_quietly(void **state)
 {
 	volatile size_t too_much = SIZE_MAX / 2;
 	char storage[200];
-	struct reply a;
 	struct buffer b;
+	struct reply r = {.out = &b, .keep_alive = true};
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	reply_begin(&a, &b, 200, REPLY_JSON, true, "");
+	reply_begin(&r, 200, REPLY_JSON, "");
 	buffer_put(&b, "x", too_much);
-	reply_end(&a);
+	reply_end(&r);
 	assert_true(buffer_failed(&b));
 }
 

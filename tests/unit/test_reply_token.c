@@ -3,6 +3,7 @@
 
 #include "core/config.h"
 #include "core/random.h"
+#include "core/reply.h"
 #include "core/token_ask.h"
 #include <inttypes.h>
 #include <setjmp.h>
@@ -72,10 +73,11 @@ static void assert_reported(struct token_reply_cache *reply_cache, struct form f
 	static char storage[40000], wanted[40000];
 	size_t length = expected(wanted, sizeof(wanted), f, escaped, s, o);
 	struct buffer out;
+	struct reply reply = {.out = &out, .keep_alive = f.keep_alive, .text = f.text};
 
 	buffer_init(&out, storage, sizeof(storage));
 	buffer_put_text(&out, "what stands before it: ");
-	reply_token(&out, reply_cache, f.keep_alive, f.text, s, o);
+	reply_token(&reply, reply_cache, s, o);
 	assert_false(buffer_failed(&out));
 	assert_int_equal(out.length, 23 + length);
 	assert_memory_equal(out.data + 23, wanted, length);

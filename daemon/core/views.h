@@ -1,0 +1,50 @@
+/* The daemon's state as everything that is reported of it is read from. All lent. */
+#ifndef GCTOKEND_CORE_VIEWS_H
+#define GCTOKEND_CORE_VIEWS_H
+
+#include "times.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct history;
+struct probe_plan;
+struct profile_settings;
+struct skew;
+struct token_source;
+
+/* The login of a profile that people log in to, besides what the token source knows of it. */
+struct login_view {
+	bool stored;         /* what there is of it is on the disk */
+	const char *problem; /* with its file; "": none */
+	int64_t logged_in_s; /* wall clock; 0: not known */
+};
+
+/* One profile. */
+struct profile_view {
+	const struct profile_settings *settings;
+	const struct token_source *source;
+	const struct history *history;
+	const struct skew *skew;
+	const struct probe_plan *probe;
+	uint32_t waiting; /* requests held */
+	uint64_t denied;  /* requests refused by the rules */
+	uint64_t pages_given, pages_retired;
+	uint64_t wall_steps; /* of our wall clock since the start */
+	bool has_login;
+	struct login_view login;
+};
+
+/* The daemon itself. */
+struct broker_view {
+	const char *version;
+	struct duration uptime;
+	uint32_t connections;
+	uint32_t waiting;
+	const uint64_t *requests; /* replied to, by HTTP status, 600 of them */
+	uint64_t accepted, refused_total_limit, refused_user_limit, refused_user_rate,
+		accept_failures, deadline_cut;
+	bool reload_failed;         /* the latest reload was refused */
+	const char *reload_problem; /* its first problem; NULL: none */
+};
+
+#endif
