@@ -2,9 +2,8 @@
 #ifndef GCTOKEND_BROKER_CALL_H
 #define GCTOKEND_BROKER_CALL_H
 
-#include "core/right.h"
+#include "core/api.h"
 #include "core/times.h"
-#include "front/api.h"
 
 struct broker;
 struct connection;

@@ -11,6 +11,7 @@
 #include "profile_log.h"
 #include "profile_type.h"
 #include "revoke.h"
+#include "routes.h"
 #include "waiter.h"
 
 #include "core/reply.h"

@@ -8,6 +8,7 @@
 #include "pages.h"
 #include "profile_type.h"
 #include "revoke.h"
+#include "routes.h"
 #include "waiter.h"
 
 #include "core/reply.h"

@@ -8,6 +8,7 @@
 #include "oauth_client.h"
 #include "profile_type.h"
 #include "rights.h"
+#include "routes.h"
 #include "waiter.h"
 
 #include "core/reply.h"

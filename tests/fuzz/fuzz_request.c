@@ -1,11 +1,15 @@
 /* Requests of clients: the same bytes in one piece, cut up at random and byte by byte, each piece
  * in memory of just its size; what is accepted reads the same when it is written again; and what
  * the router makes of it, written as a query, comes back. */
+#include "broker/routes.h"
 #include "core/http_request.h"
-#include "front/api.h"
 #include "fuzz.h"
 #include <errno.h>
 #include <strings.h>
+
+/* Those of the daemon, but without what they do. */
+#define ROUTE_ROW(path, method, parameters, right, handle) {path, method, parameters, right, NULL},
+static const struct api_route routes[] = {ROUTES(ROUTE_ROW){0}};
 
 #define NAME_SIZE 32 /* as the router's */
 #define VALUE_SIZE 4096
@@ -215,28 +219,6 @@ static bool call_fine(const struct api_call *call)
 	return !call->problem[0] && !call->profile_impossible;
 }
 
-static const char *route_path(enum api_route route)
-{
-	static const char *const paths[] = {
-		[API_TOKEN] = "/v1/token",
-		[API_REJECT] = "/v1/token/reject",
-		[API_SKEW] = "/v1/skew",
-		[API_PROBE] = "/v1/skew/probe",
-		[API_STATUS] = "/v1/status",
-		[API_HISTORY] = "/v1/history",
-		[API_REFRESH] = "/v1/refresh",
-		[API_REVOKE] = "/v1/revoke",
-		[API_LOGIN] = "/v1/login",
-		[API_LOGIN_FINISH] = "/v1/login/finish",
-		[API_LOGOUT] = "/v1/logout",
-		[API_METRICS] = "/metrics",
-		[API_HEALTHZ] = "/healthz",
-		[API_READYZ] = "/readyz",
-	};
-
-	return paths[route];
-}
-
 static void check_call_again(const struct http_request *r, const struct api_call *call)
 {
 	struct http_request written = *r;
@@ -244,8 +226,7 @@ static void check_call_again(const struct http_request *r, const struct api_call
 	char query[512] = "";
 	size_t n = 0;
 
-	if (call->route != API_STATUS && call->route != API_METRICS && call->route != API_HEALTHZ &&
-		call->route != API_READYZ)
+	if (call->route->parameters & API_PROFILE)
 		n += (size_t)snprintf(query, sizeof(query), "&profile=%s", call->profile);
 	if (call->has_min_ttl)
 		n += (size_t)snprintf(query + n, sizeof(query) - n, "&min_ttl=%u", call->min_ttl_s);
@@ -262,7 +243,7 @@ static void check_call_again(const struct http_request *r, const struct api_call
 			query + n, sizeof(query) - n, "&fingerprint=%s", call->fingerprint);
 	CHECK(n < sizeof(query));
 	written.query = (struct http_span){query + (n > 0), n - (n > 0)};
-	CHECK(api_parse(&written, &again) == 0 && call_fine(&again));
+	CHECK(api_parse(routes, &written, &again) == 0 && call_fine(&again));
 	CHECK(again.route == call->route && !strcmp(again.profile, call->profile));
 	CHECK(again.has_min_ttl == call->has_min_ttl && again.min_ttl_s == call->min_ttl_s);
 	CHECK(again.has_wait == call->has_wait && again.wait_s == call->wait_s);
@@ -276,7 +257,7 @@ static void check_call_again(const struct http_request *r, const struct api_call
 static void check_router(const struct http_request *r, int query_result)
 {
 	struct api_call call;
-	int status = api_parse(r, &call);
+	int status = api_parse(routes, r, &call);
 
 	CHECK(status == 0 || status == 400 || status == 404 || status == 405);
 	if (status == 404 || status == 405)
@@ -284,8 +265,8 @@ static void check_router(const struct http_request *r, int query_result)
 	CHECK(r->method != HTTP_OTHER);
 	CHECK((status == 400) == (query_result < 0));
 	CHECK(memchr(call.problem, '\0', sizeof(call.problem)) && fuzz_printable(call.problem));
-	CHECK(strlen(route_path(call.route)) == r->path.length);
-	CHECK(!memcmp(route_path(call.route), r->path.at, r->path.length));
+	CHECK(strlen(call.route->path) == r->path.length);
+	CHECK(!memcmp(call.route->path, r->path.at, r->path.length));
 	if (status == 400) {
 		CHECK(call.problem[0]);
 		return;
@@ -296,7 +277,7 @@ static void check_router(const struct http_request *r, int query_result)
 	CHECK(call.min_ttl_s <= INT32_MAX && call.wait_s <= INT32_MAX);
 	CHECK(call.after <= UINT64_MAX / 2 && call.generation <= UINT64_MAX / 2);
 	CHECK(!call.has_fingerprint || strspn(call.fingerprint, "0123456789abcdef") == 16);
-	if (call.route == API_REJECT && !call.problem[0])
+	if (call.route->parameters & API_GENERATION && !call.problem[0])
 		CHECK(call.has_generation != call.has_fingerprint);
 	if (call_fine(&call)) {
 		CHECK(!any_twice(r->query));

@@ -35,7 +35,7 @@ TARGETS = {
     "token_source": (1024, 10000),
 }
 # Sources that the targets are about; what else is linked is looked at elsewhere.
-SOURCES = re.compile(r"/(daemon/core/.*\.c|daemon/front/api\.c|client-lib/(response_parser|cli/(api_(next|pages)|redirect(_query)?))\.c)$")
+SOURCES = re.compile(r"/(daemon/core/.*\.c|client-lib/(response_parser|cli/(api_(next|pages)|redirect(_query)?))\.c)$")
 STATUS = re.compile(r"^#(\d+)\s+\w+\s.*?cov: (\d+) ft: \d+ corp: (\d+)/", re.MULTILINE)
 SPEED = re.compile(r"^stat::average_exec_per_sec:\s*(\d+)", re.MULTILINE)
 ARTIFACT = re.compile(r"Test unit written to (\S+)")

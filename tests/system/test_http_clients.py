@@ -192,16 +192,6 @@ def test_the_status_of_a_login_is_as_documented(server, daemon):
     assert login["state"] == "refreshed" and login["stored"] is True and login["problem"] is None
 
 
-def test_every_route_is_documented_and_every_documented_route_is_there(broker):
-    with open(os.path.join(REPOSITORY, "daemon", "front", "api.c"), encoding="ascii") as file:
-        routes = set(re.findall(r'\{"(/[\w/]+)", HTTP_(GET|POST), ', file.read()))
-    assert len(routes) >= 14
-    for path, method in routes:
-        assert f"{method} {path}" in DOCUMENT or f"`{path}`" in DOCUMENT, path
-    for method, path in re.findall(r"`(GET|POST) (/[\w/]+)`", DOCUMENT):
-        assert (path, method) in routes, path
-
-
 def documented(word):
     (found,) = [text for language, text, _ in blocks("sh") if word in text]
     return found

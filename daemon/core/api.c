@@ -3,52 +3,18 @@
 #include <stdio.h>
 #include <string.h>
 
-enum parameter {
-	PROFILE = 1 << 0,
-	MIN_TTL = 1 << 1,
-	WAIT = 1 << 2,
-	AFTER = 1 << 3,
-	GENERATION = 1 << 4,
-	FINGERPRINT = 1 << 5,
-	LOGIN = 1 << 6, /* state, code, iss, error: see api_text */
-};
-
-static const struct route {
-	const char *path;
-	enum http_method method;
-	enum api_route route;
-	unsigned parameters;
-} routes[] = {
-	{"/v1/token", HTTP_GET, API_TOKEN, PROFILE | MIN_TTL | WAIT | AFTER},
-	{"/v1/token/reject", HTTP_POST, API_REJECT, PROFILE | GENERATION | FINGERPRINT | WAIT},
-	{"/v1/skew", HTTP_GET, API_SKEW, PROFILE},
-	{"/v1/skew/probe", HTTP_POST, API_PROBE, PROFILE},
-	{"/v1/status", HTTP_GET, API_STATUS, 0},
-	{"/v1/history", HTTP_GET, API_HISTORY, PROFILE},
-	{"/v1/refresh", HTTP_POST, API_REFRESH, PROFILE},
-	{"/v1/revoke", HTTP_POST, API_REVOKE, PROFILE},
-	{"/v1/login", HTTP_POST, API_LOGIN, PROFILE},
-	{"/v1/login/finish", HTTP_POST, API_LOGIN_FINISH, PROFILE | LOGIN},
-	{"/v1/logout", HTTP_POST, API_LOGOUT, PROFILE},
-	{"/metrics", HTTP_GET, API_METRICS, 0},
-	{"/healthz", HTTP_GET, API_HEALTHZ, 0},
-	{"/readyz", HTTP_GET, API_READYZ, MIN_TTL},
-};
-
-static const struct {
-	const char *name;
-	enum parameter parameter;
-} parameter_names[] = {
-	{"profile", PROFILE},
-	{"min_ttl", MIN_TTL},
-	{"wait", WAIT},
-	{"after", AFTER},
-	{"generation", GENERATION},
-	{"fingerprint", FINGERPRINT},
-	{"state", LOGIN},
-	{"code", LOGIN},
-	{"iss", LOGIN},
-	{"error", LOGIN},
+const struct api_parameter_name api_parameter_names[] = {
+	{"profile", API_PROFILE},
+	{"min_ttl", API_MIN_TTL},
+	{"wait", API_WAIT},
+	{"after", API_AFTER},
+	{"generation", API_GENERATION},
+	{"fingerprint", API_FINGERPRINT},
+	{"state", API_LOGIN},
+	{"code", API_LOGIN},
+	{"iss", API_LOGIN},
+	{"error", API_LOGIN},
+	{NULL, 0},
 };
 
 static bool span_is(struct http_span span, const char *text)
@@ -87,43 +53,43 @@ static void tell(struct api_call *call, const char *name, const char *what)
 }
 
 static void read_parameter(
-	struct api_call *call, enum parameter parameter, const char *name, const char *value)
+	struct api_call *call, enum api_parameter parameter, const char *name, const char *value)
 {
 	const char *wrong = NULL;
 	uint64_t number = 0;
 
 	switch (parameter) {
-	case PROFILE:
+	case API_PROFILE:
 		call->profile_impossible = !profile_name_valid(value);
 		if (!call->profile_impossible)
 			memcpy(call->profile, value, strlen(value) + 1);
 		break;
-	case MIN_TTL:
+	case API_MIN_TTL:
 		call->has_min_ttl = read_number(value, INT32_MAX, &number);
 		call->min_ttl_s = (uint32_t)number;
 		wrong = call->has_min_ttl ? NULL : "whole seconds are expected";
 		break;
-	case WAIT:
+	case API_WAIT:
 		call->has_wait = read_number(value, INT32_MAX, &number);
 		call->wait_s = (uint32_t)number;
 		wrong = call->has_wait ? NULL : "whole seconds are expected";
 		break;
-	case AFTER:
+	case API_AFTER:
 		call->has_after = read_number(value, UINT64_MAX / 2, &call->after);
 		wrong = call->has_after ? NULL : "a generation's number is expected";
 		break;
-	case GENERATION:
+	case API_GENERATION:
 		call->has_generation = read_number(value, UINT64_MAX / 2, &call->generation);
 		wrong = call->has_generation ? NULL : "a generation's number is expected";
 		break;
-	case FINGERPRINT:
+	case API_FINGERPRINT:
 		call->has_fingerprint = fingerprint_possible(value);
 		if (call->has_fingerprint)
 			memcpy(call->fingerprint, value, FINGERPRINT_LENGTH + 1);
 		else
 			wrong = "16 lower-case hex digits are expected";
 		break;
-	case LOGIN:
+	case API_LOGIN:
 		break;
 	}
 	if (wrong)
@@ -137,11 +103,12 @@ static int read_query(struct http_span query, unsigned allowed, struct api_call 
 	int more;
 
 	while ((more = http_query_next(&query, name, sizeof(name), value, sizeof(value))) > 0) {
-		size_t i = 0, count = sizeof(parameter_names) / sizeof(*parameter_names);
+		const struct api_parameter_name *p = api_parameter_names;
+		unsigned bit;
 
-		while (i < count && strcmp(parameter_names[i].name, name))
-			i++;
-		if (i == count || !(allowed & parameter_names[i].parameter)) {
+		while (p->name && strcmp(p->name, name))
+			p++;
+		if (!(allowed & p->parameter)) {
 			bool nameable =
 				!name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")];
 
@@ -149,14 +116,15 @@ static int read_query(struct http_span query, unsigned allowed, struct api_call 
 				"a parameter that this route does not know");
 			continue;
 		}
-		if (seen & (1u << i)) {
+		bit = 1u << (p - api_parameter_names);
+		if (seen & bit) {
 			tell(call, name, "given twice");
 			continue;
 		}
-		seen |= 1u << i;
-		read_parameter(call, parameter_names[i].parameter, name, value);
+		seen |= bit;
+		read_parameter(call, p->parameter, name, value);
 	}
-	if (allowed & LOGIN)
+	if (allowed & API_LOGIN)
 		explicit_bzero(value, sizeof(value));
 	return more;
 }
@@ -172,17 +140,17 @@ bool api_text(const struct api_call *call, const char *wanted, char ret[API_TEXT
 	return false;
 }
 
-int api_parse(const struct http_request *request, struct api_call *ret)
+int api_parse(
+	const struct api_route *routes, const struct http_request *request, struct api_call *ret)
 {
-	const struct route *route = NULL;
+	const unsigned which = API_GENERATION | API_FINGERPRINT;
+	const struct api_route *route = routes;
 
-	/* each path has one method */
-	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes) && !route; i++)
-		if (span_is(request->path, routes[i].path))
-			route = &routes[i];
-	if (!route)
+	while (route->path && !span_is(request->path, route->path))
+		route++;
+	if (!route->path)
 		return 404;
-	*ret = (struct api_call){.route = route->route, .query = request->query};
+	*ret = (struct api_call){.route = route, .query = request->query};
 	if (route->method != request->method) {
 		ret->allowed = route->method == HTTP_GET ? "GET" : "POST";
 		return 405;
@@ -194,7 +162,7 @@ int api_parse(const struct http_request *request, struct api_call *ret)
 			"%%XX");
 		return 400;
 	}
-	if (ret->route == API_REJECT && ret->has_generation == ret->has_fingerprint)
+	if ((route->parameters & which) == which && ret->has_generation == ret->has_fingerprint)
 		tell(ret, "generation or fingerprint", "exactly one of them is needed");
 	return 0;
 }
