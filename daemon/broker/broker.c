@@ -14,9 +14,6 @@
 #include "sockets.h"
 #include "waiter.h"
 
-#include "core/secret.h"
-#include "front/front.h"
-#include "front/listener.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/state_file.h"
@@ -111,12 +108,29 @@ static int start_events(struct broker *b)
 	return turn_init(&b->turn, b->base, take_turn, b);
 }
 
+/* The directory's writer is also its lock. */
+static int open_state(struct broker *b)
+{
+	pid_t holder = 0;
+	int r = state_writer_new(&b->writer, b->base, b->state_dir, &holder);
+
+	if (r == -EBUSY)
+		log_line(LOG_ERR,
+			"state_dir %s is in use by another gctokend (pid %ld): stop that one, or "
+			"give each a state_dir of its own",
+			b->state_dir, (long)holder);
+	else if (r)
+		log_line(LOG_ERR,
+			"state_dir %s: %s. It has to be a directory the daemon can write to",
+			b->state_dir, strerror(-r));
+	return r;
+}
+
 int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
 	struct config *config, const char *version)
 {
 	struct broker *b = calloc(1, sizeof(*b));
 	char problem[512];
-	pid_t holder = 0;
 	int r = -ENOMEM;
 
 	if (!b) {
@@ -136,18 +150,14 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	server_clocks_init(&b->clocks, &b->started);
 	b->config = config;
 	b->config_path = strdup(config_path);
-	b->socket = strdup(config->broker.socket);
 	b->state_dir = strdup(config->broker.state_dir);
-	if (config->broker.page_socket)
-		b->page_socket = strdup(config->broker.page_socket);
-	if (!b->config_path || !b->socket || !b->state_dir ||
-		(config->broker.page_socket && !b->page_socket)) {
+	if (!b->config_path || !b->state_dir) {
 		log_line(LOG_ERR, "out of memory");
 		goto fail;
 	}
 	if (RAND_bytes((unsigned char *)&b->random.state, sizeof(b->random.state)) != 1) {
 		r = -EIO;
-		log_line(LOG_ERR, "no random numbers are to be had");
+		log_line(LOG_ERR, "the system gives no random numbers");
 		goto fail;
 	}
 	r = read_boot_id(b->boot_id, sizeof(b->boot_id));
@@ -164,20 +174,9 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	r = sockets_open(b);
 	if (r)
 		goto fail;
-	r = state_writer_new(&b->writer, base, config->broker.state_dir, &holder);
-	if (r == -EBUSY) {
-		log_line(LOG_ERR,
-			"state_dir %s is in use by another gctokend (pid %ld): stop that one, or "
-			"give each a state_dir of its own",
-			config->broker.state_dir, (long)holder);
+	r = open_state(b);
+	if (r)
 		goto fail;
-	}
-	if (r) {
-		log_line(LOG_ERR,
-			"state_dir %s: %s. It has to be a directory the daemon can write to",
-			config->broker.state_dir, strerror(-r));
-		goto fail;
-	}
 	oauth_clients_read_generations(b);
 	handover_init(b, &b->started);
 	r = fetcher_new(&b->fetcher, base, clock_read);
@@ -203,8 +202,7 @@ fail:
 void broker_run(struct broker *b)
 {
 	log_line(LOG_NOTICE, "gctokend %s serves %zu profile%s at %s", b->version,
-		b->profiles.count, b->profiles.count == 1 ? "" : "s",
-		b->bound.st_ino ? b->socket : "the socket that systemd holds");
+		b->profiles.count, b->profiles.count == 1 ? "" : "s", sockets_where(&b->sockets));
 	service_started(b);
 	/* Whoever has been waiting is served before anything is begun that may take a moment. */
 	event_base_loop(b->base, EVLOOP_NONBLOCK);
@@ -227,8 +225,6 @@ static void write_last_handover(struct broker *b)
 	handover_fini(b);
 }
 
-/* Requests that have been read are answered, with Connection: close; whoever waits for a token is
- * closed unanswered and asks the next daemon. */
 void broker_free(struct broker *b)
 {
 	struct endpoint *e;
@@ -236,15 +232,7 @@ void broker_free(struct broker *b)
 
 	b->stopping = true;
 	service_stopping(b);
-	if (b->front) {
-		front_stop(b->front);
-		if (b->bound.st_ino)
-			listener_remove(b->socket, &b->bound);
-		if (b->page_bound.st_ino)
-			listener_remove(b->page_socket, &b->page_bound);
-		event_base_loop(b->base, EVLOOP_NONBLOCK);
-		front_free(b->front);
-	}
+	sockets_close(b);
 	broker_finish_logins(b);
 	write_last_handover(b);
 	revoke_free_all(b);
@@ -268,8 +256,6 @@ void broker_free(struct broker *b)
 	login_forget_key(b);
 	config_free(b->config);
 	free(b->state_dir);
-	free(b->socket);
-	free(b->page_socket);
 	free(b->config_path);
 	free(b);
 }

@@ -6,6 +6,7 @@
 #include "handover.h"
 #include "profile_set.h"
 #include "service.h"
+#include "sockets.h"
 #include "turn.h"
 
 #include "core/random.h"
@@ -17,14 +18,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 
 struct config;
 struct endpoint;
 struct event_base;
 struct fetcher;
-struct front;
 struct oauth_client;
 struct revocation;
 struct state_writer;
@@ -45,11 +44,7 @@ struct broker {
 	struct server_clocks clocks; /* of the endpoints */
 
 	struct fetcher *fetcher;
-	struct front *front;
-	char *socket;      /* where it listens, whatever a reload says later */
-	struct stat bound; /* the socket as it was made; st_ino 0: none of ours */
-	char *page_socket; /* the same for pages; NULL: none */
-	struct stat page_bound;
+	struct sockets sockets;
 	struct service service;
 	struct handover handover;
 	struct state_writer *writer;
@@ -68,7 +63,6 @@ struct broker {
 	bool reload_failed;
 	char reload_problem[512];
 	bool stopping;
-	struct boot_time accept_failure_told; /* when it was logged; 0: never */
 };
 
 /* Consumes `config` (already validated), whatever comes of it. 0 or negative errno; what was wrong

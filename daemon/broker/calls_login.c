@@ -80,7 +80,7 @@ int call_login(struct call *c)
 		return status;
 	if (RAND_priv_bytes(random, sizeof(random)) != 1)
 		return call_refuse(
-			c, 503, "temporarily_unavailable", "no random numbers are to be had");
+			c, 503, "temporarily_unavailable", "the system gives no random numbers");
 	r = login_attempt_begin(&c->profile->attempts, c->now.boot,
 		connection_peer(c->connection)->uid, random, &login, &wait);
 	OPENSSL_cleanse(random, sizeof(random));

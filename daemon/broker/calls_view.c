@@ -95,7 +95,7 @@ int call_probe(struct call *c)
 static void report_of_broker(
 	const struct broker *b, const struct clock_reading *now, struct broker_view *ret)
 {
-	const struct front_counters *n = front_counters(b->front);
+	const struct front_counters *n = front_counters(b->sockets.front);
 
 	*ret = (struct broker_view){
 		.version = b->version,

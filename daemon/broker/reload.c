@@ -224,7 +224,8 @@ static void reload(struct broker *b)
 	fetcher_forget_ca(b->fetcher); /* ca_file may have been renewed in place */
 	warn_of_restart(old, config, had_key);
 	b->config = config;
-	broker_apply_settings(b);
+	log_set_level(config->broker.log_level);
+	sockets_set_limits(b);
 	config_free(old);
 	b->reload_failed = false;
 	log_line(LOG_NOTICE, "configuration reloaded: %zu profile%s", b->profiles.count,

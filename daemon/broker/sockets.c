@@ -1,4 +1,3 @@
-/* Where clients come in: a socket of our own or the one that systemd holds, and how many may. */
 #include "sockets.h"
 
 #include "broker.h"
@@ -14,12 +13,14 @@
 #include "host/systemd.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Descriptors that are not clients': the log, the state files, login servers, a reserve. */
+/* Descriptors that are not callers': the log, the state files, login servers, a reserve. */
 #define DESCRIPTORS_ELSEWHERE 128
 #define CONNECTIONS_MIN 16
 #define TELL_FAILURES_APART_S 60
@@ -56,12 +57,11 @@ static struct front_limits limits_of(const struct broker_settings *s)
 	};
 }
 
-void broker_apply_settings(struct broker *b)
+void sockets_set_limits(struct broker *b)
 {
 	struct front_limits limits = limits_of(&b->config->broker);
 
-	log_set_level(b->config->broker.log_level);
-	front_set_limits(b->front, &limits);
+	front_set_limits(b->sockets.front, &limits);
 }
 
 /* The socket that systemd holds, by its name or else by its place. It stays there when we end. */
@@ -79,9 +79,8 @@ static int take_listener(const char *name, const char *path)
 }
 
 static int make_listener(
-	const struct broker *b, const char *path, int *ret_fd, struct stat *ret_bound)
+	const struct broker_settings *s, const char *path, int *ret_fd, struct stat *ret_bound)
 {
-	const struct broker_settings *s = &b->config->broker;
 	char problem[512];
 	int r = listener_bind(
 		path, s->socket_mode, s->socket_gid, ret_fd, problem, sizeof(problem));
@@ -93,22 +92,22 @@ static int make_listener(
 	return r;
 }
 
-static int open_one(struct broker *b, const char *name, const char *path,
-	int (*listen_at)(struct front *f, int fd), struct stat *ret_bound)
+static int open_place(struct broker *b, struct socket_place *place, const char *name,
+	int (*listen_at)(struct front *f, int fd))
 {
-	int fd = take_listener(name, path), r;
+	int fd = take_listener(name, place->path), r;
 
 	if (fd < 0) {
-		if (!path)
+		if (!place->path)
 			return 0;
-		r = make_listener(b, path, &fd, ret_bound);
+		r = make_listener(&b->config->broker, place->path, &fd, &place->bound);
 		if (r)
 			return r;
 	}
-	r = listen_at(b->front, fd);
+	r = listen_at(b->sockets.front, fd);
 	if (r) {
 		close(fd);
-		log_line(LOG_ERR, "%s: %s", path ? path : name, strerror(-r));
+		log_line(LOG_ERR, "%s: %s", place->path ? place->path : name, strerror(-r));
 	}
 	return r;
 }
@@ -119,14 +118,15 @@ static void accept_failed(void *context)
 	struct broker *b = context;
 	struct boot_time now = clock_boot_now();
 
-	if (b->accept_failure_told.ns &&
-		boot_since(now, b->accept_failure_told).ns < TELL_FAILURES_APART_S * NS_PER_S)
+	if (b->sockets.accept_failure_told.ns &&
+		boot_since(now, b->sockets.accept_failure_told).ns <
+			TELL_FAILURES_APART_S * NS_PER_S)
 		return;
-	b->accept_failure_told = now;
+	b->sockets.accept_failure_told = now;
 	log_line(LOG_ERR,
 		"connections could not be accepted (%llu times so far): descriptors or memory ran "
 		"out; raise LimitNOFILE or lower max_connections",
-		(unsigned long long)front_counters(b->front)->accept_failures);
+		(unsigned long long)front_counters(b->sockets.front)->accept_failures);
 }
 
 static void abandoned(void *context, struct connection *c)
@@ -142,15 +142,55 @@ static const struct front_handler handler = {
 	.page = calls_page_asked,
 };
 
+static int copy_path(char **ret, const char *path)
+{
+	*ret = path ? strdup(path) : NULL;
+	return path && !*ret ? -ENOMEM : 0;
+}
+
 int sockets_open(struct broker *b)
 {
-	struct front_limits limits = limits_of(&b->config->broker);
-	int r = front_new(&b->front, b->base, &handler, b, &limits);
+	const struct broker_settings *settings = &b->config->broker;
+	struct front_limits limits = limits_of(settings);
+	struct sockets *s = &b->sockets;
+	int r = 0;
 
+	if (copy_path(&s->http.path, settings->socket) ||
+		copy_path(&s->page.path, settings->page_socket))
+		r = -ENOMEM;
+	if (!r)
+		r = front_new(&s->front, b->base, &handler, b, &limits);
 	if (r) {
 		log_line(LOG_ERR, "the front cannot be made: %s", strerror(-r));
 		return r;
 	}
-	r = open_one(b, "http", b->socket, front_listen, &b->bound);
-	return r ? r : open_one(b, "page", b->page_socket, front_listen_pages, &b->page_bound);
+	r = open_place(b, &s->http, "http", front_listen);
+	return r ? r : open_place(b, &s->page, "page", front_listen_pages);
+}
+
+const char *sockets_where(const struct sockets *s)
+{
+	return s->http.bound.st_ino ? s->http.path : "the socket that systemd holds";
+}
+
+static void remove_place(const struct socket_place *place)
+{
+	if (place->bound.st_ino)
+		listener_remove(place->path, &place->bound);
+}
+
+void sockets_close(struct broker *b)
+{
+	struct sockets *s = &b->sockets;
+
+	if (s->front) {
+		front_stop(s->front);
+		remove_place(&s->http);
+		remove_place(&s->page);
+		event_base_loop(b->base, EVLOOP_NONBLOCK);
+		front_free(s->front);
+	}
+	free(s->http.path);
+	free(s->page.path);
+	*s = (struct sockets){0};
 }

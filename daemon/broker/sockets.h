@@ -1,13 +1,33 @@
-/* Where callers come in, and how many may. */
+/* Where callers come in: a socket of our own or the one that systemd holds, and how many may. */
 #ifndef GCTOKEND_BROKER_SOCKETS_H
 #define GCTOKEND_BROKER_SOCKETS_H
 
-struct broker;
+#include "core/times.h"
 
-/* The front, and a socket for it to listen at. 0 or negative errno; what was wrong is in the log.
- */
+#include <sys/stat.h>
+
+struct broker;
+struct front;
+
+struct socket_place {
+	char *path;        /* whatever a reload says later; NULL: none */
+	struct stat bound; /* the socket as it was made; st_ino 0: none of ours */
+};
+
+struct sockets {
+	struct front *front; /* NULL: not open */
+	struct socket_place http, page;
+	struct boot_time accept_failure_told; /* when it was logged; 0: never */
+};
+
+/* By b->config. 0 or negative errno; what was wrong is in the log. */
 int sockets_open(struct broker *b);
-/* Limits and log level of b->config. */
-void broker_apply_settings(struct broker *b);
+/* The limits of b->config hold from here on. */
+void sockets_set_limits(struct broker *b);
+/* Where callers find us, in words for the log. */
+const char *sockets_where(const struct sockets *s);
+/* Requests that have been read are answered, with Connection: close; whoever waits for a token is
+ * closed unanswered and asks the next daemon. Turns the loop. Safe whatever has been opened. */
+void sockets_close(struct broker *b);
 
 #endif

@@ -33,7 +33,8 @@ static int make_key(const struct secret_source *s, const char *directory, unsign
 	int directory_fd, error;
 
 	if (RAND_priv_bytes(ret_key, SEALED_KEY_LENGTH) != 1)
-		return secret_complain(s, -EIO, "cannot be made: no random numbers are to be had");
+		return secret_complain(
+			s, -EIO, "cannot be made: the system gives no random numbers");
 	hex_write(ret_key, SEALED_KEY_LENGTH, text);
 	text[sizeof(text) - 2] = '\n';
 	error = durable_directory_open(directory, &directory_fd);
