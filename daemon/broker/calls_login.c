@@ -23,7 +23,6 @@
 #include "host/clock.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,7 +82,7 @@ int call_login(struct call *c)
 			c, 503, "temporarily_unavailable", "the system gives no random numbers");
 	r = login_attempt_begin(&c->profile->attempts, c->now.boot,
 		connection_peer(c->connection)->uid, random, &login, &wait);
-	OPENSSL_cleanse(random, sizeof(random));
+	secret_wipe(random, sizeof(random));
 	if (r)
 		return reply_error(c->reply, 429, "too_many_requests",
 			"too many logins of this profile were begun and not finished",
@@ -116,13 +115,6 @@ static int fail_by_server(struct call *c, const char *error)
 	return fail(c, words);
 }
 
-static char *secret_copy(const char *text)
-{
-	char *copy = secret_alloc(strlen(text) + 1);
-
-	return copy ? strcpy(copy, text) : NULL;
-}
-
 static int begin_finish(struct call *c, struct login_code *code)
 {
 	struct profile *p = c->profile;
@@ -130,7 +122,8 @@ static int begin_finish(struct call *c, struct login_code *code)
 		duration_add(p->settings->fetch.timeout, duration_s(FINISH_WAIT_BEYOND_S));
 	struct waiter *w;
 
-	code->redirect_uri = secret_copy(p->settings->redirect_uri);
+	code->redirect_uri =
+		secret_copy(p->settings->redirect_uri, strlen(p->settings->redirect_uri));
 	if (!code->text || !code->redirect_uri ||
 		waiter_new(&w, p, c->connection, WAITER_LOGIN, wait))
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
@@ -164,7 +157,7 @@ static int finish_with(struct call *c, struct login_code *code, char *state, cha
 	if (api_text(&c->api, "error", text))
 		return fail_by_server(c, text);
 	api_text(&c->api, "code", text);
-	code->text = secret_copy(text);
+	code->text = secret_copy(text, strlen(text));
 	code->uid = connection_peer(c->connection)->uid;
 	return begin_finish(c, code);
 }
@@ -186,8 +179,8 @@ int call_login_finish(struct call *c)
 	else
 		status = finish_with(c, &code, state, text);
 	login_code_drop(&code);
-	OPENSSL_cleanse(state, sizeof(state));
-	OPENSSL_cleanse(text, sizeof(text));
+	secret_wipe(state, sizeof(state));
+	secret_wipe(text, sizeof(text));
 	return status;
 }
 

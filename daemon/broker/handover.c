@@ -10,6 +10,7 @@
 
 #include "core/digest.h"
 #include "core/handover.h"
+#include "core/secret.h"
 #include "core/token_past.h"
 #include "host/clock.h"
 #include "host/log.h"
@@ -18,7 +19,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -92,7 +92,7 @@ static void wipe_whole(struct handover *h, unsigned number)
 {
 	if (fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		    (off_t)(number * h->place_size), (off_t)h->place_size))
-		OPENSSL_cleanse(place(h, number), h->place_size);
+		secret_wipe(place(h, number), h->place_size);
 }
 
 /* The better of the two places. False: neither holds. */
@@ -328,7 +328,7 @@ void handover_write(struct broker *b, const struct clock_reading *now)
 		return; /* the other one holds, until the next try */
 	h->sequence++;
 	/* The other one may have a token that was revoked or replaced since. */
-	OPENSSL_cleanse(place(h, h->latest), h->lengths[h->latest]);
+	secret_wipe(place(h, h->latest), h->lengths[h->latest]);
 	h->lengths[h->latest] = 0;
 	h->lengths[next] = (size_t)(w.at - w.start);
 	h->latest = next;

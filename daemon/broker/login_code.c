@@ -10,22 +10,15 @@
 #include "core/token_login.h"
 #include "host/clock.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
-static void wipe(char **text)
-{
-	if (*text)
-		secret_free(*text, strlen(*text) + 1);
-	*text = NULL;
-}
-
 void login_code_drop(struct login_code *code)
 {
-	wipe(&code->text);
-	wipe(&code->redirect_uri);
-	OPENSSL_cleanse(code->verifier, sizeof(code->verifier));
+	secret_text_free(code->text);
+	secret_text_free(code->redirect_uri);
+	code->text = code->redirect_uri = NULL;
+	secret_wipe(code->verifier, sizeof(code->verifier));
 }
 
 bool login_finishing(const struct login *l)

@@ -1,5 +1,7 @@
 #include "api.h"
 
+#include "secret.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -125,7 +127,7 @@ static int read_query(struct http_span query, unsigned allowed, struct api_call 
 		read_parameter(call, p->parameter, name, value);
 	}
 	if (allowed & API_LOGIN)
-		explicit_bzero(value, sizeof(value));
+		secret_wipe(value, sizeof(value));
 	return more;
 }
 

@@ -1,5 +1,6 @@
 #include "buffer.h"
 
+#include "secret.h"
 #include "text.h"
 
 #include <stdarg.h>
@@ -14,8 +15,7 @@ void buffer_init(struct buffer *b, char *storage, size_t size)
 
 void buffer_fini(struct buffer *b)
 {
-	if (b->length)
-		explicit_bzero(b->data, b->length);
+	secret_wipe(b->data, b->length);
 	if (b->on_heap)
 		free(b->data);
 	*b = (struct buffer){0};
@@ -48,7 +48,7 @@ static bool buffer_reserve(struct buffer *b, size_t more)
 	}
 	if (b->length) {
 		memcpy(data, b->data, b->length);
-		explicit_bzero(b->data, b->length);
+		secret_wipe(b->data, b->length);
 	}
 	if (b->on_heap)
 		free(b->data);

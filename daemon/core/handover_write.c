@@ -1,8 +1,8 @@
 #include "handover.h"
 
 #include "handover_format.h"
+#include "secret.h"
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -62,7 +62,7 @@ static bool record_end(struct handover_writer *w, unsigned char *record)
 	put_text(w, "a field of a later version", 26);
 #endif
 	if (w->full) {
-		OPENSSL_cleanse(record, (size_t)(w->at - record));
+		secret_wipe(record, (size_t)(w->at - record));
 		w->at = record;
 		w->full = false;
 		return false;

@@ -3,9 +3,9 @@
  * read in another way elsewhere is looked for before it runs. What follows the object is looked at
  * after it: half a string or word there is an end of the text to yajl. */
 #include "json.h"
+#include "secret.h"
 #include "text.h"
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -325,7 +325,7 @@ int json_read_object(const char *bytes, size_t length, json_member *member, void
 	if (status == yajl_status_ok && !is_blank(bytes + consumed, length - consumed))
 		status = yajl_status_error;
 	yajl_free(yajl);
-	OPENSSL_cleanse(arena.memory, arena.used);
+	secret_wipe(arena.memory, arena.used);
 	free(arena.memory);
 	free(r.key);
 	if (status == yajl_status_ok)

@@ -1,7 +1,7 @@
 #include "jwt_claims.h"
 #include "json.h"
+#include "secret.h"
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,7 +173,7 @@ bool jwt_claims_read(const char *token, size_t length, struct jwt_claims *ret)
 		part_read(token, (size_t)(payload - 1 - token), room, header_member, &claims) &&
 		part_read(
 			payload, (size_t)(signature - 1 - payload), room, payload_member, &claims);
-	OPENSSL_cleanse(room, length);
+	secret_wipe(room, length);
 	free(room);
 	if (!whole || !(claims.has_iat || claims.has_nbf || claims.has_exp))
 		return false;

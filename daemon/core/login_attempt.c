@@ -1,6 +1,7 @@
 #include "login_attempt.h"
 
 #include "config_url.h"
+#include "secret.h"
 #include "text.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ static void base64url(const unsigned char bytes[HALF], char ret[LOGIN_TEXT + 1])
 
 static void end(struct login_attempt *p)
 {
-	OPENSSL_cleanse(p, sizeof(*p));
+	secret_wipe(p, sizeof(*p));
 	p->state[0] = '\0';
 }
 

@@ -1,4 +1,29 @@
-/* Memory for tokens, client secrets and what is made of them. */
+/* Memory for tokens, client secrets and what is made of them, and the one rule for letting go of
+ * it: what is kept comes from secret_alloc and ends with secret_free; what passes through any other
+ * memory is wiped with secret_wipe before that memory is freed, used again or left. Nothing of it
+ * reaches a log, a metric or an error: those see fingerprints (core/token).
+ *
+ * Where secret bytes pass. Whoever adds a place adds it here; `tests/lint secrets` holds that.
+ *
+ *   client secret  a file or systemd -> host/secret_reader, host/credential (each profile keeps
+ *                  one) -> core/token_request (body, header, and copies by which a response that
+ *                  repeats them is known) -> upstream/fetch, upstream/fetch_handle -> libcurl
+ *   access token   upstream/http_response -> core/json, core/token_response -> core/token, in the
+ *                  slots of a token source (core/token_slot) -> a reply, by core/reply_token into a
+ *                  core/buffer, front/connection, front/stream; a page, front/page; the next run,
+ *                  core/handover_write, broker/handover, core/handover_read; a revocation,
+ *                  broker/revoke. core/jwt_claims decodes it in passing
+ *   refresh token  as an access token up to core/token -> broker/login -> core/token_request; the
+ *                  disk, core/login_record -> core/sealed_state (from here on encrypted) ->
+ *                  host/state_file, host/durable_file, and back by broker/login_file
+ *   key of these   a file, systemd or random numbers -> host/secret_reader, host/state_key,
+ *                  core/state_key -> broker/login_file
+ *   login attempt  random numbers, broker/calls_login -> core/login_attempt (state, verifier)
+ *   code           a request, front/stream, front/connection -> core/api -> broker/calls_login ->
+ *                  broker/login_code -> core/token_request
+ *
+ * Out of reach: what libcurl, OpenSSL and the kernel keep of what they send and receive. main.c
+ * turns core dumps off. libgctoken, which links libc alone, wipes by itself. */
 #ifndef GCTOKEND_CORE_SECRET_H
 #define GCTOKEND_CORE_SECRET_H
 
@@ -9,5 +34,13 @@
 void *secret_alloc(size_t size);
 /* Wipes `size` bytes and frees, whichever heap it came from. NULL is fine. */
 void secret_free(void *p, size_t size);
+
+/* `length` bytes of `text` and a NUL, from secret_alloc; NULL without memory. */
+char *secret_copy(const char *text, size_t length);
+/* secret_free of a text with its NUL. NULL is fine. */
+void secret_text_free(char *text);
+
+/* Overwrites memory of any kind, in a way that no compiler leaves out. NULL is fine. */
+void secret_wipe(void *p, size_t size);
 
 #endif

@@ -1,8 +1,8 @@
 #include "state_key.h"
 
+#include "secret.h"
 #include "text.h"
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static bool parse_base64(const char *text, unsigned char *ret)
 		       (int)sizeof(decoded);
 	if (good)
 		memcpy(ret, decoded, SEALED_KEY_LENGTH);
-	OPENSSL_cleanse(decoded, sizeof(decoded));
+	secret_wipe(decoded, sizeof(decoded));
 	return good;
 }
 
@@ -46,6 +46,6 @@ bool state_key_parse(const char *bytes, size_t length, unsigned char ret_key[SEA
 				    : length == BASE64_LENGTH && parse_base64(bytes, key);
 	if (good)
 		memcpy(ret_key, key, sizeof(key));
-	OPENSSL_cleanse(key, sizeof(key));
+	secret_wipe(key, sizeof(key));
 	return good;
 }

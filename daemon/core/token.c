@@ -28,11 +28,9 @@ int token_init(struct token *ret, const char *text, size_t length)
 			return -EINVAL;
 	if (!fingerprint_make(t.fingerprint, text, length))
 		return -ENOMEM; /* the one way hashing a short text can fail */
-	t.text = secret_alloc(length + 1);
+	t.text = secret_copy(text, length);
 	if (!t.text)
 		return -ENOMEM;
-	memcpy(t.text, text, length);
-	t.text[length] = '\0';
 	*ret = t;
 	return 0;
 }

@@ -35,13 +35,6 @@ static char *basic_make(const char *client_id, const char *client_secret)
 	return value;
 }
 
-static char *secret_copy(const char *text)
-{
-	char *copy = secret_alloc(strlen(text) + 1);
-
-	return copy ? strcpy(copy, text) : NULL;
-}
-
 static char *secret_encode(const char *text)
 {
 	char *encoded = secret_alloc(percent_length(PERCENT_FORM, text) + 1);
@@ -96,7 +89,7 @@ static int body_make(struct token_request *r, const struct parameter *parameters
 /* Takes note of a secret in both forms it may come back in. */
 static int note_secret(struct token_request *r, size_t *n, const char *text)
 {
-	r->secrets[*n] = secret_copy(text);
+	r->secrets[*n] = secret_copy(text, strlen(text));
 	if (!r->secrets[(*n)++])
 		return -ENOMEM;
 	r->secrets[*n] = secret_encode(text);
@@ -180,16 +173,11 @@ void token_request_secrets(
 	ret_secrets[n] = NULL;
 }
 
-static void wipe(char *text)
-{
-	secret_free(text, text ? strlen(text) + 1 : 0);
-}
-
 void token_request_fini(struct token_request *r)
 {
 	secret_free(r->body, r->body_length + 1);
-	wipe(r->authorization);
+	secret_text_free(r->authorization);
 	for (size_t i = 0; i < TOKEN_REQUEST_SECRETS; i++)
-		wipe(r->secrets[i]);
+		secret_text_free(r->secrets[i]);
 	*r = TOKEN_REQUEST_NONE;
 }

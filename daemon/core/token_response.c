@@ -4,8 +4,8 @@
 #include "token_response.h"
 #include "http_date.h"
 #include "json.h"
+#include "secret.h"
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,8 +82,7 @@ static void error_code_read(struct body *b, const char *text, size_t length)
 
 static void words_forget(struct body *b)
 {
-	if (b->words)
-		OPENSSL_cleanse(b->words, b->words_length);
+	secret_wipe(b->words, b->words_length);
 	free(b->words);
 	b->words = NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "core/access.h"
 #include "core/reply.h"
+#include "core/secret.h"
 #include "deadlines.h"
 #include "http_protocol.h"
 #include "peer.h"
@@ -297,7 +298,7 @@ static void received(struct connection *c, size_t length)
 		r = stream_keep(&c->stream, all->read_bytes, length);
 		c->partial = false;
 	}
-	explicit_bzero(all->read_bytes, length);
+	secret_wipe(all->read_bytes, length);
 	if (r < 0) {
 		replies_reset(&all->serving.replies);
 		connection_free(c);

@@ -1,9 +1,9 @@
 #include "stream.h"
 
 #include "core/http_request.h"
+#include "core/secret.h"
 #include <errno.h>
 #include <event2/event.h>
-#include <openssl/crypto.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +115,7 @@ ssize_t stream_discard(int fd)
 
 	if (n < 0)
 		return -errno;
-	explicit_bzero(bytes, (size_t)n);
+	secret_wipe(bytes, (size_t)n);
 	return n;
 }
 
@@ -151,7 +151,7 @@ int stream_keep(struct stream *s, const char *bytes, size_t length)
 	if (own->in_at) {
 		left = own->in.length - own->in_at;
 		memmove(own->in.data, own->in.data + own->in_at, left);
-		OPENSSL_cleanse(own->in.data + left, own->in.length - left);
+		secret_wipe(own->in.data + left, own->in.length - left);
 		own->in.length = left;
 		own->in_at = 0;
 	}

@@ -37,17 +37,14 @@ static int check_content(const struct secret_source *s, const char *bytes, size_
 	return 0;
 }
 
-/* A copy with a NUL. */
 static int keep(const struct secret_source *s, const char *bytes, size_t length, char **ret)
 {
-	char *value = secret_alloc(length + 1);
+	char *value = secret_copy(bytes, length);
 
 	if (!value) {
 		snprintf(s->problem, s->problem_size, "%s: out of memory", s->key);
 		return -ENOMEM;
 	}
-	memcpy(value, bytes, length);
-	value[length] = '\0';
 	*ret = value;
 	return 0;
 }
@@ -111,15 +108,9 @@ int credential_load(const struct profile_settings *profile, struct credential *r
 	return 0;
 }
 
-static void wipe(char *text)
-{
-	if (text)
-		secret_free(text, strlen(text) + 1);
-}
-
 void credential_fini(struct credential *c)
 {
-	wipe(c->client_id);
-	wipe(c->client_secret);
+	secret_text_free(c->client_id);
+	secret_text_free(c->client_secret);
 	*c = CREDENTIAL_NONE;
 }

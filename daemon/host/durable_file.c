@@ -1,4 +1,5 @@
 #include "durable_file.h"
+#include "core/secret.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -269,7 +270,7 @@ static int read_file(int directory_fd, const char *name, char **ret, size_t *ret
 	error = 0;
 out:
 	if (bytes)
-		explicit_bzero(bytes, size);
+		secret_wipe(bytes, size);
 	free(bytes);
 	close(fd);
 	return error;

@@ -3,6 +3,7 @@
  * loop then takes that whole list and calls back. Jobs are never merged: what asks for durability
  * (a reserved generation, a mint about to happen) waits for its own answer. */
 #include "state_file.h"
+#include "core/secret.h"
 #include "durable_file.h"
 #include <dirent.h>
 #include <errno.h>
@@ -84,8 +85,7 @@ static void job_free(struct state_job *job)
 {
 	if (!job)
 		return;
-	if (job->bytes)
-		explicit_bzero(job->bytes, job->length);
+	secret_wipe(job->bytes, job->length);
 	free(job->bytes);
 	free(job);
 }

@@ -8,7 +8,6 @@
 #include "secret_reader.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +21,7 @@ static int read_key(const struct secret_source *s, unsigned char *ret_key)
 
 	if (!error && !state_key_parse(bytes, length, ret_key))
 		error = secret_complain(s, -EINVAL, "holds no key; allowed: " STATE_KEY_ALLOWED);
-	OPENSSL_cleanse(bytes, sizeof(bytes));
+	secret_wipe(bytes, sizeof(bytes));
 	return error;
 }
 
@@ -42,7 +41,7 @@ static int make_key(const struct secret_source *s, const char *directory, unsign
 		error = durable_write(directory_fd, STATE_KEY_NAME, text, sizeof(text) - 1);
 		close(directory_fd);
 	}
-	OPENSSL_cleanse(text, sizeof(text));
+	secret_wipe(text, sizeof(text));
 	return error ? secret_complain(s, error, "cannot be written") : 0;
 }
 

@@ -239,8 +239,6 @@ int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long ca_ag
 /* Both are kept where they are as long as the handle points to them. */
 void fetch_secrets_wipe(struct fetch *x)
 {
-	if (x->authorization)
-		explicit_bzero(x->authorization, x->authorization_size);
-	if (x->body)
-		explicit_bzero(x->body, x->body_size);
+	secret_wipe(x->authorization, x->authorization_size);
+	secret_wipe(x->body, x->body_size);
 }

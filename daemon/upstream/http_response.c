@@ -1,5 +1,5 @@
 #include "http_response.h"
-#include <openssl/crypto.h>
+#include "core/secret.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -177,8 +177,7 @@ bool http_response_body(struct http_response *r, const char *bytes, size_t lengt
 
 void http_response_fini(struct http_response *r)
 {
-	if (r->body)
-		OPENSSL_cleanse(r->body, r->body_length);
+	secret_wipe(r->body, r->body_length);
 	free(r->body);
 	*r = HTTP_RESPONSE_NONE;
 }
