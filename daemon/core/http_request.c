@@ -366,11 +366,3 @@ int http_parser_run(struct http_parser *p, const char *bytes, size_t length,
 	}
 	return out_of_bytes(p, end, ret_reason);
 }
-
-int http_request_parse(
-	const char *bytes, size_t length, struct http_request *ret, const char **ret_reason)
-{
-	struct http_parser parser = {0};
-
-	return http_parser_run(&parser, bytes, length, ret, ret_reason);
-}

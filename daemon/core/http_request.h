@@ -62,10 +62,6 @@ struct http_parser {
 int http_parser_run(struct http_parser *parser, const char *bytes, size_t length,
 	struct http_request *ret, const char **ret_reason);
 
-/* The same from the start: one request at the front of `bytes`. */
-int http_request_parse(
-	const char *bytes, size_t length, struct http_request *ret, const char **ret_reason);
-
 /* Takes the next name=value pair off `query`, percent-decoded ('+' is a space) into the two given
  * buffers, NUL-terminated. 1: a pair; 0: none left; -EINVAL: bad escape, NUL, an empty name, no
  * '=', an '&' with nothing behind it, or longer than fits: `query` is untouched and the buffers

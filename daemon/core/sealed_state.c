@@ -187,14 +187,6 @@ enum sealed_verdict sealed_state_read(const unsigned char key[SEALED_KEY_LENGTH]
 	return SEALED_GOOD;
 }
 
-void sealed_state_check(char *bytes, size_t length)
-{
-	unsigned char *b = (unsigned char *)bytes;
-
-	if (length >= CHECK_LENGTH)
-		check_of(b, length - CHECK_LENGTH, b + length - CHECK_LENGTH);
-}
-
 const char *sealed_verdict_words(enum sealed_verdict verdict)
 {
 	switch (verdict) {

@@ -54,8 +54,6 @@ int sealed_state_write(const unsigned char key[SEALED_KEY_LENGTH],
 enum sealed_verdict sealed_state_read(const unsigned char key[SEALED_KEY_LENGTH],
 	const struct sealed_client *client, const char *bytes, size_t length, char **ret_text,
 	size_t *ret_length);
-/* Makes the last field of `bytes` right, whatever is in them: for tests. */
-void sealed_state_check(char *bytes, size_t length);
 /* What is wrong with it, as a phrase behind the file's name. */
 const char *sealed_verdict_words(enum sealed_verdict verdict);
 

@@ -22,10 +22,11 @@ struct verdict {
 
 static struct verdict parse_whole(const char *bytes, size_t length)
 {
+	struct http_parser parser = {0};
 	struct verdict v = {.reason = NULL};
 	char *copy = fuzz_copy(bytes, length);
 
-	v.result = http_request_parse(copy, length, &v.request, &v.reason);
+	v.result = http_parser_run(&parser, copy, length, &v.request, &v.reason);
 	/* Spans are kept as they would stand in `bytes`. */
 	if (v.result == 0) {
 		v.request.path.at = bytes + (v.request.path.at - copy);
@@ -90,6 +91,7 @@ static void check_written_again(const char *bytes, const struct http_request *r)
 {
 	const char *method = r->method == HTTP_GET ? "GET" : "POST";
 	int method_length = (int)strlen(method);
+	struct http_parser parser = {0};
 	struct http_request again;
 	const char *reason;
 	char text[HTTP_REQUEST_LINE_MAX + 256];
@@ -104,7 +106,7 @@ static void check_written_again(const char *bytes, const struct http_request *r)
 		(int)r->query.length, r->query.at, r->keep_alive ? "" : "connection: close\r\n",
 		r->wants_text ? "accept: text/plain\r\n" : "");
 	CHECK(length > 0 && (size_t)length < sizeof(text));
-	CHECK(http_request_parse(text, (size_t)length, &again, &reason) == 0);
+	CHECK(http_parser_run(&parser, text, (size_t)length, &again, &reason) == 0);
 	CHECK(again.length == (size_t)length && again.method == r->method);
 	CHECK(again.keep_alive == r->keep_alive && again.wants_text == r->wants_text);
 	CHECK(again.path.length == r->path.length && again.query.length == r->query.length);

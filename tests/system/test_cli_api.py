@@ -224,10 +224,8 @@ def test_an_array_that_is_cut_short_is_not_closed(api, shared_fake):
 
 
 @pytest.mark.parametrize("body, words", [
-    ('{"id": 1}', "is no list"), ("[1]", "is no list"), ("nonsense", "is no list"),
-    ("", "is no list"), ('{"entities": [1', "is no list"),
+    ('{"id": 1}', "is no list"), ("", "is no list"),
     ('{"entities": [1], "nextUri": "https://elsewhere.invalid/api"}', "no path of this API"),
-    ('{"entities": [1], "nextUri": "//elsewhere.invalid/api"}', "no path of this API"),
 ])
 def test_what_is_no_list_of_pages(api, shared_fake, body, words):
     shared_fake.fault("api", "answer", body=body)

@@ -2,12 +2,9 @@
 answer, nobody else suffers, and nothing of it stays behind in the daemon."""
 
 import contextlib
-import random
 import resource
 import select
 import socket
-import statistics
-import threading
 import time
 
 import pytest
@@ -25,110 +22,44 @@ def get(target=b"/healthz", fields=b"Host: x\r\n", version=b"HTTP/1.1", method=b
     return method + b" " + target + b" " + version + b"\r\n" + fields + b"\r\n"
 
 
-def of_length(length):
-    """A request whose line has so many bytes, without its CRLF."""
-    return get(b"/" + b"a" * (length - len("GET / HTTP/1.1")))
-
-
 def with_header(size):
     """A request that takes so many bytes altogether."""
     bare = get(fields=b"Host: x\r\nX: \r\n")
     return get(fields=b"Host: x\r\nX: " + b"v" * (size - len(bare)) + b"\r\n")
 
 
-# name: the bytes, the status, whether the connection goes on.
+# name: the bytes, the status, whether the connection goes on. One of each kind: what else the
+# parser takes or refuses stands in tests/unit/test_http_request.c, and fuzz_request looks for more.
 REQUESTS = {
     # What is right, or harmless.
     "a good one": (GOOD, 200, KEPT),
     "asked to close": (get(fields=b"Host: x\r\nConnection: close\r\n"), 200, CLOSED),
-    "close among others": (get(fields=b"Host: x\r\nConnection: a, CLOSE ,b\r\n"), 200, CLOSED),
     "HTTP/1.0": (get(version=b"HTTP/1.0"), 200, CLOSED),
-    "HTTP/1.0 without Host": (get(fields=b"", version=b"HTTP/1.0"), 200, CLOSED),
-    "HTTP/1.0 that wants to stay": (
-        get(fields=b"Connection: keep-alive\r\n", version=b"HTTP/1.0"), 200, CLOSED),
-    "an empty Host": (get(fields=b"Host:\r\n"), 200, KEPT),
-    "no content, and says so": (get(fields=b"Host: x\r\nContent-Length: 0\r\n"), 200, KEPT),
     "expects 100-continue": (get(fields=b"Host: x\r\nExpect: 100-Continue\r\n"), 200, KEPT),
-    "bytes over 127 in a value": (get(fields=b"Host: x\r\nX: caf\xc3\xa9 \xff\r\n"), 200, KEPT),
-    "names in any case": (get(fields=b"hOsT: x\r\ncOnTeNt-LeNgTh: 0\r\n"), 200, KEPT),
-    "a line of 8 KiB": (of_length(8192), 404, KEPT),
     "a header of 16 KiB": (with_header(16384), 200, KEPT),
     # Routes and parameters: the framing is fine, so the connection goes on.
     "no such route": (get(b"/nothing"), 404, KEPT),
-    "an escaped route": (get(b"/%68ealthz"), 404, KEPT),
-    "two slashes": (get(b"//healthz"), 404, KEPT),
-    "a dot segment": (get(b"/v1/../healthz"), 404, KEPT),
-    "a slash too many": (get(b"/healthz/"), 404, KEPT),
     "POST where GET is right": (get(method=b"POST"), 405, KEPT),
     "a query it cannot read": (get(b"/v1/token?wait"), 400, KEPT),
-    "a query with a NUL": (get(b"/v1/token?profile=a%00b"), 400, KEPT),
     "an unknown parameter": (get(b"/healthz?x=1"), 400, KEPT),
     # Methods nobody serves: how their answer ends is theirs to say.
     "HEAD": (get(method=b"HEAD"), 405, CLOSED),
-    "DELETE": (get(method=b"DELETE"), 405, CLOSED),
-    "OPTIONS": (get(method=b"OPTIONS"), 405, CLOSED),
-    "a method in small letters": (get(method=b"get"), 405, CLOSED),
     "an unknown method and route": (get(b"/nothing", method=b"BREW"), 404, CLOSED),
-    # The request line.
-    "garbage": (b"\x00\x01\x02\x03", 400, CLOSED),
+    # Where the framing is in doubt nothing that follows is looked at.
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, CLOSED),
-    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, CLOSED),
-    "an empty line first": (b"\r\n" + GOOD, 400, CLOSED),
-    "HTTP/0.9": (b"GET /healthz\r\n", 400, CLOSED),
-    "no target": (b"GET  HTTP/1.1\r\n", 400, CLOSED),
-    "two blanks": (b"GET  /healthz HTTP/1.1\r\n", 400, CLOSED),
-    "a blank before the method": (b" " + GOOD, 400, CLOSED),
-    "a tab": (b"GET\t/healthz HTTP/1.1\r\n", 400, CLOSED),
-    "a blank at the line's end": (b"GET /healthz HTTP/1.1 \r\n", 400, CLOSED),
     "a bare line feed": (b"GET /healthz HTTP/1.1\nHost: x\n\n", 400, CLOSED),
-    "a carriage return alone": (b"GET /healthz HTTP/1.1\rHost: x\r\n\r\n", 400, CLOSED),
-    "the absolute form": (get(b"http://x/healthz"), 400, CLOSED),
-    "the authority form": (get(b"x:443", method=b"CONNECT"), 400, CLOSED),
-    "the asterisk form": (get(b"*", method=b"OPTIONS"), 400, CLOSED),
-    "a fragment": (get(b"/healthz#top"), 400, CLOSED),
-    "a NUL in the target": (get(b"/health\x00z"), 400, CLOSED),
-    "a byte over 127 in the target": (get(b"/caf\xc3\xa9"), 400, CLOSED),
-    "half an escape": (get(b"/%4"), 400, CLOSED),
-    "an escape that is none": (get(b"/%zz"), 400, CLOSED),
     "HTTP/2.0 by name": (get(version=b"HTTP/2.0"), 505, CLOSED),
-    "HTTP/1.2": (get(version=b"HTTP/1.2"), 505, CLOSED),
-    "HTTP/11": (get(version=b"HTTP/11"), 400, CLOSED),
-    "http in small letters": (get(version=b"http/1.1"), 400, CLOSED),
-    "a line one too long": (of_length(8193), 414, CLOSED),
     "a target without end": (b"GET /" + b"a" * 20000, 414, CLOSED),
-    "a method without end": (b"A" * 20000, 414, CLOSED),
-    # Header fields.
     "no Host": (get(fields=b""), 400, CLOSED),
-    "two Hosts": (get(fields=b"Host: x\r\nHost: x\r\n"), 400, CLOSED),
-    "a Host that is none": (get(fields=b"Host: a b\r\n"), 400, CLOSED),
-    "a folded field": (get(fields=b"Host: x\r\nX: a\r\n b\r\n"), 400, CLOSED),
-    "a blank before the colon": (get(fields=b"Host : x\r\n"), 400, CLOSED),
-    "no colon": (get(fields=b"Host: x\r\nnonsense\r\n"), 400, CLOSED),
-    "no name": (get(fields=b"Host: x\r\n: x\r\n"), 400, CLOSED),
-    "an odd name": (get(fields=b"Host: x\r\nX(y): z\r\n"), 400, CLOSED),
-    "a NUL in a value": (get(fields=b"Host: x\r\nX: a\x00b\r\n"), 400, CLOSED),
-    "a control character": (get(fields=b"Host: x\r\nX: a\x1bb\r\n"), 400, CLOSED),
-    "a line feed in a value": (get(fields=b"Host: x\r\nX: a\nY: b\r\n"), 400, CLOSED),
-    "a carriage return in a value": (get(fields=b"Host: x\r\nX: a\rb\r\n"), 400, CLOSED),
     "a header one too large": (with_header(16385), 431, CLOSED),
-    "a field without end": (b"GET / HTTP/1.1\r\nX: " + b"v" * 40000, 431, CLOSED),
     "fields without end": (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 8000, 431, CLOSED),
     # Bodies, and what could hide a second request.
     "a body": (get(method=b"POST", fields=b"Host: x\r\nContent-Length: 2\r\n") + b"{}", 400,
                CLOSED),
-    "a body of GET": (get(fields=b"Host: x\r\nContent-Length: 1\r\n") + b"x", 400, CLOSED),
-    "a length of two zeros": (get(fields=b"Host: x\r\nContent-Length: 00\r\n"), 400, CLOSED),
-    "a length with a sign": (get(fields=b"Host: x\r\nContent-Length: +0\r\n"), 400, CLOSED),
-    "a negative length": (get(fields=b"Host: x\r\nContent-Length: -1\r\n"), 400, CLOSED),
-    "a list of lengths": (get(fields=b"Host: x\r\nContent-Length: 0, 0\r\n"), 400, CLOSED),
     "two lengths": (
         get(fields=b"Host: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n"), 400, CLOSED),
     "chunks": (
         get(fields=b"Host: x\r\nTransfer-Encoding: chunked\r\n") + b"0\r\n\r\n", 400, CLOSED),
-    "identity": (get(fields=b"Host: x\r\nTransfer-Encoding: identity\r\n"), 400, CLOSED),
-    "chunks and a length": (
-        get(fields=b"Host: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n"), 400, CLOSED),
-    "an unknown expectation": (get(fields=b"Host: x\r\nExpect: the-best\r\n"), 400, CLOSED),
 }
 
 
@@ -173,7 +104,6 @@ def counted(d, name):
 
 def test_each_gets_its_answer(idle):
     """Sent whole, a byte at a time, and behind a good one: the same status, the same end."""
-    assert len(REQUESTS) >= 40
     d = idle()
     resources = Resources(d)
     for name, (data, status, end) in REQUESTS.items():
@@ -221,24 +151,6 @@ def test_the_answer_to_head_is_not_taken_for_the_next(idle):
     assert exchange(connection, "HEAD", "/healthz").status == 405
     assert exchange(connection, "GET", "/healthz").text == "ok\n"
     connection.close()
-
-
-def test_random_bytes(idle):
-    """Whatever comes, each connection is answered in HTTP or closed, and the daemon lives."""
-    r = random.Random(20240601)
-    d = idle()
-    resources = Resources(d)
-    alphabet = [b"GET ", b"POST ", b"/", b"healthz", b" HTTP/1.1", b"\r\n", b"\n", b"\r", b": ",
-                b"Host", b"Content-Length", b"0", b"%", b"?", b"=", b"&", b"\x00", b"\xff", b" ",
-                b"v1/token", b"Host: x\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"]
-    for number in range(300):
-        data = b"".join(r.choice(alphabet) for _ in range(r.randrange(1, 60)))
-        with Raw(d) as client:
-            client.send(data)
-            client.socket.shutdown(socket.SHUT_WR)
-            answer = client.until_end()
-            assert answer == b"" or answer.startswith(b"HTTP/1.1 "), (number, data)
-    resources.assert_back()
 
 
 # Slow clients.
@@ -343,27 +255,6 @@ def test_a_request_that_ends_early(idle):
 
 # Greedy clients.
 
-def test_a_giant_pipeline(idle):
-    """20,000 requests at once on one connection: each answered, in order."""
-    d = idle()
-    resources = Resources(d)
-    pattern = [(get(), 200), (get(b"/nothing"), 404), (get(method=b"POST"), 405),
-               (get(b"/v1/token?wait"), 400)]
-    rounds = 5000
-    with Raw(d, timeout=30) as client:
-        data = b"".join(request for request, _ in pattern) * rounds
-        writer = threading.Thread(target=client.send, args=(data,))
-        writer.start()
-        for number in range(rounds * len(pattern)):
-            status, _, _ = client.answer()
-            assert status == pattern[number % len(pattern)][1], f"answer {number}"
-        writer.join()
-        assert client.received == b""
-    for _, status in pattern:
-        assert counted(d, f'gctokend_requests_total{{code="{status}"}}') >= rounds
-    resources.assert_back()
-
-
 def test_a_pipeline_behind_a_held_request(fake, make_daemon):
     """What comes behind a request that waits is answered after it, and is kept only to a limit."""
     f = fake()
@@ -384,48 +275,6 @@ def test_a_pipeline_behind_a_held_request(fake, make_daemon):
         assert client.answer()[0] in (200, 504, 503)
         for _ in range(sent // len(GOOD)):
             assert client.answer()[0] == 200
-
-
-def test_a_flood_on_one_connection_while_another_is_served(idle):
-    d = idle()
-    resources = Resources(d)
-    stop = threading.Event()
-    flood = Raw(d)
-    answered = [0]
-
-    def write():
-        while not stop.is_set():
-            try:
-                flood.socket.sendall(GOOD * 200)
-            except OSError:
-                return
-
-    def read():
-        while not stop.is_set():
-            try:
-                answered[0] += flood.socket.recv(1 << 16).count(b"\r\n\r\nok")
-            except OSError:
-                return
-
-    threads = [threading.Thread(target=t) for t in (write, read)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: answered[0] > 1000, "the flood")
-    connection = d.connect()
-    seconds = []
-    for _ in range(200):
-        begun = time.monotonic()
-        assert exchange(connection, "GET", "/healthz").status == 200
-        seconds.append(time.monotonic() - begun)
-    stop.set()
-    flood.socket.shutdown(socket.SHUT_RDWR)
-    for thread in threads:
-        thread.join()
-    flood.socket.close()
-    connection.close()
-    # Most of this is this test's own threads taking turns; a starved client would need seconds.
-    assert statistics.median(seconds) < 0.05 * PATIENCE, sorted(seconds)[-5:]
-    resources.assert_back()
 
 
 def test_connect_and_leave(idle):

@@ -61,15 +61,12 @@ def test_an_address_elsewhere_is_always_pasted(folder, scripted):
     assert "A browser should open" in result.stdout
 
 
+# Each thing that is said of it once: the rest is in tests/unit/test_client_redirect.c.
 @pytest.mark.parametrize("text, words", [
     (f"{BACK}?code=canary-code&state=other\n", "state in that address is not this login's"),
-    (f"{BACK}?code=canary-code\n", "state in that address is not this login's"),
-    ("https://login.example/oauth/authorize?code=canary-code&state=" + STATE + "\n", "begins with " + BACK),
-    (f"http://127.0.0.1:{PORT + 1}/callback?code=canary-code&state={STATE}\n", "begins with " + BACK),
-    (f"{BACK}x?code=canary-code&state={STATE}\n", "begins with " + BACK),
-    (f"{BACK}?state={STATE}\n", "begins with " + BACK), ("canary-code\n", "begins with " + BACK),
-    (BACK, "begins with " + BACK), ("\n", "begins with " + BACK), ("", "no address was given"),
-    ("x" * 9000, "too long for an address")])
+    (f"http://127.0.0.1:{PORT + 1}/callback?code=canary-code&state={STATE}\n",
+     "begins with " + BACK),
+    ("", "no address was given"), ("x" * 9000, "too long for an address")])
 def test_what_is_not_the_address(folder, scripted, text, words):
     daemon = scripted(begun(PORT), done())
     result = paste(folder, text)

@@ -245,6 +245,7 @@ static const struct bad bad_requests[] = {
 
 static int parse(const char *bytes, size_t length, struct http_request *ret)
 {
+	struct http_parser parser = {0};
 	const char *reason = NULL;
 	/* a copy that ends where the bytes end, for the address sanitizer */
 	char *copy = malloc(length ? length : 1);
@@ -252,7 +253,7 @@ static int parse(const char *bytes, size_t length, struct http_request *ret)
 
 	assert_non_null(copy);
 	memcpy(copy, bytes, length);
-	r = http_request_parse(copy, length, ret, &reason);
+	r = http_parser_run(&parser, copy, length, ret, &reason);
 	if (r > 0) {
 		assert_non_null(reason);
 		assert_true(strlen(reason) > 0);
