@@ -225,6 +225,16 @@ bool handover_next(struct handover_reader *r, struct handover_record *ret)
 
 /* ---- a token source ---- */
 
+/* What happened before it was written down, or never. */
+static struct boot_time take_if_ever(struct cursor *c, struct boot_time written_at)
+{
+	bool ever = take_bool(c);
+	struct boot_time at = take_boot(c);
+
+	c->bad |= boot_before(written_at, at);
+	return ever ? at : SOURCE_LONG_AGO;
+}
+
 static void take_profile(struct cursor *c, struct handover_profile *ret)
 {
 	take_text(c, ret->name, sizeof(ret->name));
@@ -287,7 +297,7 @@ static int take_slot(struct cursor *c, struct boot_time written_at, struct token
 	if (!length)
 		return 0;
 	ret->generation = take_u64(c);
-	ret->reported = take_bool(c);
+	ret->rejected = take_bool(c);
 	take_lifetime(c, &ret->life);
 	if (c->bad || !ret->generation || ret->generation > GENERATION_MAX ||
 		!life_can_be(&ret->life, written_at))
@@ -314,13 +324,9 @@ int handover_read_source(const struct handover_reader *r, const struct handover_
 	past.revoked = take_bool(&c);
 	past.replacing = take_bool(&c);
 	past.failures = take_count(&c, UINT32_MAX);
-	past.was_forced = take_bool(&c);
-	past.forced_at = take_boot(&c);
-	past.had_step_refresh = take_bool(&c);
-	past.step_refresh_at = take_boot(&c);
-	if (!error && (c.bad || boot_before(r->written_at, past.forced_at) ||
-			      boot_before(r->written_at, past.step_refresh_at) ||
-			      (past.revoked && past.current.token.text)))
+	past.rejected_at = take_if_ever(&c, r->written_at);
+	past.step_refresh_at = take_if_ever(&c, r->written_at);
+	if (!error && (c.bad || (past.revoked && past.current.token.text)))
 		error = -EINVAL;
 	if (error) {
 		token_source_past_fini(&past);

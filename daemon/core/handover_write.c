@@ -2,6 +2,7 @@
 
 #include "handover_format.h"
 #include "secret.h"
+#include "token_judge.h"
 
 #include <openssl/evp.h>
 #include <string.h>
@@ -115,8 +116,17 @@ static void put_slot(struct handover_writer *w, const struct token_slot *slot)
 	if (!slot->token.text)
 		return;
 	put_u64(w, slot->generation);
-	put_u64(w, slot->reported);
+	put_u64(w, slot->rejected);
 	put_lifetime(w, &slot->life);
+}
+
+/* Whether it ever happened, and when. */
+static void put_if_ever(struct handover_writer *w, struct boot_time at)
+{
+	bool ever = at.ns != SOURCE_LONG_AGO.ns;
+
+	put_u64(w, ever);
+	put_i64(w, ever ? at.ns : 0);
 }
 
 bool handover_put_source(struct handover_writer *w, const struct handover_profile *profile,
@@ -131,12 +141,10 @@ bool handover_put_source(struct handover_writer *w, const struct handover_profil
 	put_slot(w, &s->previous);
 	put_i64(w, s->refresh_at.ns);
 	put_u64(w, s->revoked);
-	put_u64(w, s->replacing);
+	put_u64(w, token_source_replacing(s));
 	put_u64(w, s->failures);
-	put_u64(w, s->was_forced);
-	put_i64(w, s->forced_at.ns);
-	put_u64(w, s->had_step_refresh);
-	put_i64(w, s->step_refresh_at.ns);
+	put_if_ever(w, s->rejected_at);
+	put_if_ever(w, s->step_refresh_at);
 	return record_end(w, record);
 }
 

@@ -24,7 +24,7 @@ static const struct {
 	[EVENT_CLAIMS_IGNORED] = {"claims_ignored", LOG_WARNING,
 		"dbd0bae749994b3a8a6fc1ef11c5b9b0"},
 	[EVENT_EXPIRED] = {"expired", LOG_ERR, "49c2aacdc2134742a8ba89c9e2bd8401"},
-	[EVENT_REPORTED] = {"reported", LOG_NOTICE, "43ed54dce83e4e10b47c03f1347b0710"},
+	[EVENT_REJECTED] = {"reported", LOG_NOTICE, "43ed54dce83e4e10b47c03f1347b0710"},
 	[EVENT_REPLACED] = {"replaced", LOG_INFO, "699077bf3ced4b229c89d2d9b93df597"},
 	[EVENT_WALL_STEP] = {"wall_step", LOG_NOTICE, "bbb1e102d1a54615a4cab62b897a50c9"},
 	[EVENT_SERVER_STEP] = {"server_step", LOG_NOTICE, "25e80e60bc9a4926af904b2738a48742"},

@@ -22,8 +22,8 @@ enum event_kind {
 	EVENT_MINT_LIMIT,     /* a fetch has to wait for the limit */
 	EVENT_CLAIMS_IGNORED, /* exp, nbf or iat contradict expires_in */
 	EVENT_EXPIRED,        /* nothing left to serve */
-	EVENT_REPORTED,       /* a client says the API refused the token */
-	EVENT_REPLACED,       /* a reported token was replaced */
+	EVENT_REJECTED,       /* a caller says that the API refused the token */
+	EVENT_REPLACED,       /* a rejected token was replaced */
 	EVENT_WALL_STEP,
 	EVENT_SERVER_STEP,   /* the server's clock ran ahead of what was known */
 	EVENT_CLOCK_FOREIGN, /* HEAD is answered by another clock */

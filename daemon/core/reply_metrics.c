@@ -121,7 +121,7 @@ static void put_traffic(const struct metric_context *c)
 {
 	static const char fetches[] = "gctokend_fetches_total";
 	static const char served[] = "gctokend_tokens_served_total";
-	static const char reported[] = "gctokend_rejections_total";
+	static const char rejections[] = "gctokend_rejections_total";
 	static const char waiting[] = "gctokend_waiting_requests";
 	static const char denied[] = "gctokend_denied_requests_total";
 	static const char given[] = "gctokend_pages_given_total";
@@ -142,15 +142,15 @@ static void put_traffic(const struct metric_context *c)
 		put_count(c->out, served, c->profiles[i].settings->name, "state", "stale",
 			n->served_stale);
 	}
-	put_family(c->out, reported, "counter",
+	put_family(c->out, rejections, "counter",
 		"Reports that the API refused the current token: acted on, or within the "
 		"cool-down.");
 	for (size_t i = 0; i < c->count; i++) {
 		const struct source_counters *n = &c->profiles[i].source->counters;
 
-		put_count(c->out, reported, c->profiles[i].settings->name, "result", "replaced",
-			n->reported);
-		put_count(c->out, reported, c->profiles[i].settings->name, "result", "cooldown",
+		put_count(c->out, rejections, c->profiles[i].settings->name, "result", "replaced",
+			n->rejected);
+		put_count(c->out, rejections, c->profiles[i].settings->name, "result", "cooldown",
 			n->cooled_down);
 	}
 	put_family(c->out, waiting, "gauge", "Requests held until a token comes.");

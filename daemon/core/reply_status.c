@@ -53,7 +53,7 @@ static void put_counters(struct buffer *out, const struct source_counters *c)
 	buffer_put_text(out, ",\"failures\":");
 	buffer_put_unsigned(out, failures);
 	buffer_put_text(out, ",\"rejections\":");
-	buffer_put_unsigned(out, c->reported);
+	buffer_put_unsigned(out, c->rejected);
 	buffer_put_text(out, ",\"served\":");
 	buffer_put_unsigned(out, c->served);
 	buffer_put_text(out, ",\"served_stale\":");

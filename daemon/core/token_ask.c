@@ -2,6 +2,7 @@
  * wanted, and token_source_decide() judges that against backoff and the mint limit. */
 #include "token_ask.h"
 
+#include "token_fetch.h"
 #include "token_judge.h"
 #include "token_source.h"
 
@@ -33,13 +34,12 @@ static void need_fetch(struct token_source *s, const struct clock_reading *now,
 		ret->kind = OUTCOME_REVOKED;
 		return;
 	}
-	if (s->fetching) {
+	if (token_source_fetching(s)) {
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
 		return;
 	}
-	if (!s->wanted)
-		s->wanted = s->attention = true;
-	next = token_source_gate(s, now->boot, s->forced);
+	token_source_want_fetch(s, URGENCY_WANTED);
+	next = token_source_gate(s, now->boot, s->next.urgency);
 	if (!boot_before(now->boot, next)) {
 		/* it begins within this very wake-up, even if the timer that was armed for it is
 		 * late */
@@ -89,9 +89,9 @@ static void serve(struct token_source *s, const struct clock_reading *now,
 	s->counters.served++;
 	s->counters.served_stale += stale;
 	/* Without prefetch it is the asking that keeps a token fresh. */
-	if (slot == &s->current && !s->settings.prefetch && !s->fetching && !s->wanted &&
+	if (slot == &s->current && !s->settings.prefetch && !token_source_fetching(s) &&
 		!boot_before(now->boot, s->refresh_at))
-		s->wanted = s->attention = true;
+		token_source_want_fetch(s, URGENCY_WANTED);
 }
 
 /* The newest token is here, and good in a moment. */
@@ -110,8 +110,8 @@ static void await_current(const struct token_source *s, const struct clock_readi
 static bool fetch_in_time(
 	const struct token_source *s, const struct clock_reading *now, const struct token_ask *ask)
 {
-	return s->fetching ||
-	       !boot_before(ask->deadline, token_source_gate(s, now->boot, s->forced));
+	return token_source_fetching(s) ||
+	       !boot_before(ask->deadline, token_source_gate(s, now->boot, s->next.urgency));
 }
 
 /* What is surely left of it from `from` on, also if the time that is in doubt was lost. */
@@ -165,7 +165,7 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 	}
 	stale = token_source_stale(s, now, slot);
 	if (slot == &s->current) {
-		if (slot->reported && s->replacing && !expired) {
+		if (slot->rejected && token_source_replacing(s) && !expired) {
 			ret->kind = OUTCOME_HOLD;
 			return;
 		}
@@ -173,8 +173,8 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 			/* Time may have been lost, and then this token is dead. Nobody knows until
 			 * the fetch is answered; if it is not, or not in time, a doubtful token
 			 * beats none. */
-			if (!s->fetching && !s->wanted)
-				s->wanted = s->attention = true;
+			if (!token_source_fetching(s))
+				token_source_want_fetch(s, URGENCY_WANTED);
 			if (!s->failures && !expired && fetch_in_time(s, now, ask)) {
 				ret->kind = OUTCOME_HOLD;
 				return;
@@ -188,18 +188,19 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 /* The fetch that answers this ask: the one under way, or the next. */
 static uint64_t ticket_now(const struct token_source *s)
 {
-	return s->fetching ? s->fetches_begun : s->fetches_begun + 1;
+	return s->fetches_ended + 1;
 }
 
 /* The outcome of an ask that waits for the end of one certain fetch. */
 static void ask_ticket(struct token_source *s, const struct clock_reading *now,
-	const struct token_ask *ask, bool expired, bool forced, struct token_outcome *ret)
+	const struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
+	bool forced = ask->kind == ASK_REFRESH;
 	struct boot_time next;
 
 	if (s->fetch_succeeded >= ask->ticket && s->current.token.text) {
 		/* At once, whatever its guard; but much may have happened since it came. */
-		if (token_slot_usable(&s->current, now) && !s->current.reported &&
+		if (token_slot_usable(&s->current, now) && !s->current.rejected &&
 			!token_source_doubtful(&s->current, now))
 			serve(s, now, &s->current, lifetime_suspect(&s->current.life, now),
 				token_source_stale(s, now, &s->current), ret);
@@ -211,12 +212,12 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 		ret->kind = OUTCOME_REVOKED;
 		return;
 	}
-	next = token_source_gate(s, now->boot, forced);
+	next = token_source_gate(s, now->boot, forced ? URGENCY_FORCED : URGENCY_WANTED);
 	if (s->fetches_ended >= ask->ticket) {
 		set_failure(s, now, next, ret);
 		return;
 	}
-	if (s->fetching || !boot_before(now->boot, next))
+	if (token_source_fetching(s) || !boot_before(now->boot, next))
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
 	else if (!expired && !forced && !boot_before(ask->deadline, next))
 		ret->kind = OUTCOME_HOLD;
@@ -230,53 +231,62 @@ static void begin_refresh(
 	s->revoked = false;
 	ask->ticket = ticket_now(s);
 	/* Not later: an admin who was told that the mint limit is used up may be long gone. */
-	if (!s->fetching && !boot_before(now->boot, token_source_gate(s, now->boot, true)))
-		s->wanted = s->forced = true;
+	if (!token_source_fetching(s) &&
+		!boot_before(now->boot, token_source_gate(s, now->boot, URGENCY_FORCED)))
+		token_source_want_fetch(s, URGENCY_FORCED);
 	s->attention = true;
 	history_add(s->history, now, EVENT_REFRESH_ASKED, s->current.generation,
 		"an admin asked for a new token");
+}
+
+/* Has everybody wait for the fetch that is to replace it, if there is one to wait for. */
+static void replace_current(struct token_source *s, const struct clock_reading *now)
+{
+	s->current.rejected = true;
+	s->refresh_at = boot_min(s->refresh_at, now->boot);
+	if (token_source_fetching(s)) {
+		s->fetch.replaces = true;
+		return;
+	}
+	token_source_want_fetch(s, URGENCY_WANTED);
+	s->next.replaces =
+		!boot_before(now->boot, token_source_gate(s, now->boot, s->next.urgency));
 }
 
 /* False: the outcome is set. */
 static bool begin_reject(struct token_source *s, const struct clock_reading *now,
 	struct token_ask *ask, struct token_outcome *ret)
 {
-	struct duration since = boot_since(now->boot, s->forced_at);
+	struct duration since = boot_since(now->boot, s->rejected_at);
 
 	if (!s->current.token.text || ask->generation != s->current.generation) {
 		/* Not the current one: there is nothing to replace, and the newer token is the
 		 * answer, at once. A guard ends with the token it was waiting out. */
 		if (s->previous.token.text && s->previous.generation == ask->generation &&
-			!s->previous.reported) {
-			s->previous.reported = true;
+			!s->previous.rejected) {
+			s->previous.rejected = true;
 			s->attention = s->changed = true;
 		}
 		ask->kind = ASK_GET;
 		return true;
 	}
-	if (!s->replacing) {
-		if (s->was_forced && since.ns < s->settings.reject_cooldown.ns) {
+	if (!token_source_replacing(s)) {
+		if (since.ns < s->settings.reject_cooldown.ns) {
 			s->counters.cooled_down++;
 			ret->kind = OUTCOME_COOLDOWN;
 			ret->retry_after_s =
 				duration_ceil_s(duration_sub(s->settings.reject_cooldown, since));
 			return false;
 		}
-		s->was_forced = true;
-		s->forced_at = now->boot;
-		s->current.reported = true;
-		s->refresh_at = boot_min(s->refresh_at, now->boot);
-		s->wanted |= !s->fetching;
-		/* Hold everybody for the fetch only if there is one to wait for. */
-		s->replacing = s->fetching ||
-			       !boot_before(now->boot, token_source_gate(s, now->boot, s->forced));
+		s->rejected_at = now->boot;
+		replace_current(s, now);
 		s->probes_wanted = 1;
 		s->attention = s->changed = true;
-		history_add(s->history, now, EVENT_REPORTED, ask->generation,
+		history_add(s->history, now, EVENT_REJECTED, ask->generation,
 			"a client reports that the API refused token %s",
 			s->current.token.fingerprint);
 	}
-	s->counters.reported++;
+	s->counters.rejected++;
 	ask->ticket = ticket_now(s);
 	return true;
 }
@@ -296,7 +306,7 @@ void token_source_ask(struct token_source *s, const struct clock_reading *now,
 	if (ask->kind == ASK_GET)
 		ask_get(s, now, ask, expired, ret);
 	else
-		ask_ticket(s, now, ask, expired, ask->kind == ASK_REFRESH, ret);
+		ask_ticket(s, now, ask, expired, ret);
 	if (first && ret->kind == OUTCOME_HOLD)
 		s->counters.waited++;
 }

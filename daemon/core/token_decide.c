@@ -1,5 +1,6 @@
 #include "token_decide.h"
 
+#include "token_fetch.h"
 #include "token_judge.h"
 #include "token_login.h"
 #include "token_source.h"
@@ -11,10 +12,11 @@ static struct duration suspect_now(const struct token_source *s, const struct cl
 
 static void tell_mint_limit(struct token_source *s, const struct clock_reading *now)
 {
-	struct boot_time open = s->forced ? now->boot : boot_max(now->boot, s->not_before);
+	bool forced = s->next.urgency == URGENCY_FORCED;
+	struct boot_time open = forced ? now->boot : boot_max(now->boot, s->not_before);
 	struct boot_time at = mint_window_next(s->mint, s->settings.mint_limit, open);
-	bool can = s->code_waiting ||
-		   token_source_gate(s, now->boot, s->forced).ns != BOOT_TIME_NEVER.ns;
+	bool can = s->next.code ||
+		   token_source_gate(s, now->boot, s->next.urgency).ns != BOOT_TIME_NEVER.ns;
 	bool limited = can && !boot_before(now->boot, token_source_fetch_due(s, now)) &&
 		       boot_before(open, at);
 
@@ -80,26 +82,21 @@ void token_source_decide(
 	tell_mint_limit(s, now);
 	at = token_source_fetch_at(s, now);
 	if (!boot_before(now->boot, at)) {
+		token_source_fetch_begins(s, now);
 		d.fetch = true;
-		s->fetching = true;
-		d.code = s->fetching_code = s->code_waiting;
-		/* what was wanted besides is fetched when that has ended, if it is wanted still */
-		s->code_waiting = false;
-		s->wanted = s->forced = false;
-		s->fetches_begun++;
-		mint_window_add(s->mint, now->boot);
+		d.code = s->fetch.purpose == PURPOSE_CODE;
 		at = BOOT_TIME_NEVER;
 	}
 	/* Another profile of the same client can have taken the last place in the mint window. */
-	if (s->replacing && !s->fetching) {
-		s->replacing = false;
+	if (s->next.replaces) {
+		s->next.replaces = false;
 		s->changed = true;
 	}
 	s->change_at = token_source_next_change(s, now);
 	d.wake_at = boot_min(at, s->change_at);
 	d.wake_at = boot_min(d.wake_at, token_source_tell_login_end(s, now));
 	/* A suspected loss of time can eat up the rest before dead is reached. */
-	if (suspect.ns && !s->fetching && s->current.token.text) {
+	if (suspect.ns && !token_source_fetching(s) && s->current.token.text) {
 		struct boot_time gone = boot_sub(lifetime_dead(&s->current.life),
 			duration_add(suspect, duration_ns(NS_PER_S - 1)));
 

@@ -4,11 +4,29 @@
 #include "token_judge.h"
 #include "token_login.h"
 #include "token_response.h"
-#include "token_source.h"
 
 #include <stdio.h>
 
 #define SAME_TOKEN_WAIT_S 10
+
+void token_source_want_fetch(struct token_source *s, enum fetch_urgency urgency)
+{
+	if (s->next.urgency >= urgency)
+		return;
+	s->next.urgency = urgency;
+	s->attention = true;
+}
+
+void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now)
+{
+	s->fetch = (struct fetch_under_way){
+		.purpose = s->next.code ? PURPOSE_CODE : PURPOSE_TOKEN,
+		.replaces = s->next.replaces,
+	};
+	/* what was wanted besides a code is fetched when that has ended, if it is wanted still */
+	s->next = (struct fetch_next){0};
+	mint_window_add(s->mint, now->boot);
+}
 
 /* `outdated`: what was refused is not what would be sent now. */
 static void fetch_failed(struct token_source *s, const struct clock_reading *now,
@@ -86,9 +104,7 @@ static void same_token(
 static void new_token(struct token_source *s, const struct clock_reading *now,
 	struct token_slot *slot, const struct token_slot *older)
 {
-	bool replaced = s->current.reported;
-
-	if (replaced)
+	if (s->current.rejected)
 		history_add(s->history, now, EVENT_REPLACED, slot->generation,
 			"replaces generation %llu, which a client reported as refused",
 			(unsigned long long)s->current.generation);
@@ -107,14 +123,14 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 		(long long)duration_floor_s(boot_since(s->refresh_at, now->boot)));
 }
 
-/* What goes on serving until a new token may; NULL: nothing. A token that was reported or is in
+/* What goes on serving until a new token may; NULL: nothing. A token that was rejected or is in
  * doubt is no reason to hold the new one back. */
 static const struct token_slot *older_in_service(
 	const struct token_source *s, const struct clock_reading *now)
 {
 	const struct token_slot *older = token_source_pick(s, now, 0);
 
-	return older && !older->reported && !token_source_doubtful(older, now) ? older : NULL;
+	return older && !older->rejected && !token_source_doubtful(older, now) ? older : NULL;
 }
 
 /* `new_login`: it may be another person's, and then the one before it must not go on. */
@@ -130,8 +146,9 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 		.expires_in = response->expires_in,
 		.claims = response->claims,
 		.spread = spread,
-		/* A report is about this token's like: what replaces it is not held back. */
-		.background = older && !s->current.reported,
+		/* A rejection is about this token's like: what replaces it is not held back.
+		 */
+		.background = older && !s->current.rejected,
 	};
 	struct token_slot slot = {.generation = generation};
 
@@ -159,9 +176,9 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 	s->counters.fetches[RESPONSE_TOKEN]++;
 	s->failures = 0;
 	s->last_failure = (struct source_failure){0};
-	s->not_before = (struct boot_time){INT64_MIN};
+	s->not_before = SOURCE_LONG_AGO;
 	/* whoever wanted a fetch got one; if it does not serve them, they will ask again */
-	s->wanted = s->forced = false;
+	s->next.urgency = URGENCY_NONE;
 	token_move(&slot.token, &response->token);
 	if (s->current.token.text && token_equal(&s->current.token, &slot.token)) {
 		same_token(s, now, &slot);
@@ -176,28 +193,25 @@ enum fetched token_source_fetched(struct token_source *s, const struct clock_rea
 	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation)
 {
-	bool request_outdated = s->request_outdated;
-	bool outdated = request_outdated || s->credential_outdated;
-	bool with_code = s->fetching_code, forgotten = s->fetching_forgotten;
+	const struct fetch_under_way fetch = s->fetch;
+	bool with_code = fetch.purpose == PURPOSE_CODE;
 	enum fetched fetched = FETCHED_FAILED;
 
-	s->fetching = s->fetching_code = s->fetching_forgotten = false;
-	s->replacing = false;
-	s->request_outdated = s->credential_outdated = false;
+	s->fetch = (struct fetch_under_way){.purpose = PURPOSE_NONE};
 	s->fetches_ended++;
 	s->attention = s->changed = true;
-	if (forgotten || (s->revoked && !with_code))
+	if (fetch.forgotten || (s->revoked && !with_code))
 		return FETCHED_UNWANTED;
 	if (with_code && response->class != RESPONSE_TOKEN) {
 		token_source_code_failed(s, now, response);
 	} else if (response->class == RESPONSE_TOKEN) {
 		s->revoked = false;
 		fetched = take_token(s, now, x, response, sample, spread, generation, with_code);
-		if (request_outdated && s->current.token.text)
+		if (fetch.request_outdated && s->current.token.text)
 			s->refresh_at = now->boot;
 	} else {
 		s->counters.fetches[response->class]++;
-		fetch_failed(s, now, response, outdated);
+		fetch_failed(s, now, response, fetch.request_outdated || fetch.credential_outdated);
 	}
 	return fetched;
 }

@@ -1,14 +1,15 @@
-/* What a fetch brought: a new token, the same again, or a failure and a pause. */
+/* A fetch, from the wish for it to what it brought: a new token, the same again, or a failure and a
+ * pause. */
 #ifndef GCTOKEND_CORE_TOKEN_FETCH_H
 #define GCTOKEND_CORE_TOKEN_FETCH_H
 
 #include "times.h"
+#include "token_source.h"
 #include <stdint.h>
 
 struct exchange;
 struct skew_sample;
 struct token_response;
-struct token_source;
 
 /* What became of a fetch. */
 enum fetched {
@@ -25,5 +26,12 @@ enum fetched {
 enum fetched token_source_fetched(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation);
+
+/* ---- for the other files of the token source ---- */
+
+/* A fetch is to begin now, or as soon as the gate is open. */
+void token_source_want_fetch(struct token_source *s, enum fetch_urgency urgency);
+/* It begins, as the decision says. */
+void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now);
 
 #endif

@@ -1,7 +1,5 @@
 #include "token_judge.h"
 
-#include "token_source.h"
-
 bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now)
 {
 	struct duration suspect = lifetime_suspect(&slot->life, now);
@@ -13,7 +11,7 @@ bool token_source_doubtful(const struct token_slot *slot, const struct clock_rea
 const struct token_slot *token_source_pick(
 	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation)
 {
-	bool previous = token_slot_usable(&s->previous, now) && !s->previous.reported &&
+	bool previous = token_slot_usable(&s->previous, now) && !s->previous.rejected &&
 			s->previous.generation != not_generation &&
 			!token_source_doubtful(&s->previous, now);
 
@@ -23,8 +21,20 @@ const struct token_slot *token_source_pick(
 	return previous ? &s->previous : NULL;
 }
 
-struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced)
+bool token_source_fetching(const struct token_source *s)
 {
+	return s->fetch.purpose != PURPOSE_NONE;
+}
+
+bool token_source_replacing(const struct token_source *s)
+{
+	return s->fetch.replaces || s->next.replaces;
+}
+
+struct boot_time token_source_gate(
+	const struct token_source *s, struct boot_time now, enum fetch_urgency urgency)
+{
+	bool forced = urgency == URGENCY_FORCED;
 	struct boot_time gate = forced ? now : boot_max(now, s->not_before);
 
 	if (s->login == SOURCE_LOGIN_NONE || (s->login == SOURCE_LOGIN_REFUSED && !forced))
@@ -37,7 +47,7 @@ bool token_source_stale(const struct token_source *s, const struct clock_reading
 {
 	if (slot != &s->current)
 		return false;
-	if (slot->reported)
+	if (slot->rejected)
 		return true;
 	if (boot_before(now->boot, s->refresh_at))
 		return false;
@@ -86,13 +96,13 @@ struct boot_time token_source_fetch_due(
 {
 	const struct token_slot *c = &s->current;
 
-	if (s->fetching)
+	if (token_source_fetching(s))
 		return BOOT_TIME_NEVER;
-	if (s->code_waiting)
+	if (s->next.code)
 		return now->boot;
 	if (s->revoked)
 		return BOOT_TIME_NEVER;
-	if (s->wanted)
+	if (s->next.urgency != URGENCY_NONE)
 		return now->boot;
 	if (!c->token.text)
 		return s->settings.prefetch ? now->boot : BOOT_TIME_NEVER;
@@ -108,7 +118,7 @@ struct boot_time token_source_fetch_at(
 
 	if (due.ns == BOOT_TIME_NEVER.ns)
 		return due;
-	if (s->code_waiting)
+	if (s->next.code)
 		return mint_window_next(s->mint, s->settings.mint_limit, now->boot);
-	return token_source_gate(s, boot_max(due, now->boot), s->forced);
+	return token_source_gate(s, boot_max(due, now->boot), s->next.urgency);
 }

@@ -4,18 +4,16 @@
 #define GCTOKEND_CORE_TOKEN_JUDGE_H
 
 #include "times.h"
+#include "token_source.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-struct token_slot;
-struct token_source;
 
 /* A refresh that takes longer than this is overdue. */
 #define SOURCE_OVERDUE_S 15
 
 /* ---- tokens ---- */
 
-/* What may be served at `now`; NULL: nothing. `not_generation`: 0, or one that was just reported.
+/* What may be served at `now`; NULL: nothing. `not_generation`: 0, or one that was just rejected.
  */
 const struct token_slot *token_source_pick(
 	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation);
@@ -32,8 +30,12 @@ int64_t token_source_min_ttl_limit_s(const struct token_slot *slot);
 
 /* ---- fetches ---- */
 
-/* Now or the instant before which no fetch may begin. */
-struct boot_time token_source_gate(const struct token_source *s, struct boot_time now, bool forced);
+bool token_source_fetching(const struct token_source *s);
+/* Is every caller held for a fetch that is to replace a rejected token? */
+bool token_source_replacing(const struct token_source *s);
+/* Now or the instant before which no fetch of that urgency may begin. */
+struct boot_time token_source_gate(
+	const struct token_source *s, struct boot_time now, enum fetch_urgency urgency);
 /* When a fetch is due, whether or not it may begin then; BOOT_TIME_NEVER: none is. */
 struct boot_time token_source_fetch_due(
 	const struct token_source *s, const struct clock_reading *now);

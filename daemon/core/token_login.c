@@ -4,25 +4,6 @@
 
 #define LOGIN_END_AHEAD_S 3600
 
-void token_source_log_out(
-	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
-{
-	ret_tokens[0] = ret_tokens[1] = TOKEN_NONE;
-	token_move(&ret_tokens[0], &s->current.token);
-	token_move(&ret_tokens[1], &s->previous.token);
-	history_add(s->history, now, EVENT_LOGGED_OUT, s->current.generation,
-		"logged out; stopped until the next login");
-	token_slot_empty(&s->current);
-	token_slot_empty(&s->previous);
-	s->login = SOURCE_LOGIN_NONE;
-	s->fetching_forgotten = s->fetching;
-	s->fetching_code = s->code_waiting = s->revoked = false;
-	s->wanted = s->forced = s->replacing = false;
-	s->failures = 0;
-	s->last_failure = (struct source_failure){0};
-	s->attention = s->changed = true;
-}
-
 void token_source_set_login(struct token_source *s, enum source_login login)
 {
 	s->attention |= s->login != login;
@@ -32,14 +13,14 @@ void token_source_set_login(struct token_source *s, enum source_login login)
 
 void token_source_code_came(struct token_source *s)
 {
-	s->code_waiting = s->attention = true;
+	s->next.code = s->attention = true;
 }
 
 bool token_source_code_gone(struct token_source *s)
 {
-	bool waited = s->code_waiting;
+	bool waited = s->next.code;
 
-	s->code_waiting = false;
+	s->next.code = false;
 	return waited;
 }
 

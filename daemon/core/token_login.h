@@ -7,7 +7,6 @@
 #include "token_source.h"
 #include <stdbool.h>
 
-struct token;
 struct token_response;
 
 /* Of a profile that people log in to: what there is to refresh with. */
@@ -17,9 +16,6 @@ void token_source_set_login(struct token_source *s, enum source_login login);
 void token_source_code_came(struct token_source *s);
 /* Nobody waits for that exchange any more. True: it had not begun, and never will. */
 bool token_source_code_gone(struct token_source *s);
-/* Forgets tokens and login, as token_source_revoke does, and asks for a new login. */
-void token_source_log_out(
-	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2]);
 /* How long the login will last, where it cannot be refreshed. False: it can, or there is none. */
 bool token_source_login_ends(
 	const struct token_source *s, const struct clock_reading *now, struct duration *ret_in);

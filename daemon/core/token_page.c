@@ -12,7 +12,7 @@ static struct boot_time stale_from(const struct token_source *s, const struct to
 {
 	if (slot != &s->current)
 		return BOOT_TIME_NEVER;
-	if (slot->reported)
+	if (slot->rejected)
 		return (struct boot_time){INT64_MIN};
 	if (s->failures)
 		return s->refresh_at;
@@ -28,7 +28,7 @@ void token_source_page(
 	struct duration suspect;
 	struct source_page page;
 
-	if (!slot || (slot == &s->current && slot->reported && s->replacing)) {
+	if (!slot || (slot == &s->current && slot->rejected && token_source_replacing(s))) {
 		*ret = ask_page;
 		return;
 	}

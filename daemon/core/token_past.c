@@ -1,5 +1,6 @@
 #include "token_past.h"
 
+#include "token_fetch.h"
 #include "token_judge.h"
 #include "token_source.h"
 
@@ -36,18 +37,17 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 	token_slot_move(&s->previous, &past->previous);
 	s->refresh_at = request_changed ? now->boot : past->refresh_at;
 	s->revoked = past->revoked;
-	s->was_forced = past->was_forced;
-	s->forced_at = past->forced_at;
-	s->had_step_refresh = past->had_step_refresh;
+	s->rejected_at = past->rejected_at;
 	s->step_refresh_at = past->step_refresh_at;
 	/* The backoff goes on growing; whether there is one is told by token_source_restore. */
 	if (s->failures && past->failures > s->failures)
 		s->failures = past->failures;
 	/* The fetch that was to replace it went down with the daemon: another one is due, and
 	 * callers are held for it as they were. */
-	if (c->token.text && c->reported && past->replacing) {
-		s->wanted = true;
-		s->replacing = !boot_before(now->boot, token_source_gate(s, now->boot, false));
+	if (c->token.text && c->rejected && past->replacing) {
+		token_source_want_fetch(s, URGENCY_WANTED);
+		s->next.replaces =
+			!boot_before(now->boot, token_source_gate(s, now->boot, URGENCY_WANTED));
 	}
 	s->attention = s->changed = true;
 	if (c->token.text)

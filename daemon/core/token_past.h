@@ -14,12 +14,9 @@ struct token_source_past {
 	struct token_slot current, previous;
 	struct boot_time refresh_at;
 	bool revoked;
-	bool replacing; /* a fetch was under way to replace the current one, which was reported */
+	bool replacing; /* a fetch was under way to replace the current one, which was rejected */
 	unsigned failures;
-	bool was_forced;
-	struct boot_time forced_at;
-	bool had_step_refresh;
-	struct boot_time step_refresh_at;
+	struct boot_time rejected_at, step_refresh_at;
 };
 
 void token_source_past_fini(struct token_source_past *past);

@@ -1,5 +1,6 @@
 #include "token_sibling.h"
 
+#include "token_fetch.h"
 #include "token_source.h"
 
 #include <string.h>
@@ -30,10 +31,11 @@ void token_source_sibling_fetched(
 			told->words,
 			(long long)duration_ceil_s(boot_since(s->not_before, now->boot)));
 	} else if (!told->any && rejected && is_about_the_client(&s->last_failure)) {
-		s->not_before = (struct boot_time){INT64_MIN};
+		s->not_before = SOURCE_LONG_AGO;
 		s->last_failure = (struct source_failure){0};
 		s->failures = 0;
-		s->wanted |= s->settings.prefetch;
+		if (s->settings.prefetch)
+			token_source_want_fetch(s, URGENCY_WANTED);
 	} else {
 		return;
 	}

@@ -11,7 +11,7 @@ struct token_slot {
 	struct token token; /* text NULL: the place is empty */
 	uint64_t generation;
 	struct lifetime life;
-	bool reported; /* a client says the API refused it */
+	bool rejected; /* a caller says that the API refused it */
 };
 
 /* Wipes the token; the place is empty. */

@@ -22,6 +22,8 @@
  *   - a lone exchange that disagrees causes at most one fetch a minute */
 #include "token_source.h"
 
+#include "token_fetch.h"
+
 #define STEP_REFRESH_APART_S 60
 
 void token_source_init(struct token_source *s, const struct token_source_settings *settings,
@@ -32,7 +34,9 @@ void token_source_init(struct token_source *s, const struct token_source_setting
 		.mint = mint,
 		.history = history,
 		.random = {seed},
-		.not_before = {INT64_MIN},
+		.not_before = SOURCE_LONG_AGO,
+		.rejected_at = SOURCE_LONG_AGO,
+		.step_refresh_at = SOURCE_LONG_AGO,
 		.attention = true,
 		.change_at = BOOT_TIME_NEVER,
 	};
@@ -72,14 +76,11 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 			s->changed |= slot->life.step.ns != before.ns;
 			break;
 		case LIFETIME_STEP_ALONE:
-			if (slot != &s->current ||
-				(s->had_step_refresh &&
-					boot_since(now->boot, s->step_refresh_at).ns <
-						STEP_REFRESH_APART_S * NS_PER_S))
+			if (slot != &s->current || boot_since(now->boot, s->step_refresh_at).ns <
+							   STEP_REFRESH_APART_S * NS_PER_S)
 				break;
-			s->had_step_refresh = true;
 			s->step_refresh_at = now->boot;
-			s->wanted = true;
+			token_source_want_fetch(s, URGENCY_WANTED);
 			s->probes_wanted = 1;
 			history_add(s->history, now, EVENT_SERVER_STEP, slot->generation,
 				"one exchange says that the login server's clock was set ahead by "
@@ -115,16 +116,19 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 
 	s->settings = *settings;
 	/* What is under way was begun before; its end is judged by that. */
-	s->request_outdated |= s->fetching && request_changed;
-	s->credential_outdated |= s->fetching && credential_changed;
+	if (s->fetch.purpose != PURPOSE_NONE) {
+		s->fetch.request_outdated |= request_changed;
+		s->fetch.credential_outdated |= credential_changed;
+	}
 	if ((credential_changed || request_changed) && rejected) {
-		s->not_before = (struct boot_time){INT64_MIN};
+		s->not_before = SOURCE_LONG_AGO;
 		s->failures = 0;
-		s->wanted |= s->settings.prefetch;
+		if (s->settings.prefetch)
+			token_source_want_fetch(s, URGENCY_WANTED);
 	}
 	if (s->current.token.text) {
 		/* use_margin belongs to the token as it was judged; the refresh can move */
-		s->refresh_at = request_changed || s->current.reported
+		s->refresh_at = request_changed || s->current.rejected
 					? now->boot
 					: lifetime_refresh_at(&s->current.life, &s->settings.policy,
 						  &s->random);
@@ -132,19 +136,40 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 	s->attention = s->changed = true;
 }
 
-void token_source_revoke(
-	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
+/* Whoever stops a source means all of it: also what callers wait for, and a login that is being
+ * finished, whose code counts no more than any other fetch from here on. */
+static void stop(struct token_source *s, struct token ret_tokens[2])
 {
 	ret_tokens[0] = ret_tokens[1] = TOKEN_NONE;
 	token_move(&ret_tokens[0], &s->current.token);
 	token_move(&ret_tokens[1], &s->previous.token);
-	history_add(s->history, now, EVENT_REVOKED, s->current.generation,
-		"revoked by an admin; stopped until the next refresh by an admin");
 	token_slot_empty(&s->current);
 	token_slot_empty(&s->previous);
-	s->revoked = true;
-	/* also a login that is being finished: whoever stops a profile means all of it */
-	s->fetching_code = s->code_waiting = false;
-	s->wanted = s->forced = s->replacing = false;
+	s->next = (struct fetch_next){0};
+	s->fetch.replaces = false;
+	if (s->fetch.purpose == PURPOSE_CODE)
+		s->fetch.purpose = PURPOSE_TOKEN;
 	s->attention = s->changed = true;
+}
+
+void token_source_revoke(
+	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
+{
+	history_add(s->history, now, EVENT_REVOKED, s->current.generation,
+		"revoked by an admin; stopped until the next refresh by an admin");
+	stop(s, ret_tokens);
+	s->revoked = true;
+}
+
+void token_source_log_out(
+	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
+{
+	history_add(s->history, now, EVENT_LOGGED_OUT, s->current.generation,
+		"logged out; stopped until the next login");
+	stop(s, ret_tokens);
+	s->login = SOURCE_LOGIN_NONE;
+	s->fetch.forgotten = s->fetch.purpose != PURPOSE_NONE;
+	s->revoked = false;
+	s->failures = 0;
+	s->last_failure = (struct source_failure){0};
 }

@@ -62,9 +62,42 @@ struct source_counters {
 	uint64_t fetches[RESPONSE_LOGIN_REQUIRED + 1]; /* ended, by class */
 	uint64_t same_token;
 	uint64_t served, served_stale;
-	uint64_t reported;    /* 401s that started or joined a replacement */
+	uint64_t rejected;    /* 401s that started or joined a replacement */
 	uint64_t cooled_down; /* 401s refused within the cool-down */
 	uint64_t waited;      /* asks that had to be held */
+};
+
+/* Of an instant that never was. */
+#define SOURCE_LONG_AGO ((struct boot_time){INT64_MIN})
+
+enum fetch_urgency {
+	URGENCY_NONE,   /* it begins when the current token's refresh is due */
+	URGENCY_WANTED, /* somebody needs a token now: as soon as the backoff allows */
+	URGENCY_FORCED, /* an admin does: whatever the backoff */
+};
+
+/* What the next fetch is wanted for. Forgotten when one begins. */
+struct fetch_next {
+	enum fetch_urgency urgency;
+	bool code;     /* a person logged in: it is to exchange their code, whatever the backoff */
+	bool replaces; /* as below; it begins with the next decision, or callers are let go */
+};
+
+enum fetch_purpose {
+	PURPOSE_NONE,  /* no fetch is under way */
+	PURPOSE_TOKEN, /* by the credentials, or a login's refresh token */
+	PURPOSE_CODE,  /* to finish a login */
+};
+
+/* The fetch under way: set when it begins, cleared when it ends, both in token_fetch.c. What
+ * happens meanwhile is noted here and judged at the end. */
+struct fetch_under_way {
+	enum fetch_purpose purpose;
+	bool replaces;            /* the current token, which was rejected: callers wait for it.
+				     Whatever its purpose: a rejection joins a fetch under way */
+	bool request_outdated;    /* it asks for a token as it was wanted before */
+	bool credential_outdated; /* or with a credential that was replaced since */
+	bool forgotten;           /* the login that it is for was ended */
 };
 
 struct token_source {
@@ -77,27 +110,18 @@ struct token_source {
 	struct boot_time refresh_at; /* of current */
 
 	enum source_login login;
-	bool code_waiting; /* a person logged in: the next fetch is to exchange their code */
-	bool fetching_code;
-	bool fetching_forgotten; /* the login that the fetch under way is for was ended */
-	bool login_end_told;     /* of the current token */
-	bool fetching;
-	bool replacing; /* the fetch under way is to replace a reported token: callers wait for it
-			 */
-	bool request_outdated;    /* the fetch under way asks for a token as it was wanted before */
-	bool credential_outdated; /* or with a credential that was replaced since */
-	bool wanted;              /* somebody needs a fetch now */
-	bool forced;              /* and it may ignore the backoff */
-	bool revoked;             /* stopped by an admin until the next forced fetch */
-	uint64_t fetches_begun, fetches_ended, fetch_succeeded; /* numbers of fetches, from 1 */
-	unsigned failures;                                      /* in a row */
-	struct boot_time not_before; /* of the next fetch: backoff, Retry-After, rejection */
-	struct boot_time forced_at;  /* of the latest replacement asked by a report */
-	bool was_forced;
-	struct boot_time step_refresh_at; /* latest refresh because of a lone exchange */
-	bool had_step_refresh;
-	bool mint_limit_told;
+	bool revoked; /* stopped by an admin until the next forced fetch, or login */
+	struct fetch_next next;
+	struct fetch_under_way fetch;
+	uint64_t fetches_ended;             /* so many; they are numbered from 1 */
+	uint64_t fetch_succeeded;           /* number of the latest that brought a new token */
+	unsigned failures;                  /* in a row */
 	struct source_failure last_failure; /* cleared by a success */
+	struct boot_time not_before;        /* of the next fetch: backoff, Retry-After, rejection */
+	struct boot_time rejected_at;       /* the latest rejection that was acted on */
+	struct boot_time step_refresh_at;   /* the latest refresh because of a lone exchange */
+	bool mint_limit_told;
+	bool login_end_told; /* of the current token */
 
 	bool attention;             /* decisions are due */
 	bool changed;               /* what asks get may have changed */
@@ -135,9 +159,13 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 	const struct token_source_settings *settings, bool request_changed,
 	bool credential_changed);
 
-/* Forgets its tokens (moved into ret_tokens[0] and [1], either may be TOKEN_NONE; the caller
- * revokes and ends them) and stays stopped. */
+/* An admin stops it. Forgets its tokens (moved into ret_tokens[0] and [1], either may be
+ * TOKEN_NONE; the caller revokes and ends them) and stays stopped. */
 void token_source_revoke(
+	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2]);
+/* A person logs out. Forgets its tokens as token_source_revoke does, and the login: it asks for a
+ * new one. */
+void token_source_log_out(
 	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2]);
 
 #endif

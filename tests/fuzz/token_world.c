@@ -75,8 +75,8 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 	CHECK(o->expires_in.ns >= NS_PER_S);
 	CHECK(o->expires_in.ns <= boot_since(lifetime_dead(&o->slot->life), w->now.boot).ns);
 	CHECK(o->refresh_in_s >= 5);
-	CHECK(!o->slot->reported || o->stale);
-	CHECK(!o->slot->reported || !w->broker.source.replacing || expired);
+	CHECK(!o->slot->rejected || o->stale);
+	CHECK(!o->slot->rejected || !token_source_replacing(&w->broker.source) || expired);
 	if (kind == ASK_GET) {
 		CHECK(boot_since(lifetime_dead(&o->slot->life), w->now.boot).ns >= ask->min_ttl.ns);
 		CHECK(!ask->has_after || o->slot->generation != ask->after);
@@ -96,7 +96,7 @@ static void check_slot(struct token_world *w, const struct token_slot *slot)
 	CHECK(fact);
 	CHECK(dead.ns <= fact->dead.ns);
 	fact->dead = dead;
-	if (slot->reported && slot == &w->broker.source.previous)
+	if (slot->rejected && slot == &w->broker.source.previous)
 		fact->gone = true;
 }
 
@@ -141,8 +141,7 @@ static void check_all(struct token_world *w)
 	struct token_source *s = &w->broker.source;
 	struct source_view v;
 
-	CHECK(s->fetching == w->post.under_way);
-	CHECK(s->fetches_begun - s->fetches_ended == s->fetching);
+	CHECK(token_source_fetching(s) == w->post.under_way);
 	if (s->current.token.text && s->previous.token.text)
 		CHECK(s->previous.generation < s->current.generation);
 	check_slot(w, &s->current);
@@ -159,7 +158,7 @@ static void check_all(struct token_world *w)
 		return;
 	/* It goes on by itself, however it went so far. */
 	CHECK(s->revoked == w->revoked);
-	if (s->settings.prefetch && !s->revoked && !s->fetching) {
+	if (s->settings.prefetch && !s->revoked && !token_source_fetching(s)) {
 		CHECK(v.next_attempt.ns != BOOT_TIME_NEVER.ns);
 		CHECK(!boot_before(v.next_attempt, w->broker.wake_at));
 	}
@@ -211,7 +210,7 @@ static void deciding(void *world)
 {
 	struct token_world *w = world;
 
-	w->forced = w->broker.source.forced;
+	w->forced = w->broker.source.next.urgency == URGENCY_FORCED;
 	w->not_before = w->broker.source.not_before;
 }
 
@@ -412,7 +411,7 @@ static void token_came(struct token_world *w, const struct exchange *x, struct t
 {
 	const struct token_source *s = &w->broker.source;
 	const struct token_slot *c = &s->current;
-	uint64_t reported = c->token.text && c->reported ? c->generation : 0;
+	uint64_t reported = c->token.text && c->rejected ? c->generation : 0;
 	uint64_t next = w->broker.generation + 1, events = w->broker.history.count;
 	struct token_fact fact = {.generation = next, .dead = BOOT_TIME_NEVER};
 	bool revoked = s->revoked;

@@ -124,7 +124,7 @@ static void token_given(struct client_call *call, const struct token_outcome *ou
 	call->generation = c->last_generation = outcome->slot->generation;
 	c->tally->stale += outcome->stale;
 	tally_served(c->tally, call->generation,
-		outcome->slot->reported && c->driver->broker.source.replacing &&
+		outcome->slot->rejected && token_source_replacing(&c->driver->broker.source) &&
 			boot_before(now.boot, call->call.ask.deadline));
 	if (outcome->expires_in.ns < NS_PER_S)
 		tally_fail(c->tally, "a token was handed out for less than a second");

@@ -7,6 +7,7 @@
 #include "core/token_ask.h"
 #include "core/token_decide.h"
 #include "core/token_fetch.h"
+#include "core/token_judge.h"
 #include "core/token_source.h"
 #include "core/token_view.h"
 #include <setjmp.h>
@@ -83,7 +84,7 @@ static inline void rig_pass_until(struct rig *r, struct boot_time at)
 
 static inline bool rig_decide(struct rig *r)
 {
-	bool fetching = r->s.fetching;
+	bool fetching = token_source_fetching(&r->s);
 
 	token_source_decide(&r->s, &r->now, &r->d);
 	assert_false(token_source_needs_turn(&r->s));

@@ -64,16 +64,14 @@ static void some_source(struct token_source *s)
 {
 	*s = (struct token_source){
 		.refresh_at = at_s(4000),
-		.replacing = true,
+		.fetch = {.purpose = PURPOSE_TOKEN, .replaces = true},
 		.failures = 3,
-		.was_forced = true,
-		.forced_at = at_s(1500),
-		.had_step_refresh = true,
+		.rejected_at = at_s(1500),
 		.step_refresh_at = at_s(1600),
 	};
 	fill_slot(&s->current, "the-current-token", 42);
 	fill_slot(&s->previous, "the-previous-token", 41);
-	s->current.reported = true;
+	s->current.rejected = true;
 	s->previous.life.dated = false;
 }
 
@@ -130,7 +128,7 @@ static void assert_slot(const struct token_slot *a, const struct token_slot *b)
 	assert_string_equal(a->token.text, b->token.text);
 	assert_string_equal(a->token.fingerprint, b->token.fingerprint);
 	assert_int_equal(a->generation, b->generation);
-	assert_int_equal(a->reported, b->reported);
+	assert_int_equal(a->rejected, b->rejected);
 	assert_memory_equal(&a->life.sent, &b->life.sent, sizeof(a->life.sent));
 	assert_int_equal(a->life.received.ns, b->life.received.ns);
 	assert_int_equal(a->life.end.ns, b->life.end.ns);
@@ -170,9 +168,9 @@ static void assert_both(const struct handover_reader *r)
 	assert_slot(&past.previous, &source.previous);
 	assert_int_equal(past.refresh_at.ns, source.refresh_at.ns);
 	assert_false(past.revoked);
-	assert_true(past.replacing && past.was_forced && past.had_step_refresh);
+	assert_true(past.replacing);
 	assert_int_equal(past.failures, 3);
-	assert_int_equal(past.forced_at.ns, source.forced_at.ns);
+	assert_int_equal(past.rejected_at.ns, source.rejected_at.ns);
 	assert_int_equal(past.step_refresh_at.ns, source.step_refresh_at.ns);
 	token_source_past_fini(&past);
 	token_source_fini(&source);
@@ -370,7 +368,7 @@ static void what_cannot_be_is_refused(void **state)
 		{LIFE(wall_ref_at), (NOW_S + 1) * second},
 		{offsetof(struct token_source, current.generation), 0},
 		{offsetof(struct token_source, current.generation), (int64_t)GENERATION_MAX + 1},
-		{offsetof(struct token_source, forced_at), (NOW_S + 1) * second},
+		{offsetof(struct token_source, rejected_at), (NOW_S + 1) * second},
 		{offsetof(struct token_source, step_refresh_at), (NOW_S + 1) * second},
 	};
 
@@ -391,11 +389,16 @@ static void what_cannot_be_is_refused(void **state)
 
 static void no_token_is_fine_too(void **state)
 {
-	struct token_source source = {.revoked = true};
+	struct token_source source = {.revoked = true,
+		.rejected_at = SOURCE_LONG_AGO,
+		.step_refresh_at = SOURCE_LONG_AGO};
 	struct token_source_past past;
 
 	(void)state;
 	assert_int_equal(read_back(&source, &past), 0);
+	assert_false(past.replacing);
+	assert_int_equal(past.rejected_at.ns, SOURCE_LONG_AGO.ns);
+	assert_int_equal(past.step_refresh_at.ns, SOURCE_LONG_AGO.ns);
 	assert_null(past.current.token.text);
 	assert_null(past.previous.token.text);
 	assert_true(past.revoked);

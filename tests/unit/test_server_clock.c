@@ -4,6 +4,7 @@
 #include "clock_model.h"
 #include "core/server_clock.h"
 #include "core/token_decide.h"
+#include "core/token_judge.h"
 #include "core/token_source.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -456,8 +457,8 @@ static void decision_of_a_source_comes_back(void **state)
 	(void)state;
 	server_clock_decide(&r->clock, &r->sources[0], &r->now, &d);
 	assert_true(d.fetch);
-	assert_true(r->sources[0].fetching);
-	assert_false(r->sources[1].fetching);
+	assert_true(token_source_fetching(&r->sources[0]));
+	assert_false(token_source_fetching(&r->sources[1]));
 	rig_free(r);
 }
 

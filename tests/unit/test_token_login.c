@@ -340,7 +340,7 @@ static void whatever_people_do(uint64_t seed)
 			token_source_code_gone(&r->s);
 			break;
 		case 2:
-			ended |= r->s.fetching;
+			ended |= token_source_fetching(&r->s);
 			token_source_log_out(&r->s, &r->now, tokens);
 			token_fini(&tokens[0]);
 			token_fini(&tokens[1]);
@@ -365,7 +365,7 @@ static void whatever_people_do(uint64_t seed)
 		case 6: /* the server answers */
 		case 7:
 		case 8:
-			if (!r->s.fetching)
+			if (!token_source_fetching(&r->s))
 				break;
 			snprintf(text, sizeof(text), "token-%u", ++number);
 			if (random_next(&random) % 3) {
@@ -402,8 +402,8 @@ static void whatever_people_do(uint64_t seed)
 			}
 			admin = false;
 		}
-		assert_true(r->s.fetches_begun - r->s.fetches_ended <= 1);
-		if (r->s.login == SOURCE_LOGIN_NONE && !r->s.fetching && !rig_served(r))
+		if (r->s.login == SOURCE_LOGIN_NONE && !token_source_fetching(&r->s) &&
+			!rig_served(r))
 			assert_true(rig_state(r) == SOURCE_LOGIN_REQUIRED ||
 				    rig_state(r) == SOURCE_REVOKED);
 	}

@@ -30,7 +30,7 @@ static void report_replaces_at_once(void **state)
 	assert_false(r->o.stale);
 	rig_decide(r);
 	assert_null(r->s.previous.token.text);
-	assert_int_equal(rig_told(r, EVENT_REPORTED), 1);
+	assert_int_equal(rig_told(r, EVENT_REJECTED), 1);
 	assert_int_equal(rig_told(r, EVENT_REPLACED), 1);
 	rig_free(r);
 }
@@ -62,8 +62,8 @@ static void thousand_reports_are_one_fetch(void **state)
 	}
 	assert_false(rig_decide(r));
 	assert_int_equal(r->fetches, 2);
-	assert_int_equal(r->s.counters.reported, 1000);
-	assert_int_equal(rig_told(r, EVENT_REPORTED), 1);
+	assert_int_equal(r->s.counters.rejected, 1000);
+	assert_int_equal(rig_told(r, EVENT_REJECTED), 1);
 	rig_free(r);
 }
 
@@ -83,7 +83,7 @@ static void unknown_generations_change_nothing(void **state)
 		assert_false(r->o.stale);
 		assert_false(rig_decide(r));
 	}
-	assert_int_equal(r->s.counters.reported, 0);
+	assert_int_equal(r->s.counters.rejected, 0);
 	rig_free(r);
 }
 
@@ -121,7 +121,7 @@ static void cool_down_stops_a_loop(void **state)
 	/* a client whose every call gets a 401, ten times a second, for five minutes */
 	for (int i = 0; i < 3000; i++) {
 		struct token_ask ask = rig_reject(r, r->s.current.generation, 0);
-		int64_t since = r->now.boot.ns - r->s.forced_at.ns;
+		int64_t since = boot_since(r->now.boot, r->s.rejected_at).ns;
 
 		switch (rig_ask(r, &ask)) {
 		case OUTCOME_COOLDOWN:
@@ -363,8 +363,8 @@ static void nothing_to_replace_is_a_plain_ask(void **state)
 	assert_true(rig_decide(r));
 	rig_answer_token(r, "one", 3600);
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
-	assert_int_equal(r->s.counters.reported, 0);
-	assert_false(r->s.was_forced);
+	assert_int_equal(r->s.counters.rejected, 0);
+	assert_int_equal(r->s.rejected_at.ns, SOURCE_LONG_AGO.ns);
 	rig_free(r);
 }
 

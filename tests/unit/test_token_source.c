@@ -373,11 +373,12 @@ static void seed_decides(void **state)
 				struct token_ask ask = rig_get(r, 5);
 
 				rig_decide(r);
-				if (!r->s.fetching && r->d.wake_at.ns != BOOT_TIME_NEVER.ns)
+				if (!token_source_fetching(&r->s) &&
+					r->d.wake_at.ns != BOOT_TIME_NEVER.ns)
 					rig_wake(r);
-				if (r->s.fetching && event % 3)
+				if (token_source_fetching(&r->s) && event % 3)
 					rig_answer_token(r, event % 2 ? "odd" : "even", 600);
-				else if (r->s.fetching)
+				else if (token_source_fetching(&r->s))
 					rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 				rig_ask(r, &ask);
 			}

@@ -135,7 +135,7 @@ static void clocks_that_always_disagree_make_no_loop(void **state)
 	(void)state;
 	rig_decide(r);
 	while (r->now.boot.ns < began + 86400 * S) {
-		if (r->s.fetching) {
+		if (token_source_fetching(&r->s)) {
 			snprintf(text, sizeof(text), "token-%u", r->fetches);
 			rig_answer_token(r, text, 900);
 			r->theta = honest + 60 * S;
@@ -146,7 +146,7 @@ static void clocks_that_always_disagree_make_no_loop(void **state)
 			r->theta = honest + 60 * S;
 			rig_head(r);
 			r->theta = honest;
-		} else if (!r->s.fetching) {
+		} else if (!token_source_fetching(&r->s)) {
 			rig_wake(r);
 		}
 		assert_non_null(rig_served(r));

@@ -3,7 +3,6 @@
  * asks again for those who are held only when something changed or their wait is over. */
 #include "source_fixture.h"
 
-#include "core/token_judge.h"
 #include "core/token_page.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
@@ -55,7 +54,7 @@ static void check_served(struct world *w, const struct token_ask *ask)
 	assert_holds(!w->replaced[slot->generation]);
 	assert_holds(w->r->o.expires_in.ns >= ask->min_ttl.ns ||
 		     lifetime_suspect(&slot->life, &w->r->now).ns);
-	if (slot->reported)
+	if (slot->rejected)
 		assert_holds(w->r->o.stale);
 	if (token_source_doubtful(slot, &w->r->now))
 		assert_holds(w->r->o.stale);
@@ -80,7 +79,7 @@ static void ask(struct world *w, struct caller *c)
 	if (kind == OUTCOME_COOLDOWN)
 		assert_holds(c->ask.kind == ASK_REJECT);
 	if (kind == OUTCOME_TIMEOUT) /* only while a fetch runs, or begins in this wake-up */
-		assert_holds(w->r->s.fetching || token_source_needs_turn(&w->r->s));
+		assert_holds(token_source_fetching(&w->r->s) || token_source_needs_turn(&w->r->s));
 }
 
 static void ask_again(struct world *w, bool all)
@@ -123,8 +122,8 @@ static void check_slots(struct world *w)
 	}
 	if (p->token.text)
 		assert_holds(p->generation < w->generation);
-	assert_holds(w->r->s.fetches_begun == w->r->s.fetches_ended + w->r->s.fetching);
-	assert_holds(w->r->s.fetching == (w->fetch_ends != INT64_MAX));
+	assert_holds(w->fetches_seen == w->r->s.fetches_ended + token_source_fetching(&w->r->s));
+	assert_holds(token_source_fetching(&w->r->s) == (w->fetch_ends != INT64_MAX));
 }
 
 /* Decides until there is nothing to decide; more than a few turns would be a loop. */
@@ -149,7 +148,7 @@ static void turn(struct world *w)
 static void end_fetch(struct world *w)
 {
 	struct rig *r = w->r;
-	uint64_t reported = r->s.current.reported ? r->s.current.generation : 0;
+	uint64_t reported = r->s.current.rejected ? r->s.current.generation : 0;
 	char text[32];
 
 	w->fetch_ends = INT64_MAX;
@@ -302,7 +301,8 @@ static void check_page(struct world *w)
 		assert_holds((o.slot == &copy.current) == (page.slot == &w->r->s.current));
 		assert_holds(o.expires_in.ns == page.dead.ns - then.boot.ns);
 		assert_holds(o.stale == (then.boot.ns >= page.stale_from.ns));
-		assert_holds(copy.wanted == w->r->s.wanted); /* asking changed nothing */
+		assert_holds(
+			copy.next.urgency == w->r->s.next.urgency); /* asking changed nothing */
 		if (page.min_ttl_limit_s > 0) {
 			copy = w->r->s;
 			ask = (struct token_ask){.min_ttl = duration_s(page.min_ttl_limit_s + 1),
@@ -415,7 +415,7 @@ static void held_callers_miss_nothing(void **state)
 				assert_holds(rig_ask(w->r, &copy.ask) == OUTCOME_HOLD);
 				/* asking without news asks for nothing new */
 				if (copy.ask.kind == ASK_GET && !copy.ask.has_after)
-					assert_holds(w->r->s.fetching ||
+					assert_holds(token_source_fetching(&w->r->s) ||
 						     w->r->d.wake_at.ns <= copy.ask.deadline.ns);
 			}
 			turn(w);

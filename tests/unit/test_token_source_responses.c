@@ -21,9 +21,9 @@ static void failing_refresh_takes_nothing_away(void **state)
 		assert_int_equal(lifetime_dead(&r->s.current.life).ns, dead);
 		assert_string_equal(rig_served(r), "one");
 		rig_decide(r);
-		if (!r->s.fetching)
+		if (!token_source_fetching(&r->s))
 			rig_wake(r);
-		if (r->s.fetching)
+		if (token_source_fetching(&r->s))
 			rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 		assert_true(r->now.boot.ns < dead);
 		if (dead - r->now.boot.ns < S)
@@ -271,7 +271,7 @@ static void same_token_again_makes_a_pause(void **state)
 		}
 		ask = rig_refresh(r, 5);
 		rig_ask(r, &ask);
-		if (!r->s.fetching)
+		if (!token_source_fetching(&r->s))
 			assert_true(rig_decide(r));
 		assert_false(rig_answer_token(r, "one", 3600)); /* its life counted anew */
 		assert_int_equal(r->fetched, FETCHED_SAME);
