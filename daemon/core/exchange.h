@@ -1,6 +1,6 @@
-/* What came back of one HTTP exchange with a login server: plain data, filled by upstream/fetch and
- * judged by token_response and skew. Pointers belong to whoever filled it and live as long as the
- * call it is passed to. */
+/* The result of one HTTP exchange with a login server: plain data that upstream/fetch fills, and
+ * that token_response and server_clock judge. What it points to belongs to whoever filled it and
+ * lives as long as the call it is passed to. */
 #ifndef GCTOKEND_CORE_EXCHANGE_H
 #define GCTOKEND_CORE_EXCHANGE_H
 
@@ -10,14 +10,14 @@
 struct exchange {
 	struct clock_reading sent;     /* just before the request left */
 	struct clock_reading received; /* at the final status line; equals sent when status is 0 */
-	long status;                   /* 0: no final answer came */
+	long status;                   /* 0: there was no final response */
 	const char
-		*failure; /* why there is no complete answer, one plain phrase; NULL: it is whole */
+		*failure; /* why there is no complete response, in a phrase; NULL: it is complete */
 	const char *body;
 	size_t body_length;
-	/* Header fields of the final answer; "" when absent, repeated or longer than fits. */
+	/* Header fields of the final response; "" if absent, repeated or too long. */
 	char date[40];
-	char age[24]; /* "?" where it is there and cannot be read */
+	char age[24]; /* "?": present but not readable */
 	char retry_after[40];
 	char correlation_id[80]; /* ININ-Correlation-Id or Genesys-Correlation-Id, printable ASCII
 				  */

@@ -2,7 +2,7 @@
 
 #define WIDTH_ENOUGH_NS (100 * NS_PER_MS)
 #define AIM_AHEAD_NS (2 * NS_PER_MS)
-/* A wake-up later than this (a suspend) has missed the second boundary it was for. */
+/* A wake-up this late (after a suspend) has missed the start of its second. */
 #define AIM_MISSED_NS (50 * NS_PER_MS)
 #define PROOF_WITHIN_S 2
 #define PROOF_APART_S 10
@@ -20,7 +20,7 @@ void probe_want_series(struct probe_plan *p)
 
 void probe_want(struct probe_plan *p, unsigned n, bool urgent)
 {
-	/* what a series left to be done early ends with the series */
+	/* only a series ends early, and this is a wish of its own */
 	if (!p->wanted)
 		p->until_narrow = false;
 	if (p->wanted < n)
@@ -57,7 +57,7 @@ static bool narrow_enough(
 	return e.known && e.consistent && ns_sub(e.tight_hi.ns, e.tight_lo.ns) <= enough;
 }
 
-/* The smallest s >= at with s + rtt_min/2 + theta on a whole second. */
+/* The earliest s >= at for which s + rtt_min/2 + theta is a whole second. */
 static struct boot_time aim(const struct probe_plan *p, const struct skew *s,
 	const struct clock_reading *now, int64_t at)
 {
@@ -76,7 +76,7 @@ static struct boot_time aim(const struct probe_plan *p, const struct skew *s,
 struct boot_time probe_next(
 	struct probe_plan *p, const struct skew *s, const struct clock_reading *now)
 {
-	int64_t open = p->not_before.ns; /* none before, however urgent */
+	int64_t open = p->not_before.ns; /* no HEAD before this, however urgent */
 
 	if (!p->enabled || p->foreign || p->in_flight || !p->wanted)
 		return BOOT_TIME_NEVER;
@@ -114,13 +114,13 @@ void probe_sent(struct probe_plan *p, struct boot_time now)
 		p->wanted--;
 }
 
-enum probe_verdict probe_answered(struct probe_plan *p, const struct skew_sample *sample,
+enum probe_verdict probe_ended(struct probe_plan *p, const struct skew_sample *sample,
 	struct duration rtt, struct boot_time now)
 {
 	p->in_flight = false;
 	if (!sample) {
-		/* Whoever still needs an answer asks again; the pause grows so that a server
-		 * which is down is not rung at. */
+		/* Whoever still needs to know asks again. The pause grows, to leave a server that
+		 * is down in peace. */
 		unsigned shift = p->failures < 4 ? p->failures : 4;
 
 		p->failures++;
@@ -133,8 +133,8 @@ enum probe_verdict probe_answered(struct probe_plan *p, const struct skew_sample
 	if (!p->judged) {
 		struct duration apart, since;
 
-		/* Later on a disagreement is evidence of a step. This one cannot be: nothing
-		 * but another clock explains it. */
+		/* A later disagreement is evidence of a step. Between this HEAD and the POST just
+		 * before it, only another clock explains one. */
 		p->judged = true;
 		since = boot_since(sample->sent.boot, p->post.received);
 		if (p->has_post && since.ns <= PROOF_WITHIN_S * NS_PER_S) {

@@ -34,8 +34,8 @@ static void tell_wall_step(
 	}
 }
 
-/* A step harms no token by itself. It may mean that the machine stood still for as long, though,
- * and that only the server's clock can tell. */
+/* A step harms no token by itself. But it may mean that the machine stood still for as long, and
+ * only the server's clock can tell. */
 void server_clocks_look(struct server_clocks *all, const struct clock_reading *now)
 {
 	struct duration offset = clock_wall_offset(now);
@@ -100,7 +100,7 @@ struct duration server_clock_spread(const struct server_clock *c, const struct c
 	return e.known ? e.spread : DURATION_ZERO;
 }
 
-/* Is the next POST so far off that more must be learnt until then? */
+/* Is the next POST so far off that one HEAD is too little until then? */
 static bool tokens_live_long(const struct server_clock *c)
 {
 	const struct token_source *s;
@@ -142,7 +142,7 @@ bool server_clock_post_ended(struct server_clock *c, const struct clock_reading 
 	if (x->status)
 		probe_posted(&c->plan, usable ? &sample : NULL,
 			boot_since(x->received.boot, x->sent.boot));
-	/* a server in trouble is not asked for the time on top */
+	/* a server in trouble is left in peace */
 	if (x->status == 200)
 		want_probes_after_post(c);
 	if (!usable)
@@ -171,7 +171,7 @@ bool server_clock_head_ended(
 	bool usable = skew_sample_of(x, &sample);
 	struct token_source *s;
 
-	if (probe_answered(&c->plan, usable ? &sample : NULL, rtt, now->boot) == PROBE_FOREIGN) {
+	if (probe_ended(&c->plan, usable ? &sample : NULL, rtt, now->boot) == PROBE_FOREIGN) {
 		tell_foreign(c, now);
 		usable = false;
 	}
@@ -184,7 +184,7 @@ bool server_clock_head_ended(
 
 void server_clock_head_failed(struct server_clock *c, const struct clock_reading *now)
 {
-	probe_answered(&c->plan, NULL, DURATION_ZERO, now->boot);
+	probe_ended(&c->plan, NULL, DURATION_ZERO, now->boot);
 }
 
 /* ---- decisions ---- */

@@ -1,9 +1,9 @@
-/* One login server's clock: what is known of it, and everything the daemon decides about it. What
- * an exchange teaches, when a HEAD asks for the time, what a disagreement and a step of our own
- * wall clock lead to, and which token sources are told.
+/* One login server's clock: what is known of it, and everything that the daemon decides about it:
+ * what it learns from an exchange, when a HEAD asks for the time, what a disagreement or a step of
+ * our own wall clock leads to, and which token sources have to know.
  *
- * The caller sends HEADs and carries exchanges here. It decides nothing: the daemon, the simulation
- * and the fuzzer all call these functions. */
+ * Whoever uses it sends the HEADs and passes on the exchanges, but decides nothing. The daemon, the
+ * simulation and the fuzzer share it. */
 #ifndef GCTOKEND_CORE_SERVER_CLOCK_H
 #define GCTOKEND_CORE_SERVER_CLOCK_H
 
@@ -19,10 +19,10 @@ struct exchange;
 struct token_source;
 struct token_source_decisions;
 
-/* The clocks of all login servers, and our own wall clock beside them. */
+/* The clocks of all login servers, and our own wall clock. */
 struct server_clocks {
 	LIST_HEAD(, server_clock) list;
-	struct duration wall_offset; /* at the latest look, to notice a step */
+	struct duration wall_offset; /* at the latest look; a step is a change of it */
 	uint64_t wall_steps;         /* since the start */
 };
 
@@ -32,23 +32,23 @@ struct server_clock {
 	const char *probe_url; /* lent, for messages */
 	struct skew skew;
 	struct probe_plan plan;
-	bool series_begun; /* the HEADs after the first POST */
+	bool series_begun; /* the series of HEADs after the first POST */
 	bool was_asked;
 	struct boot_time asked_at; /* the latest HEAD that a caller wanted */
 };
 
 void server_clocks_init(struct server_clocks *all, const struct clock_reading *now);
-/* Before the decisions of each turn. Where our wall clock was stepped, every token source of `all`
- * has it in its history and looks again, and each server that is in use is asked at once. */
+/* Call this first in each turn. If our wall clock was stepped, all token sources have it in their
+ * histories and decide again, and each server in use is asked for its clock at once. */
 void server_clocks_look(struct server_clocks *all, const struct clock_reading *now);
 
-/* `probing`: HEADs may be sent. `probe_url` is lent and outlives the clock. */
+/* `probing`: HEADs may be sent. `probe_url` must outlive the clock. */
 void server_clock_init(
 	struct server_clock *c, struct server_clocks *all, bool probing, const char *probe_url);
-/* All sources have left. */
+/* After all its sources have left. */
 void server_clock_fini(struct server_clock *c);
-/* The source fetches from this server; at one clock at a time, from its init on and left before its
- * fini. A server without a source is never asked. */
+/* The source fetches from this server. It joins after token_source_init, is with one clock at a
+ * time, and leaves before token_source_fini. A server without sources is not asked. */
 void server_clock_join(struct server_clock *c, struct token_source *s);
 void server_clock_leave(struct token_source *s);
 
@@ -63,43 +63,41 @@ void server_clock_resume(struct server_clock *c, const struct server_clock_past 
 
 /* ---- exchanges ---- */
 
-/* A POST to the token endpoint ended: its Date goes to the estimate and to every source. True:
- * the Date is evidence, and *ret_sample is what it says, for token_source_fetched, which comes
- * after this. */
+/* A POST to the token endpoint ended: the estimate and all sources learn from its Date. True: the
+ * Date is evidence, and *ret_sample is its sample, for token_source_fetched, which comes next. */
 bool server_clock_post_ended(struct server_clock *c, const struct clock_reading *now,
 	const struct exchange *x, struct skew_sample *ret_sample);
-/* The HEAD ended. Every source has to decide anew. True: its Date was evidence. */
+/* The HEAD ended: the same, and all sources decide again. */
 bool server_clock_head_ended(
 	struct server_clock *c, const struct clock_reading *now, const struct exchange *x);
-/* The HEAD that server_clock_turn wanted could not even begin. */
+/* The HEAD that server_clock_turn wanted could not be sent. */
 void server_clock_head_failed(struct server_clock *c, const struct clock_reading *now);
 
 /* ---- decisions ---- */
 
-/* token_source_decide, for a source that has joined; what its decision wants of the clock is done.
- */
+/* token_source_decide, for a source that has joined. HEADs that the decision wants are planned. */
 void server_clock_decide(struct server_clock *c, struct token_source *s,
 	const struct clock_reading *now, struct token_source_decisions *ret);
-/* After the decisions of all sources. *ret_head: send a HEAD now; it counts as sent, and
- * server_clock_head_ended or _failed must follow. Returns when to ask again; BOOT_TIME_NEVER: not
- * before something happens. */
+/* Call this when all sources have decided. *ret_head: send a HEAD now; it counts as sent, and
+ * server_clock_head_ended or _failed must follow. Returns when to call again if nothing happens;
+ * BOOT_TIME_NEVER: no need to. */
 struct boot_time server_clock_turn(
 	struct server_clock *c, const struct clock_reading *now, bool *ret_head);
 
-/* May a caller have the clock measured now? */
+/* May a caller have the clock measured? */
 enum server_clock_measure {
 	SERVER_CLOCK_MEASURABLE = 0,
 	SERVER_CLOCK_OFF,      /* probing is turned off */
 	SERVER_CLOCK_FOREIGN,  /* another clock answers HEAD */
-	SERVER_CLOCK_TOO_SOON, /* *ret_in from now it may */
+	SERVER_CLOCK_TOO_SOON, /* it may in *ret_in */
 };
 
 enum server_clock_measure server_clock_may_measure(
 	const struct server_clock *c, const struct clock_reading *now, struct duration *ret_in);
-/* Then: a HEAD at once. */
+/* Sends a HEAD at once; server_clock_may_measure allowed it. */
 void server_clock_measure(struct server_clock *c, const struct clock_reading *now);
 
-/* How far the server's clocks are apart, as token_source_fetched wants it. */
+/* How far apart the server's clocks are, for token_source_fetched. */
 struct duration server_clock_spread(const struct server_clock *c, const struct clock_reading *now);
 
 #endif

@@ -14,7 +14,7 @@ bool skew_sample_of(const struct exchange *x, struct skew_sample *ret)
 
 	if (!x->status || !x->date[0])
 		return false;
-	/* A cache answered: the Date is the origin's, from an unknown while ago. */
+	/* It came from a cache: the Date is from the origin, an unknown time ago. */
 	if (x->age[0] && (strtoull(x->age, &end, 10) != 0 || *end))
 		return false;
 	if (boot_before(x->received.boot, x->sent.boot))

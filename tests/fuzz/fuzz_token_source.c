@@ -6,7 +6,7 @@
 
 #define RECORD 8
 #define YEAR_S INT64_C(31536000)
-/* Together just what the daemon allows for. */
+/* Together as much as the daemon allows for. */
 #define DRIFT_PPM_MAX 50
 #define BEND_PPM_MAX 49
 
@@ -19,8 +19,8 @@ struct record {
 enum op {
 	OP_ADVANCE,
 	OP_ADVANCE_TO,
-	OP_ANSWER_POST,
-	OP_ANSWER_HEAD,
+	OP_END_POST,
+	OP_END_HEAD,
 	OP_GET,
 	OP_REJECT,
 	OP_REFRESH,
@@ -53,7 +53,7 @@ static struct token_source_settings settings_of(const struct record *r)
 	};
 }
 
-/* From a nanosecond to years: the scale and the number are the fuzzer's. */
+/* From a nanosecond to years; the fuzzer chooses scale and number. */
 static struct duration duration_of(unsigned scale, uint32_t c)
 {
 	switch (scale % 6) {
@@ -79,7 +79,7 @@ static struct duration signed_duration_of(unsigned scale, uint32_t c)
 	return scale & 1 ? duration_ns(-d.ns) : d;
 }
 
-/* Where something changes, and a nanosecond beside it. */
+/* An instant at which something changes, or a nanosecond from it. */
 static struct boot_time instant_of(const struct token_world *w, const struct record *r)
 {
 	const struct token_source *s = &w->broker.source;
@@ -101,7 +101,7 @@ static struct boot_time instant_of(const struct token_world *w, const struct rec
 	return boot_add(at, duration_ns((int64_t)(r->c % 3) - 1));
 }
 
-static struct answer_plan plan_of(const struct record *r)
+static struct response_plan plan_of(const struct record *r)
 {
 	static const int64_t lives_s[] = {10, 11, 19, 20, 40, 60, 61, 300, 901, 3600, 86399, 86400,
 		172800, INT64_C(450) * 86400};
@@ -116,7 +116,7 @@ static struct answer_plan plan_of(const struct record *r)
 		off = -off;
 	if (r->c >> 30 & 1)
 		off *= 100000;
-	return (struct answer_plan){
+	return (struct response_plan){
 		.class = classes[r->a & 7],
 		.same_token = (r->a & 0x38) == 0x38,
 		.dated = !(r->a & 0x40),
@@ -144,7 +144,7 @@ static struct token_ask ask_of(const struct token_world *w, const struct record 
 		.deadline = boot_add(w->now.boot, duration_of(r->b & 7, r->c)),
 	};
 
-	/* Of what was never given out nobody can speak. */
+	/* Nobody knows a token that was never handed out. */
 	if (generation > w->broker.generation)
 		generation = w->broker.generation;
 	switch (r->op % OPS) {
@@ -166,7 +166,7 @@ static struct token_ask ask_of(const struct token_world *w, const struct record 
 static void perform(struct token_world *w, const struct record *r)
 {
 	struct token_source_settings settings;
-	struct answer_plan plan;
+	struct response_plan plan;
 	struct token_ask ask;
 
 	switch ((enum op)(r->op % OPS)) {
@@ -174,17 +174,17 @@ static void perform(struct token_world *w, const struct record *r)
 		world_advance(w, boot_add(w->now.boot, duration_of(r->a, r->c)));
 		break;
 	case OP_ADVANCE_TO:
-		/* NEVER is no time to go to */
+		/* not to BOOT_TIME_NEVER */
 		if (instant_of(w, r).ns < ns_add(w->now.boot.ns, 20 * YEAR_S * NS_PER_S))
 			world_advance(w, boot_max(w->now.boot, instant_of(w, r)));
 		break;
-	case OP_ANSWER_POST:
+	case OP_END_POST:
 		plan = plan_of(r);
-		world_answer_post(w, &plan);
+		world_end_post(w, &plan);
 		break;
-	case OP_ANSWER_HEAD:
+	case OP_END_HEAD:
 		plan = plan_of(r);
-		world_answer_head(w, &plan);
+		world_end_head(w, &plan);
 		break;
 	case OP_GET:
 	case OP_REJECT:
@@ -222,13 +222,12 @@ static void perform(struct token_world *w, const struct record *r)
 	}
 }
 
-/* For whoever reads a finding: FUZZ_TRACE=1 prints the events, and what the source says about them.
- */
+/* To understand a finding: FUZZ_TRACE=1 prints the events and what the source says about them. */
 static void trace(const struct token_world *w, const struct record *r, uint64_t *told)
 {
-	static const char *const names[OPS] = {"advance", "advance to", "answer post",
-		"answer head", "get", "reject", "refresh", "suspend", "step wall", "bend",
-		"step server", "vanish", "revoke", "configure", "restart"};
+	static const char *const names[OPS] = {"advance", "advance to", "end post", "end head",
+		"get", "reject", "refresh", "suspend", "step wall", "bend", "step server", "vanish",
+		"revoke", "configure", "restart"};
 	const struct history *h = &w->broker.history;
 
 	for (; *told < h->count; ++*told) {
@@ -284,7 +283,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* ---- mutation by whole events ---- */
+/* ---- mutation, by whole events ---- */
 
 static void random_record(uint8_t *to, struct random *r)
 {

@@ -121,7 +121,7 @@ static bool wall_clock_is_known(const struct token_world *w)
 	return clock_wall_offset(&w->now).ns == w->broker.clocks.wall_offset.ns;
 }
 
-/* Whoever is held must be held for a reason: a token that could be had now was a wake-up lost. */
+/* A caller is held only for a reason: if there is a token for it now, a wake-up was lost. */
 static void check_held(struct token_world *w)
 {
 	for (size_t i = 0; i < HELD_MAX; i++) {
@@ -156,7 +156,7 @@ static void check_all(struct token_world *w)
 	check_estimate(w);
 	if (!wall_clock_is_known(w))
 		return;
-	/* It goes on by itself, however it went so far. */
+	/* Whatever happened so far, it goes on by itself. */
 	CHECK(s->revoked == w->revoked);
 	if (s->settings.prefetch && !s->revoked && !token_source_fetching(s)) {
 		CHECK(v.next_attempt.ns != BOOT_TIME_NEVER.ns);
@@ -278,7 +278,7 @@ void world_advance(struct token_world *w, struct boot_time to)
 			break;
 		if (boot_before(w->now.boot, next))
 			pass(w, boot_since(next, w->now.boot));
-		/* With nothing new from outside there is little to wake up for. */
+		/* With nothing new from outside there are few reasons to wake up. */
 		CHECK(++wakes <= WAKES_MAX);
 		expire_callers(w);
 		settle(w);
@@ -293,7 +293,7 @@ void world_suspend(struct token_world *w, struct duration d, bool callers_first)
 {
 	pass(w, d);
 	w->now.suspended = duration_add(w->now.suspended, d);
-	/* Timers that came due together run in no certain order. */
+	/* Timers that came due meanwhile run in any order. */
 	if (callers_first)
 		expire_callers(w);
 	settle(w);
@@ -319,10 +319,10 @@ void world_step_server(struct token_world *w, struct duration d)
 		w->theta_ns = ns_add(w->theta_ns, d.ns);
 }
 
-/* ---- answers ---- */
+/* ---- responses ---- */
 
-static struct boot_time answered_at(
-	const struct token_world *w, const struct request *r, const struct answer_plan *plan)
+static struct boot_time responded_at(
+	const struct token_world *w, const struct request *r, const struct response_plan *plan)
 {
 	struct duration trip = boot_since(w->now.boot, r->sent.boot);
 
@@ -330,9 +330,9 @@ static struct boot_time answered_at(
 }
 
 static void date_of(const struct token_world *w, const struct request *r,
-	const struct answer_plan *plan, char *text, size_t size)
+	const struct response_plan *plan, char *text, size_t size)
 {
-	int64_t ns = server_ns(w, answered_at(w, r, plan));
+	int64_t ns = server_ns(w, responded_at(w, r, plan));
 	int64_t s = floor_s(ns - (int64_t)plan->stale * (NS_PER_S / 256));
 	char year[8];
 	struct tm tm;
@@ -349,7 +349,7 @@ static void date_of(const struct token_world *w, const struct request *r,
 }
 
 static void begin_exchange(struct token_world *w, struct request *r, struct exchange *x, bool any,
-	const struct answer_plan *plan)
+	const struct response_plan *plan)
 {
 	*x = (struct exchange){.sent = r->sent, .received = w->now, .body = ""};
 	if (any && plan->dated)
@@ -363,7 +363,7 @@ static int64_t claim_limited(int64_t s)
 }
 
 /* The claims, and what the token really is. */
-static void make_token(struct token_world *w, struct boot_time at, const struct answer_plan *plan,
+static void make_token(struct token_world *w, struct boot_time at, const struct response_plan *plan,
 	struct token_response *a, struct token_fact *fact)
 {
 	int64_t issued = server_ns(w, at);
@@ -407,7 +407,7 @@ static bool claims_were_ignored(const struct token_world *w, uint64_t since_even
 }
 
 static void token_came(struct token_world *w, const struct exchange *x, struct token_response *a,
-	const struct answer_plan *plan, bool same)
+	const struct response_plan *plan, bool same)
 {
 	const struct token_source *s = &w->broker.source;
 	const struct token_slot *c = &s->current;
@@ -419,14 +419,14 @@ static void token_came(struct token_world *w, const struct exchange *x, struct t
 	snprintf(fact.text, sizeof(fact.text), "token-%llu",
 		(unsigned long long)(same ? c->generation : next));
 	CHECK(token_init(&a->token, fact.text, strlen(fact.text)) == 0);
-	make_token(w, answered_at(w, &w->post, plan), plan, a, &fact);
+	make_token(w, responded_at(w, &w->post, plan), plan, a, &fact);
 	if (!same)
 		w->facts[next % FACTS_MAX] = fact;
 	if (broker_model_post_ended(&w->broker, &w->now, x, a)) {
 		struct token_fact *known = fact_of(w, next);
 
 		CHECK(!revoked && !same && c->generation == next && w->broker.generation == next);
-		/* Without a Date, or against what else the answer says, claims are no evidence. */
+		/* Without a Date, or against the rest of the response, claims prove nothing. */
 		if (!w->dated || claims_were_ignored(w, events)) {
 			known->server_start_ns = INT64_MIN;
 			known->server_end_ns = known->server_life_ends_ns;
@@ -435,7 +435,7 @@ static void token_came(struct token_world *w, const struct exchange *x, struct t
 			fact_of(w, reported)->gone = true;
 		return;
 	}
-	/* Of no use on arrival, or nothing new: whatever there was still serves. */
+	/* Useless on arrival, or not new: what served before still does. */
 	CHECK(served_now(w) == w->serving || same);
 	if (same && w->current_usable && !revoked &&
 		boot_since(lifetime_dead(&c->life), w->now.boot).ns >= NS_PER_S)
@@ -443,7 +443,7 @@ static void token_came(struct token_world *w, const struct exchange *x, struct t
 }
 
 static void fetch_failed(struct token_world *w, const struct exchange *x, struct token_response *a,
-	const struct answer_plan *plan)
+	const struct response_plan *plan)
 {
 	const struct token_source *s = &w->broker.source;
 
@@ -457,7 +457,7 @@ static void fetch_failed(struct token_world *w, const struct exchange *x, struct
 		boot_since(s->not_before, w->now.boot).ns <= RETRY_AFTER_CAP_S * NS_PER_S);
 }
 
-void world_answer_post(struct token_world *w, const struct answer_plan *plan)
+void world_end_post(struct token_world *w, const struct response_plan *plan)
 {
 	bool same = plan->same_token && w->broker.source.current.token.text;
 	struct token_response a = {.class = plan->class};
@@ -478,7 +478,7 @@ void world_answer_post(struct token_world *w, const struct answer_plan *plan)
 	settle(w);
 }
 
-void world_answer_head(struct token_world *w, const struct answer_plan *plan)
+void world_end_head(struct token_world *w, const struct response_plan *plan)
 {
 	struct exchange x;
 
@@ -492,7 +492,7 @@ void world_answer_head(struct token_world *w, const struct answer_plan *plan)
 
 /* ---- callers and admins ---- */
 
-static void answered(void *context, struct call *call, const struct token_outcome *outcome)
+static void replied(void *context, struct call *call, const struct token_outcome *outcome)
 {
 	struct held_ask *h = context;
 
@@ -517,11 +517,11 @@ void world_ask(struct token_world *w, const struct token_ask *ask)
 	*h = (struct held_ask){
 		.used = true,
 		.kind = ask->kind,
-		.call = {.ask = *ask, .answered = answered, .context = h},
+		.call = {.ask = *ask, .replied = replied, .context = h},
 		.world = w,
 	};
 	broker_model_ask(&w->broker, &w->now, &h->call);
-	/* who finds no place to wait in goes away */
+	/* one caller too many: it goes away */
 	if (h == &w->held[HELD_MAX])
 		forget(w, h);
 	settle(w);
@@ -570,7 +570,7 @@ void world_restart(struct token_world *w, uint64_t seed)
 	memset(w->held, 0, sizeof(w->held));
 	w->post.under_way = w->head.under_way = false;
 	w->revoked = false;
-	w->head_count = 0; /* the plan begins anew with the daemon */
+	w->head_count = 0; /* the plan starts again with the daemon */
 	broker_model_restart(&w->broker, &w->now, seed);
 	settle(w);
 }

@@ -1,10 +1,10 @@
-/* A small world around the broker's model: clocks, a login server, the requests under way, callers.
- * It lets time pass and checks after every event what the token source promises. The events come
- * from elsewhere.
+/* A small world around the broker's model: clocks, a login server, requests under way, callers. It
+ * passes time and checks after every event what the token source promises. The input decides which
+ * events come.
  *
- * An honest server has one clock, drifts by 100 ppm at most, and its tokens are what they claim to
- * be: then what is handed out must be good by the server's own clock. A hostile one answers
- * anything, at any time: then only what does not depend on it must hold. */
+ * An honest server has one clock that drifts by 100 ppm at most, and its tokens are what they claim
+ * to be: every token that is handed out must be good by the server's own clock. A hostile server
+ * sends anything at any time: only promises that do not depend on it must hold. */
 #ifndef TESTS_FUZZ_TOKEN_WORLD_H
 #define TESTS_FUZZ_TOKEN_WORLD_H
 
@@ -15,21 +15,21 @@
 #define POSTS_MAX 4096
 #define FACTS_MAX 64
 
-/* What the world knows of a token it gave out, whatever the source makes of it. */
+/* What the world knows of a token, whatever the source thinks of it. */
 struct token_fact {
 	uint64_t generation; /* 0: none */
 	char text[32];
 	struct boot_time dead; /* as last seen */
-	bool gone;             /* revoked, replaced after a report: never again */
-	bool judged;           /* of an honest server: what follows holds */
+	bool gone;             /* revoked, or rejected and replaced: never to be seen again */
+	bool judged;           /* from an honest server: the following is true */
 	int64_t server_start_ns, server_end_ns;
 	int64_t server_life_ends_ns; /* by expires_in alone */
-	int64_t margin_ns;           /* before its end */
+	int64_t margin_ns;           /* not served this long before its end */
 };
 
 struct held_ask {
 	bool used;
-	enum ask_kind kind; /* as asked; a report of an older token becomes a plain ask */
+	enum ask_kind kind; /* as asked first; a rejection of an older token becomes a plain ask */
 	struct call call;
 	struct token_world *world;
 };
@@ -45,7 +45,7 @@ struct token_world {
 	struct boot_time next; /* turn, if nothing happens before */
 
 	bool honest;
-	bool revoked;     /* by an admin, and nobody has asked for a new one since */
+	bool revoked;     /* by an admin, who has not asked for a new one since */
 	int64_t theta_ns; /* server - boot at boot 0 */
 	int64_t drift_ppm;
 	int64_t bend_ppm; /* by NTP, against MONOTONIC_RAW and so against the server */
@@ -59,13 +59,13 @@ struct token_world {
 	uint64_t serving;
 	bool current_usable;
 	struct token_fact facts[FACTS_MAX]; /* by generation % FACTS_MAX */
-	struct held_ask held[HELD_MAX + 1]; /* the last one is never held for long */
+	struct held_ask held[HELD_MAX + 1]; /* the last one is not held */
 	struct boot_time posts[POSTS_MAX], heads[POSTS_MAX];
 	size_t post_count, head_count;
 };
 
-/* How an answer is to be; what an honest server cannot say is bent to what it can. */
-struct answer_plan {
+/* What a response says; an honest server says only the part of it that is true. */
+struct response_plan {
 	enum response_class class;
 	bool same_token;
 	bool dated;
@@ -73,7 +73,7 @@ struct answer_plan {
 	bool has_retry_after;
 	int64_t retry_after_ns;
 	int64_t expires_in_s;
-	unsigned when;      /* 0 to 255: between request and answer */
+	unsigned when;      /* 0 to 255: when between the request and the response it was made */
 	unsigned stale;     /* 0 to 255: how stale its Date is, up to a second */
 	int64_t date_off_s; /* hostile: how wrong */
 	int64_t claim_off_s;
@@ -83,15 +83,15 @@ struct answer_plan {
 void world_init(struct token_world *w, const struct token_source_settings *settings, uint64_t seed);
 void world_fini(struct token_world *w);
 
-/* Every event leaves nothing due. */
+/* After each event nothing is due. */
 void world_advance(struct token_world *w, struct boot_time to);
 void world_suspend(struct token_world *w, struct duration d, bool callers_first);
 void world_step_wall(struct token_world *w, struct duration d, bool noticed);
 void world_bend(struct token_world *w, int64_t ppm);
 /* The server's clock steps, or our machine stood still: a hostile world only. */
 void world_step_server(struct token_world *w, struct duration d);
-void world_answer_post(struct token_world *w, const struct answer_plan *plan);
-void world_answer_head(struct token_world *w, const struct answer_plan *plan);
+void world_end_post(struct token_world *w, const struct response_plan *plan);
+void world_end_head(struct token_world *w, const struct response_plan *plan);
 void world_ask(struct token_world *w, const struct token_ask *ask);
 void world_caller_vanishes(struct token_world *w, size_t which);
 void world_revoke(struct token_world *w);

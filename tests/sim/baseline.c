@@ -20,7 +20,7 @@ static void token_used(void *context, uint64_t token_id)
 	struct baseline *b = context;
 
 	b->used++;
-	b->rejected += server_api(b->server, token_id) != API_TAKES;
+	b->refused += server_api(b->server, token_id) != API_TAKES;
 }
 
 static void token_sent_to_api(struct baseline *b)
@@ -38,7 +38,7 @@ static bool skew_measure(
 	int64_t server_s = b->server->tokens[b->token_id].from_s;
 
 	if (!b->server->settings.jwt &&
-		http_date_parse(b->answer.date, strlen(b->answer.date), &server_s))
+		http_date_parse(b->response.date, strlen(b->response.date), &server_s))
 		return false;
 	*ret = duration_ns(
 		b->began.wall.ns + (now->wall.ns - b->began.wall.ns) / 2 - server_s * NS_PER_S);
@@ -77,7 +77,7 @@ static struct duration buffer_with(const struct baseline *b, struct duration ske
 	return b->policy.buffer;
 }
 
-static void answer_arrives(void *context, uint64_t fetch)
+static void response_arrives(void *context, uint64_t fetch)
 {
 	struct baseline *b = context;
 	struct clock_reading now = machine_read(b->machine);
@@ -96,21 +96,20 @@ static void answer_arrives(void *context, uint64_t fetch)
 		token_sent_to_api(b);
 }
 
-static void answer_leaves(void *context, uint64_t fetch)
+static void response_leaves(void *context, uint64_t fetch)
 {
 	struct baseline *b = context;
 
-	server_answer_post(b->server, &b->answer);
-	sim_after(b->sim,
-		duration_add(server_latency(b->server), b->server->settings.answers_slower),
-		SIM_LOCAL, answer_arrives, b, fetch);
+	server_respond_post(b->server, &b->response);
+	sim_after(b->sim, duration_add(server_latency(b->server), b->server->settings.slower_back),
+		SIM_LOCAL, response_arrives, b, fetch);
 }
 
 static void request_arrives(void *context, uint64_t fetch)
 {
 	struct baseline *b = context;
 
-	sim_after(b->sim, server_thinks(b->server), SIM_WORLD, answer_leaves, b, fetch);
+	sim_after(b->sim, server_thinks(b->server), SIM_WORLD, response_leaves, b, fetch);
 }
 
 static void request_leaves(void *context, uint64_t fetch)

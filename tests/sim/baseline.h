@@ -1,10 +1,11 @@
-/* What programs do without a broker, as it is commonly written: each keeps a token of its own,
- * believes in it until `received + expires_in - buffer` by a clock of its machine, and fetches the
- * next when it needs one. Some also measure the skew (the midpoint of the request by the local wall
- * clock, less the JWT's iat, or the answer's Date where there is none) and correct the buffer by
- * it. Nothing else is done: no report of a token that the API refuses, no fetching ahead.
+/* The usual method, for comparison: a program without a broker keeps a token of its own, trusts it
+ * until `received + expires_in - buffer` by one of its machine's clocks, and fetches the next one
+ * when it needs it. Some programs also measure the skew (the midpoint of the request by the local
+ * wall clock, less the JWT's iat, or less the response's Date if there is no iat) and correct the
+ * buffer by it. They do nothing else: they neither fetch ahead nor act on a token that the API
+ * refuses.
  *
- * One process, in a world whose server answers. */
+ * This is one such process, in a world whose server always responds. */
 #ifndef GCTOKEND_TESTS_SIM_BASELINE_H
 #define GCTOKEND_TESTS_SIM_BASELINE_H
 
@@ -24,7 +25,7 @@ struct baseline_policy {
 	const char *name;
 	struct duration buffer;
 	enum baseline_skew skew;
-	bool monotonic; /* not the wall clock but CLOCK_MONOTONIC, which stands still in suspend */
+	bool monotonic; /* CLOCK_MONOTONIC, which stops in suspend, instead of the wall clock */
 };
 
 /* Of the n-th exchange: the server's clock less ours, as estimated, less what it truly was. */
@@ -46,13 +47,13 @@ struct baseline {
 	uint64_t token_id;
 	int64_t good_until_ns; /* by the policy's clock */
 	bool fetching;
-	uint64_t fetch; /* serial; what a process that ended was waiting for is nobody's */
+	uint64_t fetch; /* serial: a process that ended no longer waits for its response */
 	unsigned held;
 	struct clock_reading began;
-	struct server_answer answer;
+	struct server_response response;
 	int64_t error_sum_ns;
 
-	uint64_t calls, waited, posts, used, rejected;
+	uint64_t calls, waited, posts, used, refused;
 	struct baseline_error errors[BASELINE_EXCHANGES];
 	unsigned exchanges;
 };
@@ -60,7 +61,7 @@ struct baseline {
 void baseline_init(struct baseline *b, struct sim *sim, struct machine *machine,
 	struct server *server, const struct baseline_policy *policy, unsigned in_an_hour,
 	uint64_t seed);
-/* The process is started anew: its token is forgotten. */
+/* The process restarts and forgets its token. */
 void baseline_restart(struct baseline *b);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* ---- callers ---- */
 
-/* True: answered. */
+/* True: it was replied to. */
 static bool try_call(struct broker_model *m, const struct clock_reading *now, struct call *call)
 {
 	struct token_outcome outcome;
@@ -20,7 +20,7 @@ static bool try_call(struct broker_model *m, const struct clock_reading *now, st
 			m->hooks->failed(m->world, "a call is held past its deadline");
 		return false;
 	}
-	call->answered(call->context, call, &outcome);
+	call->replied(call->context, call, &outcome);
 	return true;
 }
 

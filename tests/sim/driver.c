@@ -19,15 +19,15 @@ static struct clock_reading driver_now(const struct driver *d)
 /* ---- exchanges ---- */
 
 static void exchange_of(
-	const struct letter *l, const struct clock_reading *received, struct exchange *ret)
+	const struct message *m, const struct clock_reading *received, struct exchange *ret)
 {
-	const struct server_answer *a = &l->answer;
+	const struct server_response *a = &m->response;
 
 	*ret = (struct exchange){
-		.sent = l->sent,
-		.received = a->status ? *received : l->sent,
+		.sent = m->sent,
+		.received = a->status ? *received : m->sent,
 		.status = a->status,
-		.failure = a->status ? NULL : "connection refused, or no answer in time",
+		.failure = a->status ? NULL : "connection refused, or no response in time",
 		.body = a->body,
 		.body_length = strlen(a->body),
 	};
@@ -35,22 +35,22 @@ static void exchange_of(
 	memcpy(ret->retry_after, a->retry_after, sizeof(ret->retry_after));
 }
 
-void driver_ended(struct driver *d, const struct letter *l)
+void driver_ended(struct driver *d, const struct message *m)
 {
 	struct clock_reading now = driver_now(d);
 	struct token_response response;
 	struct exchange x;
 
-	exchange_of(l, &now, &x);
-	d->ending = l;
-	if (l->head) {
+	exchange_of(m, &now, &x);
+	d->ending = m;
+	if (m->head) {
 		d->head = 0;
 		broker_model_head_ended(&d->broker, &now, &x);
 	} else {
 		d->post = 0;
 		token_response_read(&x, &response);
 		if (broker_model_post_ended(&d->broker, &now, &x, &response))
-			tally_token_came(d->tally, l->left_at, d->broker.generation);
+			tally_token_came(d->tally, m->left_at, d->broker.generation);
 		token_response_fini(&response);
 	}
 	driver_turn(d);
@@ -140,7 +140,7 @@ static void driver_clock_set(void *context)
 
 /* ---- what the broker does, and life ---- */
 
-static void send_letter(void *world, bool head)
+static void send_message(void *world, bool head)
 {
 	network_send(world, head);
 }
@@ -175,7 +175,7 @@ void driver_init(struct driver *d, struct sim *sim, struct machine *machine, str
 	struct tally *tally, const struct driver_settings *settings, uint64_t seed)
 {
 	static const struct broker_hooks hooks = {
-		.send = send_letter, .learnt = learnt, .decided = decided, .failed = failed};
+		.send = send_message, .learnt = learnt, .decided = decided, .failed = failed};
 	struct clock_reading now;
 
 	*d = (struct driver){
@@ -214,7 +214,7 @@ void driver_restart(struct driver *d)
 	d->timer_serial++;
 	for (; call; call = next) {
 		next = call->next;
-		call->answered(call->context, call, &broken);
+		call->replied(call->context, call, &broken);
 	}
 	driver_turn(d);
 }

@@ -1,5 +1,4 @@
-/* The broker on a simulated machine: its model with timers, and with letters that go over a
- * simulated network. */
+/* The broker's model on a simulated machine, with that machine's timers and a network. */
 #ifndef GCTOKEND_TESTS_SIM_DRIVER_H
 #define GCTOKEND_TESTS_SIM_DRIVER_H
 
@@ -15,14 +14,14 @@ struct driver_settings {
 	struct duration fetch_timeout; /* 0 means 10 s */
 };
 
-/* One request on its way, or its answer. */
-struct letter {
+/* A request on its way, or its response. */
+struct message {
 	bool used, head;
-	bool lost; /* no answer will come */
+	bool lost; /* no response will come */
 	uint64_t serial;
 	struct true_time left_at;
 	struct clock_reading sent;
-	struct server_answer answer;
+	struct server_response response;
 };
 
 struct driver {
@@ -37,9 +36,9 @@ struct driver {
 	uint64_t traced;
 
 	struct broker_model broker;
-	struct letter letters[16];
-	uint64_t post, head;         /* serials of what is awaited, 0: nothing */
-	const struct letter *ending; /* the one that is learnt from just now */
+	struct message messages[16];
+	uint64_t post, head;          /* serials of those under way; 0: none */
+	const struct message *ending; /* the one being learnt from */
 	uint64_t serial;
 	struct boot_time timer_at; /* armed for */
 	uint64_t timer_serial;
@@ -48,12 +47,12 @@ struct driver {
 void driver_init(struct driver *d, struct sim *sim, struct machine *machine, struct server *server,
 	struct tally *tally, const struct driver_settings *settings, uint64_t seed);
 void driver_fini(struct driver *d);
-/* The daemon stops and starts again at once: what is on disk stays, nothing else. Callers that are
- * held get OUTCOME_UNAVAILABLE, as from a connection that breaks. */
+/* The daemon stops and starts again at once; only what is on disk stays. Callers that are held get
+ * OUTCOME_UNAVAILABLE, as if their connections broke. */
 void driver_restart(struct driver *d);
-/* For the network: what was awaited ended. */
-void driver_ended(struct driver *d, const struct letter *l);
-/* Calls back at once, or later. */
+/* For the network: the exchange has ended. */
+void driver_ended(struct driver *d, const struct message *m);
+/* Replies at once, or later. */
 void driver_ask(struct driver *d, struct call *call);
 
 #endif

@@ -7,18 +7,18 @@
 
 struct machine_settings {
 	struct duration wall_ahead; /* of the true time of day, at the start */
-	int drift_ppm;              /* of the crystal: up to so much, either way, by the seed */
+	int drift_ppm;              /* of the crystal: at most this, either way, by the seed */
 };
 
 enum machine_state {
 	MACHINE_RUNS,
 	MACHINE_SUSPENDED, /* BOOTTIME and REALTIME go on, by the battery's clock */
-	MACHINE_PAUSED,    /* a hypervisor holds it: no clock of it goes on */
+	MACHINE_PAUSED,    /* a hypervisor holds it: its clocks all stop */
 };
 
 struct machine {
 	struct sim *sim;
-	/* All clocks as they were at `as_of`; they have run evenly since. */
+	/* The clocks at `as_of`; they have run evenly since. */
 	struct true_time as_of;
 	struct boot_time boot;
 	struct duration raw, mono;
@@ -31,15 +31,15 @@ struct machine {
 	void *clock_set_context;
 };
 
-/* Within +-`most`, and at either end in half of all cases: the ends are where bugs are. */
+/* Within +-`most`; half of the time exactly at an end, where bugs are. */
 int64_t machine_some_ppm(struct random *random, int most);
 
 /* `time_of_day`: nanoseconds since 1970 at the start of the run. */
 void machine_init(struct machine *m, struct sim *sim, const struct machine_settings *settings,
 	int64_t time_of_day, struct random *random);
 struct clock_reading machine_read(const struct machine *m);
-/* When BOOTTIME will show `boot` if nothing happens to the clocks; whoever waits for it has to look
- * again then. */
+/* When BOOTTIME will show `boot` if nothing happens to the clocks until then; look again at that
+ * time. */
 struct true_time machine_when(const struct machine *m, struct boot_time boot);
 
 void machine_step_wall(struct machine *m, struct duration by);

@@ -3,115 +3,114 @@
 #define ROUND_TRIPS_TO_CONNECT 2 /* TCP and TLS 1.3 */
 #define TIMEOUT_USUAL_S 10
 
-static struct letter *letter_new(struct driver *d, bool head)
+static struct message *message_new(struct driver *d, bool head)
 {
-	for (size_t i = 0; i < sizeof(d->letters) / sizeof(*d->letters); i++) {
-		struct letter *l = &d->letters[i];
+	for (size_t i = 0; i < sizeof(d->messages) / sizeof(*d->messages); i++) {
+		struct message *m = &d->messages[i];
 
-		if (!l->used) {
-			*l = (struct letter){.used = true, .head = head, .serial = ++d->serial};
-			return l;
+		if (!m->used) {
+			*m = (struct message){.used = true, .head = head, .serial = ++d->serial};
+			return m;
 		}
 	}
-	/* A letter stays until its answer came or can no longer come; there are never so many. */
+	/* A message stays until its response has come or cannot come any more. */
 	tally_fail(d->tally, "more requests on their way than the daemon would ever send");
 	return NULL;
 }
 
-/* It arrived, or never will; a daemon that was restarted or gave up does not care. */
-static void letter_ended(void *context, uint64_t index)
+/* It arrived, or never will. A daemon that restarted or gave up ignores it. */
+static void message_ended(void *context, uint64_t index)
 {
 	struct driver *d = context;
-	struct letter *l = &d->letters[index];
-	struct letter arrived = *l;
+	struct message *m = &d->messages[index];
+	struct message arrived = *m;
 
-	l->used = false;
+	m->used = false;
 	if (arrived.serial == (arrived.head ? d->head : d->post))
 		driver_ended(d, &arrived);
 }
 
-static void letter_timed_out(void *context, uint64_t serial)
+static void message_timed_out(void *context, uint64_t serial)
 {
 	struct driver *d = context;
 
-	for (size_t i = 0; i < sizeof(d->letters) / sizeof(*d->letters); i++) {
-		struct letter *l = &d->letters[i];
-		struct letter gone = *l;
+	for (size_t i = 0; i < sizeof(d->messages) / sizeof(*d->messages); i++) {
+		struct message *m = &d->messages[i];
+		struct message gone = *m;
 
-		if (!l->used || l->serial != serial)
+		if (!m->used || m->serial != serial)
 			continue;
-		if (l->lost)
-			l->used = false;
+		if (m->lost)
+			m->used = false;
 		if (serial != (gone.head ? d->head : d->post))
 			return;
-		gone.answer = (struct server_answer){0};
+		gone.response = (struct server_response){0};
 		driver_ended(d, &gone);
 		return;
 	}
 }
 
-static void answer_leaves(void *context, uint64_t index)
+static void response_leaves(void *context, uint64_t index)
 {
 	struct driver *d = context;
-	struct letter *l = &d->letters[index];
+	struct message *m = &d->messages[index];
 
-	if (l->head)
-		server_answer_head(d->server, &l->answer);
+	if (m->head)
+		server_respond_head(d->server, &m->response);
 	else
-		server_answer_post(d->server, &l->answer);
-	sim_after(d->sim,
-		duration_add(server_latency(d->server), d->server->settings.answers_slower),
-		SIM_LOCAL, letter_ended, d, index);
+		server_respond_post(d->server, &m->response);
+	sim_after(d->sim, duration_add(server_latency(d->server), d->server->settings.slower_back),
+		SIM_LOCAL, message_ended, d, index);
 }
 
 static void request_arrives(void *context, uint64_t index)
 {
 	struct driver *d = context;
-	struct letter *l = &d->letters[index];
+	struct message *m = &d->messages[index];
 
 	if (d->server->mood == SERVER_SILENT) {
-		/* its place is free when the daemon has stopped waiting */
-		l->lost = l->serial == (l->head ? d->head : d->post);
-		l->used = l->lost;
+		/* its slot is freed when the daemon stops waiting */
+		m->lost = m->serial == (m->head ? d->head : d->post);
+		m->used = m->lost;
 		return;
 	}
 	if (!server_listens(d->server)) {
-		sim_after(d->sim, server_latency(d->server), SIM_LOCAL, letter_ended, d, index);
+		sim_after(d->sim, server_latency(d->server), SIM_LOCAL, message_ended, d, index);
 		return;
 	}
-	sim_after(d->sim, l->head ? duration_ms(1) : server_thinks(d->server), SIM_WORLD,
-		answer_leaves, d, index);
+	sim_after(d->sim, m->head ? duration_ms(1) : server_thinks(d->server), SIM_WORLD,
+		response_leaves, d, index);
 }
 
 static void request_leaves(void *context, uint64_t index)
 {
 	struct driver *d = context;
-	struct letter *l = &d->letters[index];
+	struct message *m = &d->messages[index];
 
-	l->sent = machine_read(d->machine);
-	l->left_at = d->sim->now;
+	m->sent = machine_read(d->machine);
+	m->left_at = d->sim->now;
 	sim_after(d->sim, server_latency(d->server), SIM_WORLD, request_arrives, d, index);
 }
 
 void network_send(struct driver *d, bool head)
 {
 	struct clock_reading now = machine_read(d->machine);
-	struct letter *l = letter_new(d, head);
+	struct message *m = message_new(d, head);
 	struct duration timeout = d->settings.fetch_timeout, connecting = DURATION_ZERO;
 	uint64_t index;
 
-	if (!l)
+	if (!m)
 		return;
-	index = (uint64_t)(l - d->letters);
-	l->sent = now;
-	l->left_at = d->sim->now;
+	index = (uint64_t)(m - d->messages);
+	m->sent = now;
+	m->left_at = d->sim->now;
 	if (head) {
-		d->head = l->serial;
+		d->head = m->serial;
 		d->tally->heads++;
 	} else {
 		if (d->post)
 			tally_fail(d->tally, "a second token request while one is under way");
-		d->post = l->serial;
+		d->post = m->serial;
 		tally_posted(d->tally, now.boot);
 		/* a new connection each time; HEADs reuse it */
 		for (unsigned i = 0; i < 2 * ROUND_TRIPS_TO_CONNECT; i++)
@@ -121,5 +120,5 @@ void network_send(struct driver *d, bool head)
 		timeout = duration_s(TIMEOUT_USUAL_S);
 	sim_after(d->sim, connecting, SIM_LOCAL, request_leaves, d, index);
 	sim_at(d->sim, machine_when(d->machine, boot_add(now.boot, timeout)), SIM_LOCAL,
-		letter_timed_out, d, l->serial);
+		message_timed_out, d, m->serial);
 }

@@ -1,11 +1,11 @@
-/* Requests on their way between the driver and the server, with what may happen to them there. */
+/* The network between the driver and the server, and what may happen to a request in it. */
 #ifndef GCTOKEND_TESTS_SIM_NETWORK_H
 #define GCTOKEND_TESTS_SIM_NETWORK_H
 
 #include "driver.h"
 
-/* A token request over a new connection, or a HEAD over the one that is there. driver_ended() is
- * called when the answer arrives, or with the status 0 when none did in time. */
+/* Sends a token request over a new connection, or a HEAD over the existing one. driver_ended() is
+ * called when the response arrives, or with status 0 if none does in time. */
 void network_send(struct driver *d, bool head);
 
 #endif

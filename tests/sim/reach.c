@@ -71,8 +71,8 @@ bool run_ours(const struct scenario *s, uint64_t seed, struct sums *sums, struct
 	run_scenario(s, seed, false, ret);
 	sums->calls += ret->calls;
 	sums->used += ret->served;
-	sums->rejected += ret->refused_early + ret->refused_late + ret->refused_blind +
-			  ret->refused_overtaken + ret->refused_cold;
+	sums->refused += ret->refused_early + ret->refused_late + ret->refused_blind +
+			 ret->refused_overtaken + ret->refused_cold;
 	sums->waited += ret->waited;
 	sums->posts += ret->post_count;
 	fine = !ret->failure_count && !ret->errors;
@@ -88,7 +88,7 @@ void run_theirs(const struct scenario *s, uint64_t seed, const struct baseline_p
 	run_baseline(s, seed, policy, ret);
 	sums->calls += ret->calls;
 	sums->used += ret->used;
-	sums->rejected += ret->rejected;
+	sums->refused += ret->refused;
 	sums->waited += ret->waited;
 	sums->posts += ret->posts;
 }

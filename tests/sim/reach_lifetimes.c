@@ -81,7 +81,7 @@ static const int64_t step_sizes_s[] = {5, 30, 120, 600};
 /* Of the calls of a day in which it happens once, in percent. */
 static double of_a_day(const struct sums *s, const struct step_run *run)
 {
-	return percent(s->rejected, s->used) * (double)run->hours / 24;
+	return percent(s->refused, s->used) * (double)run->hours / 24;
 }
 
 /* False: even a step that the margin covers was noticed. */
@@ -106,12 +106,12 @@ static bool step_run(struct reach *r, const struct step_run *run, int64_t step_s
 	}
 	printf(" | %8.5f (%3.0f s) %8.5f (%3.0f s)", of_a_day(&ours, run),
 		of_a_day(&ours, run) * 864, of_a_day(&theirs, run), of_a_day(&theirs, run) * 864);
-	return fine && (step_s > (int64_t)margin_of((double)run->lifetime_s) || !ours.rejected);
+	return fine && (step_s > (int64_t)margin_of((double)run->lifetime_s) || !ours.refused);
 }
 
 void reach_steps(struct reach *r)
 {
-	printf("#\n# One step forward of the server's clock a day, nobody reports: refused in %% "
+	printf("#\n# One step forward of the server's clock a day, nobody rejects: refused in %% "
 	       "of "
 	       "the day's calls, and s\n# %10s",
 		"");

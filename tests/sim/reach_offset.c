@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define NETWORK_SEEDS 400
-/* One answer that takes long costs a probe, so that the worst run knows no bound. */
+/* A slow response wastes a probe, so the worst run has no bound. */
 #define PROMISED_NEAR_PERCENT 99
 
 struct errors {

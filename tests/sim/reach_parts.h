@@ -12,7 +12,7 @@
 struct reach {
 	uint64_t seed;
 	const char *folder;
-	/* What was expected and not yet printed: a table is not to be torn apart. */
+	/* Results not printed yet, so that they do not interrupt a table. */
 	struct {
 		bool fine;
 		char what[200];
@@ -23,7 +23,7 @@ struct reach {
 
 /* What came out of one world, all seeds together. */
 struct sums {
-	uint64_t calls, used, rejected, waited, posts;
+	uint64_t calls, used, refused, waited, posts;
 };
 
 #define REACH_POLICIES 5
@@ -33,12 +33,12 @@ double percent(uint64_t part, uint64_t whole);
 void expect(struct reach *r, bool fine, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void expectations_print(struct reach *r);
-/* For the plots; NULL where nobody wants them. data_close takes NULL. */
+/* For the plots; NULL if no folder was given. data_close takes NULL. */
 FILE *data_open(const struct reach *r, const char *name);
 void data_close(FILE *file);
 
-/* One run of ours; *ret is to be ended with tally_fini. True: everything that is promised in every
- * run held, and every call got a token. */
+/* One run of ours; end *ret with tally_fini. True: whatever is promised of every run held, and
+ * every call got a token. */
 bool run_ours(const struct scenario *s, uint64_t seed, struct sums *sums, struct tally *ret);
 void run_theirs(const struct scenario *s, uint64_t seed, const struct baseline_policy *policy,
 	struct sums *sums, struct baseline *ret);

@@ -20,19 +20,19 @@ static struct scenario row_world(const struct reach_row *row, unsigned n)
 
 static void row_print(const struct reach_row *row, const struct row_sums *s, FILE *data)
 {
-	printf("# %-37s| %7.4f %7.4f %5llu", row->name, percent(s->ours.rejected, s->ours.used),
+	printf("# %-37s| %7.4f %7.4f %5llu", row->name, percent(s->ours.refused, s->ours.used),
 		percent(s->ours.waited, s->ours.calls),
 		(unsigned long long)(s->ours.posts / ROW_SEEDS));
 	for (size_t p = 0; p < REACH_POLICIES; p++)
-		printf(" | %7.4f %7.3f %5llu", percent(s->theirs[p].rejected, s->theirs[p].used),
+		printf(" | %7.4f %7.3f %5llu", percent(s->theirs[p].refused, s->theirs[p].used),
 			percent(s->theirs[p].waited, s->theirs[p].calls),
 			(unsigned long long)(s->theirs[p].posts / ROW_SEEDS));
 	printf("\n");
 	if (!data)
 		return;
-	fprintf(data, "\"%s\" %.6f", row->name, percent(s->ours.rejected, s->ours.used));
+	fprintf(data, "\"%s\" %.6f", row->name, percent(s->ours.refused, s->ours.used));
 	for (size_t p = 0; p < REACH_POLICIES; p++)
-		fprintf(data, " %.6f", percent(s->theirs[p].rejected, s->theirs[p].used));
+		fprintf(data, " %.6f", percent(s->theirs[p].refused, s->theirs[p].used));
 	fprintf(data, "\n");
 }
 
@@ -58,8 +58,8 @@ static void row_run(struct reach *r, const struct reach_row *row, FILE *data, st
 	all->theirs[0].waited += sums.theirs[0].waited;
 	/* what is not promised is measured all the same */
 	if (row->promised)
-		expect(r, fine && !sums.ours.rejected, "%s: %llu of %llu tokens refused", row->name,
-			(unsigned long long)sums.ours.rejected, (unsigned long long)sums.ours.used);
+		expect(r, fine && !sums.ours.refused, "%s: %llu of %llu tokens refused", row->name,
+			(unsigned long long)sums.ours.refused, (unsigned long long)sums.ours.used);
 }
 
 void reach_refused(struct reach *r)

@@ -1,5 +1,5 @@
-/* The worlds whose figures are published. Nobody reports a token that the API refuses and nobody
- * keeps one, so that what is counted is the policy alone, for the broker and the baseline alike. */
+/* The worlds whose figures are published. Callers neither reject a token that the API refuses nor
+ * keep one, so that only the policy counts, for the broker and the baseline alike. */
 #include "reach.h"
 #include "scenario_parts.h"
 
@@ -171,7 +171,7 @@ const struct reach_network reach_networks[] = {
 			.server = {.drift_ppm = 45,
 				.latency = MS(45),
 				.jitter = MS(10),
-				.answers_slower = MS(200),
+				.slower_back = MS(200),
 				.thinks = MS(1),
 				.lifetime_s = 60,
 				.jwt = true},

@@ -11,8 +11,8 @@ struct world {
 	struct machine machine;
 	struct server server;
 	struct driver driver;
-	struct clients clients;
-	struct baseline *baseline; /* instead of driver and clients */
+	struct callers callers;
+	struct baseline *baseline; /* instead of driver and callers */
 	struct tally *tally;
 	struct random random;
 };
@@ -56,17 +56,17 @@ static void something_happens(struct world *w, const struct happening *h)
 		break;
 	case HAPPENS_STORM:
 		if (!w->baseline)
-			clients_storm(&w->clients, (unsigned)h->by, ASK_GET);
+			callers_storm(&w->callers, (unsigned)h->by, ASK_GET);
 		break;
-	case HAPPENS_REPORTS:
+	case HAPPENS_REJECTIONS:
 		if (!w->baseline)
-			clients_storm(&w->clients, (unsigned)h->by, ASK_REJECT);
+			callers_storm(&w->callers, (unsigned)h->by, ASK_REJECT);
 		break;
 	case HAPPENS_REST:
 		if (w->baseline)
 			w->baseline->resting = h->by != 0;
 		else
-			clients_rest(&w->clients, h->by != 0);
+			callers_rest(&w->callers, h->by != 0);
 		break;
 	}
 }
@@ -88,7 +88,7 @@ static enum sim_place place_of(enum happening_kind kind)
 	case HAPPENS_PAUSE:
 	case HAPPENS_RESTART:
 	case HAPPENS_STORM:
-	case HAPPENS_REPORTS:
+	case HAPPENS_REJECTIONS:
 		return SIM_LOCAL;
 	case HAPPENS_NOTHING:
 	case HAPPENS_SERVER_STEP:
@@ -223,7 +223,7 @@ static void judge(struct world *w)
 }
 
 struct world_seeds {
-	uint64_t driver, clients;
+	uint64_t driver, callers;
 };
 
 /* Everything but those who fetch and use tokens. */
@@ -238,7 +238,7 @@ static struct world *world_new(const struct scenario *scenario, uint64_t seed, s
 	if (!w)
 		abort();
 	ret_seeds->driver = random_next(&seeds);
-	ret_seeds->clients = random_next(&seeds);
+	ret_seeds->callers = random_next(&seeds);
 	w->scenario = scenario;
 	w->tally = tally;
 	w->random.state = random_next(&seeds);
@@ -271,13 +271,13 @@ void run_scenario(const struct scenario *scenario, uint64_t seed, bool trace, st
 	driver_init(
 		&w->driver, &w->sim, &w->machine, &w->server, ret, &scenario->driver, seeds.driver);
 	w->driver.trace = trace;
-	clients_init(&w->clients, &w->sim, &w->machine, &w->server, &w->driver, ret,
-		&scenario->load, seeds.clients);
+	callers_init(&w->callers, &w->sim, &w->machine, &w->server, &w->driver, ret,
+		&scenario->load, seeds.callers);
 	look_at_estimate(w, 0);
 	world_run(w);
 	judge(w);
 	ret->sim = NULL;
-	clients_fini(&w->clients);
+	callers_fini(&w->callers);
 	driver_fini(&w->driver);
 	world_free(w);
 }
@@ -291,7 +291,7 @@ void run_baseline(const struct scenario *scenario, uint64_t seed,
 
 	w->baseline = ret;
 	baseline_init(ret, &w->sim, &w->machine, &w->server, policy, scenario->load.in_an_hour,
-		seeds.clients);
+		seeds.callers);
 	world_run(w);
 	tally_fini(&unused);
 	world_free(w);

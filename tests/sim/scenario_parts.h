@@ -1,10 +1,10 @@
-/* What most scenarios have in common, so that an entry shows what is particular about it: answers
- * take 55 ms there and back and 15 ms in between, crystals are off by up to 45 ppm each, somebody
- * asks once a second, every tenth keeps the token until its expires_in is over, and no call may
+/* What most scenarios have in common, so that an entry shows only what is special about it: a round
+ * trip takes 55 ms and the server thinks for 15 ms, each crystal is off by up to 45 ppm, a caller
+ * asks once a second, one in ten keeps the token until its expires_in is over, and no call may
  * fail.
  *
- * What the API refuses outside of blind time (tally.h) is never allowed; what it may refuse within
- * is written down in each entry as it was measured, with room for other seeds. */
+ * Outside blind time (tally.h) the API may refuse nothing. What it may refuse within blind time was
+ * measured and stands in each entry, with room for other seeds. */
 #ifndef GCTOKEND_TESTS_SIM_SCENARIO_PARTS_H
 #define GCTOKEND_TESTS_SIM_SCENARIO_PARTS_H
 
@@ -24,7 +24,7 @@
 #define USUAL_SOURCE .policy = {.use_margin = S(5), .refresh_margin_auto = true}, USUAL_LIMITS
 #define USUAL_LOAD .keep_percent = 10
 
-/* whole members of a scenario */
+/* members of a scenario */
 #define USUAL_CLOCKS .machine = {USUAL_MACHINE}
 #define USUAL_BROKER .driver = {.source = {USUAL_SOURCE, .prefetch = true}}
 #define USUAL_CALLERS .load = {USUAL_LOAD}

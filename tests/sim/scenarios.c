@@ -1,7 +1,7 @@
 #include "scenarios.h"
 
 static const struct scenario_table *const tables[] = {&scenarios_days, &scenarios_clock,
-	&scenarios_server, &scenarios_trouble, &scenarios_reports, NULL};
+	&scenarios_server, &scenarios_trouble, &scenarios_rejections, NULL};
 
 const struct scenario *scenario_get(size_t index)
 {

@@ -1,31 +1,31 @@
-/* The tables of scenarios: what the world is like, what happens in it, what must come out. */
+/* Scenarios: what the world is like, what happens in it, and what must come of it. */
 #ifndef GCTOKEND_TESTS_SIM_SCENARIOS_H
 #define GCTOKEND_TESTS_SIM_SCENARIOS_H
 
-#include "clients.h"
+#include "callers.h"
 #include "driver.h"
 #include "machine.h"
 #include "server.h"
 
 enum happening_kind {
 	HAPPENS_NOTHING,     /* ends the list */
-	HAPPENS_WALL_STEP,   /* by_ms: our wall clock is set */
+	HAPPENS_WALL_STEP,   /* by: ms; our wall clock is set */
 	HAPPENS_SLEW,        /* by: ppm, 0 ends it */
-	HAPPENS_SUSPEND,     /* by_ms: long */
-	HAPPENS_PAUSE,       /* by_ms: a hypervisor holds us for so long */
-	HAPPENS_SERVER_STEP, /* by_ms: the servers' clocks are set */
+	HAPPENS_SUSPEND,     /* by: ms */
+	HAPPENS_PAUSE,       /* by: ms; a hypervisor holds the machine */
+	HAPPENS_SERVER_STEP, /* by: ms; the servers' clocks are set */
 	HAPPENS_MOOD,        /* by: enum server_mood */
-	HAPPENS_EVICTION,    /* all live tokens of the client die */
+	HAPPENS_EVICTION,    /* all live tokens of the OAuth client die */
 	HAPPENS_RESTART,     /* of the daemon */
 	HAPPENS_STORM,       /* by: so many calls at once */
-	HAPPENS_REPORTS,     /* by: so many report the token they have */
-	HAPPENS_REST,        /* by: 1 nobody asks any more, 0 they ask again */
+	HAPPENS_REJECTIONS,  /* by: so many reject the token they have */
+	HAPPENS_REST,        /* by: 1: callers stop asking; 0: they ask again */
 };
 
 struct happening {
 	enum happening_kind kind;
 	int64_t at_s;
-	int64_t within_s; /* so much later at most, by the seed */
+	int64_t within_s; /* at most this much later, by the seed */
 	int64_t by;       /* see the kinds */
 	unsigned times;   /* 0 means once */
 	int64_t every_s;
@@ -43,7 +43,7 @@ struct expectation {
 	/* So many the API may refuse: handed out in blind time; handed out before it and used in
 	 * it or later; evicted; by a cluster just after the start. */
 	uint64_t blind_max, overtaken_max, revoked_max, cold_max;
-	/* Share of estimates whose interval has the truth; 0 means all. None: no Date at all. */
+	/* Percentage of estimates whose interval holds the truth; 0 means all. */
 	unsigned covered_percent;
 	bool no_estimate;
 	/* The estimate's error after 8 exchanges; 0: not judged. */
@@ -51,7 +51,7 @@ struct expectation {
 	/* Fetching fails in [from, until): there may be one request a second in the first minute,
 	 * then two a minute; and a token again so long after its end. */
 	int64_t failing_from_s, failing_until_s, recovered_in_s;
-	/* There, at most so many requests in all; 0: not judged. */
+	/* At most so many requests in that time; 0: not judged. */
 	unsigned failing_posts_max;
 };
 
@@ -63,7 +63,7 @@ struct scenario {
 	struct machine_settings machine;
 	struct server_settings server;
 	struct driver_settings driver;
-	struct client_load load;
+	struct caller_load load;
 	struct happening happenings[HAPPENINGS_MAX];
 	struct expectation expect;
 };
@@ -75,7 +75,7 @@ struct scenario_table {
 };
 
 extern const struct scenario_table scenarios_days, scenarios_clock, scenarios_server,
-	scenarios_trouble, scenarios_reports;
+	scenarios_trouble, scenarios_rejections;
 
 /* All tables one after the other; NULL past the end. */
 const struct scenario *scenario_get(size_t index);

@@ -4,7 +4,7 @@
 static const struct scenario entries[] = {
 	{
 		.name = "server_step_60",
-		.what = "the server's clock is set 30 s ahead, tokens of 60 s; nobody reports",
+		.what = "the server's clock is set 30 s ahead, tokens of 60 s; nobody rejects",
 		.hours = 24,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
@@ -20,7 +20,7 @@ static const struct scenario entries[] = {
 	},
 	{
 		.name = "server_step_3600",
-		.what = "the server's clock is set 30 s ahead, tokens of an hour; nobody reports",
+		.what = "the server's clock is set 30 s ahead, tokens of an hour; nobody rejects",
 		.hours = 24,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
@@ -31,8 +31,8 @@ static const struct scenario entries[] = {
 		.expect = {.posts_min = 26, .posts_max = 60, .waited_max = 5, .blind_max = 0},
 	},
 	{
-		.name = "server_step_reports",
-		.what = "the server's clock is set 30 s ahead, tokens of 60 s; callers report",
+		.name = "server_step_rejections",
+		.what = "the server's clock is set 30 s ahead, tokens of 60 s; callers reject",
 		.hours = 24,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
@@ -48,7 +48,7 @@ static const struct scenario entries[] = {
 	},
 	{
 		.name = "server_back_jwt",
-		.what = "the server's clock is set 45 s back, JWTs of 300 s; nobody reports",
+		.what = "the server's clock is set 45 s back, JWTs of 300 s; nobody rejects",
 		.hours = 24,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
@@ -76,7 +76,7 @@ static const struct scenario entries[] = {
 	},
 	{
 		.name = "slow_4s",
-		.what = "the server answers in about 4 s, the token made at the beginning of it",
+		.what = "a response takes about 4 s, and its token is made at the start of it",
 		.hours = 24,
 		USUAL_CLOCKS,
 		USUAL_BROKER,

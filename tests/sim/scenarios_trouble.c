@@ -1,4 +1,4 @@
-/* Login servers that do not answer, or refuse. */
+/* Login servers that do not respond, or refuse. */
 #include "scenario_parts.h"
 
 static const struct scenario entries[] = {
@@ -36,7 +36,7 @@ static const struct scenario entries[] = {
 	},
 	{
 		.name = "outage_silent",
-		.what = "the server answers nothing for four hours",
+		.what = "the server does not respond for four hours",
 		.hours = 8,
 		USUAL_CLOCKS,
 		USUAL_BROKER,

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define ID_LENGTH 16
-#define SPIKE_ONE_IN 64 /* answers that take much longer than usual */
+#define SPIKE_ONE_IN 64 /* messages that take much longer than usual */
 
 unsigned server_clocks(const struct server *s)
 {
@@ -83,7 +83,7 @@ static void date_write(int64_t s, char *ret, size_t size)
 	strftime(ret, size, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 }
 
-static void answer_date(struct server *s, unsigned clock, struct server_answer *a)
+static void put_date(struct server *s, unsigned clock, struct server_response *a)
 {
 	int64_t now = clock_now(s, clock);
 
@@ -167,7 +167,7 @@ static bool too_many_requests(const struct server *s)
 		       60 * NS_PER_S;
 }
 
-static void answer_token(struct server *s, unsigned clock, struct server_answer *a)
+static void put_token(struct server *s, unsigned clock, struct server_response *a)
 {
 	int64_t now_s = (clock_now(s, clock) - s->settings.minted_before.ns) / NS_PER_S;
 	int64_t left_s = s->settings.lifetime_s;
@@ -188,7 +188,7 @@ static void answer_token(struct server *s, unsigned clock, struct server_answer 
 		(long long)left_s);
 }
 
-static void reply_error(struct server_answer *a, long status, const char *error, const char *words)
+static void put_error(struct server_response *a, long status, const char *error, const char *words)
 {
 	a->status = status;
 	snprintf(a->body, sizeof(a->body),
@@ -202,28 +202,28 @@ static struct duration busy_for(const struct server *s)
 		duration_s(s->settings.retry_after_s), true_since(s->sim->now, s->mood_since));
 }
 
-void server_answer_post(struct server *s, struct server_answer *ret)
+void server_respond_post(struct server *s, struct server_response *ret)
 {
 	unsigned clock = some_clock(s);
-	struct server_answer a = {0};
+	struct server_response a = {0};
 
 	s->recent[s->requests++ % 64] = s->sim->now;
-	answer_date(s, clock, &a);
+	put_date(s, clock, &a);
 	switch (s->mood) {
 	case SERVER_BROKEN:
 		a.status = 503;
 		snprintf(a.body, sizeof(a.body), "<html>Service Unavailable</html>");
 		break;
 	case SERVER_THROTTLES:
-		reply_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
+		put_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
 		break;
 	case SERVER_BUSY:
 	case SERVER_BUSY_DATE:
 		if (busy_for(s).ns <= 0) {
-			answer_token(s, clock, &a);
+			put_token(s, clock, &a);
 			break;
 		}
-		reply_error(&a, 429, "too_many_requests", "slow down");
+		put_error(&a, 429, "too_many_requests", "slow down");
 		/* rounded down, as servers do */
 		if (s->mood == SERVER_BUSY)
 			snprintf(a.retry_after, sizeof(a.retry_after), "%lld",
@@ -233,26 +233,26 @@ void server_answer_post(struct server *s, struct server_answer *ret)
 				sizeof(a.retry_after));
 		break;
 	case SERVER_DENIES:
-		reply_error(&a, 401, "invalid_client", "authentication failed");
+		put_error(&a, 401, "invalid_client", "authentication failed");
 		break;
 	case SERVER_WELL:
 	case SERVER_REFUSES:
 	case SERVER_SILENT:
 		if (too_many_requests(s))
-			reply_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
+			put_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
 		else
-			answer_token(s, clock, &a);
+			put_token(s, clock, &a);
 		break;
 	}
 	*ret = a;
 }
 
-void server_answer_head(struct server *s, struct server_answer *ret)
+void server_respond_head(struct server *s, struct server_response *ret)
 {
-	struct server_answer a = {.status = s->mood == SERVER_BROKEN ? 503 : 404};
+	struct server_response a = {.status = s->mood == SERVER_BROKEN ? 503 : 404};
 
 	s->heads++;
-	answer_date(s, some_clock(s), &a);
+	put_date(s, some_clock(s), &a);
 	*ret = a;
 }
 

@@ -1,5 +1,5 @@
-/* The login server and the API behind it: one or several machines with clocks of their own, what
- * they answer to a token request and to HEAD, and which tokens the API takes. */
+/* The login server and the API behind it: one machine or several, each with its own clock; how they
+ * respond to a token request and to HEAD, and which tokens the API accepts. */
 #ifndef GCTOKEND_TESTS_SIM_SERVER_H
 #define GCTOKEND_TESTS_SIM_SERVER_H
 
@@ -13,14 +13,14 @@
 
 enum server_date {
 	DATE_LIVE,
-	DATE_CACHED, /* made once in a second, at an instant of the server's own */
+	DATE_CACHED, /* renewed once a second, at a moment of the server's own */
 	DATE_ABSENT,
 };
 
 enum server_mood {
 	SERVER_WELL,
 	SERVER_REFUSES,   /* connections are refused at once */
-	SERVER_SILENT,    /* no answer ever comes */
+	SERVER_SILENT,    /* no response ever comes */
 	SERVER_BROKEN,    /* HTTP 503 */
 	SERVER_THROTTLES, /* HTTP 400 "rate limit exceeded", as Genesys has it */
 	SERVER_BUSY, /* HTTP 429 for retry_after_s from then on, Retry-After in whole seconds */
@@ -29,15 +29,15 @@ enum server_mood {
 };
 
 struct server_settings {
-	struct duration ahead; /* of the true time of day, all its clocks */
-	int drift_ppm;         /* up to so much, each clock */
+	struct duration ahead; /* of the true time of day; all its clocks */
+	int drift_ppm;         /* of each clock, at most */
 	unsigned clocks;       /* 0 means 1 */
 	struct duration clocks_apart;
 	enum server_date date;
 	struct duration latency, jitter; /* one way */
-	struct duration answers_slower;  /* the way back takes so much longer */
-	struct duration thinks;          /* between the request and the answer */
-	struct duration minted_before;   /* the answer leaves */
+	struct duration slower_back;     /* the way back takes this much longer */
+	struct duration thinks;          /* between the request and the response */
+	struct duration minted_before;   /* this long before the response leaves */
 	int64_t lifetime_s;
 	bool jwt;
 	struct duration iat_ahead;  /* JWT: iat and nbf against the clock */
@@ -67,8 +67,8 @@ struct server {
 	uint64_t requests, heads;
 };
 
-/* What the server put into its answer; what is missing from it belongs to the network. */
-struct server_answer {
+/* What the server put into its response. */
+struct server_response {
 	long status;
 	char date[40], retry_after[40];
 	char body[SERVER_BODY_MAX];
@@ -87,24 +87,24 @@ void server_fini(struct server *s);
 
 /* One way through the network, at random. */
 struct duration server_latency(struct server *s);
-/* How long it takes from the request's arrival to the answer's leaving. */
+/* How long it takes from the request's arrival until the response leaves. */
 struct duration server_thinks(struct server *s);
 bool server_listens(const struct server *s);
 
-/* The answer leaves now. */
-void server_answer_post(struct server *s, struct server_answer *ret);
-void server_answer_head(struct server *s, struct server_answer *ret);
+/* The response leaves now. */
+void server_respond_post(struct server *s, struct server_response *ret);
+void server_respond_head(struct server *s, struct server_response *ret);
 
 void server_set_mood(struct server *s, enum server_mood mood);
 void server_step(struct server *s, struct duration by);
-/* All tokens of the client die: others minted so many that ours are evicted, or an admin did it. */
+/* All tokens of the OAuth client die: too many others were minted, or an admin did it. */
 void server_evict_all(struct server *s);
 
 /* The id of a token that this server made. */
 uint64_t server_token_id(const char *text);
 /* Judged now, by one of the clocks at random. */
 enum api_verdict server_api(struct server *s, uint64_t token_id);
-/* How long the API will surely still take it, by the clock that is ahead; negative: it is dead. */
+/* How long the API will accept it for sure, by the clock furthest ahead; negative: it is dead. */
 struct duration server_token_left(const struct server *s, uint64_t token_id);
 /* A clock of the server against BOOTTIME. */
 struct duration server_theta(const struct server *s, unsigned clock, struct boot_time boot);

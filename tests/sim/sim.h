@@ -1,8 +1,7 @@
-/* Virtual time: what happens when, in the order it happens, as fast as the processor can.
+/* Virtual time: a queue of events that happen in order, as fast as the processor can go.
  *
- * true_time is the time nobody can read: the one by which clocks drift. Everything else in the
- * simulation (the machine's clocks, the servers') is derived from it. A run depends on its scenario
- * and its seed alone. */
+ * true_time is what no clock in the simulation shows: the machine's clocks and the servers' all
+ * drift against it. A run depends on its scenario and its seed alone. */
 #ifndef GCTOKEND_TESTS_SIM_SIM_H
 #define GCTOKEND_TESTS_SIM_SIM_H
 
@@ -17,15 +16,15 @@ struct true_time {
 };
 
 enum sim_place {
-	SIM_WORLD, /* happens whatever our machine does */
-	SIM_LOCAL, /* runs on our machine: waits while that sleeps */
+	SIM_WORLD, /* happens whether our machine runs or not */
+	SIM_LOCAL, /* runs on our machine, so it waits while that sleeps */
 };
 
 struct sim_event;
 
 struct sim {
 	struct true_time now;
-	struct true_time local_from; /* our machine does not run before */
+	struct true_time local_from; /* our machine does not run before this */
 	struct sim_event *heap;
 	size_t count, room;
 	uint64_t order;
@@ -33,23 +32,23 @@ struct sim {
 
 void sim_init(struct sim *s);
 void sim_fini(struct sim *s);
-/* Calls happen(context, value) at `at` (not before now). What is planned for the same instant
- * happens in the order it was planned. Nothing can be cancelled: pass a serial number in `value`
- * and ignore old ones. */
+/* Calls happen(context, value) at `at`, which is not before now. Events at the same instant happen
+ * in the order they were planned. Nothing can be cancelled: pass a serial number in `value` and
+ * ignore old ones. */
 void sim_at(struct sim *s, struct true_time at, enum sim_place place,
 	void (*happen)(void *context, uint64_t value), void *context, uint64_t value);
 void sim_after(struct sim *s, struct duration delay, enum sim_place place,
 	void (*happen)(void *context, uint64_t value), void *context, uint64_t value);
-/* Runs everything up to `until`, which is now afterwards. */
+/* Runs everything up to `until`; then it is `until`. */
 void sim_run(struct sim *s, struct true_time until);
 
 /* malloc that ends the program: a simulation without memory proves nothing. */
 void *sim_grow(void *array, size_t *room, size_t size);
 
-/* d of true time, on a clock that gains `ppm`, is d + this. */
+/* What a clock that gains `ppm` gains in d of true time. */
 static inline struct duration drift_of(struct duration d, int64_t ppm)
 {
-	/* In whole microseconds, so that years fit; it never runs backwards. */
+	/* In whole microseconds, so that years fit. */
 	return duration_ns(d.ns / 1000 * ppm / 1000);
 }
 

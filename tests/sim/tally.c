@@ -131,15 +131,15 @@ void tally_source(struct tally *t, const struct token_source *source)
 	t->dead = dead;
 }
 
-void tally_reported(struct tally *t, uint64_t generation)
+void tally_rejected(struct tally *t, uint64_t generation)
 {
-	t->reported[t->reported_count++ % TALLY_REPORTED] = generation;
+	t->rejected[t->rejected_count++ % TALLY_REJECTED] = generation;
 }
 
-static bool was_reported(const struct tally *t, uint64_t generation)
+static bool was_rejected(const struct tally *t, uint64_t generation)
 {
-	for (size_t i = 0; i < TALLY_REPORTED; i++)
-		if (t->reported[i] == generation)
+	for (size_t i = 0; i < TALLY_REJECTED; i++)
+		if (t->rejected[i] == generation)
 			return true;
 	return false;
 }
@@ -150,8 +150,8 @@ void tally_served(struct tally *t, uint64_t generation, bool awaited)
 	if (awaited)
 		tally_fail(t, "generation %llu was served while it was being replaced",
 			(unsigned long long)generation);
-	if (generation < t->generation && was_reported(t, generation))
-		tally_fail(t, "generation %llu was served, though reported and replaced by %llu",
+	if (generation < t->generation && was_rejected(t, generation))
+		tally_fail(t, "generation %llu was served, though rejected and replaced by %llu",
 			(unsigned long long)generation, (unsigned long long)t->generation);
 }
 

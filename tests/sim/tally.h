@@ -1,12 +1,11 @@
-/* What is counted in a run, and the promises that hold in every run, whatever the scenario.
+/* Counts what happens in a run, and checks what is promised of every run.
  *
- * The blind time: the server's clock was stepped, or a hypervisor held our machine, and nothing can
- * have told the broker. It ends when the second exchange since then is answered (one may lie), when
- * our wall clock is put right by the time that was lost, or two seconds (the longest guard) after
- * a new token came. What the API refuses in it is counted apart: it is measured, not promised. So
- * is a JWT that came before the server's clock was set back, while that clock is before its nbf,
- * and a doubtful token that is handed out as stale because the fetch that was to replace it failed.
- */
+ * Blind time begins when the server's clock is stepped or a hypervisor holds our machine, and the
+ * broker cannot know it yet. It ends with the second exchange after that (one alone may lie), when
+ * our wall clock is set ahead by the time that was lost, or two seconds (the longest guard) after a
+ * new token. What the API refuses in blind time is measured, not promised, and is counted apart.
+ * So are a JWT from before the server's clock was set back, while that clock is before its nbf, and
+ * a doubtful token that is handed out as stale because the fetch to replace it failed. */
 #ifndef GCTOKEND_TESTS_SIM_TALLY_H
 #define GCTOKEND_TESTS_SIM_TALLY_H
 
@@ -16,7 +15,7 @@
 #include "sim.h"
 
 #define TALLY_FAILURES_MAX 6
-#define TALLY_REPORTED 8
+#define TALLY_REJECTED 8
 #define TALLY_POINT_AT 8 /* exchanges after which the estimate's error is taken */
 #define TALLY_EXCHANGES 12
 
@@ -30,12 +29,12 @@ struct tally_post {
 struct tally {
 	struct sim *sim;
 	uint64_t calls, served, stale, waited, longest_wait_ms;
-	uint64_t errors;          /* calls that got no token, by_outcome apart */
-	uint64_t errors_needless; /* while the newest token was good for long */
+	uint64_t errors;          /* calls that got no token */
+	uint64_t errors_needless; /* while the newest token had long to live */
 	uint64_t outcomes[OUTCOME_TIMEOUT + 1];
-	uint64_t refused_early, refused_late; /* by the API, where it is promised not to */
+	uint64_t refused_early, refused_late; /* by the API, where it must not */
 	uint64_t refused_blind, refused_overtaken, refused_cold, refused_revoked;
-	uint64_t kept; /* used again at the very end of the expires_in they came with */
+	uint64_t kept; /* tokens used again at the very end of their expires_in */
 	uint64_t restarts;
 	struct tally_post *posts;
 	size_t post_count, post_room;
@@ -59,8 +58,8 @@ struct tally {
 
 	uint64_t generation;               /* the newest that came */
 	struct boot_time dead;             /* its */
-	uint64_t reported[TALLY_REPORTED]; /* ring: the latest reported with effect */
-	uint64_t reported_count;
+	uint64_t rejected[TALLY_REJECTED]; /* ring: the latest that were rejected with effect */
+	uint64_t rejected_count;
 
 	unsigned failure_count;
 	char failures[TALLY_FAILURES_MAX][200];
@@ -76,20 +75,20 @@ void tally_wall_stepped(struct tally *t, struct duration by);
 bool tally_blind(const struct tally *t);
 
 void tally_posted(struct tally *t, struct boot_time now);
-/* An exchange with a usable Date was answered. */
+/* An exchange with a usable Date ended. */
 void tally_exchanged(struct tally *t, struct true_time sent);
 void tally_token_came(struct tally *t, struct true_time sent, uint64_t generation);
-/* The estimate now, against the truth. */
+/* Compares the estimate now with the truth. */
 void tally_estimate(struct tally *t, const struct skew *skew, const struct server *server,
 	const struct clock_reading *now);
 /* After every decision. */
 void tally_source(struct tally *t, const struct token_source *source);
-/* `awaited`: a fetch to replace it is under way, and the caller could have waited for it. */
+/* `awaited`: it is being replaced, and the caller could have waited for that. */
 void tally_served(struct tally *t, uint64_t generation, bool awaited);
-/* A report was not refused. */
-void tally_reported(struct tally *t, uint64_t generation);
+/* A rejection was accepted. */
+void tally_rejected(struct tally *t, uint64_t generation);
 
-/* What the API said to a token that was handed out at `served`; `blind`: in the blind time. */
+/* The API judged a token that was handed out at `served`; `blind`: in blind time. */
 void tally_api(struct tally *t, enum api_verdict verdict, struct true_time served, bool blind,
 	uint64_t generation);
 

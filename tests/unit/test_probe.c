@@ -170,7 +170,7 @@ static void urgent_ones_leave_at_once(void **state)
 	assert_true(probe_next(&p, &s, &now).ns <= now.boot.ns);
 	probe_sent(&p, now.boot);
 	assert_true(is_never(probe_next(&p, &s, &now))); /* one at a time */
-	assert_int_equal(probe_answered(&p, &sample, duration_ms(40), now.boot), PROBE_USED);
+	assert_int_equal(probe_ended(&p, &sample, duration_ms(40), now.boot), PROBE_USED);
 	/* only the first of them is */
 	assert_int_equal(probe_next(&p, &s, &now).ns, 100 * S + 980 * MS);
 }
@@ -192,7 +192,7 @@ static void wishes_do_not_add_up(void **state)
 	while (!is_never(probe_next(&p, &s, &now))) {
 		now.boot = probe_next(&p, &s, &now);
 		probe_sent(&p, now.boot);
-		probe_answered(&p, &sample, duration_ms(40), now.boot);
+		probe_ended(&p, &sample, duration_ms(40), now.boot);
 		sent++;
 	}
 	assert_int_equal(sent, 2);
@@ -222,7 +222,7 @@ static unsigned drive(
 		x = model_exchange(m, forward, rtt - forward, 0);
 		assert_true(skew_sample_of(&x, &sample));
 		assert_int_equal(
-			probe_answered(p, &sample, duration_ns(rtt), m->now.boot), PROBE_USED);
+			probe_ended(p, &sample, duration_ns(rtt), m->now.boot), PROBE_USED);
 		skew_add(s, &sample, NULL);
 	}
 }
@@ -294,7 +294,7 @@ static void later_wish_is_no_series(void **state)
 		now.boot = probe_next(&p, &s, &now);
 		assert_false(is_never(now.boot));
 		probe_sent(&p, now.boot);
-		probe_answered(&p, &wide, duration_ms(40), now.boot);
+		probe_ended(&p, &wide, duration_ms(40), now.boot);
 	}
 	assert_true(is_never(probe_next(&p, &s, &now)));
 	skew_add(&s, &narrow, NULL);
@@ -330,7 +330,7 @@ static void window_bounds_them_all(void **state)
 				assert_true(boot_since(sent[n], sent[n - PROBES_IN_WINDOW]).ns >=
 					    PROBE_WINDOW_S * S);
 			now.boot = boot_add(now.boot, random_duration(&random, duration_s(3)));
-			probe_answered(&p, &sample, duration_ms(40), now.boot);
+			probe_ended(&p, &sample, duration_ms(40), now.boot);
 		}
 	}
 }
@@ -353,17 +353,17 @@ static void silence_makes_pauses(void **state)
 		assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns);
 		probe_sent(&p, now.boot);
 		now.boot.ns += S;
-		assert_int_equal(probe_answered(&p, NULL, DURATION_ZERO, now.boot), PROBE_USED);
+		assert_int_equal(probe_ended(&p, NULL, DURATION_ZERO, now.boot), PROBE_USED);
 		assert_true(is_never(probe_next(&p, &s, &now))); /* not even wanted any more */
 		probe_want(&p, 1, true);
 		assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns + pauses_s[i] * S);
 		now.boot.ns += pauses_s[i] * S;
 	}
 	probe_sent(&p, now.boot);
-	probe_answered(&p, &sample, duration_ms(40), now.boot);
+	probe_ended(&p, &sample, duration_ms(40), now.boot);
 	probe_want(&p, 1, true);
 	probe_sent(&p, now.boot);
-	probe_answered(&p, NULL, DURATION_ZERO, now.boot);
+	probe_ended(&p, NULL, DURATION_ZERO, now.boot);
 	probe_want(&p, 1, true);
 	assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns + 5 * S);
 }
@@ -403,12 +403,12 @@ static void another_clock_is_proved_once(void **state)
 		probe_posted(&p, cases[i].no_post ? NULL : &post, duration_ms(40));
 		if (cases[i].not_first) {
 			probe_sent(&p, post.sent.boot);
-			assert_int_equal(probe_answered(&p, &post, duration_ms(40), post.received),
-				PROBE_USED);
+			assert_int_equal(
+				probe_ended(&p, &post, duration_ms(40), post.received), PROBE_USED);
 		}
 		probe_want(&p, 3, false);
 		probe_sent(&p, head.sent.boot);
-		verdict = probe_answered(&p, &head, duration_ms(40), now.boot);
+		verdict = probe_ended(&p, &head, duration_ms(40), now.boot);
 		if (verdict != (cases[i].foreign ? PROBE_FOREIGN : PROBE_USED))
 			fail_msg("%s", cases[i].what);
 		probe_want(&p, 3, true);
@@ -429,12 +429,12 @@ static void shortest_round_trip_is_kept(void **state)
 	probe_posted(&p, &sample, duration_ms(400));
 	assert_int_equal(p.rtt_min.ns, 300 * MS);
 	probe_sent(&p, sample.sent.boot);
-	probe_answered(&p, &sample, duration_ms(40), sample.received);
+	probe_ended(&p, &sample, duration_ms(40), sample.received);
 	assert_int_equal(p.rtt_min.ns, 40 * MS);
 	probe_posted(&p, &sample, DURATION_ZERO); /* two readings of one instant measure nothing */
 	assert_int_equal(p.rtt_min.ns, 40 * MS);
 	probe_sent(&p, sample.sent.boot);
-	probe_answered(&p, NULL, duration_ms(1), sample.received); /* no answer, no round trip */
+	probe_ended(&p, NULL, duration_ms(1), sample.received); /* no answer, no round trip */
 	assert_int_equal(p.rtt_min.ns, 40 * MS);
 }
 

@@ -266,7 +266,7 @@ static void eight_aligned_exchanges_find_the_offset(void **state)
 			if (n == 0)
 				probe_posted(&plan, &sample, duration_ms(40));
 			else
-				assert_holds(probe_answered(&plan, &sample, duration_ms(40),
+				assert_holds(probe_ended(&plan, &sample, duration_ms(40),
 						     m.now.boot) == PROBE_USED,
 					seed);
 			assert_holds(skew_add(&s, &sample, NULL) == SKEW_AGREES, seed);

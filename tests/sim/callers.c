@@ -1,4 +1,4 @@
-#include "clients.h"
+#include "callers.h"
 
 #include "core/token_judge.h"
 
@@ -8,16 +8,16 @@
 #define API_WAY_MS 10
 #define API_WAY_JITTER_MS 90
 #define WAIT_DEFAULT_S 5
-/* A call that gets nothing while the newest token is good for so long has been let down. */
+/* With so much life left in the newest token, no call should fail. */
 #define GOOD_FOR_LONG_S 15
 
 /* A call, and then the uses of the token it brought. */
-struct client_call {
+struct caller_call {
 	struct call call;
-	struct clients *clients;
-	struct client_call *next;
+	struct callers *callers;
+	struct caller_call *next;
 	struct true_time asked, served;
-	bool get;   /* not a report */
+	bool get;   /* not a rejection */
 	bool plain; /* a get without conditions */
 	bool blind;
 	uint64_t token_id, generation;
@@ -25,9 +25,9 @@ struct client_call {
 	unsigned uses; /* still to come */
 };
 
-static struct client_call *call_new(struct clients *c)
+static struct caller_call *call_new(struct callers *c)
 {
-	struct client_call *call = c->free;
+	struct caller_call *call = c->free;
 
 	if (call) {
 		c->free = call->next;
@@ -39,50 +39,50 @@ static struct client_call *call_new(struct clients *c)
 		exit(2);
 	}
 	if (c->count == c->room)
-		c->all = sim_grow(c->all, &c->room, sizeof(struct client_call *));
+		c->all = sim_grow(c->all, &c->room, sizeof(struct caller_call *));
 	c->all[c->count++] = call;
 	return call;
 }
 
-static void call_end(struct client_call *call)
+static void call_end(struct caller_call *call)
 {
-	call->next = call->clients->free;
-	call->clients->free = call;
+	call->next = call->callers->free;
+	call->callers->free = call;
 }
 
-static bool one_in_hundred(struct clients *c, unsigned percent)
+static bool one_in_hundred(struct callers *c, unsigned percent)
 {
 	return percent && random_next(&c->random) % 100 < percent;
 }
 
 static void call_begin(
-	struct clients *c, enum ask_kind kind, uint64_t generation, struct duration min_ttl);
+	struct callers *c, enum ask_kind kind, uint64_t generation, struct duration min_ttl);
 
-static void client_hears_refusal(void *context, uint64_t generation)
+static void caller_hears_refusal(void *context, uint64_t generation)
 {
-	struct clients *c = context;
+	struct callers *c = context;
 
 	call_begin(c, ASK_REJECT, generation, DURATION_ZERO);
 }
 
 static void token_used(void *context, uint64_t value)
 {
-	struct client_call *call = context;
-	struct clients *c = call->clients;
+	struct caller_call *call = context;
+	struct callers *c = call->callers;
 	enum api_verdict verdict = server_api(c->server, call->token_id);
 
 	(void)value;
 	tally_api(c->tally, verdict, call->served, call->blind, call->generation);
 	if (verdict != API_TAKES && !c->load.silent)
-		sim_after(c->sim, duration_ms(API_WAY_MS), SIM_LOCAL, client_hears_refusal, c,
+		sim_after(c->sim, duration_ms(API_WAY_MS), SIM_LOCAL, caller_hears_refusal, c,
 			call->generation);
 	if (!--call->uses)
 		call_end(call);
 }
 
-static void token_sent_to_api(struct client_call *call)
+static void token_sent_to_api(struct caller_call *call)
 {
-	struct clients *c = call->clients;
+	struct callers *c = call->callers;
 
 	sim_after(c->sim,
 		duration_add(duration_ms(API_WAY_MS),
@@ -92,8 +92,8 @@ static void token_sent_to_api(struct client_call *call)
 
 static void kept_token_used(void *context, uint64_t value)
 {
-	struct client_call *call = context;
-	struct clients *c = call->clients;
+	struct caller_call *call = context;
+	struct callers *c = call->callers;
 	struct boot_time now = machine_read(c->machine).boot;
 
 	(void)value;
@@ -102,7 +102,7 @@ static void kept_token_used(void *context, uint64_t value)
 			kept_token_used, call, 0);
 		return;
 	}
-	/* Having slept over its end, nobody uses it. */
+	/* The machine slept past its end: nobody uses it. */
 	if (boot_before(boot_add(call->keep_until, duration_ms(10)), now)) {
 		if (!--call->uses)
 			call_end(call);
@@ -112,9 +112,9 @@ static void kept_token_used(void *context, uint64_t value)
 	token_sent_to_api(call);
 }
 
-static void token_given(struct client_call *call, const struct token_outcome *outcome)
+static void token_given(struct caller_call *call, const struct token_outcome *outcome)
 {
-	struct clients *c = call->clients;
+	struct callers *c = call->callers;
 	struct clock_reading now = machine_read(c->machine);
 
 	call->served = c->sim->now;
@@ -142,7 +142,7 @@ static void token_given(struct client_call *call, const struct token_outcome *ou
 		0);
 }
 
-static bool newest_is_good(const struct clients *c)
+static bool newest_is_good(const struct callers *c)
 {
 	const char *text = c->driver->broker.source.current.token.text;
 
@@ -150,10 +150,10 @@ static bool newest_is_good(const struct clients *c)
 	       server_token_left(c->server, server_token_id(text)).ns > GOOD_FOR_LONG_S * NS_PER_S;
 }
 
-static void call_answered(void *context, struct call *answered, const struct token_outcome *outcome)
+static void call_replied(void *context, struct call *replied, const struct token_outcome *outcome)
 {
-	struct client_call *call = context;
-	struct clients *c = call->clients;
+	struct caller_call *call = context;
+	struct callers *c = call->callers;
 	struct duration held = true_since(c->sim->now, call->asked);
 
 	c->tally->outcomes[outcome->kind]++;
@@ -163,7 +163,7 @@ static void call_answered(void *context, struct call *answered, const struct tok
 			c->tally->longest_wait_ms = (uint64_t)(held.ns / NS_PER_MS);
 	}
 	if (!call->get && outcome->kind != OUTCOME_COOLDOWN)
-		tally_reported(c->tally, answered->ask.generation);
+		tally_rejected(c->tally, replied->ask.generation);
 	if (outcome->kind == OUTCOME_TOKEN) {
 		token_given(call, outcome);
 		return;
@@ -174,19 +174,19 @@ static void call_answered(void *context, struct call *answered, const struct tok
 }
 
 static void call_begin(
-	struct clients *c, enum ask_kind kind, uint64_t generation, struct duration min_ttl)
+	struct callers *c, enum ask_kind kind, uint64_t generation, struct duration min_ttl)
 {
-	struct client_call *call = call_new(c);
+	struct caller_call *call = call_new(c);
 	struct duration wait = c->load.wait.ns ? c->load.wait : duration_s(WAIT_DEFAULT_S);
 
-	*call = (struct client_call){
+	*call = (struct caller_call){
 		.call = {.ask = {.kind = kind,
 				 .min_ttl = min_ttl,
 				 .generation = generation,
 				 .deadline = boot_add(machine_read(c->machine).boot, wait)},
-			.answered = call_answered,
+			.replied = call_replied,
 			.context = call},
-		.clients = c,
+		.callers = c,
 		.asked = c->sim->now,
 		.get = kind == ASK_GET,
 		.plain = kind == ASK_GET && !min_ttl.ns,
@@ -197,14 +197,14 @@ static void call_begin(
 
 /* Uniform between none and twice the mean: irregular enough, and no logarithm to differ between
  * machines. */
-static struct duration some_interval(struct clients *c, unsigned in_an_hour)
+static struct duration some_interval(struct callers *c, unsigned in_an_hour)
 {
 	return random_duration(&c->random, duration_ns(2 * 3600 * NS_PER_S / in_an_hour));
 }
 
 static void somebody_asks(void *context, uint64_t value)
 {
-	struct clients *c = context;
+	struct callers *c = context;
 	struct duration min_ttl = DURATION_ZERO;
 
 	(void)value;
@@ -217,7 +217,7 @@ static void somebody_asks(void *context, uint64_t value)
 
 static void somebody_lies(void *context, uint64_t value)
 {
-	struct clients *c = context;
+	struct callers *c = context;
 
 	(void)value;
 	if (c->last_generation)
@@ -226,7 +226,7 @@ static void somebody_lies(void *context, uint64_t value)
 		c->sim, some_interval(c, c->load.false_in_an_hour), SIM_LOCAL, somebody_lies, c, 0);
 }
 
-void clients_storm(struct clients *c, unsigned calls, enum ask_kind kind)
+void callers_storm(struct callers *c, unsigned calls, enum ask_kind kind)
 {
 	uint64_t generation = kind == ASK_REJECT ? c->last_generation : 0;
 
@@ -234,16 +234,16 @@ void clients_storm(struct clients *c, unsigned calls, enum ask_kind kind)
 		call_begin(c, kind, generation, DURATION_ZERO);
 }
 
-void clients_rest(struct clients *c, bool resting)
+void callers_rest(struct callers *c, bool resting)
 {
 	c->resting = resting;
 }
 
-void clients_init(struct clients *c, struct sim *sim, struct machine *machine,
+void callers_init(struct callers *c, struct sim *sim, struct machine *machine,
 	struct server *server, struct driver *driver, struct tally *tally,
-	const struct client_load *load, uint64_t seed)
+	const struct caller_load *load, uint64_t seed)
 {
-	*c = (struct clients){
+	*c = (struct callers){
 		.sim = sim,
 		.machine = machine,
 		.server = server,
@@ -261,10 +261,10 @@ void clients_init(struct clients *c, struct sim *sim, struct machine *machine,
 			c, 0);
 }
 
-void clients_fini(struct clients *c)
+void callers_fini(struct callers *c)
 {
 	for (size_t i = 0; i < c->count; i++)
 		free(c->all[i]);
 	free(c->all);
-	*c = (struct clients){0};
+	*c = (struct callers){0};
 }

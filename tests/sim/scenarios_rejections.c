@@ -1,10 +1,10 @@
-/* Tokens that callers report, and restarts of the daemon. */
+/* Tokens that callers reject, and restarts of the daemon. */
 #include "scenario_parts.h"
 
 static const struct scenario entries[] = {
 	{
 		.name = "eviction",
-		.what = "the token is evicted; the first caller who is refused reports it",
+		.what = "the token is evicted; the first caller it fails for rejects it",
 		.hours = 2,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
@@ -14,20 +14,20 @@ static const struct scenario entries[] = {
 		.expect = {.posts_min = 2, .posts_max = 2, .waited_max = 30, .revoked_max = 12},
 	},
 	{
-		.name = "report_storm",
-		.what = "the token is evicted and a thousand report it at once",
+		.name = "reject_storm",
+		.what = "the token is evicted and a thousand callers reject it at once",
 		.hours = 2,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
 		.server = {USUAL_SERVER, .lifetime_s = DAY},
 		.load = {.in_an_hour = 3600},
 		.happenings = {{HAPPENS_EVICTION, .at_s = 3600},
-			{HAPPENS_REPORTS, .at_s = 3600, .by = 1000}},
+			{HAPPENS_REJECTIONS, .at_s = 3600, .by = 1000}},
 		.expect = {.posts_min = 2, .posts_max = 2, .waited_max = 1010, .revoked_max = 2},
 	},
 	{
-		.name = "report_outage",
-		.what = "reports while the server is down: the token is served on, as stale",
+		.name = "reject_outage",
+		.what = "rejections while the server is down: the token is still served, as stale",
 		.hours = 2,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
@@ -43,8 +43,8 @@ static const struct scenario entries[] = {
 			.recovered_in_s = 60},
 	},
 	{
-		.name = "false_reports",
-		.what = "somebody reports every token, once a second: the cool-down stops it",
+		.name = "false_rejections",
+		.what = "a caller rejects every token, once a second: the cool-down stops it",
 		.hours = 6,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
@@ -67,7 +67,8 @@ static const struct scenario entries[] = {
 	},
 	{
 		.name = "evicts_itself",
-		.what = "every token beyond five evicts the oldest, and somebody reports falsely",
+		.what = "every token beyond five evicts the oldest, and a caller rejects good "
+			"tokens",
 		.hours = 6,
 		USUAL_CLOCKS,
 		USUAL_BROKER,
@@ -119,4 +120,4 @@ static const struct scenario entries[] = {
 	},
 };
 
-const struct scenario_table scenarios_reports = {entries, sizeof(entries) / sizeof(*entries)};
+const struct scenario_table scenarios_rejections = {entries, sizeof(entries) / sizeof(*entries)};
