@@ -21,7 +21,7 @@ const struct api_parameter_name api_parameter_names[] = {
 
 static bool span_is(struct http_span span, const char *text)
 {
-	return span.length == strlen(text) && !memcmp(span.at, text, span.length);
+	return !strncmp(text, span.at, span.length) && !text[span.length];
 }
 
 /* Decimal digits only, at most `most`. */

@@ -69,7 +69,7 @@ struct connection {
 	struct link turn; /* of those behind others, see share.h; or in all->resume: `resuming` */
 	void *hold;
 	char *unit;
-	uint8_t place;
+	uint8_t place, watch;
 	bool resuming : 1;
 	bool held : 1;
 	bool keep_alive : 1, text : 1; /* of the held request */
@@ -150,6 +150,14 @@ static enum stream_watch watch_wanted(const struct connection *c)
 	return WATCH_READ;
 }
 
+static int watch_for(struct connection *c, enum stream_watch watch)
+{
+	if (c->watch == watch)
+		return 0;
+	c->watch = (uint8_t)watch;
+	return stream_watch(&c->stream, watch);
+}
+
 /* Stands behind others if its user has had its share: true. */
 static bool defer(struct connection *c)
 {
@@ -206,7 +214,7 @@ static void settle(struct connection *c, struct replies *replies, bool progress)
 		if (c->place != PLACE_DRAINING && shutdown(stream_fd(s), SHUT_WR) < 0)
 			goto over;
 	}
-	if (stream_watch(s, watch_wanted(c)) < 0)
+	if (watch_for(c, watch_wanted(c)) < 0)
 		goto over;
 	if (has_backlog(c) && resume_later(c) < 0)
 		goto over;
@@ -350,23 +358,19 @@ static void write_more(struct connection *c)
 /* There is something to read, to write or to serve. */
 static void connection_ready(struct connection *c)
 {
-	switch (stream_watches(&c->stream)) {
-	case WATCH_HANGUP:
+	if (c->watch == WATCH_HANGUP) {
 		if (stream_hung_up(&c->stream))
 			connection_free(c);
-		return;
-	case WATCH_WRITE:
+	} else if (c->watch == WATCH_WRITE) {
 		write_more(c);
-		return;
-	case WATCH_READ:
-		break;
-	}
-	if (c->place == PLACE_DRAINING)
+	} else if (c->place == PLACE_DRAINING) {
 		drain(c);
-	else if (has_backlog(c)) /* not read before that is served, or the backlog could grow */
+	} else if (has_backlog(c)) {
+		/* not read before that is served, or the backlog could grow */
 		resume(c);
-	else
+	} else {
 		read_more(c);
+	}
 }
 
 static void connection_event(evutil_socket_t fd, short what, void *context)
@@ -376,7 +380,7 @@ static void connection_event(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	stop_resuming(c);
-	if (stream_watches(&c->stream) == WATCH_HANGUP || !defer(c))
+	if (c->watch == WATCH_HANGUP || !defer(c))
 		connection_ready(c);
 }
 
@@ -580,6 +584,7 @@ static int connection_open(
 	c->all = all;
 	c->protocol = protocol;
 	c->peer = *peer;
+	c->watch = WATCH_READ;
 	c->partial = protocol->speaks_at_once;
 	link_init(&c->deadline.link);
 	link_init(&c->turn);

@@ -13,9 +13,9 @@ static void count(struct front_counters *counters, int status)
 bool http_reply_done(
 	struct front_counters *counters, struct buffer *out, size_t at, int status, bool keep_alive)
 {
-	struct reply instead = {.out = out};
-
 	if (buffer_failed(out)) {
+		struct reply instead = {.out = out};
+
 		out->failed = false;
 		out->length = at;
 		keep_alive = false;

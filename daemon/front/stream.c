@@ -73,21 +73,10 @@ int stream_fd(const struct stream *s)
 	return event_get_fd(&s->event);
 }
 
-enum stream_watch stream_watches(const struct stream *s)
-{
-	short flags = event_get_events(&s->event);
-
-	if (flags & EV_WRITE)
-		return WATCH_WRITE;
-	return flags & EV_ET ? WATCH_HANGUP : WATCH_READ;
-}
-
 int stream_watch(struct stream *s, enum stream_watch watch)
 {
 	struct event *e = &s->event;
 
-	if (stream_watches(s) == watch)
-		return 0;
 	event_del(e);
 	event_assign(e, event_get_base(e), stream_fd(s), watch_flags[watch], event_get_callback(e),
 		event_get_callback_arg(e));

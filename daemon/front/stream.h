@@ -47,9 +47,8 @@ int stream_open(struct stream *s, struct event_base *base, int fd,
 /* Closes it and wipes what is kept. */
 void stream_close(struct stream *s);
 int stream_fd(const struct stream *s);
-/* 0 or -ENOMEM. */
+/* Watches for something else than before. 0 or -ENOMEM. */
 int stream_watch(struct stream *s, enum stream_watch watch);
-enum stream_watch stream_watches(const struct stream *s);
 /* Both directions are closed: nobody will read a reply. */
 bool stream_hung_up(const struct stream *s);
 
