@@ -19,7 +19,8 @@
 #include "core/secret.h"
 #include "core/token_login.h"
 #include "core/token_view.h"
-#include "front/front.h"
+#include "front/connection.h"
+#include "front/handler.h"
 #include "host/clock.h"
 
 #include <errno.h>

@@ -14,7 +14,7 @@
 #include "core/reply.h"
 #include "core/token_ask.h"
 #include "core/token_view.h"
-#include "front/front.h"
+#include "front/handler.h"
 #include "host/clock.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include "profile_type.h"
 
 #include "core/access.h"
-#include "front/front.h"
+#include "front/connection.h"
 #include "host/clock.h"
 
 #include <stdio.h>

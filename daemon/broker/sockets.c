@@ -6,6 +6,7 @@
 #include "waiter.h"
 
 #include "core/config.h"
+#include "front/connection.h"
 #include "front/front.h"
 #include "front/listener.h"
 #include "host/clock.h"

@@ -13,7 +13,7 @@
 
 #include "core/reply.h"
 #include "core/token_ask.h"
-#include "front/front.h"
+#include "front/connection.h"
 #include "host/clock.h"
 
 #include <errno.h>

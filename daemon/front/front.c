@@ -1,6 +1,7 @@
 #include "front.h"
 
 #include "accept.h"
+#include "connection.h"
 #include "http_protocol.h"
 #include "page_protocol.h"
 #include <errno.h>

@@ -9,10 +9,6 @@
 #ifndef GCTOKEND_FRONT_FRONT_H
 #define GCTOKEND_FRONT_FRONT_H
 
-#include "connection.h"
-#include "core/access.h"
-#include "core/http_request.h"
-#include "core/reply.h"
 #include "handler.h"
 
 struct event_base;

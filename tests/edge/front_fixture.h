@@ -14,7 +14,10 @@
 
 #include <cmocka.h>
 
+#include "core/access.h"
+#include "core/http_request.h"
 #include "core/reply.h"
+#include "front/connection.h"
 #include "front/front.h"
 #include "front/listener.h"
 #include <errno.h>
