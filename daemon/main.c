@@ -2,7 +2,7 @@
 #include "broker/broker.h"
 
 #include "core/buffer.h"
-#include "core/config_keys.h"
+#include "core/config_help.h"
 #include "host/config_files.h"
 #include "host/log.h"
 #include "host/systemd.h"

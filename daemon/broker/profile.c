@@ -48,8 +48,8 @@ static struct token_source_settings source_settings_of(const struct profile_sett
 {
 	return (struct token_source_settings){
 		.policy = {.use_margin = s->use_margin,
-			.refresh_margin_auto = s->refresh_margin_auto,
-			.refresh_margin = s->refresh_margin},
+			.refresh_margin_auto = s->refresh_margin.automatic,
+			.refresh_margin = s->refresh_margin.duration},
 		.prefetch = s->prefetch,
 		.reject_cooldown = s->reject_cooldown,
 		.mint_limit = s->mint_limit,

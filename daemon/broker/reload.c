@@ -12,7 +12,6 @@
 #include "sockets.h"
 #include "waiter.h"
 
-#include "core/config_keys.h"
 #include "host/config_files.h"
 #include "host/log.h"
 #include "upstream/fetch.h"

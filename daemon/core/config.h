@@ -18,6 +18,11 @@ enum grant {
 	GRANT_AUTHORIZATION_CODE, /* a person logs in */
 };
 
+struct duration_or_auto {
+	bool automatic;
+	struct duration duration; /* where not automatic */
+};
+
 struct broker_settings {
 	char *socket;
 	mode_t socket_mode;
@@ -55,8 +60,7 @@ struct profile_settings {
 	char *extra_params;             /* NULL: none; form-encoded pairs joined by '&' */
 	struct access_rules allow;
 	struct access_rules login;
-	bool refresh_margin_auto;
-	struct duration refresh_margin; /* where not auto */
+	struct duration_or_auto refresh_margin;
 	struct duration use_margin;
 	bool prefetch;
 	struct duration reject_cooldown;
@@ -76,5 +80,9 @@ struct config {
 void config_free(struct config *c);
 /* As the configuration and OAuth write it. */
 const char *grant_name(enum grant grant);
+/* After a reload: the names of keys whose change needs a restart. At most `max` are stored; returns
+ * how many there are. */
+size_t config_restart_keys(const struct config *before, const struct config *after,
+	const char **ret_names, size_t max);
 
 #endif

@@ -1,4 +1,5 @@
 #include "config_draft.h"
+#include "config_storage.h"
 #include "config_value.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -24,144 +25,39 @@ bool draft_has(struct draft_section *section, const char *name)
 	return *text != '\0';
 }
 
+static struct config_place place_of(const struct config_draft *d,
+	const struct draft_section *section, const struct draft_setting *setting, const char *key)
+{
+	struct draft_place at = setting->text ? setting->place : section->first;
+
+	return (struct config_place){at.file, d->files[at.file], at.line, key};
+}
+
 void draft_problem(struct config_draft *d, enum config_severity severity,
 	struct draft_section *section, const char *key, const char *format, ...)
 {
-	const struct draft_setting *setting = draft_setting(section, key);
-	struct draft_place place = setting->text ? setting->place : section->first;
+	const struct config_place place = place_of(d, section, draft_setting(section, key), key);
 	va_list arguments;
-	char *message;
 
 	va_start(arguments, format);
-	if (vasprintf(&message, format, arguments) < 0)
-		message = NULL;
+	config_problems_add_list(&d->problems, severity, &place, format, arguments);
 	va_end(arguments);
-	if (!message) {
-		d->problems.out_of_memory = true;
-		return;
-	}
-	config_problems_add(&d->problems, severity, place.file, d->files[place.file], place.line,
-		key, "%s", message);
-	free(message);
 }
 
-/* `what`: "user" or "group". */
-static void report_unknown(struct config_draft *d, struct draft_section *section,
-	const struct config_key *key, const char *what, const char *name, int error)
-{
-	char quoted[80];
-
-	config_quote(quoted, sizeof(quoted), name);
-	if (error == -ENOENT)
-		draft_problem(d, CONFIG_ERROR, section, key->name,
-			"there is no %s %s on this system%s", what, quoted,
-			key->type == CONFIG_GROUP
-				? "; create it, or leave the group alone with: socket_group ="
-				: "; create it or take the name out");
-	else
-		draft_problem(d, CONFIG_ERROR, section, key->name,
-			"the %s %s could not be looked up: %s", what, quoted, strerror(-error));
-}
-
-static int fill_list(struct config_draft *d, struct draft_section *section,
-	const struct config_key *key, const char *text, struct id_list *list,
-	const struct config_lookup *lookup)
-{
-	char name[CONFIG_NAME_MAX + 1];
-	int error = 0;
-
-	while (error == 0 && config_list_next(&text, name, sizeof(name))) {
-		const char *what = key->type == CONFIG_GROUPS ? "group" : "user";
-		uint32_t id = UINT32_MAX;
-		int found;
-
-		if (key->type == CONFIG_UNITS) {
-			error = id_list_add(list, name, NULL);
-			continue;
-		}
-		if (strcmp(name, "*") == 0) {
-			list->everybody = true;
-			if (strcmp(key->name, "admin_users") == 0)
-				draft_problem(d, CONFIG_WARNING, section, key->name,
-					"with * whoever can connect may refresh and revoke every "
-					"profile's tokens; name those who should");
-			continue;
-		}
-		found = key->type == CONFIG_GROUPS
-				? lookup->gid_by_name(lookup->context, name, &id)
-				: lookup->uid_by_name(lookup->context, name, &id);
-		if (found < 0)
-			report_unknown(d, section, key, what, name, found);
-		else
-			error = id_list_add(list, name, &id);
-	}
-	return error;
-}
-
-/* `text`: "" for none. The member stays as it was where nothing is set; `place` points at it. */
+/* Settings were read as they came in; a default is good in any case. */
 static int fill_one(struct config_draft *d, struct draft_section *section,
-	const struct config_key *key, const char *text, void *place,
+	const struct config_key *key, const struct draft_setting *setting, void *base,
 	const struct config_lookup *lookup)
 {
-	struct config_value value = {0};
+	const char *text = setting->text ? setting->text : key->default_text;
+	const struct config_origin from = {
+		lookup, &d->problems, place_of(d, section, setting, key->name)};
+	union config_value value = {0};
 	char problem[512];
-	int error;
 
-	if (key->type == CONFIG_GROUP)
-		*(gid_t *)place = (gid_t)-1;
-	if (!*text)
-		return 0;
-	if (!config_value_read(key, text, &value, problem, sizeof(problem))) {
-		/* Settings were read as they came in: this can only be a default. */
-		draft_problem(d, CONFIG_ERROR, section, key->name, "%s", problem);
-		return 0;
-	}
-	switch (key->type) {
-	case CONFIG_REGION:
-	case CONFIG_ENVIRONMENT:
-		return 0;
-	case CONFIG_MODE:
-		*(mode_t *)place = value.mode;
-		return 0;
-	case CONFIG_COUNT:
-		*(uint32_t *)place = value.count;
-		return 0;
-	case CONFIG_DURATION:
-	case CONFIG_DURATION_OR_AUTO:
-		*(struct duration *)place = value.duration;
-		return 0;
-	case CONFIG_YES_NO:
-		*(bool *)place = value.flag;
-		return 0;
-	case CONFIG_LOG_LEVEL:
-		*(int *)place = value.log_level;
-		return 0;
-	case CONFIG_GRANT:
-		*(enum grant *)place = value.grant;
-		return 0;
-	case CONFIG_GROUP:
-		error = lookup->gid_by_name(lookup->context, text, place);
-		if (error < 0)
-			report_unknown(d, section, key, "group", text, error);
-		return 0;
-	case CONFIG_USERS:
-	case CONFIG_GROUPS:
-	case CONFIG_UNITS:
-		return fill_list(d, section, key, text, place, lookup);
-	case CONFIG_PATH:
-	case CONFIG_SOCKET_PATH:
-	case CONFIG_URL:
-	case CONFIG_BASE_URL:
-	case CONFIG_PROXY:
-	case CONFIG_REDIRECT_URI:
-	case CONFIG_CLIENT_ID:
-	case CONFIG_CREDENTIAL:
-	case CONFIG_SCOPE:
-	case CONFIG_PARAMETERS:
-		break;
-	}
-	*(char **)place = strdup(text);
-	return *(char **)place ? 0 : -ENOMEM;
+	if (*text)
+		config_value_read(key, text, &value, problem, sizeof(problem));
+	return config_member_store(key, &from, text, &value, base);
 }
 
 int draft_fill(struct config_draft *d, struct draft_section *section, void *base,
@@ -172,12 +68,11 @@ int draft_fill(struct config_draft *d, struct draft_section *section, void *base
 
 	for (size_t i = 0; i < count; i++) {
 		const struct draft_setting *setting = &section->settings[i];
-		const char *text = setting->text ? setting->text : keys[i].default_text;
 		int error;
 
 		if (keys[i].section != section->section || setting->bad)
 			continue;
-		error = fill_one(d, section, &keys[i], text, (char *)base + keys[i].offset, lookup);
+		error = fill_one(d, section, &keys[i], setting, base, lookup);
 		if (error < 0)
 			return error;
 	}
@@ -255,6 +150,10 @@ int draft_finish_broker(
 		strcmp(broker->socket, broker->page_socket) == 0)
 		draft_problem(d, CONFIG_ERROR, section, "page_socket",
 			"the same path as socket; allowed: another one, or nothing");
+	if (broker->admins.lists[ACCESS_USERS].everybody)
+		draft_problem(d, CONFIG_WARNING, section, "admin_users",
+			"with * whoever can connect may refresh and revoke every profile's tokens; "
+			"name those who should");
 	draft_exclude(d, section, "state_key_file", "state_key_credential");
 	draft_check_secret(
 		d, section, "state_key_file", broker->state_key_file, broker->socket_gid, lookup);

@@ -1,6 +1,9 @@
+#include "config_help.h"
 #include "buffer.h"
 #include "config_keys.h"
+#include "config_value.h"
 #include "regions.h"
+#include <stdio.h>
 #include <string.h>
 
 #define HELP_WIDTH 79
@@ -32,24 +35,24 @@ static void put_paragraph(struct buffer *out, const char *text, size_t indent)
 	buffer_put_char(out, '\n');
 }
 
-static void put_key(struct buffer *out, const struct config_key *key)
+void config_help_rules(const struct config_key *key, char ret[CONFIG_HELP_RULES_MAX])
 {
 	char allowed[256];
-	char line[320];
-	struct buffer b;
 
-	config_key_allowed(key, allowed, sizeof(allowed));
-	buffer_init(&b, line, sizeof(line) - 1);
-	buffer_put_text(&b, "Allowed: ");
-	buffer_put_text(&b, allowed);
-	buffer_put_text(&b, key->reloadable ? "." : ". A change needs a restart.");
-	line[b.length] = '\0';
+	config_value_allowed(key, allowed, sizeof(allowed));
+	snprintf(ret, CONFIG_HELP_RULES_MAX, "Allowed: %s.%s", allowed,
+		key->flags & CONFIG_RESTART ? " A change needs a restart." : "");
+}
 
+static void put_key(struct buffer *out, const struct config_key *key)
+{
+	char rules[CONFIG_HELP_RULES_MAX];
+
+	config_help_rules(key, rules);
 	buffer_printf(
 		out, "\n  %s =%s%s\n", key->name, *key->default_text ? " " : "", key->default_text);
 	put_paragraph(out, key->help, 6);
-	put_paragraph(out, line, 6);
-	buffer_fini(&b);
+	put_paragraph(out, rules, 6);
 }
 
 static void put_section(struct buffer *out, enum config_section section)

@@ -1,432 +1,310 @@
 #include "config_keys.h"
 #include "config.h"
+#include "config_storage.h"
+#include "config_url.h"
+#include "config_value.h"
+#include "config_words.h"
+#include "regions.h"
 #include "text.h"
 #include <string.h>
+#include <strings.h>
+#include <syslog.h>
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+#define PATH_LENGTH_MAX 4095
+/* Five less than a socket's address holds: while the socket is made, a lock and the new socket
+ * stand beside it under its name and a suffix. */
+#define SOCKET_PATH_LENGTH_MAX 102
+#define ID_LENGTH_MAX 255 /* of a client id and of a credential's name */
+
+/* ---- what is wrong with a value ---- */
+
+static const char *absolute_path_problem(const char *path, size_t length_max)
+{
+	if (path[0] != '/')
+		return "is not an absolute path";
+	return strlen(path) > length_max ? "is too long" : NULL;
+}
+
+static const char *path_problem(const char *path)
+{
+	return absolute_path_problem(path, PATH_LENGTH_MAX);
+}
+
+static const char *socket_path_problem(const char *path)
+{
+	if (path[strlen(path) - 1] == '/')
+		return "ends in a slash";
+	return absolute_path_problem(path, SOCKET_PATH_LENGTH_MAX);
+}
+
+static const char *mode_read(const struct config_key *key, const char *text, void *ret)
+{
+	size_t length = strlen(text);
+	mode_t mode = 0;
+
+	(void)key;
+	if (length < 3 || length > 4 || strspn(text, "01234567") != length ||
+		(length == 4 && text[0] != '0'))
+		return "is not an octal mode";
+	for (; *text; text++)
+		mode = mode * 8 + (mode_t)(*text - '0');
+	if ((mode & 0600) != 0600)
+		return "shuts the daemon's own user out";
+	*(mode_t *)ret = mode;
+	return NULL;
+}
+
+static const char *yes_no_read(const struct config_key *key, const char *text, void *ret)
+{
+	bool yes = strcmp(text, "yes") == 0;
+
+	(void)key;
+	if (!yes && strcmp(text, "no") != 0)
+		return "is neither yes nor no";
+	*(bool *)ret = yes;
+	return NULL;
+}
+
+static const char *group_problem(const char *name)
+{
+	return strpbrk(name, "*:/, \t") ? "is not the name of a group" : NULL;
+}
+
+static const char *region_problem(const char *text)
+{
+	return region_find(text)
+		       ? NULL
+		       : "is not a region in the table; for another domain use environment";
+}
+
+static const char *environment_problem(const char *text)
+{
+	static const char *const hosts[] = {"login.", "api.", "apps."};
+
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		size_t length = strlen(hosts[i]);
+
+		if (strncasecmp(text, hosts[i], length) == 0 && domain_valid(text + length))
+			return "is a host; leave its first part out";
+	}
+	if (domain_valid(text))
+		return NULL;
+	return region_find(text) ? "is a region's name; use region for it" : "is not a domain";
+}
+
+static const char *client_id_problem(const char *text)
+{
+	for (const char *c = text; *c; c++) {
+		if (*c < 0x21 || *c > 0x7e)
+			return "holds a space or a byte that is not printable ASCII";
+	}
+	return strlen(text) > ID_LENGTH_MAX ? "is too long" : NULL;
+}
+
+static const char *credential_problem(const char *text)
+{
+	size_t length = strlen(text);
+
+	if (text[0] == '.' || length > ID_LENGTH_MAX ||
+		strspn(text, LETTERS DIGITS "._-") != length)
+		return "is not the name of a credential";
+	return NULL;
+}
+
+/* ---- the types ---- */
+
+static const struct config_word log_levels[] = {
+	{"err", LOG_ERR},
+	{"warning", LOG_WARNING},
+	{"notice", LOG_NOTICE},
+	{"info", LOG_INFO},
+	{"debug", LOG_DEBUG},
+	{NULL, 0},
+};
+
+static const struct config_word grants[] = {
+	{"client_credentials", GRANT_CLIENT_CREDENTIALS},
+	{"authorization_code", GRANT_AUTHORIZATION_CODE},
+	{NULL, 0},
+};
+
+#define TEXT(problem) .check = (problem), .kept = &keep_text
+/* People put a secret where its file's name belongs, a password into a URL, and swap id and
+ * secret. */
+#define HIDDEN(problem) TEXT(problem), .hidden = true
+#define URL(problem) HIDDEN(problem), .sentence = true
+#define WORDS(list, problem) .read = word_read, .words = (list), .not_a_word = (problem)
+#define STRING_OF(number) #number
+#define STRING(macro) STRING_OF(macro)
+
+#define TYPE(name, ...) static const struct config_type type_##name = {__VA_ARGS__}
+
+/* clang-format off */
+TYPE(path, "an absolute path", HIDDEN(path_problem));
+TYPE(socket_path, "an absolute path of at most " STRING(SOCKET_PATH_LENGTH_MAX) " bytes",
+	TEXT(socket_path_problem));
+TYPE(mode, "an octal mode from 0600 to 0777", .read = mode_read);
+TYPE(group, "the name of a group, or nothing", .check = group_problem, .kept = &keep_group);
+TYPE(users, "names of users, separated by commas or spaces, or * for whoever can connect",
+	.check = users_problem, .kept = &keep_users);
+TYPE(groups, "names of groups, separated by commas or spaces",
+	.check = groups_problem, .kept = &keep_groups);
+TYPE(units, "full names of systemd units (backup.service), separated by commas or spaces",
+	.check = units_problem, .kept = &keep_units);
+TYPE(count, "a whole number", .read = count_read, .show_limit = count_show);
+TYPE(duration, "a whole number with ms, s, min, h or d,",
+	.read = duration_read, .show_limit = duration_show);
+TYPE(duration_or_auto, "auto, or a whole number with ms, s, min, h or d,",
+	.read = duration_or_auto_read, .show_limit = duration_show);
+TYPE(yes_no, "yes or no", .read = yes_no_read);
+TYPE(log_level, NULL, WORDS(log_levels, "is not a log level"));
+TYPE(grant, NULL, WORDS(grants, "is not a known grant"));
+TYPE(region, "a Genesys Cloud region such as us-west-2 or usw2.pure.cloud (all: --help-config)",
+	.check = region_problem, .kept = &keep_nothing);
+TYPE(environment, "a domain such as usw2.pure.cloud",
+	.check = environment_problem, .kept = &keep_nothing);
+TYPE(url, "https://HOST[:PORT]/PATH without user, password or fragment", URL(url_problem));
+TYPE(base_url, "https://HOST[:PORT][/PATH] without user, password, query or fragment",
+	URL(base_url_problem));
+TYPE(proxy, "SCHEME://HOST:PORT with http, https, socks5 or socks5h, without user or password",
+	URL(proxy_problem));
+TYPE(redirect_uri, "https://HOST..., or http:// with 127.0.0.1, [::1] or localhost, "
+	"without fragment", URL(redirect_uri_problem));
+TYPE(client_id, "printable ASCII without spaces, at most " STRING(ID_LENGTH_MAX) " bytes",
+	HIDDEN(client_id_problem));
+TYPE(credential, "a name of letters, digits, '.', '_' and '-'", HIDDEN(credential_problem));
+TYPE(scope, "scope names with one space between them", TEXT(scope_problem));
+TYPE(parameters, "form-encoded NAME=VALUE pairs joined by '&', no secrets",
+	HIDDEN(parameters_problem));
+
+/* ---- the keys ---- */
+
+#define MEMBER(structure, member) \
+	offsetof(struct structure, member), sizeof(((struct structure *)0)->member)
+#define BROKER(member) CONFIG_SECTION_BROKER, MEMBER(broker_settings, member)
+#define PROFILE(member) CONFIG_SECTION_PROFILE, MEMBER(profile_settings, member)
+#define OF(type) &type_##type, 0, 0
+#define WITHIN(type, min, max) &type_##type, (min), (max)
+#define NEEDED CONFIG_NEEDED
+#define RESTART CONFIG_RESTART
 
 #define MS(n) (INT64_C(n) * NS_PER_MS)
 #define SEC(n) (INT64_C(n) * NS_PER_S)
 #define MIN(n) (INT64_C(n) * 60 * NS_PER_S)
 #define HOUR(n) (INT64_C(n) * 3600 * NS_PER_S)
 
-#define BROKER(member) \
-	.section = CONFIG_SECTION_BROKER, .offset = offsetof(struct broker_settings, member)
-#define PROFILE(member) \
-	.section = CONFIG_SECTION_PROFILE, .offset = offsetof(struct profile_settings, member)
-
+/* Name, member, type, default, what it is like, help. */
 static const struct config_key keys[] = {
-	{
-		.name = "socket",
-		BROKER(socket),
-		.type = CONFIG_SOCKET_PATH,
-		.default_text = "/run/gctokend/gctokend.sock",
-		.needs_value = true,
-		.help = "The Unix socket that clients connect to, speaking HTTP. Not used where "
-			"systemd passes one.",
-	},
-	{
-		.name = "socket_mode",
-		BROKER(socket_mode),
-		.type = CONFIG_MODE,
-		.default_text = "0660",
-		.needs_value = true,
-		.help = "Access mode of the sockets. It decides who may connect; who may have a "
-			"token is decided by the profile.",
-	},
-	{
-		.name = "socket_group",
-		BROKER(socket_gid),
-		.type = CONFIG_GROUP,
-		.default_text = "gctoken",
-		.help = "Group of the sockets. Empty: it is left as it comes.",
-	},
-	{
-		.name = "page_socket",
-		BROKER(page_socket),
-		.type = CONFIG_SOCKET_PATH,
-		.default_text = "/run/gctokend/page.sock",
-		.help = "The Unix socket that hands the shared page to libgctoken. Empty: none. "
-			"Not used where systemd passes one.",
-	},
-	{
-		.name = "admin_users",
-		BROKER(admins.lists[ACCESS_USERS]),
-		.type = CONFIG_USERS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Users who may administer, besides root and the daemon's own user.",
-	},
-	{
-		.name = "admin_groups",
-		BROKER(admins.lists[ACCESS_GROUPS]),
-		.type = CONFIG_GROUPS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Groups whose members may administer.",
-	},
-	{
-		.name = "metrics_users",
-		BROKER(metrics.lists[ACCESS_USERS]),
-		.type = CONFIG_USERS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Users who see all profiles in /metrics, as admins do.",
-	},
-	{
-		.name = "state_dir",
-		BROKER(state_dir),
-		.type = CONFIG_PATH,
-		.default_text = "",
-		.help = "Where state is kept over restarts. Empty: $STATE_DIRECTORY, which systemd "
-			"sets, else /var/lib/gctokend.",
-	},
-	{
-		.name = "state_key_file",
-		BROKER(state_key_file),
-		.type = CONFIG_PATH,
-		.default_text = "",
-		.help = "File with the key that seals refresh tokens in the state directory, as "
-			"strict as client_secret_file.",
-	},
-	{
-		.name = "state_key_credential",
-		BROKER(state_key_credential),
-		.type = CONFIG_CREDENTIAL,
-		.default_text = "",
-		.help = "The same from systemd (LoadCredential=), in place of state_key_file.",
-	},
-	{
-		.name = "max_connections",
-		BROKER(max_connections),
-		.type = CONFIG_COUNT,
-		.default_text = "16384",
-		.needs_value = true,
-		.reloadable = true,
-		.min = 1,
-		.max = 1000000,
-		.help = "Connections at a time. Lowered, with a warning, where the limit of open "
-			"files does not allow for it.",
-	},
-	{
-		.name = "max_connections_per_user",
-		BROKER(max_connections_per_user),
-		.type = CONFIG_COUNT,
-		.default_text = "4096",
-		.needs_value = true,
-		.reloadable = true,
-		.min = 1,
-		.max = 1000000,
-		.help = "Connections of one user at a time. While other users are served, one user "
-			"may also make no more new ones than that, or 1000, in a second.",
-	},
-	{
-		.name = "request_deadline",
-		BROKER(request_deadline),
-		.type = CONFIG_DURATION,
-		.default_text = "5s",
-		.needs_value = true,
-		.reloadable = true,
-		.min = MS(100),
-		.max = MIN(5),
-		.help = "How long a request may take from its first byte to its last.",
-	},
-	{
-		.name = "idle_timeout",
-		BROKER(idle_timeout),
-		.type = CONFIG_DURATION,
-		.default_text = "10min",
-		.needs_value = true,
-		.reloadable = true,
-		.min = SEC(1),
-		.max = HOUR(24),
-		.help = "A connection without a request for this long is closed.",
-	},
-	{
-		.name = "max_wait",
-		BROKER(max_wait),
-		.type = CONFIG_DURATION,
-		.default_text = "300s",
-		.needs_value = true,
-		.reloadable = true,
-		.min = SEC(1),
-		.max = HOUR(1),
-		.help = "The longest wait that a client may ask for.",
-	},
-	{
-		.name = "log_level",
-		BROKER(log_level),
-		.type = CONFIG_LOG_LEVEL,
-		.default_text = "info",
-		.needs_value = true,
-		.reloadable = true,
-		.help = "The least urgent messages that are logged.",
-	},
+	{"socket", BROKER(socket), OF(socket_path), "/run/gctokend/gctokend.sock", NEEDED | RESTART,
+	 "The Unix socket that clients connect to, speaking HTTP. Not used where systemd passes "
+	 "one."},
+	{"socket_mode", BROKER(socket_mode), OF(mode), "0660", NEEDED | RESTART,
+	 "Access mode of the sockets. It decides who may connect; who may have a token is decided "
+	 "by the profile."},
+	{"socket_group", BROKER(socket_gid), OF(group), "gctoken", RESTART,
+	 "Group of the sockets. Empty: it is left as it is."},
+	{"page_socket", BROKER(page_socket), OF(socket_path), "/run/gctokend/page.sock", RESTART,
+	 "The Unix socket that hands the shared page to libgctoken. Empty: none. Not used where "
+	 "systemd passes one."},
+	{"admin_users", BROKER(admins.lists[ACCESS_USERS]), OF(users), "", 0,
+	 "Users who may administer, besides root and the daemon's own user."},
+	{"admin_groups", BROKER(admins.lists[ACCESS_GROUPS]), OF(groups), "", 0,
+	 "Groups whose members may administer."},
+	{"metrics_users", BROKER(metrics.lists[ACCESS_USERS]), OF(users), "", 0,
+	 "Users who see all profiles in /metrics, as admins do."},
+	{"state_dir", BROKER(state_dir), OF(path), "", RESTART,
+	 "Where state is kept over restarts. Empty: $STATE_DIRECTORY, which systemd sets, else "
+	 "/var/lib/gctokend."},
+	{"state_key_file", BROKER(state_key_file), OF(path), "", RESTART,
+	 "File with the key that seals refresh tokens in the state directory, as strict as "
+	 "client_secret_file."},
+	{"state_key_credential", BROKER(state_key_credential), OF(credential), "", RESTART,
+	 "The same from systemd (LoadCredential=), in place of state_key_file."},
+	{"max_connections", BROKER(max_connections), WITHIN(count, 1, 1000000), "16384", NEEDED,
+	 "Connections at a time. Lowered, with a warning, where the limit of open files does not "
+	 "allow for it."},
+	{"max_connections_per_user", BROKER(max_connections_per_user), WITHIN(count, 1, 1000000),
+	 "4096", NEEDED, "Connections of one user at a time. While other users are served, one "
+	 "user may also make no more new ones than that, or 1000, in a second."},
+	{"request_deadline", BROKER(request_deadline), WITHIN(duration, MS(100), MIN(5)), "5s",
+	 NEEDED, "How long a request may take from its first byte to its last."},
+	{"idle_timeout", BROKER(idle_timeout), WITHIN(duration, SEC(1), HOUR(24)), "10min", NEEDED,
+	 "A connection without a request for this long is closed."},
+	{"max_wait", BROKER(max_wait), WITHIN(duration, SEC(1), HOUR(1)), "300s", NEEDED,
+	 "The longest wait that a client may ask for."},
+	{"log_level", BROKER(log_level), OF(log_level), "info", NEEDED,
+	 "The least urgent messages that are logged."},
 
-	{
-		.name = "region",
-		PROFILE(region),
-		.type = CONFIG_REGION,
-		.default_text = "",
-		.reloadable = true,
-		.help = "The Genesys Cloud region, by its AWS name or its domain. A profile needs "
-			"region, environment or token_url.",
-	},
-	{
-		.name = "environment",
-		PROFILE(region),
-		.type = CONFIG_ENVIRONMENT,
-		.default_text = "",
-		.reloadable = true,
-		.help = "In place of region: the domain that login. and api. stand before; also "
-			"one "
-			"that region does not know.",
-	},
-	{
-		.name = "grant",
-		PROFILE(grant),
-		.type = CONFIG_GRANT,
-		.default_text = "client_credentials",
-		.needs_value = true,
-		.reloadable = true,
-		.help = "The OAuth grant: the client for itself, or for a person who logs in "
-			"(gctoken "
-			"login), with PKCE. The latter needs redirect_uri, and no secret where the "
-			"client is a public one.",
-	},
-	{
-		.name = "client_id",
-		PROFILE(client_id),
-		.type = CONFIG_CLIENT_ID,
-		.default_text = "",
-		.reloadable = true,
-		.help = "The OAuth client's id. A profile needs this or client_id_file.",
-	},
-	{
-		.name = "client_id_file",
-		PROFILE(client_id_file),
-		.type = CONFIG_PATH,
-		.default_text = "",
-		.reloadable = true,
-		.help = "A file with the client's id alone.",
-	},
-	{
-		.name = "client_secret_file",
-		PROFILE(client_secret_file),
-		.type = CONFIG_PATH,
-		.default_text = "",
-		.reloadable = true,
-		.help = "A file with the client's secret alone. It belongs to root or the daemon's "
-			"user, is closed to the world, and is readable at most for the daemon's "
-			"own "
-			"group, never for the socket's. A profile needs this or "
-			"client_secret_credential.",
-	},
-	{
-		.name = "client_secret_credential",
-		PROFILE(client_secret_credential),
-		.type = CONFIG_CREDENTIAL,
-		.default_text = "",
-		.reloadable = true,
-		.help = "The name of a systemd credential (LoadCredential= in the unit) with the "
-			"client's secret.",
-	},
-	{
-		.name = "token_url",
-		PROFILE(token_url),
-		.type = CONFIG_URL,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Exact token endpoint. Empty: https://login.ENVIRONMENT/oauth/token.",
-	},
-	{
-		.name = "authorize_url",
-		PROFILE(authorize_url),
-		.type = CONFIG_URL,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Exact authorization endpoint. Empty: "
-			"https://login.ENVIRONMENT/oauth/authorize.",
-	},
-	{
-		.name = "api_url",
-		PROFILE(api_url),
-		.type = CONFIG_BASE_URL,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Base of the API, told to clients and used to revoke. Empty: "
-			"https://api.ENVIRONMENT.",
-	},
-	{
-		.name = "ca_file",
-		PROFILE(fetch.ca_file),
-		.type = CONFIG_PATH,
-		.default_text = "",
-		.reloadable = true,
-		.help = "PEM file of the certificate authorities to trust, in place of the "
-			"system's.",
-	},
-	{
-		.name = "proxy",
-		PROFILE(fetch.proxy),
-		.type = CONFIG_PROXY,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Proxy for this profile. Proxy variables of the environment are never "
-			"used.",
-	},
-	{
-		.name = "scope",
-		PROFILE(scope),
-		.type = CONFIG_SCOPE,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Sent only if set. Genesys Cloud takes rights from roles and needs none.",
-	},
-	{
-		.name = "redirect_uri",
-		PROFILE(redirect_uri),
-		.type = CONFIG_REDIRECT_URI,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Where a person's browser returns to after a login, exactly as the client "
-			"has "
-			"it registered: http://127.0.0.1:PORT/PATH, where gctoken login listens.",
-	},
-	{
-		.name = "extra_params",
-		PROFILE(extra_params),
-		.type = CONFIG_PARAMETERS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Further parameters of the token request.",
-	},
-	{
-		.name = "allow_users",
-		PROFILE(allow.lists[ACCESS_USERS]),
-		.type = CONFIG_USERS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Users who may have this token, besides root and the daemon's own user.",
-	},
-	{
-		.name = "allow_groups",
-		PROFILE(allow.lists[ACCESS_GROUPS]),
-		.type = CONFIG_GROUPS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Groups whose members may have this token.",
-	},
-	{
-		.name = "allow_units",
-		PROFILE(allow.lists[ACCESS_UNITS]),
-		.type = CONFIG_UNITS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Narrows the two above: a client that matches them must also run in one of "
-			"these systemd units. gctokend's own unit hides other processes, by which "
-			"units are told: install its drop-in allow-units.conf.",
-	},
-	{
-		.name = "login_users",
-		PROFILE(login.lists[ACCESS_USERS]),
-		.type = CONFIG_USERS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Users who may log this profile in, besides admins.",
-	},
-	{
-		.name = "login_groups",
-		PROFILE(login.lists[ACCESS_GROUPS]),
-		.type = CONFIG_GROUPS,
-		.default_text = "",
-		.reloadable = true,
-		.help = "Groups whose members may log this profile in.",
-	},
-	{
-		.name = "refresh_margin",
-		PROFILE(refresh_margin),
-		.type = CONFIG_DURATION_OR_AUTO,
-		.default_text = "auto",
-		.needs_value = true,
-		.reloadable = true,
-		.min = SEC(1),
-		.max = HOUR(24),
-		.help = "How long before a token's end it is replaced. auto: a tenth of its life, "
-			"between 10 s and 5 min.",
-	},
-	{
-		.name = "use_margin",
-		PROFILE(use_margin),
-		.type = CONFIG_DURATION,
-		.default_text = "5s",
-		.needs_value = true,
-		.reloadable = true,
-		.min = 0,
-		.max = MIN(5),
-		.help = "A token is not handed out this close to its end: the time a request takes "
-			"to reach the API.",
-	},
-	{
-		.name = "prefetch",
-		PROFILE(prefetch),
-		.type = CONFIG_YES_NO,
-		.default_text = "yes",
-		.needs_value = true,
-		.reloadable = true,
-		.help = "yes: fetch at the start and refresh ahead. no: fetch when a client first "
-			"asks.",
-	},
-	{
-		.name = "reject_cooldown",
-		PROFILE(reject_cooldown),
-		.type = CONFIG_DURATION,
-		.default_text = "30s",
-		.needs_value = true,
-		.reloadable = true,
-		.min = MS(100),
-		.max = HOUR(1),
-		.help = "After a client's report of a 401 has replaced the token, further reports "
-			"are refused for this long.",
-	},
-	{
-		.name = "mint_limit",
-		PROFILE(mint_limit),
-		.type = CONFIG_COUNT,
-		.default_text = "15",
-		.needs_value = true,
-		.reloadable = true,
-		.min = 1,
-		.max = 1000,
-		.help = "Token requests in any 300 s, whatever their cause, over restarts too.",
-	},
-	{
-		.name = "clock_probe",
-		PROFILE(clock_probe),
-		.type = CONFIG_YES_NO,
-		.default_text = "yes",
-		.needs_value = true,
-		.reloadable = true,
-		.help = "Measure the login server's clock with HEAD requests.",
-	},
-	{
-		.name = "clock_probe_url",
-		PROFILE(clock_probe_url),
-		.type = CONFIG_URL,
-		.default_text = "",
-		.reloadable = true,
-		.help = "What they ask. Empty: / on the token endpoint's host.",
-	},
-	{
-		.name = "fetch_timeout",
-		PROFILE(fetch.timeout),
-		.type = CONFIG_DURATION,
-		.default_text = "10s",
-		.needs_value = true,
-		.reloadable = true,
-		.min = MS(100),
-		.max = MIN(2),
-		.help = "How long one exchange with the login server may take.",
-	},
+	{"region", PROFILE(region), OF(region), "", 0,
+	 "The Genesys Cloud region, by its AWS name or its domain. A profile needs region, "
+	 "environment or token_url."},
+	{"environment", PROFILE(region), OF(environment), "", 0,
+	 "In place of region: the domain after login. and api., which may be one that region does "
+	 "not know."},
+	{"grant", PROFILE(grant), OF(grant), "client_credentials", NEEDED,
+	 "The OAuth grant: for the client itself, or for a person who logs in (gctoken login), "
+	 "with PKCE. The latter needs redirect_uri, and no secret if the client is a public one."},
+	{"client_id", PROFILE(client_id), OF(client_id), "", 0,
+	 "The OAuth client's id. A profile needs this or client_id_file."},
+	{"client_id_file", PROFILE(client_id_file), OF(path), "", 0,
+	 "A file with the client's id alone."},
+	{"client_secret_file", PROFILE(client_secret_file), OF(path), "", 0,
+	 "A file with the client's secret alone, owned by root or the daemon's user. At most the "
+	 "daemon's own group may read it. A profile needs this or client_secret_credential."},
+	{"client_secret_credential", PROFILE(client_secret_credential), OF(credential), "", 0,
+	 "The name of a systemd credential (LoadCredential= in the unit) with the client's "
+	 "secret."},
+	{"token_url", PROFILE(token_url), OF(url), "", 0,
+	 "Exact token endpoint. Empty: https://login.ENVIRONMENT/oauth/token."},
+	{"authorize_url", PROFILE(authorize_url), OF(url), "", 0,
+	 "Exact authorization endpoint. Empty: https://login.ENVIRONMENT/oauth/authorize."},
+	{"api_url", PROFILE(api_url), OF(base_url), "", 0,
+	 "Base of the API, told to clients and used to revoke. Empty: https://api.ENVIRONMENT."},
+	{"ca_file", PROFILE(fetch.ca_file), OF(path), "", 0,
+	 "PEM file of the certificate authorities to trust, in place of the system's."},
+	{"proxy", PROFILE(fetch.proxy), OF(proxy), "", 0,
+	 "Proxy for this profile. Proxy variables of the environment are never used."},
+	{"scope", PROFILE(scope), OF(scope), "", 0,
+	 "Sent only if set. Genesys Cloud takes rights from roles and needs none."},
+	{"redirect_uri", PROFILE(redirect_uri), OF(redirect_uri), "", 0,
+	 "Where a person's browser returns to after a login, exactly as it is registered for the "
+	 "client: http://127.0.0.1:PORT/PATH, where gctoken login listens."},
+	{"extra_params", PROFILE(extra_params), OF(parameters), "", 0,
+	 "Further parameters of the token request."},
+	{"allow_users", PROFILE(allow.lists[ACCESS_USERS]), OF(users), "", 0,
+	 "Users who may have this token, besides root and the daemon's own user."},
+	{"allow_groups", PROFILE(allow.lists[ACCESS_GROUPS]), OF(groups), "", 0,
+	 "Groups whose members may have this token."},
+	{"allow_units", PROFILE(allow.lists[ACCESS_UNITS]), OF(units), "", 0,
+	 "Narrows the two above: a client they match must also run in one of these systemd units. "
+	 "Install the drop-in allow-units.conf, or gctokend's sandbox hides the unit."},
+	{"login_users", PROFILE(login.lists[ACCESS_USERS]), OF(users), "", 0,
+	 "Users who may log this profile in, besides admins."},
+	{"login_groups", PROFILE(login.lists[ACCESS_GROUPS]), OF(groups), "", 0,
+	 "Groups whose members may log this profile in."},
+	{"refresh_margin", PROFILE(refresh_margin), WITHIN(duration_or_auto, SEC(1), HOUR(24)),
+	 "auto", NEEDED, "How long before a token's end it is replaced. auto: a tenth of its life, "
+	 "between 10 s and 5 min."},
+	{"use_margin", PROFILE(use_margin), WITHIN(duration, 0, MIN(5)), "5s", NEEDED,
+	 "A token is not handed out this close to its end: the time a request takes to reach the "
+	 "API."},
+	{"prefetch", PROFILE(prefetch), OF(yes_no), "yes", NEEDED,
+	 "yes: fetch at the start and refresh ahead. no: fetch when a client first asks."},
+	{"reject_cooldown", PROFILE(reject_cooldown), WITHIN(duration, MS(100), HOUR(1)), "30s",
+	 NEEDED, "After a client's report of a 401 has replaced the token, further reports are "
+	 "refused for this long."},
+	{"mint_limit", PROFILE(mint_limit), WITHIN(count, 1, 1000), "15", NEEDED,
+	 "Token requests in any 300 s, whatever their cause, over restarts too."},
+	{"clock_probe", PROFILE(clock_probe), OF(yes_no), "yes", NEEDED,
+	 "Measure the login server's clock with HEAD requests."},
+	{"clock_probe_url", PROFILE(clock_probe_url), OF(url), "", 0,
+	 "The URL they go to. Empty: / on the token endpoint's host."},
+	{"fetch_timeout", PROFILE(fetch.timeout), WITHIN(duration, MS(100), MIN(2)), "10s", NEEDED,
+	 "How long one exchange with the login server may take."},
 };
+/* clang-format on */
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 _Static_assert(KEY_COUNT <= CONFIG_KEYS_MAX, "CONFIG_KEYS_MAX is too small");

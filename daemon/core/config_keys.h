@@ -1,5 +1,9 @@
-/* Every key of the configuration, once: the table that drives parsing, defaults, checks on reload,
- * --help-config, and the test of the commented example. */
+/* Every key of the configuration and every type of key, once: the two tables that drive parsing,
+ * defaults, freeing, the check on reload, --help-config, gctokend.conf(5) and the test of the
+ * commented example.
+ *
+ * A new key is a row of the first table and a member of the model (config.h). A new type is a row
+ * of the second, with what judges a value. */
 #ifndef GCTOKEND_CORE_CONFIG_KEYS_H
 #define GCTOKEND_CORE_CONFIG_KEYS_H
 
@@ -7,53 +11,52 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct buffer;
-struct config;
+struct config_key;
+struct config_storage;
 
-/* Five less than a socket's address holds: while the socket is made, a lock and the new socket
- * stand beside it under its name and a suffix. */
-#define CONFIG_SOCKET_PATH_MAX 102
+struct config_word {
+	const char *word;
+	int value;
+};
+
+/* What is wrong is a phrase that follows the value: "is not an absolute path". Either `check` or
+ * `read` is set. */
+struct config_type {
+	/* What is allowed, as a phrase. NULL: the words. Where the key has limits they follow. */
+	const char *allowed;
+	/* NULL: nothing is wrong with `text`, which is not empty. */
+	const char *(*check)(const char *text);
+	/* The same, and the value to *ret, which is as large as the key's member. */
+	const char *(*read)(const struct config_key *key, const char *text, void *ret);
+	/* Some of these or nothing else; the last has no word. */
+	const struct config_word *words;
+	const char *not_a_word; /* what is wrong with everything else */
+	/* How to write one of the key's limits; NULL: it has none. */
+	void (*show_limit)(int64_t limit, char *text, size_t size);
+	bool hidden;   /* the value may hold a secret: no message repeats it */
+	bool sentence; /* what is wrong is a sentence: "it has no host" */
+	/* How the model keeps it; NULL: as `read` gives it. */
+	const struct config_storage *kept;
+};
 
 enum config_section {
 	CONFIG_SECTION_BROKER,
 	CONFIG_SECTION_PROFILE,
 };
 
-enum config_type {
-	CONFIG_PATH,             /* char * */
-	CONFIG_SOCKET_PATH,      /* char *, CONFIG_SOCKET_PATH_MAX */
-	CONFIG_MODE,             /* mode_t */
-	CONFIG_GROUP,            /* gid_t; none: (gid_t)-1 */
-	CONFIG_USERS,            /* struct id_list */
-	CONFIG_GROUPS,           /* struct id_list */
-	CONFIG_UNITS,            /* struct id_list */
-	CONFIG_COUNT,            /* uint32_t */
-	CONFIG_DURATION,         /* struct duration */
-	CONFIG_DURATION_OR_AUTO, /* struct duration; auto is kept elsewhere */
-	CONFIG_YES_NO,           /* bool */
-	CONFIG_LOG_LEVEL,        /* int */
-	CONFIG_GRANT,            /* enum grant */
-	CONFIG_REGION,           /* no place in the model: turned into URLs */
-	CONFIG_ENVIRONMENT,      /* likewise */
-	CONFIG_URL,              /* char *, https */
-	CONFIG_BASE_URL,         /* char *, https, without query, no slash at the end */
-	CONFIG_PROXY,            /* char * */
-	CONFIG_REDIRECT_URI,     /* char * */
-	CONFIG_CLIENT_ID,        /* char * */
-	CONFIG_CREDENTIAL,       /* char *, a systemd credential's name */
-	CONFIG_SCOPE,            /* char * */
-	CONFIG_PARAMETERS,       /* char * */
+enum config_flag {
+	CONFIG_NEEDED = 1,  /* an empty value is an error */
+	CONFIG_RESTART = 2, /* a change waits for a restart */
 };
 
 struct config_key {
 	const char *name;
 	enum config_section section;
-	enum config_type type;
+	size_t offset, size; /* of the member in broker_settings or profile_settings */
+	const struct config_type *type;
+	int64_t min, max;         /* where the type has limits; of durations: nanoseconds */
 	const char *default_text; /* as a file would have it; "": none */
-	bool needs_value;         /* an empty value is an error */
-	bool reloadable;          /* false: a change waits for a restart */
-	int64_t min, max;         /* CONFIG_COUNT; CONFIG_DURATION*: nanoseconds */
-	size_t offset;            /* in broker_settings or profile_settings */
+	unsigned flags;           /* enum config_flag */
 	const char *help;         /* whole sentences */
 };
 
@@ -65,15 +68,5 @@ const struct config_key *config_keys(size_t *ret_count);
 const struct config_key *config_key_find(enum config_section section, const char *name);
 /* The key of that section someone may have meant, NULL if none is near. */
 const struct config_key *config_key_nearest(enum config_section section, const char *name);
-/* What is allowed as the key's value, as a phrase. */
-void config_key_allowed(const struct config_key *key, char *text, size_t size);
-
-/* --help-config: everything of the table for people, 80 columns wide. */
-void config_help_write(struct buffer *out);
-
-/* After a reload: the names of keys whose change needs a restart. At most `max` are stored; returns
- * how many there are. */
-size_t config_restart_keys(const struct config *before, const struct config *after,
-	const char **ret_names, size_t max);
 
 #endif

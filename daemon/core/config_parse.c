@@ -22,8 +22,10 @@ static unsigned current_file(const struct config_builder *b)
 static void problem_here(
 	struct config_builder *b, unsigned line, const char *key, const char *message)
 {
-	config_problems_add(&b->draft.problems, CONFIG_ERROR, current_file(b),
-		b->draft.files[current_file(b)], line, key, "%s", message);
+	const struct config_place place = {
+		current_file(b), b->draft.files[current_file(b)], line, key};
+
+	config_problems_add(&b->draft.problems, CONFIG_ERROR, &place, "%s", message);
 }
 
 static void section_fini(struct draft_section *section)
@@ -201,7 +203,7 @@ static void read_setting(void *context, unsigned line, const char *name, const c
 	struct config_builder *b = context;
 	const struct config_key *key;
 	struct draft_setting *setting;
-	struct config_value unused;
+	union config_value unused;
 	char message[512];
 	char *text;
 
@@ -239,10 +241,10 @@ static void read_setting(void *context, unsigned line, const char *name, const c
 	};
 	if (*value) {
 		setting->bad = !config_value_read(key, value, &unused, message, sizeof(message));
-	} else if (key->needs_value) {
+	} else if (key->flags & CONFIG_NEEDED) {
 		char allowed[256];
 
-		config_key_allowed(key, allowed, sizeof(allowed));
+		config_value_allowed(key, allowed, sizeof(allowed));
 		snprintf(message, sizeof(message), "it has no value; allowed: %s", allowed);
 		setting->bad = true;
 	}
@@ -331,7 +333,8 @@ static int build(struct config_draft *d, struct config *config, const struct con
 		return error;
 	/* A profile that only was misspelt has been reported as that. */
 	if (d->profile_count == 0 && d->problems.errors == 0)
-		config_problems_add(&d->problems, CONFIG_ERROR, 0, d->files[0], 0, "",
+		config_problems_add(&d->problems, CONFIG_ERROR,
+			&(const struct config_place){.file = d->files[0], .key = ""},
 			"there is no profile; at least one [profile NAME] is needed");
 	draft_compare_profiles(d, config);
 	return 0;

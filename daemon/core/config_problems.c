@@ -35,17 +35,15 @@ static char *made_printable(char *text)
 	return printable;
 }
 
-void config_problems_add(struct config_problems *p, enum config_severity severity,
-	unsigned file_order, const char *file, unsigned line, const char *key, const char *format,
-	...)
+void config_problems_add_list(struct config_problems *p, enum config_severity severity,
+	const struct config_place *place, const char *format, va_list arguments)
 {
 	struct config_problem problem = {
 		.severity = severity,
-		.line = line,
-		.file_order = file_order,
+		.line = place->line,
+		.file_order = place->file_order,
 	};
 	struct config_problem *items;
-	va_list arguments;
 
 	if (severity == CONFIG_ERROR)
 		p->errors++;
@@ -54,12 +52,10 @@ void config_problems_add(struct config_problems *p, enum config_severity severit
 		return;
 	}
 
-	problem.file = strdup(file);
-	problem.key = strdup(key);
-	va_start(arguments, format);
+	problem.file = strdup(place->file);
+	problem.key = strdup(place->key);
 	if (vasprintf(&problem.message, format, arguments) < 0)
 		problem.message = NULL;
-	va_end(arguments);
 	if (problem.message)
 		problem.message = made_printable(problem.message);
 	items = reallocarray(p->items, p->count + 1, sizeof(*items));
@@ -71,6 +67,16 @@ void config_problems_add(struct config_problems *p, enum config_severity severit
 		return;
 	}
 	p->items[p->count++] = problem;
+}
+
+void config_problems_add(struct config_problems *p, enum config_severity severity,
+	const struct config_place *place, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	config_problems_add_list(p, severity, place, format, arguments);
+	va_end(arguments);
 }
 
 static bool problem_after(const struct config_problem *a, const struct config_problem *b)

@@ -2,6 +2,7 @@
 #ifndef GCTOKEND_CORE_CONFIG_PROBLEMS_H
 #define GCTOKEND_CORE_CONFIG_PROBLEMS_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -14,7 +15,7 @@ struct config_problem {
 	enum config_severity severity;
 	char *file;
 	unsigned line; /* 0: the file as a whole */
-	char *key;     /* or "[section]"; "" where neither is concerned */
+	char *key;     /* as in config_place */
 	char *message; /* what is wrong, what is allowed; no secret */
 	unsigned file_order;
 };
@@ -29,13 +30,24 @@ struct config_problems {
 	bool out_of_memory;
 };
 
+/* Where one is found. */
+struct config_place {
+	unsigned file_order; /* the file's place in the order of reading */
+	const char *file;
+	unsigned line;   /* 0: the file as a whole */
+	const char *key; /* or "[section]"; "" where neither is concerned */
+};
+
 #define CONFIG_PROBLEMS_NONE ((struct config_problems){0})
 
-/* Never fails: what finds no memory sets out_of_memory and counts as an error. `file_order` is the
- * file's place in the order of reading. Of the message what is not printable ASCII becomes \xNN. */
+/* Never fails: what finds no memory sets out_of_memory and counts as an error. Of the message what
+ * is not printable ASCII becomes \xNN. */
 void config_problems_add(struct config_problems *p, enum config_severity severity,
-	unsigned file_order, const char *file, unsigned line, const char *key, const char *format,
-	...) __attribute__((format(printf, 7, 8)));
+	const struct config_place *place, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void config_problems_add_list(struct config_problems *p, enum config_severity severity,
+	const struct config_place *place, const char *format, va_list arguments)
+	__attribute__((format(printf, 4, 0)));
 /* By file in order of reading, then by line; problems of one line keep their order. */
 void config_problems_sort(struct config_problems *p);
 void config_problems_fini(struct config_problems *p);

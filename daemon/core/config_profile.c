@@ -142,10 +142,8 @@ int draft_finish_profile(struct config_draft *d, struct draft_section *section,
 	struct profile_settings *profile, const struct broker_settings *broker,
 	const struct config_lookup *lookup)
 {
-	const struct draft_setting *margin = draft_setting(section, "refresh_margin");
 
 	profile->socket_gid = broker->socket_gid;
-	profile->refresh_margin_auto = !margin->text || strcmp(margin->text, "auto") == 0;
 
 	draft_exclude(d, section, "region", "environment");
 	if (!draft_has(section, "region") && !draft_has(section, "environment") &&

@@ -7,6 +7,13 @@
 #define URL_MAX 2000
 #define DOMAIN_MAX 253
 
+enum url_kind {
+	URL_HTTPS,    /* https, a query is allowed */
+	URL_BASE,     /* https, no query */
+	URL_PROXY,    /* http, https, socks5, socks5h; a port is required; nothing behind it */
+	URL_REDIRECT, /* https, or http to this very host (RFC 8252 section 7.3) */
+};
+
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -171,7 +178,7 @@ static const char *path_problem(const char *path, enum url_kind kind)
 	return query && kind == URL_BASE ? "it has a query (?)" : NULL;
 }
 
-const char *url_problem(const char *url, enum url_kind kind)
+static const char *problem_of(const char *url, enum url_kind kind)
 {
 	size_t scheme = scheme_length(url, kind);
 	const char *authority = url + scheme;
@@ -219,6 +226,26 @@ const char *url_problem(const char *url, enum url_kind kind)
 	if (kind == URL_REDIRECT && scheme == 7 && !is_loopback(authority, host_length))
 		return "it is http:// to another host than 127.0.0.1, [::1] or localhost";
 	return path_problem(authority + length, kind);
+}
+
+const char *url_problem(const char *url)
+{
+	return problem_of(url, URL_HTTPS);
+}
+
+const char *base_url_problem(const char *url)
+{
+	return problem_of(url, URL_BASE);
+}
+
+const char *proxy_problem(const char *url)
+{
+	return problem_of(url, URL_PROXY);
+}
+
+const char *redirect_uri_problem(const char *url)
+{
+	return problem_of(url, URL_REDIRECT);
 }
 
 size_t url_origin_length(const char *url)

@@ -6,16 +6,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum url_kind {
-	URL_HTTPS,    /* https, a query is allowed */
-	URL_BASE,     /* https, no query */
-	URL_PROXY,    /* http, https, socks5, socks5h; a port is required; nothing behind it */
-	URL_REDIRECT, /* https, or http to this very host (RFC 8252 section 7.3) */
-};
-
-/* NULL where it is good, else what is wrong: a phrase of constant text, since a URL may hold a
+/* NULL where it is good, else what is wrong: a sentence of constant text, since a URL may hold a
  * password. */
-const char *url_problem(const char *url, enum url_kind kind);
+const char *url_problem(const char *url);          /* https, a query is allowed */
+const char *base_url_problem(const char *url);     /* https, no query */
+const char *proxy_problem(const char *url);        /* http, https, socks5, socks5h; with a port */
+const char *redirect_uri_problem(const char *url); /* https, or http to this host (RFC 8252) */
+
 /* Scheme and host of a good URL into lower case, where it stands. */
 void url_normalise(char *url);
 /* How much of a good URL is its origin: "https://host:port". */

@@ -1,5 +1,4 @@
 #include "config_words.h"
-#include "config_value.h"
 #include <string.h>
 
 bool config_list_next(const char **list, char *name, size_t size)
@@ -13,6 +12,11 @@ bool config_list_next(const char **list, char *name, size_t size)
 	name[length] = '\0';
 	*list = from + length;
 	return true;
+}
+
+static const char *name_problem(const char *name)
+{
+	return strpbrk(name, "*:/;\"'") ? "is not a list of names" : NULL;
 }
 
 static const char *unit_problem(const char *unit)
@@ -33,7 +37,9 @@ static const char *unit_problem(const char *unit)
 	return "names a unit that is neither a .service nor a .scope";
 }
 
-const char *list_problem(enum config_type type, const char *list)
+/* `one_problem`: what is wrong with one of its names. */
+static const char *list_problem(
+	const char *list, bool star_allowed, const char *(*one_problem)(const char *name))
 {
 	char name[CONFIG_NAME_MAX + 1];
 	const char *at = list;
@@ -41,19 +47,17 @@ const char *list_problem(enum config_type type, const char *list)
 	bool star = false;
 
 	while (config_list_next(&at, name, sizeof(name))) {
-		names++;
-		if (strcmp(name, "*") == 0) {
-			if (type != CONFIG_USERS)
-				return "cannot be *; for everybody write allow_users = *";
-			star = true;
-		} else if (type == CONFIG_UNITS) {
-			const char *problem = unit_problem(name);
+		const char *problem = NULL;
 
-			if (problem)
-				return problem;
-		} else if (strpbrk(name, "*:/;\"'")) {
-			return "is not a list of names";
-		}
+		names++;
+		if (strcmp(name, "*") != 0)
+			problem = one_problem(name);
+		else if (star_allowed)
+			star = true;
+		else
+			problem = "cannot be *; for everybody write allow_users = *";
+		if (problem)
+			return problem;
 	}
 	if (at[strspn(at, ", \t")])
 		return "has a name that is too long";
@@ -62,6 +66,21 @@ const char *list_problem(enum config_type type, const char *list)
 	if (star && names > 1)
 		return "has names beside the *";
 	return NULL;
+}
+
+const char *users_problem(const char *list)
+{
+	return list_problem(list, true, name_problem);
+}
+
+const char *groups_problem(const char *list)
+{
+	return list_problem(list, false, name_problem);
+}
+
+const char *units_problem(const char *list)
+{
+	return list_problem(list, false, unit_problem);
 }
 
 const char *scope_problem(const char *text)

@@ -172,7 +172,7 @@ bool login_issuer_fits(const char *authorize_url, const char *iss)
 	static const char usual_port[] = ":443";
 	size_t ours = url_origin_length(authorize_url), theirs;
 
-	if (url_problem(iss, URL_BASE))
+	if (base_url_problem(iss))
 		return false;
 	theirs = url_origin_length(iss);
 	if (ours > 4 && !memcmp(authorize_url + ours - 4, usual_port, 4))

@@ -2,6 +2,7 @@
  * disagree: copies the file it is given to standard output, and in place of the lines @BROKER@,
  * @PROFILE@ and @REGIONS@ writes what the table holds, as scdoc(5) reads it. */
 #include "core/buffer.h"
+#include "core/config_help.h"
 #include "core/config_keys.h"
 #include "core/regions.h"
 
@@ -20,9 +21,9 @@ static void put_plain(const char *text)
 
 static void put_key(const struct config_key *key)
 {
-	char allowed[256];
+	char rules[CONFIG_HELP_RULES_MAX];
 
-	config_key_allowed(key, allowed, sizeof(allowed));
+	config_help_rules(key, rules);
 	printf("*%s* =", key->name);
 	if (*key->default_text) {
 		fputs(" ", stdout);
@@ -30,9 +31,9 @@ static void put_key(const struct config_key *key)
 	}
 	fputs("\n\t", stdout);
 	put_plain(key->help);
-	fputs("\n\n\tAllowed: ", stdout);
-	put_plain(allowed);
-	fputs(key->reloadable ? ".\n\n" : ". A change needs a restart.\n\n", stdout);
+	fputs("\n\n\t", stdout);
+	put_plain(rules);
+	fputs("\n\n", stdout);
 }
 
 static void put_keys(enum config_section section)

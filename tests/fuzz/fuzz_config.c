@@ -4,6 +4,7 @@
  * and never repeats a value that may be a secret. */
 #include "../unit/config_fixture.h"
 #include "core/config_keys.h"
+#include "core/config_storage.h"
 #include "core/config_value.h"
 #include "core/text.h"
 #include "fuzz.h"
@@ -85,66 +86,26 @@ static void check_whole(const struct config *c)
 	}
 }
 
+/* Whether the key is of the same type as one of [broker]. */
+static bool is_like(const struct config_key *key, const char *other)
+{
+	return key->type == config_key_find(CONFIG_SECTION_BROKER, other)->type;
+}
+
 static void check_limits(const struct config_key *key, const void *base)
 {
 	const void *at = (const char *)base + key->offset;
 
-	if (key->type == CONFIG_COUNT)
+	if (is_like(key, "max_connections"))
 		CHECK(*(const uint32_t *)at >= key->min && *(const uint32_t *)at <= key->max);
-	if (key->type == CONFIG_DURATION)
+	if (is_like(key, "max_wait"))
 		CHECK(((const struct duration *)at)->ns >= key->min &&
 			((const struct duration *)at)->ns <= key->max);
-	if (key->needs_value && (key->type == CONFIG_PATH || key->type == CONFIG_SOCKET_PATH))
+	if (key->flags & CONFIG_NEEDED && key->type->kept == &keep_text)
 		CHECK(*(char *const *)at);
 }
 
 /* ---- comparing, by the table ---- */
-
-static bool same_text(const char *a, const char *b)
-{
-	return !a == !b && (!a || !strcmp(a, b));
-}
-
-static bool same_list(const struct id_list *a, const struct id_list *b)
-{
-	bool same = a->everybody == b->everybody && a->count == b->count;
-
-	for (size_t i = 0; same && i < a->count; i++)
-		same = !strcmp(a->names[i], b->names[i]);
-	return same;
-}
-
-static bool same_value(const struct config_key *key, const void *base_a, const void *base_b)
-{
-	const char *a = (const char *)base_a + key->offset, *b = (const char *)base_b + key->offset;
-
-	switch (key->type) {
-	case CONFIG_MODE:
-		return *(const mode_t *)a == *(const mode_t *)b;
-	case CONFIG_GROUP:
-		return *(const gid_t *)a == *(const gid_t *)b;
-	case CONFIG_USERS:
-	case CONFIG_GROUPS:
-	case CONFIG_UNITS:
-		return same_list((const void *)a, (const void *)b);
-	case CONFIG_COUNT:
-		return *(const uint32_t *)a == *(const uint32_t *)b;
-	case CONFIG_DURATION:
-	case CONFIG_DURATION_OR_AUTO:
-		return ((const struct duration *)a)->ns == ((const struct duration *)b)->ns;
-	case CONFIG_YES_NO:
-		return *(const bool *)a == *(const bool *)b;
-	case CONFIG_LOG_LEVEL:
-		return *(const int *)a == *(const int *)b;
-	case CONFIG_GRANT:
-		return *(const enum grant *)a == *(const enum grant *)b;
-	case CONFIG_REGION:
-	case CONFIG_ENVIRONMENT:
-		return true; /* has become URLs */
-	default:
-		return same_text(*(char *const *)a, *(char *const *)b);
-	}
-}
 
 static void check_same(const struct config *a, const struct config *b)
 {
@@ -154,18 +115,17 @@ static void check_same(const struct config *a, const struct config *b)
 	CHECK(a->profile_count == b->profile_count);
 	for (size_t i = 0; i < count; i++) {
 		if (keys[i].section == CONFIG_SECTION_BROKER) {
-			CHECK(same_value(&keys[i], &a->broker, &b->broker));
+			CHECK(config_member_same(&keys[i], &a->broker, &b->broker));
 			check_limits(&keys[i], &a->broker);
 			continue;
 		}
 		for (size_t p = 0; p < a->profile_count; p++) {
-			CHECK(same_value(&keys[i], &a->profiles[p], &b->profiles[p]));
+			CHECK(config_member_same(&keys[i], &a->profiles[p], &b->profiles[p]));
 			check_limits(&keys[i], &a->profiles[p]);
 		}
 	}
 	for (size_t p = 0; p < a->profile_count; p++) {
 		CHECK(!strcmp(a->profiles[p].name, b->profiles[p].name));
-		CHECK(a->profiles[p].refresh_margin_auto == b->profiles[p].refresh_margin_auto);
 	}
 	CHECK(config_restart_keys(a, b, NULL, 0) == 0);
 }
@@ -180,64 +140,59 @@ static void write_list(FILE *to, const struct id_list *list)
 		fprintf(to, "%s%s", i ? "," : "", list->names[i]);
 }
 
-static void write_value(FILE *to, const struct config_key *key, const void *base)
+static void write_word(FILE *to, const struct config_word *words, int value)
 {
-	static const char *const levels[] = {
-		"", "", "", "err", "warning", "notice", "info", "debug"};
-	const char *at = (const char *)base + key->offset;
-	char text[64];
-
-	switch (key->type) {
-	case CONFIG_MODE:
-		fprintf(to, "%04o", *(const mode_t *)at);
-		break;
-	case CONFIG_GROUP:
-		if (*(const gid_t *)at != (gid_t)-1)
-			fputs(*(const gid_t *)at == 900 ? "gctoken" : "devs", to);
-		break;
-	case CONFIG_USERS:
-	case CONFIG_GROUPS:
-	case CONFIG_UNITS:
-		write_list(to, (const void *)at);
-		break;
-	case CONFIG_COUNT:
-		fprintf(to, "%u", *(const uint32_t *)at);
-		break;
-	case CONFIG_DURATION_OR_AUTO:
-	case CONFIG_DURATION:
-		duration_text(*(const struct duration *)at, text, sizeof(text));
-		fputs(text, to);
-		break;
-	case CONFIG_YES_NO:
-		fputs(*(const bool *)at ? "yes" : "no", to);
-		break;
-	case CONFIG_LOG_LEVEL:
-		fputs(levels[*(const int *)at], to);
-		break;
-	case CONFIG_GRANT:
-		fputs("client_credentials", to);
-		break;
-	default:
-		if (*(char *const *)at)
-			fputs(*(char *const *)at, to);
-	}
+	while (words->value != value)
+		words++;
+	fputs(words->word, to);
 }
 
-static void write_section(FILE *to, enum config_section section, const void *base, bool margin_auto)
+static void write_duration(FILE *to, int64_t ns)
+{
+	char text[32];
+
+	duration_show(ns, text, sizeof(text));
+	fputs(text, to);
+}
+
+static void write_value(FILE *to, const struct config_key *key, const void *base)
+{
+	const void *at = (const char *)base + key->offset;
+	const struct duration_or_auto *margin = at;
+
+	if (is_like(key, "socket_mode"))
+		fprintf(to, "%04o", *(const mode_t *)at);
+	else if (is_like(key, "socket_group") && *(const gid_t *)at != (gid_t)-1)
+		fputs(*(const gid_t *)at == 900 ? "gctoken" : "devs", to);
+	else if (is_like(key, "max_connections"))
+		fprintf(to, "%u", *(const uint32_t *)at);
+	else if (is_like(key, "max_wait"))
+		write_duration(to, ((const struct duration *)at)->ns);
+	else if (key->type->words)
+		write_word(to, key->type->words, *(const int *)at);
+	else if (key->type->kept == &keep_text && *(char *const *)at)
+		fputs(*(char *const *)at, to);
+	else if (key->size == sizeof(struct id_list))
+		write_list(to, at);
+	else if (key->size == sizeof(bool))
+		fputs(*(const bool *)at ? "yes" : "no", to);
+	else if (key->size == sizeof(*margin) && margin->automatic)
+		fputs("auto", to);
+	else if (key->size == sizeof(*margin))
+		write_duration(to, margin->duration.ns);
+}
+
+static void write_section(FILE *to, enum config_section section, const void *base)
 {
 	size_t count;
 	const struct config_key *keys = config_keys(&count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (keys[i].section != section || keys[i].type == CONFIG_REGION ||
-			keys[i].type == CONFIG_ENVIRONMENT)
+		if (keys[i].section != section || keys[i].type->kept == &keep_nothing)
 			continue;
 		/* No blanks: a line must not become longer than it was. */
 		fprintf(to, "%s=", keys[i].name);
-		if (keys[i].type == CONFIG_DURATION_OR_AUTO && margin_auto)
-			fputs("auto", to);
-		else
-			write_value(to, &keys[i], base);
+		write_value(to, &keys[i], base);
 		fputc('\n', to);
 	}
 }
@@ -252,11 +207,10 @@ static void check_written_again(const struct config *c, struct fake_system *syst
 
 	CHECK(to);
 	fputs("[broker]\n", to);
-	write_section(to, CONFIG_SECTION_BROKER, &c->broker, false);
+	write_section(to, CONFIG_SECTION_BROKER, &c->broker);
 	for (size_t i = 0; i < c->profile_count; i++) {
 		fprintf(to, "[profile %s]\n", c->profiles[i].name);
-		write_section(to, CONFIG_SECTION_PROFILE, &c->profiles[i],
-			c->profiles[i].refresh_margin_auto);
+		write_section(to, CONFIG_SECTION_PROFILE, &c->profiles[i]);
 	}
 	fclose(to);
 	file.text = text;

@@ -423,7 +423,7 @@ static const struct config_case {
 	     "[profile q]\nregion = us-west-2\nclient_id = i\ngrant = authorization_code\nredirect_uri = http://127.0.0.1:1/cb\n",
 		"f:8: client_id: profile q is the same client at the same login server as profile p, and one client has one login; give each a client of its own, or let both use one profile\n"),
 	CASE(GOOD "grant = password\n",
-		"f:5: grant: \"password\" is not a grant that is known; allowed: client_credentials or authorization_code\n"),
+		"f:5: grant: \"password\" is not a known grant; allowed: client_credentials or authorization_code\n"),
 	CASE(GOOD "grant =\n",
 		"f:5: grant: it has no value; allowed: client_credentials or authorization_code\n"),
 	CASE("[profile p]\nregion = us-west-2\nclient_secret_file = /s\nclient_id = a b\n",

@@ -140,7 +140,7 @@ static void defaults_are_filled_in(void **state)
 		0);
 	assert_int_equal(
 		p->login.lists[ACCESS_USERS].count + p->login.lists[ACCESS_GROUPS].count, 0);
-	assert_true(p->refresh_margin_auto);
+	assert_true(p->refresh_margin.automatic);
 	assert_int_equal(p->use_margin.ns, 5 * NS_PER_S);
 	assert_true(p->prefetch);
 	assert_int_equal(p->reject_cooldown.ns, 30 * NS_PER_S);
@@ -214,8 +214,8 @@ static void every_key_arrives(void **state)
 	assert_string_equal(p->allow.lists[ACCESS_UNITS].names[1], "session-1.scope");
 	assert_int_equal(p->login.lists[ACCESS_USERS].ids[0], 1001);
 	assert_int_equal(p->login.lists[ACCESS_GROUPS].ids[0], 950);
-	assert_false(p->refresh_margin_auto);
-	assert_int_equal(p->refresh_margin.ns, 90 * NS_PER_S);
+	assert_false(p->refresh_margin.automatic);
+	assert_int_equal(p->refresh_margin.duration.ns, 90 * NS_PER_S);
 	assert_int_equal(p->use_margin.ns, 0);
 	assert_false(p->prefetch);
 	assert_int_equal(p->reject_cooldown.ns, 3600 * NS_PER_S);

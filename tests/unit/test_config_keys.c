@@ -9,7 +9,9 @@
 
 #include "config_fixture.h"
 #include "core/buffer.h"
+#include "core/config_help.h"
 #include "core/config_keys.h"
+#include "core/config_storage.h"
 #include "core/config_value.h"
 
 static struct fake_system no_variables;
@@ -23,20 +25,27 @@ static void the_table_is_sound(void **state)
 	assert_int_equal(count, 44);
 	for (size_t i = 0; i < count; i++) {
 		const struct config_key *key = &keys[i];
-		struct config_value value;
-		char problem[512], allowed[256] = "";
+		union config_value value;
+		char problem[512], rules[CONFIG_HELP_RULES_MAX];
 
 		assert_ptr_equal(config_key_find(key->section, key->name), key);
 		if (*key->default_text)
 			assert_true(config_value_read(
 				key, key->default_text, &value, problem, sizeof(problem)));
 		else
-			assert_false(key->needs_value);
+			assert_false(key->flags & CONFIG_NEEDED);
 		assert_true(i == 0 || keys[i - 1].section <= key->section);
-		assert_true(key->section == CONFIG_SECTION_BROKER || key->reloadable);
+		assert_true(
+			key->section == CONFIG_SECTION_BROKER || !(key->flags & CONFIG_RESTART));
+		/* a type judges, or reads what fits */
+		assert_true(!key->type->check != !key->type->read);
+		assert_true(key->type->kept || (key->type->read && key->size <= sizeof(value)));
+		assert_true(key->type->kept != &keep_text || key->size == sizeof(char *));
+		assert_true(key->type->kept != &keep_group || key->size == sizeof(gid_t));
 		assert_int_equal(key->help[strlen(key->help) - 1], '.');
-		config_key_allowed(key, allowed, sizeof(allowed));
-		assert_true(strlen(allowed) > 0 && strlen(allowed) < sizeof(allowed) - 1);
+		config_help_rules(key, rules);
+		assert_true(strlen(rules) > strlen("Allowed: ."));
+		assert_true(strlen(rules) < sizeof(rules) - 1);
 	}
 	assert_null(config_key_find(CONFIG_SECTION_BROKER, "region"));
 	assert_null(config_key_find(CONFIG_SECTION_PROFILE, "socket"));
@@ -100,7 +109,7 @@ static void durations_as_text(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char text[32];
 
-		duration_text(duration_ns(cases[i].ns), text, sizeof(text));
+		duration_show(cases[i].ns, text, sizeof(text));
 		assert_string_equal(text, cases[i].text);
 	}
 }
@@ -174,8 +183,29 @@ static char *read_example(void)
 	return text;
 }
 
-/* In the example every key stands once, in its section, at its default; only the three keys that
- * have none and are needed are set. */
+/* What stands in the lines before a key, without the signs and the line breaks: what the table says
+ * of it. */
+static void comment_add(char *comment, size_t size, const char *line)
+{
+	size_t length = strlen(comment);
+
+	if (strncmp(line, "# ", 2) == 0)
+		snprintf(comment + length, size - length, "%s%s", length ? " " : "", line + 2);
+	else
+		*comment = '\0';
+}
+
+static void comment_check(const char *comment, const struct config_key *key)
+{
+	char expected[1024], rules[CONFIG_HELP_RULES_MAX];
+
+	config_help_rules(key, rules);
+	snprintf(expected, sizeof(expected), "%s %s", key->help, rules);
+	assert_string_equal(comment, expected);
+}
+
+/* In the example every key stands once, in its section, at its default, below what the table says
+ * of it; only the three keys that have no default and are needed are set. */
 static void the_example_agrees_with_the_table(void **state)
 {
 	size_t count, found = 0;
@@ -183,7 +213,7 @@ static void the_example_agrees_with_the_table(void **state)
 	enum config_section section = CONFIG_SECTION_BROKER;
 	bool seen[CONFIG_KEYS_MAX] = {false};
 	char *text = read_example();
-	char *rest = text, *line;
+	char *rest = text, *line, comment[1024] = "";
 
 	(void)state;
 	while ((line = strsep(&rest, "\n"))) {
@@ -195,13 +225,16 @@ static void the_example_agrees_with_the_table(void **state)
 			section = CONFIG_SECTION_PROFILE;
 		/* "#key =" is a setting, "# text" is not. */
 		if (sscanf(line, "%*[#]%63[a-z_] =%127[^\n]", name, value) < 1 &&
-			sscanf(line, "%63[a-z_] =%127[^\n]", name, value) < 1)
+			sscanf(line, "%63[a-z_] =%127[^\n]", name, value) < 1) {
+			comment_add(comment, sizeof(comment), line);
 			continue;
+		}
 		key = config_key_find(section, name);
 		assert_non_null(key);
 		assert_false(seen[key - keys]);
 		seen[key - keys] = true;
 		found++;
+		comment_check(comment, key);
 		if (line[0] == '#')
 			assert_string_equal(value + (*value == ' '), key->default_text);
 		else
@@ -248,7 +281,7 @@ static void the_example_is_valid_with_and_without_its_comment_signs(void **state
 	assert_string_equal(uncommented->profiles[0].name, "default");
 	assert_string_equal(uncommented->profiles[0].token_url, commented->profiles[0].token_url);
 	assert_int_equal(uncommented->profiles[0].mint_limit, commented->profiles[0].mint_limit);
-	assert_true(uncommented->profiles[0].refresh_margin_auto);
+	assert_true(uncommented->profiles[0].refresh_margin.automatic);
 	config_free(commented);
 	config_free(uncommented);
 	free(text);

@@ -60,7 +60,7 @@ static void check_whole(const struct config *c)
 		assert_true(!p->client_id != !p->client_id_file);
 		assert_true(!p->client_secret_file != !p->client_secret_credential);
 		assert_in_range(p->mint_limit, 1, 1000);
-		assert_true(p->refresh_margin_auto || p->refresh_margin.ns > 0);
+		assert_true(p->refresh_margin.automatic || p->refresh_margin.duration.ns > 0);
 		assert_true(p->fetch.timeout.ns > 0 && p->use_margin.ns >= 0);
 		check_rules(&p->allow);
 		check_rules(&p->login);
