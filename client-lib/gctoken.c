@@ -1,5 +1,6 @@
 #include "gctoken.h"
 
+#include "clocks.h"
 #include "http_client.h"
 #include "page_holder.h"
 

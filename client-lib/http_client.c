@@ -5,6 +5,8 @@
  * to the call's deadline. */
 #include "http_client.h"
 
+#include "clocks.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,24 +20,6 @@
 #define REQUEST_MAX 8448 /* the daemon reads a target of 8 KiB: a login's code can be long */
 #define PAUSE_FIRST_MS 4
 #define PAUSE_MAX_MS 128
-
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-int64_t gctoken_monotonic_ms(void)
-{
-	return clock_ms(CLOCK_MONOTONIC);
-}
-
-int64_t gctoken_boot_ms(void)
-{
-	return clock_ms(CLOCK_BOOTTIME);
-}
 
 /* An idle slot: 0 is empty, else the process in the upper half and the descriptor + 1 below. */
 static uint64_t slot_of(pid_t owner, int fd)

@@ -56,7 +56,4 @@ void gctoken_http_fini(struct http_client *c);
 int gctoken_http_call(struct http_client *c, const struct http_call *call, char *storage,
 	size_t size, struct http_result *ret);
 
-int64_t gctoken_monotonic_ms(void);
-int64_t gctoken_boot_ms(void);
-
 #endif

@@ -1,6 +1,6 @@
 /* Asking for the page: one line to the page socket, one line and a descriptor back. */
+#include "clocks.h"
 #include "gctoken_page.h"
-#include "http_client.h"
 #include "page_holder.h"
 
 #include <errno.h>

@@ -13,8 +13,8 @@
  * socket, so that a program which needs but one never asks for a page. */
 #include "page_holder.h"
 
+#include "clocks.h"
 #include "gctoken_page.h"
-#include "http_client.h"
 #include "page_reader.h"
 
 #include <errno.h>

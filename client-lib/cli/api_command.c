@@ -5,12 +5,12 @@
 #include "api_options.h"
 #include "api_pages.h"
 #include "api_transfer.h"
+#include "command.h"
 #include "daemon_call.h"
 #include "json_read.h"
 #include "options.h"
+#include "output.h"
 #include "token_json.h"
-
-#include "../http_client.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -217,7 +217,7 @@ static bool print_items(const struct api_page *page, struct listing *l)
 	}
 	if (i == page->count && !fflush(stdout))
 		return true;
-	complain("cannot write to standard output: %s", strerror(errno));
+	complain_of_output(-errno);
 	return false;
 }
 

@@ -3,6 +3,7 @@
 #include "api_pages.h"
 #include "daemon_call.h"
 #include "options.h"
+#include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,10 @@
 #define GCTOKEN_CLI_API_OPTIONS_H
 
 #include "cli.h"
+#include <stddef.h>
 #include <stdint.h>
+
+struct command;
 
 struct api_options {
 	char method[8]; /* in capitals */

@@ -1,6 +1,7 @@
 #include "api_transfer.h"
 
 #include "cli.h"
+#include "output.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -55,24 +56,16 @@ void api_reply_fini(struct api_reply *r)
 
 bool api_print(const char *bytes, size_t length)
 {
-	while (length) {
-		ssize_t n = write(STDOUT_FILENO, bytes, length);
+	int error = write_all(STDOUT_FILENO, bytes, length);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			/* libcurl has SIGPIPE ignored while it is at work. */
-			if (errno == EPIPE) {
-				signal(SIGPIPE, SIG_DFL);
-				raise(SIGPIPE);
-			}
-			complain("cannot write to standard output: %s", strerror(errno));
-			return false;
-		}
-		bytes += n;
-		length -= (size_t)n;
+	/* libcurl has SIGPIPE ignored while it is at work. */
+	if (error == -EPIPE) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
 	}
-	return true;
+	if (error)
+		complain_of_output(error);
+	return !error;
 }
 
 static bool keep(struct api_reply *r, const char *bytes, size_t length)

@@ -1,8 +1,10 @@
 /* reject, refresh, revoke: have the token replaced or ended. */
+#include "command.h"
 #include "daemon_call.h"
 #include "fingerprint.h"
 #include "json_read.h"
 #include "options.h"
+#include "output.h"
 #include "terminal.h"
 #include "token_json.h"
 

@@ -1,8 +1,10 @@
 #include "daemon_call.h"
 
+#include "../clocks.h"
 #include "../http_client.h"
 #include "core/text.h"
 #include "json_read.h"
+#include "output.h"
 
 #include <errno.h>
 #include <inttypes.h>

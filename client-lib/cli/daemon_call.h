@@ -2,8 +2,8 @@
 #ifndef GCTOKEN_CLI_DAEMON_CALL_H
 #define GCTOKEN_CLI_DAEMON_CALL_H
 
-#include "../response_parser.h"
 #include "cli.h"
+#include <stddef.h>
 #include <stdint.h>
 
 /* The longest --wait: as far as the client goes; the daemon has its own max_wait. */

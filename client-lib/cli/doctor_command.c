@@ -1,6 +1,7 @@
 /* doctor: looks at everything a token depends on, in the order in which one thing needs the other,
  * and says of each whether it is well, what is wrong and what to do, or that it could not be looked
  * at. It changes nothing and sends no credentials anywhere. */
+#include "command.h"
 #include "doctor.h"
 #include "options.h"
 

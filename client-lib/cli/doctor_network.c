@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "daemon_call.h"
 #include "doctor_peer.h"
+#include "output.h"
 #include "token_json.h"
 
 #include <curl/curl.h>

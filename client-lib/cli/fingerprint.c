@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "core/text.h"
+#include "output.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,10 +1,12 @@
 #include "login.h"
 
-#include "../http_client.h"
+#include "../clocks.h"
+#include "command.h"
 #include "core/text.h"
 #include "daemon_call.h"
 #include "json_read.h"
 #include "options.h"
+#include "output.h"
 #include "terminal.h"
 
 #include <stdio.h>

@@ -1,10 +1,12 @@
 /* login: a person allows a profile to act for them, in a browser. */
-#include "../http_client.h"
+#include "../clocks.h"
 #include "browser.h"
+#include "command.h"
 #include "daemon_call.h"
 #include "interrupt.h"
 #include "login.h"
 #include "options.h"
+#include "output.h"
 #include "redirect_listener.h"
 #include "secret_line.h"
 #include "terminal.h"

@@ -2,12 +2,13 @@
  * fast: it links the C library and the small yajl, loads libcrypto only where a fingerprint has to
  * be made, and leaves what needs libcurl to gctoken-net, the same program with that linked in. */
 #include "cli.h"
+#include "command.h"
 #include "core/text.h"
 #include "options.h"
+#include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,34 +100,6 @@ static const struct command commands[] = {
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
-void complain(const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("gctoken: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-}
-
-int print_bytes(const char *bytes, size_t length)
-{
-	while (length) {
-		ssize_t n = write(STDOUT_FILENO, bytes, length);
-
-		if (n < 0) {
-			if (errno == EINTR)
-				continue;
-			complain("cannot write to standard output: %s", strerror(errno));
-			return EXIT_FAILED;
-		}
-		bytes += n;
-		length -= (size_t)n;
-	}
-	return EXIT_OK;
-}
-
 /* A descriptor 0 to 2 that is closed would go to the socket, and a token would be written to where
  * a message was meant to go. Read-only, so that writing there is an error and not a loss. */
 static void fill_standard_descriptors(void)
@@ -214,9 +187,7 @@ int main(int argc, char **argv)
 
 	fill_standard_descriptors();
 	result = dispatch(&s, argc, argv);
-	if ((fflush(stdout) || ferror(stdout)) && result == EXIT_OK) {
-		complain("cannot write to standard output: %s", strerror(errno));
-		result = EXIT_FAILED;
-	}
+	if ((fflush(stdout) || ferror(stdout)) && result == EXIT_OK)
+		result = complain_of_output(-errno);
 	return result;
 }

@@ -1,6 +1,8 @@
 /* check and metrics: what monitoring calls. */
+#include "command.h"
 #include "daemon_call.h"
 #include "options.h"
+#include "output.h"
 #include "status_report.h"
 #include "terminal.h"
 
@@ -153,8 +155,7 @@ int command_check(const struct command *self, struct settings *s, int argc, char
 static int replace_file(const char *path, const char *bytes, size_t length)
 {
 	char name[4096];
-	int fd, n = snprintf(name, sizeof(name), "%s.XXXXXX", path);
-	bool good = false;
+	int fd, error, n = snprintf(name, sizeof(name), "%s.XXXXXX", path);
 
 	if (n < 0 || (size_t)n >= sizeof(name)) {
 		complain("--output: the path is too long");
@@ -165,20 +166,15 @@ static int replace_file(const char *path, const char *bytes, size_t length)
 		complain("cannot make %s: %s", name, strerror(errno));
 		return EXIT_FAILED;
 	}
-	while (length) {
-		ssize_t written = write(fd, bytes, length);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			break;
-		bytes += written;
-		length -= (size_t)written;
-	}
-	good = !length && !fchmod(fd, 0644); /* the collector is another user */
-	good = !close(fd) && good && !rename(name, path);
-	if (!good) {
-		complain("cannot write %s: %s", path, strerror(errno));
+	error = write_all(fd, bytes, length);
+	if (!error && fchmod(fd, 0644)) /* the collector is another user */
+		error = -errno;
+	if (close(fd) && !error)
+		error = -errno;
+	if (!error && rename(name, path))
+		error = -errno;
+	if (error) {
+		complain("cannot write %s: %s", path, strerror(-error));
 		unlink(name);
 		return EXIT_FAILED;
 	}

@@ -1,6 +1,8 @@
 /* api and doctor, as gctoken has them: run by gctoken-net in this process's place. */
 #include "cli.h"
+#include "command.h"
 #include "helper.h"
+#include "output.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,5 +1,8 @@
 #include "options.h"
 
+#include "command.h"
+#include "output.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

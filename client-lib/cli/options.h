@@ -3,6 +3,7 @@
 #define GCTOKEN_CLI_OPTIONS_H
 
 #include "cli.h"
+#include <stddef.h>
 #include <stdint.h>
 
 enum option_kind {
@@ -10,6 +11,8 @@ enum option_kind {
 	OPTION_TEXT,   /* const char * */
 	OPTION_NUMBER, /* int64_t: decimal, 0 to `max` */
 };
+
+struct command;
 
 struct option_spec {
 	const char *name; /* without the dashes; one letter: a short option, -d VALUE or -dVALUE */

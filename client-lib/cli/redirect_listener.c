@@ -4,9 +4,10 @@
  * there are too many the oldest has to go. */
 #include "redirect_listener.h"
 
-#include "../http_client.h"
+#include "../clocks.h"
 #include "cli.h"
 #include "interrupt.h"
+#include "output.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "secret_line.h"
 
-#include "../http_client.h"
+#include "../clocks.h"
 #include "interrupt.h"
 
 #include <errno.h>

@@ -1,8 +1,10 @@
 /* skew: what is known of the difference between this machine's clock and the login server's, drawn
  * as an interval on a line with a scale. */
+#include "command.h"
 #include "daemon_call.h"
 #include "json_read.h"
 #include "options.h"
+#include "output.h"
 #include "skew_drawing.h"
 #include "terminal.h"
 

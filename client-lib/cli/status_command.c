@@ -1,8 +1,10 @@
 /* status: a table of profiles that fits the terminal. What is wrong stands under the row it belongs
  * to. */
+#include "command.h"
 #include "core/text.h"
 #include "daemon_call.h"
 #include "options.h"
+#include "output.h"
 #include "status_table.h"
 #include "terminal.h"
 

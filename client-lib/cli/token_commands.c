@@ -1,6 +1,8 @@
 /* get, header, exec: a token for a script. */
+#include "command.h"
 #include "daemon_call.h"
 #include "options.h"
+#include "output.h"
 #include "token_json.h"
 
 #include <errno.h>

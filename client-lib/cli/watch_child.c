@@ -1,6 +1,7 @@
 #include "watch_child.h"
 
 #include "cli.h"
+#include "output.h"
 #include "token_json.h"
 
 #include <errno.h>

@@ -2,12 +2,14 @@
  * until there is one. What a daemon that restarts, a login that is down or a profile that waits for
  * somebody cause is told once and waited out; what only a person can change by other arguments or
  * rules ends it. */
+#include "command.h"
 #include "daemon_call.h"
 #include "options.h"
+#include "output.h"
 #include "token_json.h"
 #include "watch_child.h"
 
-#include "../http_client.h"
+#include "../clocks.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -67,12 +69,10 @@ static int take_token(struct watch *w, const struct daemon_answer *answer)
 		*w->told = '\0';
 		w->pause_ms = PAUSE_FIRST_MS;
 		print_line(w->s, &token);
-		if (fflush(stdout)) {
-			complain("cannot write to standard output: %s", strerror(errno));
-			code = EXIT_FAILED;
-		} else if (w->command) {
+		if (fflush(stdout))
+			code = complain_of_output(-errno);
+		else if (w->command)
 			watch_child_run(w->command, &token);
-		}
 	}
 	explicit_bzero(&token, sizeof(token));
 	return code;

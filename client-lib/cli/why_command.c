@@ -1,8 +1,10 @@
 /* why: the profile's history as a table, the newest last, where a person looks first; below it how
  * things stand now. */
+#include "command.h"
 #include "daemon_call.h"
 #include "json_read.h"
 #include "options.h"
+#include "output.h"
 #include "status_report.h"
 #include "terminal.h"
 

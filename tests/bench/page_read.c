@@ -6,6 +6,7 @@
  * page_read [--socket PATH] [--profile P] [--turns N]; without a socket the last figure is left
  * out, since that takes a real broker. */
 #include "../edge/page_stub.h"
+#include "clocks.h"
 #include "gctoken.h"
 #include "http_client.h"
 #include "page_holder.h"

@@ -1,0 +1,33 @@
+/* The subcommands: their shape, and who they are. */
+#ifndef GCTOKEN_CLI_COMMAND_H
+#define GCTOKEN_CLI_COMMAND_H
+
+struct command;
+struct settings;
+
+/* argv[0] is the command's name. Returns an exit code. */
+typedef int command_function(const struct command *self, struct settings *s, int argc, char **argv);
+
+struct command {
+	const char *name;
+	const char *arguments; /* for the usage line, "" if none */
+	const char *summary;   /* one line */
+	const char *details;   /* further lines of its help, "" if none */
+	command_function *run;
+};
+
+/* token_commands.c */
+command_function command_get, command_header, command_exec;
+/* change_commands.c */
+command_function command_reject, command_refresh, command_revoke;
+/* login_command.c */
+command_function command_login, command_logout;
+/* monitor_commands.c */
+command_function command_check, command_metrics;
+/* status_command.c, why_command.c, skew_command.c, watch_command.c */
+command_function command_status, command_why, command_skew, command_watch;
+/* These need the network's libraries. In gctoken: net_commands.c, which runs gctoken-net. In
+ * gctoken-net: api_command.c and doctor_command.c. */
+command_function command_api, command_doctor;
+
+#endif
