@@ -12,6 +12,7 @@
 #include "waiter.h"
 
 #include "core/reply.h"
+#include "core/reply_outcome.h"
 #include "core/token_ask.h"
 #include "core/token_view.h"
 #include "front/handler.h"
@@ -22,99 +23,13 @@
 #define WAIT_DEFAULT_S 5
 #define REVOKE_WAIT_S 30
 
-static void describe_failure(const struct token_source *s, const struct clock_reading *now,
-	enum ask_outcome outcome, char *words, size_t size)
-{
-	const struct source_failure *f = &s->last_failure;
-	struct boot_time room = mint_window_next(s->mint, s->settings.mint_limit, now->boot);
-	/* What the caller waits for is whichever comes later: room, or the end of a backoff. */
-	bool limited = boot_before(boot_max(now->boot, s->not_before), room);
-	char status[32] = "no answer";
-
-	if (outcome == OUTCOME_REVOKED) {
-		snprintf(words, size, "an admin revoked the token; POST /v1/refresh starts again");
-		return;
-	}
-	if (outcome == OUTCOME_LOGIN_REQUIRED && s->login == SOURCE_LOGIN_NONE) {
-		snprintf(words, size,
-			"nobody is logged in to this profile: run gctoken login, or POST "
-			"/v1/login");
-		return;
-	}
-	if (outcome == OUTCOME_LOGIN_REQUIRED && s->login == SOURCE_LOGIN_REFUSED) {
-		snprintf(words, size,
-			"the login server ended the login (%s%s%s): run gctoken login, or POST "
-			"/v1/login",
-			f->error, f->error[0] ? ": " : "", f->words);
-		return;
-	}
-	if (limited) {
-		int length =
-			snprintf(words, size, "mint_limit: %u token requests in %d s are used up%s",
-				s->settings.mint_limit, MINT_WINDOW_S,
-				f->any ? "; the latest of them: " : "");
-
-		words += length;
-		size -= (size_t)length;
-	}
-	if (f->status)
-		snprintf(status, sizeof(status), "HTTP %ld", f->status);
-	if (f->any)
-		snprintf(words, size, "%s (%s%s%s): %s%s%s", response_class_name(f->class), status,
-			f->error[0] ? ", " : "", f->error, f->words,
-			f->correlation_id[0] ? "; correlation id " : "", f->correlation_id);
-	else if (limited)
-		return;
-	else if (s->current.token.text)
-		snprintf(words, size, "the login server gave no other token than the one there is");
-	else
-		snprintf(words, size, "no token has been fetched yet");
-}
-
 int call_answer_outcome(struct profile *p, struct reply *reply, const struct token_ask *ask,
 	const struct token_outcome *o)
 {
-	const char *code = "temporarily_unavailable";
 	struct clock_reading now;
-	char words[600];
 
-	switch (o->kind) {
-	case OUTCOME_TOKEN:
-		reply_token(reply, &p->reply_cache, p->settings, o);
-		return 200;
-	case OUTCOME_UNCHANGED:
-		reply_not_modified(reply);
-		return 304;
-	case OUTCOME_MIN_TTL:
-		snprintf(words, sizeof(words),
-			"min_ttl: at most %lld s can be asked of this profile's tokens (half of "
-			"their lifetime), %lld s were",
-			(long long)o->limit_s, (long long)(ask->min_ttl.ns / NS_PER_S));
-		return reply_error(reply, 400, "invalid_request", words, -1);
-	case OUTCOME_COOLDOWN:
-		return reply_error(reply, 429, "reject_cooldown",
-			"a token was replaced or tried to be replaced because of a report just "
-			"before; if the API goes on refusing tokens, the token is not the reason",
-			o->retry_after_s);
-	case OUTCOME_TIMEOUT:
-		return reply_error(reply, 504, "timeout",
-			"the wait ended while a token was still being fetched", 1);
-	case OUTCOME_CLIENT_REJECTED:
-		code = "client_rejected";
-		break;
-	case OUTCOME_LOGIN_REQUIRED:
-		code = "login_required";
-		break;
-	case OUTCOME_REVOKED:
-		code = "revoked";
-		break;
-	case OUTCOME_UNAVAILABLE:
-	case OUTCOME_HOLD:
-		break;
-	}
 	clock_read(&now);
-	describe_failure(&p->source, &now, o->kind, words, sizeof(words));
-	return reply_error(reply, 503, code, words, o->retry_after_s);
+	return reply_outcome(reply, &p->reply_cache, p->settings, &p->source, &now, ask, o);
 }
 
 /* Asks, and answers or holds. */

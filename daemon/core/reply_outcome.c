@@ -1,0 +1,112 @@
+#include "reply_outcome.h"
+
+#include "reply.h"
+#include "reply_token.h"
+#include "token_ask.h"
+#include "token_source.h"
+
+#include <stdio.h>
+
+#define WORDS_MAX 600
+
+/* Only a person can help. False: that is not so. */
+static bool describe_login(const struct token_source *s, char words[WORDS_MAX])
+{
+	const struct source_failure *f = &s->last_failure;
+
+	switch (s->login) {
+	case SOURCE_LOGIN_NONE:
+		snprintf(words, WORDS_MAX,
+			"nobody is logged in to this profile: run gctoken login, or POST "
+			"/v1/login");
+		return true;
+	case SOURCE_LOGIN_REFUSED:
+		snprintf(words, WORDS_MAX,
+			"the login server ended the login (%s%s%s): run gctoken login, or POST "
+			"/v1/login",
+			f->error, f->error[0] ? ": " : "", f->words);
+		return true;
+	case SOURCE_LOGIN_NOT_NEEDED:
+	case SOURCE_LOGIN_READY:
+		break;
+	}
+	return false;
+}
+
+static void describe_failure(
+	const struct token_source *s, const struct clock_reading *now, char words[WORDS_MAX])
+{
+	const struct source_failure *f = &s->last_failure;
+	struct boot_time room = mint_window_next(s->mint, s->settings.mint_limit, now->boot);
+	/* What the caller waits for is whichever comes later: room, or the end of a backoff. */
+	bool limited = boot_before(boot_max(now->boot, s->not_before), room);
+	char status[32] = "no answer";
+	int length = 0;
+
+	if (limited)
+		length = snprintf(words, WORDS_MAX,
+			"mint_limit: %u token requests in %d s are used up%s",
+			s->settings.mint_limit, MINT_WINDOW_S,
+			f->any ? "; the latest of them: " : "");
+	if (f->status)
+		snprintf(status, sizeof(status), "HTTP %ld", f->status);
+	if (f->any)
+		snprintf(words + length, WORDS_MAX - (size_t)length, "%s (%s%s%s): %s%s%s",
+			response_class_name(f->class), status, f->error[0] ? ", " : "", f->error,
+			f->words, f->correlation_id[0] ? "; correlation id " : "",
+			f->correlation_id);
+	else if (!limited)
+		snprintf(words, WORDS_MAX, "%s",
+			s->current.token.text
+				? "the login server gave no other token than the one there is"
+				: "no token has been fetched yet");
+}
+
+int reply_outcome(struct reply *r, struct token_reply_cache *cache,
+	const struct profile_settings *settings, const struct token_source *source,
+	const struct clock_reading *now, const struct token_ask *ask,
+	const struct token_outcome *outcome)
+{
+	const char *code = "temporarily_unavailable";
+	char words[WORDS_MAX];
+
+	switch (outcome->kind) {
+	case OUTCOME_TOKEN:
+		reply_token(r, cache, settings, outcome);
+		return 200;
+	case OUTCOME_UNCHANGED:
+		reply_not_modified(r);
+		return 304;
+	case OUTCOME_MIN_TTL:
+		snprintf(words, sizeof(words),
+			"min_ttl: at most %lld s can be asked of this profile's tokens (half of "
+			"their lifetime), %lld s were",
+			(long long)outcome->limit_s, (long long)(ask->min_ttl.ns / NS_PER_S));
+		return reply_error(r, 400, "invalid_request", words, -1);
+	case OUTCOME_COOLDOWN:
+		return reply_error(r, 429, "reject_cooldown",
+			"a token was replaced or tried to be replaced because of a report just "
+			"before; if the API goes on refusing tokens, the token is not the reason",
+			outcome->retry_after_s);
+	case OUTCOME_TIMEOUT:
+		return reply_error(r, 504, "timeout",
+			"the wait ended while a token was still being fetched", 1);
+	case OUTCOME_REVOKED:
+		return reply_error(r, 503, "revoked",
+			"an admin revoked the token; POST /v1/refresh starts again",
+			outcome->retry_after_s);
+	case OUTCOME_LOGIN_REQUIRED:
+		code = "login_required";
+		if (describe_login(source, words))
+			return reply_error(r, 503, code, words, outcome->retry_after_s);
+		break;
+	case OUTCOME_CLIENT_REJECTED:
+		code = "client_rejected";
+		break;
+	case OUTCOME_UNAVAILABLE:
+	case OUTCOME_HOLD:
+		break;
+	}
+	describe_failure(source, now, words);
+	return reply_error(r, 503, code, words, outcome->retry_after_s);
+}
