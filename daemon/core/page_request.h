@@ -1,4 +1,4 @@
-/* The line by which a client asks for a profile's page: "page VERSION PROFILE" and a newline. */
+/* The line by which a caller asks for a profile's page: "page VERSION PROFILE" and a newline. */
 #ifndef GCTOKEND_CORE_PAGE_REQUEST_H
 #define GCTOKEND_CORE_PAGE_REQUEST_H
 

@@ -83,22 +83,21 @@ static void put_tokens(const struct metric_context *c)
 	static const char generation[] = "gctokend_token_generation";
 	struct source_view v;
 
-	put_family(c->out, valid, "gauge", "1 if a usable token is there now.");
+	put_family(c->out, valid, "gauge", "1 if there is a usable token now.");
 	for (size_t i = 0; i < c->count; i++) {
 		token_source_view(c->profiles[i].source, c->now, &v);
 		put_count(c->out, valid, c->profiles[i].settings->name, NULL, NULL, v.slot != NULL);
 	}
 	put_family(c->out, state, "gauge",
 		"1 for the state the profile is in: fresh, stale (good, refresh overdue or "
-		"failing), "
-		"waiting, unavailable, client_rejected, login_required, revoked.");
+		"failing), waiting, unavailable, client_rejected, login_required, revoked.");
 	for (size_t i = 0; i < c->count; i++) {
 		token_source_view(c->profiles[i].source, c->now, &v);
 		for (int s = SOURCE_FRESH; s <= SOURCE_REVOKED; s++)
 			put_count(c->out, state, c->profiles[i].settings->name, "state",
 				source_state_name((enum source_state)s), (int)v.state == s);
 	}
-	put_family(c->out, expires, "gauge", "How long the token is still served; 0 without one.");
+	put_family(c->out, expires, "gauge", "How much longer the token is served; 0 without one.");
 	for (size_t i = 0; i < c->count; i++) {
 		token_source_view(c->profiles[i].source, c->now, &v);
 		put_seconds(c->out, expires, c->profiles[i].settings->name,
@@ -143,8 +142,7 @@ static void put_traffic(const struct metric_context *c)
 			n->served_stale);
 	}
 	put_family(c->out, rejections, "counter",
-		"Reports that the API refused the current token: acted on, or within the "
-		"cool-down.");
+		"Rejections of the current token by callers: acted on, or within the cool-down.");
 	for (size_t i = 0; i < c->count; i++) {
 		const struct source_counters *n = &c->profiles[i].source->counters;
 
@@ -162,8 +160,7 @@ static void put_traffic(const struct metric_context *c)
 		put_count(c->out, denied, c->profiles[i].settings->name, NULL, NULL,
 			c->profiles[i].denied);
 	put_family(c->out, given, "counter",
-		"Times that a client was given the page, to read tokens from memory: such reads "
-		"are "
+		"Times a caller was given the page, to read tokens from memory; such reads are "
 		"not counted as served.");
 	for (size_t i = 0; i < c->count; i++)
 		put_count(c->out, given, c->profiles[i].settings->name, NULL, NULL,
@@ -181,13 +178,14 @@ static void put_logins(const struct metric_context *c)
 	struct duration left;
 
 	put_family(c->out, ends, "gauge",
-		"How long a login lasts that cannot be refreshed; absent where it can, or where "
+		"Time until a login ends that cannot be refreshed; absent where it can be, or "
+		"where "
 		"nobody is logged in.");
 	for (size_t i = 0; i < c->count; i++)
 		if (token_source_login_ends(c->profiles[i].source, c->now, &left))
 			put_seconds(c->out, ends, c->profiles[i].settings->name, left);
 	put_family(c->out, stored, "gauge",
-		"1 if what there is of a login is on the disk, 0 if a restart would lose it.");
+		"1 if the login is on the disk as it is now, 0 if a restart would lose it.");
 	for (size_t i = 0; i < c->count; i++)
 		if (c->profiles[i].has_login)
 			put_count(c->out, stored, c->profiles[i].settings->name, NULL, NULL,
@@ -210,7 +208,8 @@ static void put_clocks(const struct metric_context *c)
 			put_seconds(c->out, skew, c->profiles[i].settings->name,
 				duration_sub(clock_wall_offset(c->now), e.point));
 	}
-	put_family(c->out, width, "gauge", "Width of the interval that surely holds the skew.");
+	put_family(
+		c->out, width, "gauge", "Width of the interval that is certain to hold the skew.");
 	for (size_t i = 0; i < c->count; i++) {
 		skew_query(c->profiles[i].skew, c->now, &e);
 		if (e.known)
@@ -240,7 +239,7 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 	buffer_put_text(out, "{version=\"");
 	buffer_put_text(out, b->version);
 	buffer_put_text(out, "\"} 1\n");
-	put_plain(out, "gctokend_uptime_seconds", "gauge", "Since the daemon started.",
+	put_plain(out, "gctokend_uptime_seconds", "gauge", "Seconds since the daemon started.",
 		(uint64_t)(b->uptime.ns / NS_PER_S));
 	put_family(out, requests, "counter", "Requests answered, by HTTP status.");
 	for (unsigned status = 100; status < 600; status++)
@@ -252,10 +251,11 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 			buffer_put_unsigned(out, b->requests[status]);
 			buffer_put_char(out, '\n');
 		}
-	put_plain(out, "gctokend_connections", "gauge", "Client connections now.", b->connections);
-	put_plain(out, "gctokend_connections_accepted_total", "counter",
-		"Client connections accepted.", b->accepted);
-	put_family(out, refused, "counter", "Client connections refused, by reason.");
+	put_plain(out, "gctokend_connections", "gauge", "Connections of callers now.",
+		b->connections);
+	put_plain(out, "gctokend_connections_accepted_total", "counter", "Connections accepted.",
+		b->accepted);
+	put_family(out, refused, "counter", "Connections refused, by reason.");
 	buffer_printf(out, "%s{reason=\"total_limit\"} %llu\n", refused,
 		(unsigned long long)b->refused_total_limit);
 	buffer_printf(out, "%s{reason=\"user_limit\"} %llu\n", refused,
@@ -263,9 +263,10 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 	buffer_printf(out, "%s{reason=\"user_rate\"} %llu\n", refused,
 		(unsigned long long)b->refused_user_rate);
 	put_plain(out, "gctokend_accept_failures_total", "counter",
-		"Times that accepting failed: descriptors or memory ran out.", b->accept_failures);
+		"Times that accepting a connection failed: descriptors or memory ran out.",
+		b->accept_failures);
 	put_plain(out, "gctokend_deadline_cuts_total", "counter",
-		"Connections cut because a request or the reading of an answer took too long.",
+		"Connections cut because a request or the reading of a reply took too long.",
 		b->deadline_cut);
 	put_plain(out, "gctokend_config_reload_failed", "gauge",
 		"1 if the latest reload was refused and the older configuration goes on.",

@@ -37,14 +37,14 @@ static void write_advice(char *advice, const struct profile_view *p, const struc
 			   : high.ns < 0 ? -(high.ns / NS_PER_MS)
 					 : 0;
 	const char *side = low.ns > 0 ? "ahead of" : "behind";
-	const char *more = p->probe->foreign ? " The clock behind HEAD is another one and is not "
-					       "asked (clock_probe_url can name a better one)."
+	const char *more = p->probe->foreign ? " HEAD requests reach another clock, so none are "
+					       "sent (clock_probe_url can name a better address)."
 					     : "";
 
 	if (!e->known)
 		snprintf(advice, ADVICE_MAX,
-			"No answer with a usable Date has come yet: nothing is known of the login "
-			"server's clock.");
+			"The login server has not sent a usable Date yet, so nothing is known of "
+			"its clock.");
 	else if (e->clocks > 1 && e->spread.ns)
 		snprintf(advice, ADVICE_MAX,
 			"The login server answers from %u clocks up to %lld ms apart: tokens are "
@@ -53,7 +53,7 @@ static void write_advice(char *advice, const struct profile_view *p, const struc
 	else if (!e->consistent)
 		snprintf(advice, ADVICE_MAX,
 			"The login server's clock disagreed with itself lately (it was stepped, or "
-			"several answer): the interval is wider until it settles.%s",
+			"there are several): the interval is wider until it settles.%s",
 			more);
 	else if (least_ms >= SERIOUS_MS)
 		snprintf(advice, ADVICE_MAX,
@@ -63,8 +63,7 @@ static void write_advice(char *advice, const struct profile_view *p, const struc
 	else if (least_ms >= NOTICEABLE_MS)
 		snprintf(advice, ADVICE_MAX,
 			"The local clock is at least %lld.%03lld s %s the login server's: check "
-			"that "
-			"time synchronisation runs (timedatectl); tokens are safe.%s",
+			"that time synchronisation runs (timedatectl); tokens are safe.%s",
 			(long long)(least_ms / 1000), (long long)(least_ms % 1000), side, more);
 	else
 		snprintf(advice, ADVICE_MAX,

@@ -14,7 +14,7 @@ void reply_status(struct reply *r, const struct clock_reading *now,
 	const struct profile_view *profiles, size_t count, const struct broker_view *broker);
 void reply_history(
 	struct reply *r, const struct clock_reading *now, const struct profile_view *profile);
-/* {"profile": ..., "state": ...}: what has become of it. */
+/* {"profile": ..., "state": ...}: what became of it. */
 void reply_state(struct reply *r, const char *profile, const char *state);
 
 #endif
