@@ -111,12 +111,9 @@ static void send_head(struct endpoint *e, const struct clock_reading *now)
 
 struct boot_time endpoint_turn(struct endpoint *e, const struct clock_reading *now)
 {
-	struct boot_time at;
 	bool head;
+	struct boot_time at = server_clock_turn(&e->clock, now, &head);
 
-	if (e->broker->stopping)
-		return BOOT_TIME_NEVER;
-	at = server_clock_turn(&e->clock, now, &head);
 	if (head)
 		send_head(e, now);
 	return at;

@@ -165,7 +165,7 @@ static void finish(struct rig *r, struct fetch *f, struct exchange *x)
 void rig_answer(struct rig *r, struct fetch *f, long status, const char *body)
 {
 	struct exchange x = {.status = status, .body = body, .body_length = strlen(body)};
-	time_t wall = (time_t)(r->now.wall.ns / NS_PER_S);
+	time_t wall = (time_t)(r->now.wall.ns / NS_PER_S + r->server_ahead_s);
 	struct tm tm;
 
 	assert_non_null(f);

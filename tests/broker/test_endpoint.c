@@ -1,0 +1,281 @@
+/* The HEADs that read a login server's clock: which server gets them and when, who learns from
+ * them, and who waits for them. What is decided about clocks is tests/unit/test_server_clock.c's.
+ */
+#include "broker/turn.h"
+#include "broker_fixture.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ONE "[profile a]\nclock_probe = yes\n"
+#define TWO ONE "[profile b]\nclock_probe = yes\nclient_id = another\n"
+#define MEASURE "/v1/skew/probe?profile=a"
+
+static unsigned heads(struct rig *r)
+{
+	const struct fetch *f;
+	unsigned n = 0;
+
+	rig_run(r);
+	TAILQ_FOREACH(f, &r->fetches, link)
+	n += f->method == FETCH_HEAD;
+	return n;
+}
+
+/* The oldest one under way; NULL: none. */
+static struct fetch *oldest(struct rig *r, enum fetch_method method)
+{
+	struct fetch *f;
+
+	rig_run(r);
+	TAILQ_FOREACH(f, &r->fetches, link)
+	if (f->method == method)
+		return f;
+	return NULL;
+}
+
+static struct fetch *head(struct rig *r)
+{
+	struct fetch *f = oldest(r, FETCH_HEAD);
+
+	assert_non_null(f);
+	return f;
+}
+
+static void answer_head(struct rig *r)
+{
+	struct fetch *f = head(r);
+
+	rig_pass_ms(r, 40);
+	rig_answer(r, f, 404, "");
+}
+
+/* In the small steps that an aimed HEAD needs to leave. False: none did. */
+static bool head_leaves_within(struct rig *r, int64_t ms)
+{
+	for (int64_t passed = 0; passed < ms && !heads(r); passed += 10)
+		rig_pass_ms(r, 10);
+	return heads(r) > 0;
+}
+
+/* Answers every HEAD until no more are wanted; how many there were. */
+static unsigned answer_heads(struct rig *r)
+{
+	unsigned n = 0;
+
+	while (head_leaves_within(r, 3000)) {
+		assert_int_equal(heads(r), 1);
+		answer_head(r);
+		n++;
+	}
+	return n;
+}
+
+/* All profiles have tokens, and the first series of HEADs is over. */
+static struct rig *rig_at_rest(const char *sections)
+{
+	struct rig *r = rig_new(sections);
+	struct fetch *f;
+
+	while ((f = oldest(r, FETCH_POST)) != NULL) {
+		rig_pass_ms(r, 40);
+		rig_answer_token(r, f, "token", NULL);
+	}
+	answer_heads(r);
+	assert_int_equal(heads(r), 0);
+	return r;
+}
+
+static void test_a_series_follows_the_first_token(void **state)
+{
+	struct rig *r = rig_new(ONE);
+
+	(void)state;
+	assert_false(head_leaves_within(r, 3000));
+	rig_answer_token(r, rig_post(r), "token", NULL);
+	assert_true(head_leaves_within(r, 2000));
+	assert_string_equal(head(r)->url, "https://login.test/");
+	assert_null(head(r)->authorization);
+	assert_in_range(answer_heads(r), 2, 6);
+	rig_free(r);
+}
+
+static void test_profiles_of_one_server_share_its_clock(void **state)
+{
+	struct rig *r = rig_at_rest(TWO);
+	struct caller *c;
+
+	(void)state;
+	c = caller_ask(r, "POST", MEASURE);
+	assert_int_equal(heads(r), 1);
+	r->server_ahead_s = 30;
+	answer_head(r);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	assert_true(rig_logged(r, "profile a: one exchange says that the login server's clock"));
+	assert_true(rig_logged(r, "profile b: one exchange says that the login server's clock"));
+	/* both fetch anew, and the disagreement is asked about at once */
+	assert_int_equal(rig_posts(r), 2);
+	assert_int_equal(heads(r), 1);
+	rig_free(r);
+}
+
+static void test_other_connection_settings_are_another_clock(void **state)
+{
+	struct rig *r = rig_new(ONE "[profile b]\nclock_probe = yes\nclient_id = another\n"
+				    "ca_file = /etc/hostname\n");
+	const struct fetch *f;
+	unsigned with_ca = 0;
+
+	(void)state;
+	turn_now(&r->broker->turn);
+	r->now.wall.ns -= 60 * NS_PER_S;
+	turn_now(&r->broker->turn);
+	assert_int_equal(heads(r), 2);
+	TAILQ_FOREACH(f, &r->fetches, link)
+	with_ca += f->method == FETCH_HEAD && f->ca_file && !strcmp(f->ca_file, "/etc/hostname");
+	assert_int_equal(with_ca, 1);
+	rig_free(r);
+}
+
+static void test_another_clock_is_told_and_left_alone(void **state)
+{
+	struct rig *r = rig_new(ONE);
+	struct caller *c;
+
+	(void)state;
+	rig_answer_token(r, rig_post(r), "token", NULL);
+	assert_true(head_leaves_within(r, 2000));
+	r->server_ahead_s = 20;
+	answer_head(r);
+	assert_true(rig_logged(r, "profile a: HEAD https://login.test/ is answered by another"));
+	assert_false(head_leaves_within(r, 5000));
+	c = caller_ask(r, "POST", MEASURE);
+	assert_int_equal(caller_status(r, c), 503);
+	assert_non_null(strstr(caller_body(c), "another clock answers HEAD there"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+/* Back, so that no token is in doubt: it is the step alone that asks. */
+static void test_a_step_of_the_wall_clock_asks_at_once(void **state)
+{
+	struct rig *r = rig_at_rest(TWO);
+
+	(void)state;
+	r->now.wall.ns -= 60 * NS_PER_S;
+	turn_now(&r->broker->turn);
+	assert_int_equal(heads(r), 1);
+	assert_true(rig_logged(r, "profile a: the local wall clock was set back by 60000 ms"));
+	assert_true(rig_logged(r, "profile b: the local wall clock was set back by 60000 ms"));
+	rig_free(r);
+}
+
+static void test_a_rejected_token_asks_at_once(void **state)
+{
+	struct rig *r = rig_at_rest(ONE);
+	struct caller *c = caller_ask(r, "POST", "/v1/token/reject?profile=a&generation=1&wait=0");
+
+	(void)state;
+	assert_int_equal(rig_posts(r), 1);
+	assert_int_equal(heads(r), 1);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+static void test_callers_wait_for_the_head_they_want(void **state)
+{
+	struct rig *r = rig_at_rest(TWO);
+	struct caller *c = caller_ask(r, "POST", MEASURE), *again;
+
+	(void)state;
+	assert_int_equal(heads(r), 1);
+	assert_int_equal(caller_status(r, c), 0);
+	/* also by another profile of the server */
+	again = caller_ask(r, "POST", "/v1/skew/probe?profile=b");
+	assert_int_equal(caller_status(r, again), 429);
+	caller_gone(r, again);
+	answer_head(r);
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "clocks_seen"), "1");
+	caller_gone(r, c);
+	rig_pass(r, 10);
+	/* a HEAD that tells nothing ends the wait as well */
+	c = caller_ask(r, "POST", MEASURE);
+	rig_answer_failure(r, head(r), "connection refused");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+/* The next one is not tried at once, and whoever waits does so to the end. */
+static void test_a_head_that_cannot_be_sent(void **state)
+{
+	struct rig *r = rig_at_rest(ONE);
+	struct caller *c;
+
+	(void)state;
+	r->fetch_error = -EAGAIN;
+	c = caller_ask(r, "POST", MEASURE);
+	r->fetch_error = 0;
+	assert_false(head_leaves_within(r, 4000));
+	assert_int_equal(caller_status(r, c), 0);
+	rig_pass(r, 12);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	c = caller_ask(r, "POST", MEASURE);
+	assert_int_equal(heads(r), 1);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+static void test_a_server_that_nobody_uses_is_left_alone(void **state)
+{
+	struct rig *r = rig_new(ONE);
+
+	(void)state;
+	rig_answer_token(r, rig_post(r), "token", NULL);
+	assert_int_equal(heads(r), 0); /* aimed, and wanted still */
+	rig_configure(r, ONE "token_url = https://other.test/oauth/token\n");
+	rig_reload(r);
+	assert_false(head_leaves_within(r, 3000));
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	assert_true(head_leaves_within(r, 2000));
+	assert_string_equal(head(r)->url, "https://other.test/");
+	rig_free(r);
+}
+
+static void test_probing_can_be_off(void **state)
+{
+	struct rig *r = rig_at_rest("[profile a]\nclock_probe = no\n"
+				    "[profile b]\nclock_probe = yes\nclient_id = another\n");
+	struct caller *c;
+
+	(void)state;
+	r->now.wall.ns -= 60 * NS_PER_S;
+	turn_now(&r->broker->turn);
+	assert_int_equal(heads(r), 1); /* for b */
+	c = caller_ask(r, "POST", MEASURE);
+	assert_int_equal(caller_status(r, c), 503);
+	assert_non_null(strstr(caller_body(c), "clock_probe = no"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_series_follows_the_first_token),
+		cmocka_unit_test(test_profiles_of_one_server_share_its_clock),
+		cmocka_unit_test(test_other_connection_settings_are_another_clock),
+		cmocka_unit_test(test_another_clock_is_told_and_left_alone),
+		cmocka_unit_test(test_a_step_of_the_wall_clock_asks_at_once),
+		cmocka_unit_test(test_a_rejected_token_asks_at_once),
+		cmocka_unit_test(test_callers_wait_for_the_head_they_want),
+		cmocka_unit_test(test_a_head_that_cannot_be_sent),
+		cmocka_unit_test(test_a_server_that_nobody_uses_is_left_alone),
+		cmocka_unit_test(test_probing_can_be_off),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
