@@ -12,7 +12,6 @@
 #include "revoke.h"
 #include "service.h"
 #include "sockets.h"
-#include "waiter.h"
 
 #include "host/clock.h"
 #include "host/log.h"
@@ -98,7 +97,7 @@ static int start_events(struct broker *b)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
 
-	evtimer_assign(&b->pump, b->base, waiters_answer, b);
+	waiters_init(&b->waiters, b->base);
 	service_init(b);
 	for (size_t i = 0; i < 3; i++) {
 		evsignal_assign(&b->signals[i], b->base, numbers[i], signalled, b);
@@ -144,7 +143,6 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->handover.fd = -1;
 	TAILQ_INIT(&b->oauth_clients);
 	TAILQ_INIT(&b->endpoints);
-	TAILQ_INIT(&b->ready);
 	TAILQ_INIT(&b->revocations);
 	clock_read(&b->started);
 	server_clocks_init(&b->clocks, &b->started);
@@ -251,8 +249,7 @@ void broker_free(struct broker *b)
 	for (size_t i = 0; i < 3; i++)
 		if (event_initialized(&b->signals[i]))
 			event_del(&b->signals[i]);
-	if (event_initialized(&b->pump))
-		event_del(&b->pump);
+	waiters_fini(&b->waiters);
 	login_forget_key(b);
 	config_free(b->config);
 	free(b->state_dir);

@@ -8,6 +8,7 @@
 #include "service.h"
 #include "sockets.h"
 #include "turn.h"
+#include "waiter.h"
 
 #include "core/random.h"
 #include "core/server_clock.h"
@@ -27,7 +28,6 @@ struct fetcher;
 struct oauth_client;
 struct revocation;
 struct state_writer;
-struct waiter;
 
 struct broker {
 	struct event_base *base;
@@ -51,14 +51,12 @@ struct broker {
 	unsigned char *state_key; /* of SEALED_KEY_LENGTH; NULL: none (yet) */
 	struct turn turn;
 	struct event signals[3];
-	struct event pump; /* replies to those who are ready, in chunks */
 
 	struct profile_set profiles;
 	TAILQ_HEAD(, oauth_client) oauth_clients;
 	TAILQ_HEAD(, endpoint) endpoints;
-	TAILQ_HEAD(, waiter) ready;
+	struct waiters waiters;
 	TAILQ_HEAD(, revocation) revocations;
-	uint32_t waiting_count;
 
 	bool reload_failed;
 	char reload_problem[512];

@@ -19,6 +19,11 @@ struct call {
 	struct profile *profile; /* set where the route is about one */
 };
 
+/* A route is a row of path, method, parameters, right and function, in the header of the file that
+ * has the function. That writes its reply and returns the HTTP status, or holds the connection and
+ * returns FRONT_HELD. Whoever has called has the right, and the parameters are good. */
+#define ROUTE_FUNCTION(path, method, parameters, right, handle) int handle(struct call *c);
+
 /* Sets the profile named, if the caller has the right to it; then the parameters are judged too.
  * RIGHT_NONE: those alone. 0, or the status already answered. */
 int call_admit(struct call *c, enum right right);

@@ -3,15 +3,14 @@
 #include "calls_login.h"
 
 #include "broker.h"
-#include "call.h"
 #include "login.h"
 #include "login_code.h"
+#include "login_file.h"
 #include "oauth_client.h"
 #include "pages.h"
 #include "profile_log.h"
 #include "profile_type.h"
 #include "revoke.h"
-#include "routes.h"
 #include "waiter.h"
 
 #include "core/reply.h"
@@ -26,6 +25,7 @@
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Beyond the exchange itself: for the files that are written before and after it. */
@@ -116,19 +116,100 @@ static int fail_by_server(struct call *c, const char *error)
 	return fail(c, words);
 }
 
+static int reply_failure(const struct login_result *r, struct reply *reply)
+{
+	char words[400];
+
+	switch (r->class) {
+	case RESPONSE_LOGIN_REQUIRED:
+		snprintf(words, sizeof(words),
+			"the login server did not take the code (%s): it may have expired; begin "
+			"anew",
+			r->words);
+		return reply_error(reply, 503, "login_required", words, -1);
+	case RESPONSE_CLIENT_REJECTED:
+		snprintf(words, sizeof(words),
+			"the login server refused the client or its request: %s", r->words);
+		return reply_error(reply, 503, "client_rejected", words, -1);
+	case RESPONSE_TOKEN:
+	case RESPONSE_UNAVAILABLE:
+	case RESPONSE_THROTTLED:
+		break;
+	}
+	snprintf(words, sizeof(words), "the login could not be finished: %s; begin anew", r->words);
+	return reply_error(reply, 503, "temporarily_unavailable", words, -1);
+}
+
+static int reply_finished(
+	const struct profile *p, const struct login_result *r, struct reply *reply)
+{
+	struct buffer *out = reply->out;
+	struct source_view v;
+	struct clock_reading now;
+
+	if (!r->ended)
+		return reply_error(reply, 504, "timeout",
+			"the login server has not answered yet; whether it took the code the "
+			"profile's status will tell",
+			-1);
+	if (r->stopped)
+		return reply_error(reply, 503, "revoked",
+			"the profile was revoked or logged out while the login was finished", -1);
+	if (r->class != RESPONSE_TOKEN)
+		return reply_failure(r, reply);
+	clock_read(&now);
+	token_source_view(&p->source, &now, &v);
+	reply_begin(reply, 200, REPLY_JSON, "");
+	buffer_put_text(out, "{\"profile\":");
+	buffer_put_json(out, p->settings->name);
+	buffer_put_text(out, ",\"state\":");
+	buffer_put_json(out, source_state_name(v.state));
+	buffer_printf(out, ",\"expires_in\":%lld", (long long)r->expires_in_s);
+	/* how long the login itself lasts; null: it is refreshed */
+	if (r->refreshes)
+		buffer_put_text(out, ",\"login_ends_in\":null");
+	else
+		buffer_printf(out, ",\"login_ends_in\":%lld", (long long)r->expires_in_s);
+	buffer_put_text(out, "}\n");
+	reply_end(reply);
+	return 200;
+}
+
+static void finish_answer(struct waiter *w, const struct clock_reading *now)
+{
+	const struct login_finisher *f = (const struct login_finisher *)w;
+	struct reply reply;
+
+	(void)now;
+	connection_reply_begin(w->connection, &reply);
+	waiter_answered(w, reply_finished(w->profile, &f->result, &reply));
+}
+
+static void finish_gone(struct waiter *w)
+{
+	struct login_finisher *f = (struct login_finisher *)w;
+
+	login_forget_finisher(f);
+	free(f);
+}
+
+static const struct waiter_type finish_waiter = {finish_answer, finish_gone, NULL};
+
 static int begin_finish(struct call *c, struct login_code *code)
 {
 	struct profile *p = c->profile;
 	struct duration wait =
 		duration_add(p->settings->fetch.timeout, duration_s(FINISH_WAIT_BEYOND_S));
-	struct waiter *w;
+	struct login_finisher *f = calloc(1, sizeof(*f));
 
 	code->redirect_uri =
 		secret_copy(p->settings->redirect_uri, strlen(p->settings->redirect_uri));
-	if (!code->text || !code->redirect_uri ||
-		waiter_new(&w, p, c->connection, WAITER_LOGIN, wait))
+	if (!f || !code->text || !code->redirect_uri ||
+		waiter_begin(&f->waiter, &finish_waiter, p, c->connection, wait)) {
+		free(f);
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
-	login_finish(p, code, w);
+	}
+	login_finish(p, code, f);
 	turn_soon(&c->broker->turn);
 	return FRONT_HELD;
 }
@@ -185,110 +266,84 @@ int call_login_finish(struct call *c)
 	return status;
 }
 
-static int answer_failure(const struct login_result *r, struct reply *reply)
-{
-	char words[400];
+struct logout_waiter {
+	struct login_eraser eraser;
+	bool not_told; /* a revocation could not even begin */
+};
 
-	switch (r->class) {
-	case RESPONSE_LOGIN_REQUIRED:
-		snprintf(words, sizeof(words),
-			"the login server did not take the code (%s): it may have expired; begin "
-			"anew",
-			r->words);
-		return reply_error(reply, 503, "login_required", words, -1);
-	case RESPONSE_CLIENT_REJECTED:
-		snprintf(words, sizeof(words),
-			"the login server refused the client or its request: %s", r->words);
-		return reply_error(reply, 503, "client_rejected", words, -1);
-	case RESPONSE_TOKEN:
-	case RESPONSE_UNAVAILABLE:
-	case RESPONSE_THROTTLED:
-		break;
+static int reply_logged_out(const struct logout_waiter *l, struct reply *reply)
+{
+	const struct login_eraser *e = &l->eraser;
+	const char *problem = revoke_problem(&e->waiter);
+	bool kept = e->erasing || e->error;
+	char words[512];
+
+	if (l->not_told && !problem)
+		problem = "out of memory, or too much is under way";
+	if (!kept && !problem) {
+		reply_state(reply, e->waiter.profile->settings->name, "login_required");
+		return 200;
 	}
-	snprintf(words, sizeof(words), "the login could not be finished: %s; begin anew", r->words);
+	snprintf(words, sizeof(words), "the login is forgotten here, but %s%s%s%s%s",
+		kept ? "its file in state_dir could not be removed: " : "",
+		e->erasing ? "no answer of the disk in time"
+		: e->error ? strerror(-e->error)
+			   : "",
+		kept && problem ? "; and " : "",
+		problem ? "Genesys could not be told, where the token lives until it expires: "
+			: "",
+		problem ? problem : "");
 	return reply_error(reply, 503, "temporarily_unavailable", words, -1);
 }
 
-int login_answer(struct waiter *w, struct reply *reply)
+static void logout_answer(struct waiter *w, const struct clock_reading *now)
 {
-	const struct login_result *r = &w->login->result;
-	struct buffer *out = reply->out;
-	struct source_view v;
-	struct clock_reading now;
+	struct reply reply;
 
-	if (!r->ended)
-		return reply_error(reply, 504, "timeout",
-			"the login server has not answered yet; whether it took the code the "
-			"profile's status will tell",
-			-1);
-	if (r->stopped)
-		return reply_error(reply, 503, "revoked",
-			"the profile was revoked or logged out while the login was finished", -1);
-	if (r->class != RESPONSE_TOKEN)
-		return answer_failure(r, reply);
-	clock_read(&now);
-	token_source_view(&w->profile->source, &now, &v);
-	reply_begin(reply, 200, REPLY_JSON, "");
-	buffer_put_text(out, "{\"profile\":");
-	buffer_put_json(out, w->profile->settings->name);
-	buffer_put_text(out, ",\"state\":");
-	buffer_put_json(out, source_state_name(v.state));
-	buffer_printf(out, ",\"expires_in\":%lld", (long long)r->expires_in_s);
-	/* how long the login itself lasts; null: it is refreshed */
-	if (r->refreshes)
-		buffer_put_text(out, ",\"login_ends_in\":null");
-	else
-		buffer_printf(out, ",\"login_ends_in\":%lld", (long long)r->expires_in_s);
-	buffer_put_text(out, "}\n");
-	reply_end(reply);
-	return 200;
+	(void)now;
+	connection_reply_begin(w->connection, &reply);
+	waiter_answered(w, reply_logged_out((const struct logout_waiter *)w, &reply));
 }
+
+static void logout_gone(struct waiter *w)
+{
+	revoke_forget_waiter(w);
+	free(w);
+}
+
+static const struct waiter_type logout_waiter = {logout_answer, logout_gone, NULL};
 
 int call_logout(struct call *c)
 {
+	struct login *login = c->profile->client->login;
 	int status = need_login(c);
 	struct token tokens[2];
+	struct logout_waiter *l;
 	struct waiter *w;
 
 	if (status)
 		return status;
-	if (waiter_new(&w, c->profile, c->connection, WAITER_LOGOUT, duration_s(LOGOUT_WAIT_S)))
+	l = calloc(1, sizeof(*l));
+	w = l ? &l->eraser.waiter : NULL;
+	if (!w || waiter_begin(w, &logout_waiter, c->profile, c->connection,
+			  duration_s(LOGOUT_WAIT_S))) {
+		free(l);
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	}
 	login_attempts_forget(&c->profile->attempts);
-	login_stop_code(c->profile->client->login);
+	login_stop_code(login);
 	token_source_log_out(&c->profile->source, &c->now, tokens);
 	pages_publish(c->profile, &c->now);
-	login_end(c->profile->client->login, w);
+	w->pending++; /* until all have begun */
+	login_end(login, &l->eraser);
 	turn_soon(&c->broker->turn);
 	for (size_t i = 0; i < 2; i++)
 		if (!tokens[i].text)
 			continue;
 		else if (*c->profile->settings->api_url)
-			w->untold |= revoke_token(c->profile, &tokens[i], w) != 0;
+			l->not_told |= revoke_token(c->profile, &tokens[i], w) != 0;
 		else
 			token_fini(&tokens[i]);
-	revoke_begun(w);
+	waiter_done(w);
 	return FRONT_HELD;
-}
-
-int logout_answer(struct waiter *w, struct reply *reply)
-{
-	char words[512];
-	const char *untold = revoke_problem(w);
-
-	if (w->untold && !untold)
-		untold = "out of memory, or too much is under way";
-	if (!w->erasing && !w->erase_error && !untold) {
-		reply_state(reply, w->profile->settings->name, "login_required");
-		return 200;
-	}
-	snprintf(words, sizeof(words), "the login is forgotten here, but %s%s%s%s%s",
-		w->erasing || w->erase_error ? "its file in state_dir could not be removed: " : "",
-		w->erasing       ? "no answer of the disk in time"
-		: w->erase_error ? strerror(-w->erase_error)
-				 : "",
-		(w->erasing || w->erase_error) && untold ? "; and " : "",
-		untold ? "Genesys could not be told, where the token lives until it expires: " : "",
-		untold ? untold : "");
-	return reply_error(reply, 503, "temporarily_unavailable", words, -1);
 }

@@ -1,12 +1,15 @@
-/* Requests of people who log a profile in or out: replies to those that were held. */
+/* Requests of people who log a profile in or out. */
 #ifndef GCTOKEND_BROKER_CALLS_LOGIN_H
 #define GCTOKEND_BROKER_CALLS_LOGIN_H
 
-struct reply;
-struct waiter;
+#include "call.h"
 
-/* Write the reply to a waiter whose login, or logout, has ended; the HTTP status. */
-int login_answer(struct waiter *w, struct reply *reply);
-int logout_answer(struct waiter *w, struct reply *reply);
+#define LOGIN_ROUTES(ROUTE) \
+	ROUTE("/v1/login", HTTP_POST, API_PROFILE, RIGHT_LOGIN, call_login) \
+	ROUTE("/v1/login/finish", HTTP_POST, API_PROFILE | API_LOGIN, RIGHT_LOGIN, \
+		call_login_finish) \
+	ROUTE("/v1/logout", HTTP_POST, API_PROFILE, RIGHT_LOGIN, call_logout)
+
+LOGIN_ROUTES(ROUTE_FUNCTION)
 
 #endif

@@ -2,56 +2,112 @@
 #include "calls_token.h"
 
 #include "broker.h"
-#include "call.h"
 #include "login_code.h"
 #include "oauth_client.h"
 #include "pages.h"
 #include "profile_type.h"
 #include "revoke.h"
-#include "routes.h"
+#include "rights.h"
 #include "waiter.h"
 
 #include "core/reply.h"
 #include "core/reply_outcome.h"
+#include "core/reply_status.h"
 #include "core/token_ask.h"
 #include "core/token_view.h"
+#include "front/connection.h"
 #include "front/handler.h"
-#include "host/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define WAIT_DEFAULT_S 5
 #define REVOKE_WAIT_S 30
 
-int call_answer_outcome(struct profile *p, struct reply *reply, const struct token_ask *ask,
-	const struct token_outcome *o)
+static int put_outcome(struct profile *p, struct reply *reply, const struct clock_reading *now,
+	const struct token_ask *ask, const struct token_outcome *o)
 {
-	struct clock_reading now;
-
-	clock_read(&now);
-	return reply_outcome(reply, &p->reply_cache, p->settings, &p->source, &now, ask, o);
+	return reply_outcome(reply, &p->reply_cache, p->settings, &p->source, now, ask, o);
 }
 
-/* Asks, and answers or holds. */
+struct token_waiter {
+	struct waiter waiter;
+	struct token_ask ask;
+};
+
+static void token_answer(struct waiter *w, const struct clock_reading *now)
+{
+	struct token_ask *ask = &((struct token_waiter *)w)->ask;
+	enum right right = ask->kind == ASK_REFRESH ? RIGHT_ADMIN : RIGHT_TOKEN;
+	struct profile *p = w->profile;
+	struct token_outcome outcome;
+	struct reply reply;
+
+	/* Judged when something is handed out: a reload may have changed the rules. */
+	if (!rights_may(w->broker, w->connection, right, p)) {
+		rights_refused(p, w->connection, right);
+		connection_reply_begin(w->connection, &reply);
+		waiter_answered(w, reply_error(&reply, 403, "access_denied",
+					   "the rules changed while the request waited", -1));
+		return;
+	}
+	token_source_ask(&p->source, now, ask, &outcome);
+	if (token_source_needs_turn(&p->source))
+		turn_soon(&w->broker->turn);
+	if (outcome.kind == OUTCOME_HOLD) {
+		waiter_wait(w, &p->asking);
+		waiter_extend(w, boot_since(ask->deadline, now->boot));
+		return;
+	}
+	connection_reply_begin(w->connection, &reply);
+	waiter_answered(w, put_outcome(p, &reply, now, ask, &outcome));
+}
+
+static void token_gone(struct waiter *w)
+{
+	free(w);
+}
+
+/* What was begun was begun with the other profile. */
+static void token_moved(struct waiter *w)
+{
+	struct token_ask *ask = &((struct token_waiter *)w)->ask;
+
+	ask->begun = false;
+	ask->ticket = 0;
+}
+
+static const struct waiter_type token_waiter = {token_answer, token_gone, token_moved};
+
+static int hold_token(struct call *c, const struct token_ask *ask, struct duration wait)
+{
+	struct token_waiter *w = calloc(1, sizeof(*w));
+
+	if (!w || waiter_begin(&w->waiter, &token_waiter, c->profile, c->connection, wait)) {
+		free(w);
+		return reply_error(c->reply, 503, "temporarily_unavailable", "out of memory", 1);
+	}
+	w->ask = *ask;
+	waiter_wait(&w->waiter, &c->profile->asking);
+	return FRONT_HELD;
+}
+
+/* Asks, and replies or holds. */
 static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
 {
 	struct profile *p = c->profile;
 	struct token_outcome outcome;
-	struct waiter *w;
 
 	ask->deadline = boot_add(c->now.boot, duration_s(wait_s));
 	token_source_ask(&p->source, &c->now, ask, &outcome);
 	if (token_source_needs_turn(&p->source)) {
-		/* Before anybody is told: who has reported a token must not read it again. */
+		/* Before anybody is told: who has rejected a token must not read it again. */
 		pages_publish(p, &c->now);
 		turn_soon(&c->broker->turn);
 	}
-	if (outcome.kind != OUTCOME_HOLD)
-		return call_answer_outcome(p, c->reply, ask, &outcome);
-	if (waiter_new(&w, p, c->connection, WAITER_TOKEN, duration_s(wait_s)))
-		return reply_error(c->reply, 503, "temporarily_unavailable", "out of memory", 1);
-	w->ask = *ask;
-	return FRONT_HELD;
+	return outcome.kind == OUTCOME_HOLD ? hold_token(c, ask, duration_s(wait_s))
+					    : put_outcome(p, c->reply, &c->now, ask, &outcome);
 }
 
 /* The wait asked for, -1 if it is more than is allowed: then 400 is answered. */
@@ -108,24 +164,56 @@ int call_refresh(struct call *c)
 	return ask_token(c, &ask, c->broker->config->broker.max_wait.ns / NS_PER_S);
 }
 
+static void revoke_answer(struct waiter *w, const struct clock_reading *now)
+{
+	const char *problem = revoke_problem(w);
+	struct reply reply;
+	char words[400];
+	int status = 200;
+
+	(void)now;
+	connection_reply_begin(w->connection, &reply);
+	if (problem) {
+		snprintf(words, sizeof(words),
+			"the token is forgotten here and the profile stays stopped, but Genesys "
+			"could not be told: %s. It lives there until it expires",
+			problem);
+		status = reply_error(&reply, 503, "temporarily_unavailable", words, -1);
+	} else {
+		reply_state(&reply, w->profile->settings->name, "revoked");
+	}
+	waiter_answered(w, status);
+}
+
+static void revoke_gone(struct waiter *w)
+{
+	revoke_forget_waiter(w);
+	free(w);
+}
+
+static const struct waiter_type revoke_waiter = {revoke_answer, revoke_gone, NULL};
+
 int call_revoke(struct call *c)
 {
 	struct profile *p = c->profile;
+	struct waiter *w = calloc(1, sizeof(*w));
 	struct token tokens[2];
-	struct waiter *w;
-	int status = 0;
+	int r = 0;
 
-	if (waiter_new(&w, p, c->connection, WAITER_REVOKE, duration_s(REVOKE_WAIT_S)))
+	if (!w || waiter_begin(w, &revoke_waiter, p, c->connection, duration_s(REVOKE_WAIT_S))) {
+		free(w);
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+	}
 	if (p->client->login)
 		login_stop_code(p->client->login);
 	token_source_revoke(&p->source, &c->now, tokens);
 	pages_publish(p, &c->now);
 	turn_soon(&c->broker->turn);
+	w->pending++; /* until all have begun */
 	for (size_t i = 0; i < 2; i++)
 		if (tokens[i].text && revoke_token(p, &tokens[i], w))
-			status = 503;
-	if (status) {
+			r = -EIO;
+	if (r) {
 		waiter_free(w);
 		return call_refuse(c, 503, "temporarily_unavailable",
 			*p->settings->api_url
@@ -134,6 +222,6 @@ int call_revoke(struct call *c)
 				: "the token is forgotten here and the profile stays stopped, but "
 				  "Genesys could not be told: the profile has no api_url");
 	}
-	revoke_begun(w);
+	waiter_done(w);
 	return FRONT_HELD;
 }

@@ -1,14 +1,18 @@
-/* Requests for tokens, and about them: replies to those that were held, too. */
+/* Requests for tokens, and about them. */
 #ifndef GCTOKEND_BROKER_CALLS_TOKEN_H
 #define GCTOKEND_BROKER_CALLS_TOKEN_H
 
-struct profile;
-struct reply;
-struct token_ask;
-struct token_outcome;
+#include "call.h"
 
-/* Writes the reply to an ask that is not to be held; returns the HTTP status. */
-int call_answer_outcome(struct profile *p, struct reply *reply, const struct token_ask *ask,
-	const struct token_outcome *outcome);
+#define TOKEN_ROUTES(ROUTE) \
+	ROUTE("/v1/token", HTTP_GET, API_PROFILE | API_MIN_TTL | API_WAIT | API_AFTER, \
+		RIGHT_TOKEN, call_token) \
+	ROUTE("/v1/token/reject", HTTP_POST, \
+		API_PROFILE | API_GENERATION | API_FINGERPRINT | API_WAIT, RIGHT_TOKEN, \
+		call_reject) \
+	ROUTE("/v1/refresh", HTTP_POST, API_PROFILE, RIGHT_ADMIN, call_refresh) \
+	ROUTE("/v1/revoke", HTTP_POST, API_PROFILE, RIGHT_ADMIN, call_revoke)
+
+TOKEN_ROUTES(ROUTE_FUNCTION)
 
 #endif

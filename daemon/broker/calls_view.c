@@ -2,13 +2,11 @@
 #include "calls_view.h"
 
 #include "broker.h"
-#include "call.h"
 #include "endpoint.h"
 #include "login_file.h"
 #include "oauth_client.h"
 #include "profile_type.h"
 #include "rights.h"
-#include "routes.h"
 #include "waiter.h"
 
 #include "core/reply.h"
@@ -17,6 +15,7 @@
 #include "core/reply_status.h"
 #include "core/token_view.h"
 #include "core/views.h"
+#include "front/connection.h"
 #include "front/front.h"
 #include "host/clock.h"
 
@@ -49,7 +48,7 @@ static void report_of(struct profile *p, struct profile_view *ret)
 		login_report(p->client->login, ret);
 }
 
-int call_answer_skew(struct profile *p, struct reply *reply)
+static int reply_clock(struct profile *p, struct reply *reply)
 {
 	struct profile_view report;
 	struct clock_reading now;
@@ -62,12 +61,35 @@ int call_answer_skew(struct profile *p, struct reply *reply)
 
 int call_skew(struct call *c)
 {
-	return call_answer_skew(c->profile, c->reply);
+	return reply_clock(c->profile, c->reply);
 }
+
+static void measure_answer(struct waiter *w, const struct clock_reading *now)
+{
+	struct reply reply;
+
+	(void)now;
+	connection_reply_begin(w->connection, &reply);
+	waiter_answered(w, reply_clock(w->profile, &reply));
+}
+
+static void measure_gone(struct waiter *w)
+{
+	free(w);
+}
+
+/* It is told of the clock that the profile of that name has now. */
+static void measure_moved(struct waiter *w)
+{
+	(void)w;
+}
+
+static const struct waiter_type measure_waiter = {measure_answer, measure_gone, measure_moved};
 
 int call_probe(struct call *c)
 {
 	struct server_clock *clock = &c->profile->endpoint->clock;
+	const struct duration wait = duration_s(MEASURE_WAIT_S);
 	struct duration in;
 	struct waiter *w;
 
@@ -85,8 +107,12 @@ int call_probe(struct call *c)
 	case SERVER_CLOCK_MEASURABLE:
 		break;
 	}
-	if (waiter_new(&w, c->profile, c->connection, WAITER_MEASURE, duration_s(MEASURE_WAIT_S)))
+	w = calloc(1, sizeof(*w));
+	if (!w || waiter_begin(w, &measure_waiter, c->profile, c->connection, wait)) {
+		free(w);
 		return out_of_memory(c);
+	}
+	waiter_wait(w, &c->profile->endpoint->measuring);
 	server_clock_measure(clock, &c->now);
 	turn_soon(&c->broker->turn);
 	return FRONT_HELD;
@@ -101,7 +127,7 @@ static void report_of_broker(
 		.version = b->version,
 		.uptime = boot_since(now->boot, b->started.boot),
 		.connections = n->connections,
-		.waiting = b->waiting_count,
+		.waiting = b->waiters.count,
 		.requests = n->requests,
 		.accepted = n->accepted,
 		.refused_total_limit = n->refused_total_limit,

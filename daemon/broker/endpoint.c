@@ -2,7 +2,6 @@
 
 #include "broker.h"
 #include "profile_type.h"
-#include "waiter.h"
 
 #include "core/config.h"
 #include "host/clock.h"
@@ -73,13 +72,11 @@ static void head_done(void *context, const struct exchange *x)
 {
 	struct endpoint *e = context;
 	struct clock_reading now;
-	struct waiter *w;
 
 	clock_read(&now);
 	e->head = NULL;
 	server_clock_head_ended(&e->clock, &now, x);
-	while ((w = TAILQ_FIRST(&e->measuring)) != NULL)
-		waiter_make_ready(w);
+	waiters_make_ready(&e->measuring);
 	turn_now(&e->broker->turn);
 }
 

@@ -3,6 +3,8 @@
 #ifndef GCTOKEND_BROKER_ENDPOINT_H
 #define GCTOKEND_BROKER_ENDPOINT_H
 
+#include "waiter_list.h"
+
 #include "core/server_clock.h"
 #include "core/times.h"
 
@@ -21,7 +23,7 @@ struct endpoint {
 	char *proxy;
 	struct server_clock clock;
 	struct fetch *head;
-	TAILQ_HEAD(, waiter) measuring; /* callers who wait for the HEAD under way */
+	struct waiter_list measuring; /* callers who wait for the HEAD under way */
 };
 
 /* Finds it, or makes it. 0 or -ENOMEM. */

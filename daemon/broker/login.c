@@ -7,7 +7,6 @@
 #include "oauth_client.h"
 #include "profile.h"
 #include "profile_type.h"
-#include "waiter.h"
 
 #include "host/clock.h"
 #include "host/log.h"
@@ -50,6 +49,7 @@ int login_new(struct login **ret, struct oauth_client *c)
 	if (!l)
 		return -ENOMEM;
 	l->client = c;
+	TAILQ_INIT(&l->erasers);
 	evtimer_assign(&l->patience, c->broker->base, patience_ended, l);
 	r = login_load(l);
 	if (r) {
@@ -289,14 +289,13 @@ void login_lose_profile(struct profile *p)
 	login_code_lose_profile(p);
 }
 
-void login_end(struct login *l, struct waiter *w)
+void login_end(struct login *l, struct login_eraser *e)
 {
 	l->ended = login_busy(l);
 	l->refused = false;
 	token_fini(&l->refresh);
 	login_code_drop(&l->code);
-	w->login = l;
-	login_erase(l, w);
+	login_erase(l, e);
 }
 
 static bool any_busy(const struct broker *b)

@@ -31,7 +31,7 @@ struct broker;
 struct fetch;
 struct oauth_client;
 struct profile;
-struct waiter;
+struct login_eraser;
 
 struct login {
 	struct oauth_client *client;
@@ -48,8 +48,7 @@ struct login {
 	/* being finished */
 	struct login_code code;
 	struct profile *code_for; /* whose token request is to send it; NULL: none is (any more) */
-	struct waiter *finisher;  /* NULL: nobody waits for it (any more) */
-	struct login_result result;
+	struct login_finisher *finisher; /* NULL: nobody waits for it (any more) */
 
 	/* an answer that waits for the disk */
 	bool held;
@@ -72,6 +71,7 @@ struct login {
 						overwritten */
 	char problem[200];                   /* with the file; "": none */
 	struct event again;                  /* a write that failed is tried again */
+	struct waiter_list erasers;          /* who wait for the file to be removed: login_eraser */
 };
 
 int login_new(struct login **ret, struct oauth_client *c);
@@ -85,9 +85,9 @@ void login_not_sent(struct profile *p, const struct exchange *x);
 void login_lose_profile(struct profile *p);
 /* Is something under way that would be lost with the process? */
 bool login_busy(const struct login *l);
-/* The refresh token is void from here on, also one that is on its way. `w` waits until it is erased
+/* The refresh token is void from here on, also one that is on its way. `e` waits until it is erased
  * from the disk as well. */
-void login_end(struct login *l, struct waiter *w);
+void login_end(struct login *l, struct login_eraser *e);
 /* The profile that uses the login now; NULL: none. */
 struct profile *login_user(const struct login *l);
 

@@ -4,7 +4,6 @@
 #include "login.h"
 #include "oauth_client.h"
 #include "profile_type.h"
-#include "waiter.h"
 
 #include "core/secret.h"
 #include "core/token_login.h"
@@ -26,27 +25,27 @@ bool login_finishing(const struct login *l)
 	return l->code.text || l->finisher;
 }
 
-void login_finish(struct profile *p, struct login_code *code, struct waiter *w)
+void login_finish(struct profile *p, struct login_code *code, struct login_finisher *f)
 {
 	struct login *l = p->client->login;
 
 	l->code = *code;
 	*code = (struct login_code){0}; /* taken */
 	l->code_for = p;
-	l->result = (struct login_result){0};
-	l->finisher = w;
-	w->login = l;
+	l->finisher = f;
+	f->login = l;
 	token_source_code_came(&p->source);
 }
 
 void login_code_ended(struct login *l, const struct token_response *answer, bool stopped)
 {
-	struct login_result *r = &l->result;
+	struct login_result *r;
 
 	login_code_drop(&l->code);
 	l->code_for = NULL;
 	if (!l->finisher)
 		return;
+	r = &l->finisher->result;
 	*r = (struct login_result){
 		.ended = true,
 		.stopped = stopped,
@@ -56,7 +55,7 @@ void login_code_ended(struct login *l, const struct token_response *answer, bool
 	};
 	snprintf(r->words, sizeof(r->words), "%s%s%.240s", answer->error,
 		*answer->error ? ": " : "", answer->words);
-	waiter_make_ready(l->finisher);
+	waiter_make_ready(&l->finisher->waiter);
 }
 
 void login_code_note(struct login *l, struct profile *p)
@@ -97,11 +96,11 @@ void login_code_lose_profile(const struct profile *p)
 		login_code_drop(&l->code);
 }
 
-void login_forget_waiter(struct waiter *w)
+void login_forget_finisher(struct login_finisher *f)
 {
-	struct login *l = w->login;
+	struct login *l = f->login;
 
-	if (!l || l->finisher != w)
+	if (!l || l->finisher != f)
 		return;
 	l->finisher = NULL;
 	/* nobody is there any more to be logged in */

@@ -2,6 +2,8 @@
 #ifndef GCTOKEND_BROKER_LOGIN_CODE_H
 #define GCTOKEND_BROKER_LOGIN_CODE_H
 
+#include "waiter.h"
+
 #include "core/login_attempt.h"
 #include "core/token_response.h"
 
@@ -11,7 +13,6 @@
 
 struct login;
 struct profile;
-struct waiter;
 
 /* A code on its way to be exchanged. Wiped when let go. */
 struct login_code {
@@ -21,7 +22,7 @@ struct login_code {
 	uid_t uid; /* who logged in */
 };
 
-/* How the latest code fared; for whoever waits for it. */
+/* How a code fared. */
 struct login_result {
 	bool ended;
 	bool stopped; /* it came, but an admin revoked or a person logged out meanwhile */
@@ -31,14 +32,23 @@ struct login_result {
 	char words[320];
 };
 
+/* Who waits for that. */
+struct login_finisher {
+	struct waiter waiter;
+	struct login *login;
+	struct login_result result;
+};
+
 /* Is a code waiting for its end, or somebody for the end of one? */
 bool login_finishing(const struct login *l);
-/* A person came back from the login server, and none is being finished. Takes the code's texts. */
-void login_finish(struct profile *p, struct login_code *code, struct waiter *w);
+/* A person came back from the login server, and none is being finished. Takes the code's texts. `f`
+ * is ready when it is known what has become of it. */
+void login_finish(struct profile *p, struct login_code *code, struct login_finisher *f);
 /* A code that no token request has begun to send will not be sent; whoever waits for it is told
  * that the profile was stopped. */
 void login_stop_code(struct login *l);
-void login_forget_waiter(struct waiter *w);
+/* Nobody waits there any more. */
+void login_forget_finisher(struct login_finisher *f);
 void login_code_drop(struct login_code *code);
 /* What became of the code, for the one who brought it. */
 void login_code_ended(struct login *l, const struct token_response *answer, bool stopped);

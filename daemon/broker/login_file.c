@@ -7,8 +7,6 @@
 #include "oauth_client.h"
 #include "profile_log.h"
 #include "profile_type.h"
-#include "revoke.h"
-#include "waiter.h"
 
 #include "core/client_state.h"
 #include "core/login_record.h"
@@ -198,19 +196,19 @@ void login_unload(struct login *l)
 		evtimer_del(&l->again);
 }
 
-/* Whoever logged out waits for this. */
 static void tell_erasers(struct login *l, int error)
 {
-	struct profile *p = login_user(l);
 	struct waiter *w, *next;
 
-	for (w = p ? TAILQ_FIRST(&p->waiting) : NULL; w; w = next) {
+	for (w = TAILQ_FIRST(&l->erasers); w; w = next) {
+		struct login_eraser *e = (struct login_eraser *)w;
+
 		next = TAILQ_NEXT(w, link);
-		if (w->login != l || !w->erasing || w->erased_by > l->writes_ended)
+		if (!e->erasing || e->erased_by > l->writes_ended)
 			continue;
-		w->erasing = false;
-		w->erase_error = error;
-		revoke_begun(w);
+		e->erasing = false;
+		e->error = error;
+		waiter_done(w);
 	}
 }
 
@@ -304,11 +302,16 @@ uint64_t login_store(struct login *l)
 	return 0;
 }
 
-void login_erase(struct login *l, struct waiter *w)
+void login_erase(struct login *l, struct login_eraser *e)
 {
-	w->erased_by = login_store(l);
-	w->erasing = w->erased_by != 0;
-	w->erase_error = w->erasing ? 0 : -ENOMEM;
+	e->erased_by = login_store(l);
+	if (!e->erased_by) {
+		e->error = -ENOMEM;
+		return;
+	}
+	e->erasing = true;
+	e->waiter.pending++;
+	waiter_wait(&e->waiter, &l->erasers);
 }
 
 static void was_read(void *context, int error, const char *bytes, size_t length)

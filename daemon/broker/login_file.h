@@ -2,6 +2,9 @@
 #ifndef GCTOKEND_BROKER_LOGIN_FILE_H
 #define GCTOKEND_BROKER_LOGIN_FILE_H
 
+#include "waiter.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,7 +12,14 @@ struct broker;
 struct broker_settings;
 struct login;
 struct profile_view;
-struct waiter;
+
+/* Somebody who waits for it to be removed. */
+struct login_eraser {
+	struct waiter waiter;
+	bool erasing;       /* it still has to go */
+	int error;          /* negative errno of that */
+	uint64_t erased_by; /* the write of the login that removes it */
+};
 
 /* The key for the files, by the settings of a configuration that has logins, unless it was read
  * before. Blocks. 0, also if the daemon's own cannot be had: then logins are kept in memory only;
@@ -23,8 +33,8 @@ void login_unload(struct login *l);
 /* Begins to store what there is: the refresh token, or that there is none. Returns the number of
  * the write, 0 if it could not be begun. */
 uint64_t login_store(struct login *l);
-/* Begins to remove it; `w` is told. */
-void login_erase(struct login *l, struct waiter *w);
+/* Begins to remove it; until that has ended it is one thing more that is pending for `e`. */
+void login_erase(struct login *l, struct login_eraser *e);
 /* Begins to read the file anew; login_read_again follows. 0 or negative errno. */
 int login_begin_reading(struct login *l);
 

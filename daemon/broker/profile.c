@@ -92,7 +92,7 @@ int profile_new(struct profile **ret, struct broker *b, const struct profile_set
 		return -ENOMEM;
 	p->broker = b;
 	p->settings = settings;
-	TAILQ_INIT(&p->waiting);
+	TAILQ_INIT(&p->asking);
 	r = oauth_client_get(
 		&p->client, b, settings->token_url, credential->client_id, settings->grant);
 	if (!r)
@@ -331,7 +331,7 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 	p->wake_at = d.wake_at;
 	p->broker->handover.due = true;
 	if (d.changed)
-		waiters_make_ready(p);
+		waiters_make_ready(&p->asking);
 	pages_publish(p, now);
 	if (d.fetch) {
 		p->with_code = d.code;

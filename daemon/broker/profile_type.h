@@ -3,6 +3,7 @@
 #define GCTOKEND_BROKER_PROFILE_TYPE_H
 
 #include "pages.h"
+#include "waiter_list.h"
 
 #include "core/config.h"
 #include "core/history.h"
@@ -16,13 +17,11 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 struct broker;
 struct endpoint;
 struct fetch;
 struct oauth_client;
-struct waiter;
 
 struct profile {
 	struct broker *broker;
@@ -46,9 +45,9 @@ struct profile {
 	struct token_request sent;
 	/* of people, where they log in */
 	struct login_attempts attempts;
-	bool with_code; /* the token request under way exchanges a code */
-	TAILQ_HEAD(, waiter) waiting;
-	uint32_t waiting_count;
+	bool with_code;            /* the token request under way exchanges a code */
+	struct waiter_list asking; /* who wait for a token */
+	uint32_t waiting_count;    /* they, and who wait for anything else of it */
 };
 
 #endif

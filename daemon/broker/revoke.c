@@ -6,8 +6,6 @@
 
 #include "core/buffer.h"
 #include "core/exchange.h"
-#include "core/reply.h"
-#include "core/reply_status.h"
 #include "core/text.h"
 #include "host/log.h"
 #include "upstream/fetch.h"
@@ -28,18 +26,6 @@ struct revocation {
 	char fingerprint[FINGERPRINT_LENGTH + 1];
 	char problem[256]; /* "" when Genesys agreed */
 };
-
-static bool waiter_served(const struct broker *b, const struct waiter *w)
-{
-	const struct revocation *r;
-
-	if (w->erasing)
-		return false;
-	TAILQ_FOREACH(r, &b->revocations, link)
-	if (r->waiter == w && !r->ended)
-		return false;
-	return true;
-}
 
 static void revocation_free(struct revocation *r)
 {
@@ -66,10 +52,10 @@ static void revocation_ended(void *context, const struct exchange *x)
 			r->profile, r->fingerprint, r->problem);
 	else
 		log_line(LOG_NOTICE, "profile %s: token %s is revoked", r->profile, r->fingerprint);
-	if (!w)
+	if (w)
+		waiter_done(w);
+	else
 		revocation_free(r);
-	else if (waiter_served(r->broker, w))
-		waiter_make_ready(w);
 }
 
 int revoke_token(struct profile *p, struct token *token, struct waiter *w)
@@ -105,6 +91,8 @@ int revoke_token(struct profile *p, struct token *token, struct waiter *w)
 		goto out;
 	r->broker = p->broker;
 	r->waiter = w;
+	if (w)
+		w->pending++;
 	snprintf(r->profile, sizeof(r->profile), "%s", p->settings->name);
 	memcpy(r->fingerprint, token->fingerprint, sizeof(r->fingerprint));
 	TAILQ_INSERT_TAIL(&p->broker->revocations, r, link);
@@ -117,17 +105,11 @@ out:
 	return error;
 }
 
-void revoke_begun(struct waiter *w)
-{
-	if (waiter_served(w->broker, w))
-		waiter_make_ready(w);
-}
-
-void revoke_forget_waiter(struct broker *b, const struct waiter *w)
+void revoke_forget_waiter(const struct waiter *w)
 {
 	struct revocation *r, *next;
 
-	for (r = TAILQ_FIRST(&b->revocations); r; r = next) {
+	for (r = TAILQ_FIRST(&w->broker->revocations); r; r = next) {
 		next = TAILQ_NEXT(r, link);
 		if (r->waiter != w)
 			continue;
@@ -152,23 +134,6 @@ const char *revoke_problem(const struct waiter *w)
 			problem = r->problem;
 	}
 	return problem;
-}
-
-int revoke_answer(struct waiter *w, struct reply *reply)
-{
-	const char *problem = revoke_problem(w);
-	char words[400];
-
-	if (!problem) {
-		reply_state(reply, w->profile->settings->name, "revoked");
-		return 200;
-	}
-	snprintf(words, sizeof(words),
-		"the token is forgotten here and the profile stays stopped, but Genesys could not "
-		"be "
-		"told: %s. It lives there until it expires",
-		problem);
-	return reply_error(reply, 503, "temporarily_unavailable", words, -1);
 }
 
 void revoke_free_all(struct broker *b)
