@@ -1,12 +1,12 @@
-/* Between the files' text and the model: every setting as text with the place it came from. Private
- * to the three files that turn one into the other: config_parse.c reads, config_build.c fills in
- * the model by the table, config_profile.c knows what profiles need. */
+/* Between the files' text and the model: every setting as text with the place it came from.
+ * config_parse.c fills it from the files; here the table turns it into the model; config_sections.c
+ * knows what the sections need beyond their keys. */
 #ifndef GCTOKEND_CORE_CONFIG_DRAFT_H
 #define GCTOKEND_CORE_CONFIG_DRAFT_H
 
-#include "config.h"
 #include "config_keys.h"
-#include "config_parse.h"
+#include "config_lookup.h"
+#include "config_problems.h"
 
 struct draft_place {
 	unsigned file; /* index into config_draft.files */
@@ -35,6 +35,7 @@ struct config_draft {
 	struct draft_section **profiles;
 	size_t profile_count;
 	struct config_problems problems;
+	const struct config_lookup *lookup;
 };
 
 /* The setting of a key that the table has. */
@@ -49,26 +50,6 @@ void draft_problem(struct config_draft *d, enum config_severity severity,
 
 /* Every setting of the section into the structure at `base` (broker_settings or profile_settings),
  * by the table. Problems are added to the draft; 0 or -ENOMEM. */
-int draft_fill(struct config_draft *d, struct draft_section *section, void *base,
-	const struct config_lookup *lookup);
-/* Only one of the two may be set. */
-void draft_exclude(
-	struct config_draft *d, struct draft_section *section, const char *one, const char *other);
-/* Asks the lookup about a path, if there is one. `gid`: as for secret_file. */
-void draft_check_secret(struct config_draft *d, struct draft_section *section, const char *key,
-	const char *path, gid_t socket_gid, const struct config_lookup *lookup);
-/* A systemd credential must be there, where systemd says it would be. */
-void draft_check_credential(struct config_draft *d, struct draft_section *section, const char *key,
-	const char *name, const struct config_lookup *lookup);
-
-/* All of [broker]. 0 or -ENOMEM. */
-int draft_finish_broker(
-	struct config_draft *d, struct broker_settings *broker, const struct config_lookup *lookup);
-/* What a profile is beyond its keys. 0 or -ENOMEM. */
-int draft_finish_profile(struct config_draft *d, struct draft_section *section,
-	struct profile_settings *profile, const struct broker_settings *broker,
-	const struct config_lookup *lookup);
-/* What the profiles are to each other. */
-void draft_compare_profiles(struct config_draft *d, const struct config *config);
+int draft_fill(struct config_draft *d, struct draft_section *section, void *base);
 
 #endif

@@ -75,23 +75,21 @@ void config_help_write(struct buffer *out)
 		"The configuration is one INI file, /etc/gctokend/gctokend.conf unless -c names "
 		"another, and after it the files *.conf in the directory of the same name with .d "
 		"behind it, in byte order. In one file a section or a key comes once; a later file "
-		"may set a key again, which overrides, and add profiles. An empty value means "
+		"may set a key again, which overrides it, and add profiles. An empty value means "
 		"none.",
 		0);
 	buffer_put_char(out, '\n');
 	put_paragraph(out,
 		"Comments start with # or ; at a line's beginning, or with ; after white space. A "
-		"duration is a whole number with its unit: ms, s, min, h or d. Each key stands "
-		"here "
+		"duration is a whole number with its unit: ms, s, min, h or d. Each key is shown "
 		"with its default. SIGHUP reloads; what needs a restart says so.",
 		0);
 	buffer_put_text(out, "\n[broker]\n");
 	put_section(out, CONFIG_SECTION_BROKER);
 	buffer_put_text(out, "\n[profile NAME]\n\n");
 	put_paragraph(out,
-		"One section for each OAuth client; at least one is needed. NAME: a-z, 0-9, _ and "
-		"-, "
-		"at most 48 of them, the first a letter or a digit.",
+		"One section for each OAuth client; at least one is needed. NAME: a-z, 0-9, _ "
+		"and -, at most 48 of them, the first a letter or a digit.",
 		2);
 	put_section(out, CONFIG_SECTION_PROFILE);
 	buffer_put_text(out, "\nRegions (either name, hyphens or underscores)\n\n");

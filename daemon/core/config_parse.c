@@ -1,4 +1,6 @@
+#include "config_parse.h"
 #include "config_draft.h"
+#include "config_sections.h"
 #include "config_text.h"
 #include "config_value.h"
 #include "text.h"
@@ -130,7 +132,7 @@ static struct draft_section *section_get(
 	}
 	config_quote(quoted, sizeof(quoted), inside);
 	snprintf(message, sizeof(message),
-		"unknown section %s%s, its keys are not looked at; allowed: [broker], [profile "
+		"unknown section %s%s, its keys are ignored; allowed: [broker], [profile "
 		"NAME]",
 		quoted,
 		text_distance(inside, "broker") <= 2 ? " (did you mean [broker]?)"
@@ -155,7 +157,7 @@ static void read_section(void *context, unsigned line, const char *inside)
 		if (section->name)
 			snprintf(where, sizeof(where), "[profile %s]", section->name);
 		snprintf(message, sizeof(message),
-			"this section stands in this file already, in line %u; put its keys there",
+			"this file has this section already, in line %u; put its keys there",
 			section->last.line);
 		problem_here(b, line, where, message);
 	}
@@ -185,10 +187,10 @@ static void unknown_key(struct config_builder *b, unsigned line, const char *nam
 
 	if (strcmp(name, "client_secret") == 0)
 		snprintf(message, sizeof(message),
-			"a secret does not belong into this file; put it alone into a file of mode "
-			"0600 and name that in client_secret_file");
+			"a secret does not belong in this file; put it alone in a file of mode "
+			"0600 and name that file in client_secret_file");
 	else if (config_key_find(other, name))
-		snprintf(message, sizeof(message), "this key belongs into %s",
+		snprintf(message, sizeof(message), "this key belongs in %s",
 			other == CONFIG_SECTION_BROKER ? "[broker]" : "a [profile NAME]");
 	else if (nearest)
 		snprintf(message, sizeof(message),
@@ -223,8 +225,7 @@ static void read_setting(void *context, unsigned line, const char *name, const c
 	setting = draft_setting(b->open, name);
 	if (setting->text && setting->place.file == current_file(b)) {
 		snprintf(message, sizeof(message),
-			"set twice, first in line %u; one of the two has to go",
-			setting->place.line);
+			"set twice, first in line %u; remove one of the two", setting->place.line);
 		problem_here(b, line, name, message);
 		setting->bad = true;
 		return;
@@ -298,8 +299,7 @@ void config_builder_add_problem(struct config_builder *b, const char *file, cons
 		problem_here(b, 0, "", message);
 }
 
-static int build_profiles(
-	struct config_draft *d, struct config *config, const struct config_lookup *lookup)
+static int build_profiles(struct config_draft *d, struct config *config)
 {
 	config->profiles = calloc(d->profile_count + 1, sizeof(*config->profiles));
 	if (!config->profiles)
@@ -313,22 +313,19 @@ static int build_profiles(
 		profile->name = strdup(section->name);
 		if (!profile->name)
 			return -ENOMEM;
-		error = draft_fill(d, section, profile, lookup);
-		if (error < 0)
-			return error;
-		error = draft_finish_profile(d, section, profile, &config->broker, lookup);
+		error = profile_section_finish(d, section, profile, &config->broker);
 		if (error < 0)
 			return error;
 	}
 	return 0;
 }
 
-static int build(struct config_draft *d, struct config *config, const struct config_lookup *lookup)
+static int build(struct config_draft *d, struct config *config)
 {
-	int error = draft_finish_broker(d, &config->broker, lookup);
+	int error = broker_section_finish(d, &config->broker);
 
 	if (error == 0)
-		error = build_profiles(d, config, lookup);
+		error = build_profiles(d, config);
 	if (error < 0)
 		return error;
 	/* A profile that only was misspelt has been reported as that. */
@@ -336,7 +333,7 @@ static int build(struct config_draft *d, struct config *config, const struct con
 		config_problems_add(&d->problems, CONFIG_ERROR,
 			&(const struct config_place){.file = d->files[0], .key = ""},
 			"there is no profile; at least one [profile NAME] is needed");
-	draft_compare_profiles(d, config);
+	profile_sections_compare(d, config);
 	return 0;
 }
 
@@ -349,9 +346,10 @@ int config_builder_finish(struct config_builder *b, const struct config_lookup *
 
 	if (!config)
 		return -ENOMEM;
+	d->lookup = lookup;
 	if (d->file_count == 0 && !add_file(b, "(no file)"))
 		goto out;
-	error = b->unread ? 0 : build(d, config, lookup);
+	error = b->unread ? 0 : build(d, config);
 	if (error < 0)
 		goto out;
 

@@ -1,7 +1,7 @@
 #include "config_storage.h"
 #include "access.h"
 #include "config_keys.h"
-#include "config_parse.h"
+#include "config_lookup.h"
 #include "config_value.h"
 #include "config_words.h"
 #include <errno.h>

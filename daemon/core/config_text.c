@@ -61,7 +61,7 @@ static void read_section(struct reader *r, char *line)
 	inside = trim(line + 1);
 	if (strlen(inside) > CONFIG_SECTION_MAX) {
 		section_broken(
-			r, "a section name of this length; allowed: [broker], [profile NAME]");
+			r, "a section name that is too long; allowed: [broker], [profile NAME]");
 		return;
 	}
 	r->handler->section(r->handler->context, r->line, inside);

@@ -89,7 +89,7 @@ static const char *host_problem(const char *host, size_t length)
 		return "it has no host";
 	if (host[0] == '[') {
 		if (host[length - 1] != ']' || !ipv6_valid(host + 1, length - 2))
-			return "what stands in brackets is no IPv6 address";
+			return "what is in brackets is not an IPv6 address";
 		return NULL;
 	}
 	/* What ends in a digit would be read as an address, and not by everybody as the same. */
@@ -166,7 +166,7 @@ static const char *path_problem(const char *path, enum url_kind kind)
 		return *path == '\0' || strcmp(path, "/") == 0 ? NULL
 							       : "something follows its port";
 	if (*path == '?')
-		return "its query stands before any path";
+		return "its query comes before any path";
 	for (; *path; path++) {
 		if (*path == '#')
 			return "it has a fragment (#)";
@@ -190,7 +190,7 @@ static const char *problem_of(const char *url, enum url_kind kind)
 	for (const char *c = url; *c; c++) {
 		/* Backslash: some parsers take it for a slash. The others are not in RFC 3986. */
 		if (*c <= 0x20 || *c >= 0x7f || strchr("\\\"<>^`{|}", *c))
-			return "it has a character that does not belong into a URL";
+			return "it has a character that does not belong in a URL";
 	}
 	if (scheme == 0)
 		return scheme_problem(kind);
@@ -217,7 +217,7 @@ static const char *problem_of(const char *url, enum url_kind kind)
 	port = authority + host_length;
 	if (host_length < length) {
 		problem = *port == ':' ? port_problem(port + 1, length - host_length - 1)
-				       : "something stands between its host and its path";
+				       : "there is something between its host and its path";
 		if (problem)
 			return problem;
 	} else if (kind == URL_PROXY) {

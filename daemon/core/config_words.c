@@ -64,7 +64,7 @@ static const char *list_problem(
 	if (names == 0)
 		return "is not a list of names";
 	if (star && names > 1)
-		return "has names beside the *";
+		return "has names besides the *";
 	return NULL;
 }
 

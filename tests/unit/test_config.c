@@ -369,7 +369,7 @@ static void problems_name_their_file(void **state)
 		"or d, from 1s to 1h\n"
 		"d/10.conf:1: a key before any section; allowed: [broker], [profile NAME]\n"
 		"d/10.conf:3: environment: region is set too; only one of the two may be\n"
-		"d/20.conf:3: [broker]: this section stands in this file already, in line 1; put "
+		"d/20.conf:3: [broker]: this file has this section already, in line 1; put "
 		"its keys there\n"
 		"d/20.conf:4: log_level: \"loud\" is not a log level; allowed: err, warning, "
 		"notice, info or debug\n");

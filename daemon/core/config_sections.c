@@ -1,3 +1,5 @@
+#include "config_sections.h"
+#include "config.h"
 #include "config_draft.h"
 #include "config_url.h"
 #include "login_attempt.h"
@@ -6,6 +8,102 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Only one of the two may be set. */
+static void exclude(
+	struct config_draft *d, struct draft_section *section, const char *one, const char *other)
+{
+	if (draft_has(section, one) && draft_has(section, other))
+		draft_problem(d, CONFIG_ERROR, section, other,
+			"%s is set too; only one of the two may be", one);
+}
+
+static void check_readable(
+	struct config_draft *d, struct draft_section *section, const char *key, const char *path)
+{
+	const struct config_lookup *lookup = d->lookup;
+	char problem[256];
+
+	if (path && !lookup->readable_file(lookup->context, path, problem, sizeof(problem)))
+		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
+}
+
+/* `socket_gid`: the group that must not read it. */
+static void check_secret(struct config_draft *d, struct draft_section *section, const char *key,
+	const char *path, gid_t socket_gid)
+{
+	const struct config_lookup *lookup = d->lookup;
+	char problem[256];
+
+	if (path &&
+		!lookup->secret_file(lookup->context, path, socket_gid, problem, sizeof(problem)))
+		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
+}
+
+/* It must be there, where systemd says it would be. */
+static void check_credential(
+	struct config_draft *d, struct draft_section *section, const char *key, const char *name)
+{
+	const struct config_lookup *lookup = d->lookup;
+	const char *directory = lookup->variable(lookup->context, "CREDENTIALS_DIRECTORY");
+	char problem[256];
+	char *path;
+
+	if (!name)
+		return;
+	/* Someone who checks a file by hand has none of the service's credentials. The daemon
+	 * itself is told when it reads them. */
+	if (!directory || !*directory) {
+		draft_problem(d, CONFIG_WARNING, section, key,
+			"not checked, since CREDENTIALS_DIRECTORY is not set (systemd sets it for "
+			"the service, with LoadCredential=%s:PATH in its unit)",
+			name);
+		return;
+	}
+	if (asprintf(&path, "%s/%s", directory, name) < 0) {
+		d->problems.out_of_memory = true;
+		return;
+	}
+	if (!lookup->readable_file(lookup->context, path, problem, sizeof(problem)))
+		draft_problem(d, CONFIG_ERROR, section, key,
+			"%s %s; the unit needs LoadCredential=%s:PATH", path, problem, name);
+	free(path);
+}
+
+int broker_section_finish(struct config_draft *d, struct broker_settings *broker)
+{
+	struct draft_section *section = &d->broker;
+	int error = draft_fill(d, section, broker);
+
+	if (error < 0)
+		return error;
+	if (!broker->state_dir) {
+		const char *directories =
+			d->lookup->variable(d->lookup->context, "STATE_DIRECTORY");
+
+		/* systemd lists all StateDirectory= with colons; the first is the daemon's. */
+		if (!directories || !*directories)
+			directories = "/var/lib/gctokend";
+		if (*directories != '/')
+			draft_problem(d, CONFIG_ERROR, section, "state_dir",
+				"the environment's STATE_DIRECTORY is not an absolute path");
+		broker->state_dir = strndup(directories, strcspn(directories, ":"));
+		if (!broker->state_dir)
+			return -ENOMEM;
+	}
+	if (broker->socket && broker->page_socket &&
+		strcmp(broker->socket, broker->page_socket) == 0)
+		draft_problem(d, CONFIG_ERROR, section, "page_socket",
+			"the same path as socket; allowed: another one, or nothing");
+	if (broker->admins.lists[ACCESS_USERS].everybody)
+		draft_problem(d, CONFIG_WARNING, section, "admin_users",
+			"with * whoever can connect may refresh and revoke every profile's tokens; "
+			"name those who should");
+	exclude(d, section, "state_key_file", "state_key_credential");
+	check_secret(d, section, "state_key_file", broker->state_key_file, broker->socket_gid);
+	check_credential(d, section, "state_key_credential", broker->state_key_credential);
+	return 0;
+}
 
 static const char *setting_text(struct draft_section *section, const char *key)
 {
@@ -104,15 +202,6 @@ static void need_one(struct config_draft *d, struct draft_section *section, cons
 			section->name, one, other, advice);
 }
 
-static void check_readable(struct config_draft *d, struct draft_section *section, const char *key,
-	const char *path, const struct config_lookup *lookup)
-{
-	char problem[256];
-
-	if (path && !lookup->readable_file(lookup->context, path, problem, sizeof(problem)))
-		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
-}
-
 /* What only logins of people need. */
 static void check_login(
 	struct config_draft *d, struct draft_section *section, const struct profile_settings *p)
@@ -138,24 +227,25 @@ static void check_login(
 			"its query has %s, which the daemon sets itself; leave it out", clash);
 }
 
-int draft_finish_profile(struct config_draft *d, struct draft_section *section,
-	struct profile_settings *profile, const struct broker_settings *broker,
-	const struct config_lookup *lookup)
+int profile_section_finish(struct config_draft *d, struct draft_section *section,
+	struct profile_settings *profile, const struct broker_settings *broker)
 {
+	int error = draft_fill(d, section, profile);
 
+	if (error < 0)
+		return error;
 	profile->socket_gid = broker->socket_gid;
 
-	draft_exclude(d, section, "region", "environment");
+	exclude(d, section, "region", "environment");
 	if (!draft_has(section, "region") && !draft_has(section, "environment") &&
 		!draft_has(section, "token_url"))
 		draft_problem(d, CONFIG_ERROR, section, "region",
 			"profile %s has neither region nor environment nor token_url; say where "
-			"its "
-			"login server is, for instance: region = us-west-2",
+			"its login server is, for instance: region = us-west-2",
 			section->name);
-	draft_exclude(d, section, "client_id", "client_id_file");
+	exclude(d, section, "client_id", "client_id_file");
 	need_one(d, section, "client_id", "client_id_file", "one of them is needed");
-	draft_exclude(d, section, "client_secret_file", "client_secret_credential");
+	exclude(d, section, "client_secret_file", "client_secret_credential");
 	if (profile->grant == GRANT_AUTHORIZATION_CODE)
 		check_login(d, section, profile);
 	else
@@ -168,14 +258,13 @@ int draft_finish_profile(struct config_draft *d, struct draft_section *section,
 		!draft_has(section, "allow_groups"))
 		draft_problem(d, CONFIG_ERROR, section, "allow_units",
 			"it only narrows allow_users and allow_groups, and neither is set; if the "
-			"unit alone shall decide, add: allow_users = *");
+			"unit alone is to decide, add: allow_users = *");
 
-	check_readable(d, section, "client_id_file", profile->client_id_file, lookup);
-	check_readable(d, section, "ca_file", profile->fetch.ca_file, lookup);
-	draft_check_secret(d, section, "client_secret_file", profile->client_secret_file,
-		broker->socket_gid, lookup);
-	draft_check_credential(
-		d, section, "client_secret_credential", profile->client_secret_credential, lookup);
+	check_readable(d, section, "client_id_file", profile->client_id_file);
+	check_readable(d, section, "ca_file", profile->fetch.ca_file);
+	check_secret(
+		d, section, "client_secret_file", profile->client_secret_file, broker->socket_gid);
+	check_credential(d, section, "client_secret_credential", profile->client_secret_credential);
 	return fill_urls(section, profile);
 }
 
@@ -189,7 +278,7 @@ static bool same_client(const struct profile_settings *a, const struct profile_s
 	       strcmp(a->client_id_file, b->client_id_file) == 0;
 }
 
-void draft_compare_profiles(struct config_draft *d, const struct config *config)
+void profile_sections_compare(struct config_draft *d, const struct config *config)
 {
 	for (size_t i = 1; i < config->profile_count; i++) {
 		for (size_t j = 0; j < i; j++) {

@@ -1,0 +1,26 @@
+/* What the configuration means on this system: asked of whoever reads it, since nothing here
+ * touches the system. */
+#ifndef GCTOKEND_CORE_CONFIG_LOOKUP_H
+#define GCTOKEND_CORE_CONFIG_LOOKUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* `context` is passed to every call. */
+struct config_lookup {
+	void *context;
+	/* 0; -ENOENT: there is none of that name; other negative errno: could not be found out. */
+	int (*uid_by_name)(void *context, const char *name, uid_t *ret);
+	int (*gid_by_name)(void *context, const char *name, gid_t *ret);
+	/* True if it is fit; else `problem` says in a phrase after the path what is wrong with it.
+	 * `socket_gid` as in broker_settings. */
+	bool (*secret_file)(void *context, const char *path, gid_t socket_gid, char *problem,
+		size_t problem_size);
+	/* True if it can be read and is a regular file; for ca_file and client_id_file. */
+	bool (*readable_file)(void *context, const char *path, char *problem, size_t problem_size);
+	/* A variable of the environment, NULL if unset: STATE_DIRECTORY, CREDENTIALS_DIRECTORY. */
+	const char *(*variable)(void *context, const char *name);
+};
+
+#endif
