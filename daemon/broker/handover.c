@@ -9,7 +9,8 @@
 #include "profile_type.h"
 
 #include "core/digest.h"
-#include "core/handover.h"
+#include "core/handover_read.h"
+#include "core/handover_write.h"
 #include "core/secret.h"
 #include "core/token_past.h"
 #include "host/clock.h"

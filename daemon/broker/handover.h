@@ -2,7 +2,7 @@
 #ifndef GCTOKEND_BROKER_HANDOVER_H
 #define GCTOKEND_BROKER_HANDOVER_H
 
-#include "core/handover.h"
+#include "core/handover_read.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -16,19 +16,18 @@
 #ifndef GCTOKEND_CORE_HANDOVER_H
 #define GCTOKEND_CORE_HANDOVER_H
 
-#include "server_clock.h"
-#include "times.h"
-#include "token_past.h"
-#include "token_source.h"
-
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define HANDOVER_MAJOR 1
 #define HANDOVER_MINOR 0
 #define HANDOVER_HEAD 64
 #define HANDOVER_TEXT_MAX 64
+
+/* Tags of records. */
+enum handover_kind {
+	HANDOVER_SOURCE = 2,
+	HANDOVER_ENDPOINT = 3,
+};
 
 /* Where instants mean the same. */
 struct handover_place {
@@ -42,73 +41,5 @@ struct handover_profile {
 	char client[HANDOVER_TEXT_MAX];
 	char request[HANDOVER_TEXT_MAX];
 };
-
-/* ---- writing ---- */
-
-struct handover_writer {
-	unsigned char *start, *at, *end;
-	bool full;
-};
-
-/* `size` bytes at `to` are the place; what is there before is void at once. */
-void handover_begin(struct handover_writer *w, void *to, size_t size,
-	const struct handover_place *here, const struct clock_reading *now);
-/* False: there is no room for it, and it is left out. */
-bool handover_put_source(struct handover_writer *w, const struct handover_profile *profile,
-	const struct token_source *source);
-/* `key`: a digest of the settings by which an endpoint is told. */
-bool handover_put_endpoint(
-	struct handover_writer *w, const char *key, const struct server_clock *clock);
-/* Makes it hold. `sequence` is higher than the other place's. False: hashing failed, it does not.
- */
-bool handover_end(struct handover_writer *w, uint64_t sequence);
-/* The hash over what stands there, for tests too. */
-bool handover_seal(void *place, uint64_t records_length);
-
-/* ---- reading ---- */
-
-enum handover_verdict {
-	HANDOVER_GOOD = 0,
-	HANDOVER_EMPTY,   /* never written, or wiped */
-	HANDOVER_DAMAGED, /* or cut short by a crash */
-	HANDOVER_NEWER,   /* of a major version this one does not know */
-	HANDOVER_FOREIGN, /* of another boot or time namespace, or from the future */
-};
-
-enum handover_kind {
-	HANDOVER_SOURCE = 2,
-	HANDOVER_ENDPOINT = 3,
-};
-
-struct handover_reader {
-	const unsigned char *at, *end;
-	uint64_t sequence;
-	struct boot_time written_at, read_at;
-};
-
-/* One record; points into the place. */
-struct handover_record {
-	uint32_t kind;
-	const unsigned char *at, *end;
-};
-
-struct handover_endpoint {
-	char key[HANDOVER_TEXT_MAX];
-	struct server_clock_past clock;
-};
-
-enum handover_verdict handover_open(const void *place, size_t size,
-	const struct handover_place *here, struct boot_time now, struct handover_reader *ret);
-const char *handover_verdict_words(enum handover_verdict verdict);
-/* The next record of a kind that is known; copy the reader to read from its start again. */
-bool handover_next(struct handover_reader *r, struct handover_record *ret);
-/* Whose it is. False: not such a record. */
-bool handover_read_profile(const struct handover_record *record, struct handover_profile *ret);
-/* The whole; its tokens are the caller's. 0; -EINVAL: what it says cannot be; -ENOMEM. */
-int handover_read_source(const struct handover_reader *r, const struct handover_record *record,
-	struct token_source_past *ret);
-/* 0 or -EINVAL. */
-int handover_read_endpoint(const struct handover_reader *r, const struct handover_record *record,
-	struct handover_endpoint *ret);
 
 #endif

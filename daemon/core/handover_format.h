@@ -1,4 +1,4 @@
-/* Between the two files of core/handover.h. */
+/* What writing and reading share besides: see handover.h. */
 #ifndef GCTOKEND_CORE_HANDOVER_FORMAT_H
 #define GCTOKEND_CORE_HANDOVER_FORMAT_H
 

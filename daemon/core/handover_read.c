@@ -1,7 +1,7 @@
 /* Whatever is read here was hashed, so only an error of ours or of a later version can make it
  * contradict itself. Then it is dropped as well: a token with an impossible life is worse than
  * none. */
-#include "handover.h"
+#include "handover_read.h"
 
 #include "client_state.h"
 #include "handover_format.h"

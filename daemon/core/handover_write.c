@@ -1,7 +1,8 @@
-#include "handover.h"
+#include "handover_write.h"
 
 #include "handover_format.h"
 #include "secret.h"
+#include "server_clock.h"
 #include "token_judge.h"
 
 #include <openssl/evp.h>

@@ -1,9 +1,11 @@
 /* What a run of the daemon hands to the next. The input is records, each a kind (1 byte), a length
  * (2, little-endian) and that many bytes; this target puts a head and a hash around them, without
  * which nothing gets any further. "raw:" in front makes it a place as it is, but for the hash. */
-#include "core/handover.h"
 #include "core/handover_format.h"
+#include "core/handover_read.h"
+#include "core/handover_write.h"
 #include "core/token_past.h"
+#include "core/token_source.h"
 #include "fuzz.h"
 #include <errno.h>
 

@@ -1,9 +1,11 @@
 /* What one run hands to the next: everything comes back, every bit that is wrong is noticed, and
  * what a later version added is skipped. */
 #include "core/client_state.h"
-#include "core/handover.h"
+#include "core/handover_read.h"
+#include "core/handover_write.h"
 #include "core/random.h"
 #include "core/token_past.h"
+#include "core/token_source.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
