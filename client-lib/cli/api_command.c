@@ -34,45 +34,43 @@ struct session {
 static int get_token(const struct session *x, double bad, struct token_parts *ret)
 {
 	int64_t wait_s = x->o->wait_s < 0 ? WAIT_DEFAULT_S : x->o->wait_s;
-	char target[200];
+	char query[40] = "";
 	const struct daemon_request request = {
 		.method = bad > 0 ? "POST" : "GET",
-		.target = target,
-		.accept = "application/json",
+		.path = bad > 0 ? "/v1/token/reject" : "/v1/token",
+		.of_profile = true,
+		.query = query,
 		.wait_s = x->o->wait_s,
 		.timeout_s = wait_s + 1,
 		.patience_ms = wait_s < 2 ? wait_s * 1000 : 2000,
 		.repeatable = true,
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	struct settings quiet = *x->s;
 	int code;
 
 	quiet.json = false; /* standard output is for what the API says */
 	if (bad > 0)
-		snprintf(target, sizeof(target), "/v1/token/reject?profile=%s&generation=%.0f",
-			x->s->profile, bad);
-	else
-		snprintf(target, sizeof(target), "/v1/token?profile=%s", x->s->profile);
-	code = daemon_call(&quiet, &request, &answer);
+		snprintf(query, sizeof(query), "&generation=%.0f", bad);
+	code = daemon_call(&quiet, &request, &reply);
 	if (code != EXIT_OK)
 		return code;
-	if (!token_json_read(answer.body, answer.length, ret) || ret->generation < 1) {
-		code = daemon_answer_odd(x->s);
+	if (!token_json_read(reply.body, reply.length, ret) || ret->generation < 1) {
+		code = daemon_reply_odd(x->s);
 	} else if (strncmp(ret->api_url, "https://", 8)) {
 		complain("profile %s has no api_url: give it a region, an environment or an "
 			 "api_url in gctokend.conf",
 			x->s->profile);
 		code = EXIT_CONFIG;
 	}
-	daemon_answer_fini(&answer);
+	daemon_reply_fini(&reply);
 	return code;
 }
 
 /* Sleeps as long as the 429 asks, or a growing time if it does not say; a little more, so that
  * those who were told the same do not come back together. One that asks for no time at all is not
  * called at full speed either. False if that is more than is left. */
-static bool wait_for_rate(const struct api_reply *r, int64_t *left_ms, int64_t *pause_ms)
+static bool wait_for_rate(const struct api_response *r, int64_t *left_ms, int64_t *pause_ms)
 {
 	int64_t ms = r->retry_after_s >= 0 ? (int64_t)(r->retry_after_s * 1000) : *pause_ms;
 	struct timespec t;
@@ -95,7 +93,7 @@ static bool wait_for_rate(const struct api_reply *r, int64_t *left_ms, int64_t *
 
 /* One call with all its repetitions. EXIT_OK: *ret is the last answer; *ret_api_url takes 512
  * bytes. Else the exit code; a body in *ret is still to be shown. */
-static int call_api(const struct session *x, const char *path, bool hold, struct api_reply *ret,
+static int call_api(const struct session *x, const char *path, bool hold, struct api_response *ret,
 	char *ret_api_url)
 {
 	int64_t left_ms = x->o->retry_wait_s * 1000, pause_ms = 2000;
@@ -117,7 +115,7 @@ static int call_api(const struct session *x, const char *path, bool hold, struct
 		};
 		double generation = token.generation;
 
-		api_reply_fini(ret);
+		api_response_fini(ret);
 		code = api_exchange(x->client, &call, token.token, ret);
 		strcpy(ret_api_url, token.api_url);
 		if (code != EXIT_OK)
@@ -151,7 +149,7 @@ static int code_of_status(int status)
 }
 
 /* A 2xx is no news. */
-static int tell_status(const struct session *x, const char *path, const struct api_reply *r)
+static int tell_status(const struct session *x, const char *path, const struct api_response *r)
 {
 	int code = code_of_status(r->status);
 
@@ -178,22 +176,22 @@ static int tell_status(const struct session *x, const char *path, const struct a
 
 static int call_once(const struct session *x)
 {
-	struct api_reply reply = API_REPLY_NONE;
+	struct api_response response = API_RESPONSE_NONE;
 	char api_url[512];
-	int code = call_api(x, x->o->path, false, &reply, api_url);
-	bool ends_line = reply.ends_line;
+	int code = call_api(x, x->o->path, false, &response, api_url);
+	bool ends_line = response.ends_line;
 
-	if (reply.length) {
-		if (!api_print(reply.body, reply.length) && code == EXIT_OK)
+	if (response.length) {
+		if (!api_print(response.body, response.length) && code == EXIT_OK)
 			code = EXIT_FAILED;
-		ends_line = reply.body[reply.length - 1] == '\n';
+		ends_line = response.body[response.length - 1] == '\n';
 	}
 	/* The API ends its JSON without one, and a prompt belongs at a line's beginning. */
-	if ((reply.printed || reply.length) && !ends_line && isatty(STDOUT_FILENO))
+	if ((response.printed || response.length) && !ends_line && isatty(STDOUT_FILENO))
 		api_print("\n", 1);
 	if (code == EXIT_OK)
-		code = tell_status(x, x->o->path, &reply);
-	api_reply_fini(&reply);
+		code = tell_status(x, x->o->path, &response);
+	api_response_fini(&response);
 	return code;
 }
 
@@ -245,11 +243,11 @@ static int take_items(const struct api_page *page, struct listing *l)
 	}
 }
 
-static int take_page(const struct api_reply *reply, struct listing *l)
+static int take_page(const struct api_response *response, struct listing *l)
 {
 	struct api_page *page = malloc(sizeof(*page));
 	int code = EXIT_FAILED,
-	    error = page ? api_page_read(reply->body, reply->length, page) : -ENOMEM;
+	    error = page ? api_page_read(response->body, response->length, page) : -ENOMEM;
 
 	if (error == -ENOMEM)
 		complain("out of memory");
@@ -267,20 +265,20 @@ static int take_page(const struct api_reply *reply, struct listing *l)
 
 static int call_pages(const struct session *x)
 {
-	struct api_reply reply = API_REPLY_NONE;
+	struct api_response response = API_RESPONSE_NONE;
 	struct listing l = {.pages = 0};
 	int code = GO_ON;
 
 	strcpy(l.path, x->o->path);
 	while (code == GO_ON) {
-		code = call_api(x, l.path, true, &reply, l.api_url);
+		code = call_api(x, l.path, true, &response, l.api_url);
 		if (code == EXIT_OK)
-			code = tell_status(x, l.path, &reply);
+			code = tell_status(x, l.path, &response);
 		if (code == EXIT_OK)
-			code = take_page(&reply, &l);
-		else if (!l.begun && reply.length)
-			api_print(reply.body, reply.length);
-		api_reply_fini(&reply);
+			code = take_page(&response, &l);
+		else if (!l.begun && response.length)
+			api_print(response.body, response.length);
+		api_response_fini(&response);
 	}
 	/* One that is cut short stays open, so that nobody takes it for the whole. */
 	if (code == EXIT_OK)

@@ -170,8 +170,8 @@ int api_options_read(const struct command *self, struct settings *s, int argc, c
 		complain("api: --type: this is no content type");
 		code = EXIT_USAGE;
 	}
-	if (code == GO_ON && check_profile_name(s) != EXIT_OK)
-		code = EXIT_CONFIG;
+	if (code == GO_ON)
+		code = options_check_profile(s);
 	if (code == GO_ON && data)
 		code = read_body(data, &o);
 	o.ca_file = ca_file && *ca_file ? ca_file : NULL;

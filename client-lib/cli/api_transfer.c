@@ -23,7 +23,7 @@ struct api_client {
 struct receiving {
 	CURL *curl;
 	const struct api_call *call;
-	struct api_reply *reply;
+	struct api_response *response;
 	int code; /* why it was broken off; EXIT_OK: it was not */
 };
 
@@ -48,10 +48,10 @@ void api_client_free(struct api_client *c)
 	free(c);
 }
 
-void api_reply_fini(struct api_reply *r)
+void api_response_fini(struct api_response *r)
 {
 	free(r->body);
-	*r = API_REPLY_NONE;
+	*r = API_RESPONSE_NONE;
 }
 
 bool api_print(const char *bytes, size_t length)
@@ -68,7 +68,7 @@ bool api_print(const char *bytes, size_t length)
 	return !error;
 }
 
-static bool keep(struct api_reply *r, const char *bytes, size_t length)
+static bool keep(struct api_response *r, const char *bytes, size_t length)
 {
 	if (r->length + length > r->capacity) {
 		size_t capacity = r->capacity ? r->capacity : 16384;
@@ -98,12 +98,12 @@ static size_t on_body(char *bytes, size_t one, size_t length, void *context)
 	(void)one;
 	curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (r->call->hold || status == 401 || status == 429) {
-		good = keep(r->reply, bytes, length);
+		good = keep(r->response, bytes, length);
 	} else {
 		good = api_print(bytes, length);
 		if (length) {
-			r->reply->printed = true;
-			r->reply->ends_line = bytes[length - 1] == '\n';
+			r->response->printed = true;
+			r->response->ends_line = bytes[length - 1] == '\n';
 		}
 	}
 	if (!good)
@@ -136,7 +136,7 @@ static double retry_after(CURL *curl)
 	return then > now ? (double)(then - now) : 0;
 }
 
-static void take_head(CURL *curl, struct api_reply *ret)
+static void take_head(CURL *curl, struct api_response *ret)
 {
 	const char *id = find_header(curl, "ININ-Correlation-Id");
 	long status = 0;
@@ -241,8 +241,8 @@ static struct curl_slist *make_headers(const struct api_call *call, const char *
 	return list;
 }
 
-int api_exchange(
-	struct api_client *c, const struct api_call *call, const char *token, struct api_reply *ret)
+int api_exchange(struct api_client *c, const struct api_call *call, const char *token,
+	struct api_response *ret)
 {
 	struct receiving receiving = {c->curl, call, ret, EXIT_OK};
 	size_t url_size = strlen(call->api_url) + strlen(call->path) + 1;

@@ -18,7 +18,7 @@ struct api_call {
 	bool hold; /* keep every body, print none */
 };
 
-struct api_reply {
+struct api_response {
 	int status;           /* 0: no answer */
 	double retry_after_s; /* -1: the answer does not say */
 	char correlation_id[80];
@@ -28,7 +28,7 @@ struct api_reply {
 	bool ends_line;
 };
 
-#define API_REPLY_NONE ((struct api_reply){.retry_after_s = -1})
+#define API_RESPONSE_NONE ((struct api_response){.retry_after_s = -1})
 
 struct api_client; /* keeps its connection from call to call */
 
@@ -38,10 +38,10 @@ void api_client_free(struct api_client *c);
 
 /* Goes to no other host than api_url's: no redirect is followed. EXIT_OK: there is an answer, of
  * whatever status. Otherwise the exit code, with the complaint made. *ret is to be ended with
- * api_reply_fini in any case. */
+ * api_response_fini in any case. */
 int api_exchange(struct api_client *c, const struct api_call *call, const char *token,
-	struct api_reply *ret);
-void api_reply_fini(struct api_reply *r);
+	struct api_response *ret);
+void api_response_fini(struct api_response *r);
 
 /* To standard output; where nobody reads it, ends the process as SIGPIPE does. False: an error,
  * complained about. */

@@ -76,41 +76,32 @@ int command_reject(const struct command *self, struct settings *s, int argc, cha
 		{"wait", OPTION_NUMBER, &wait_s, "S",
 			"how long to wait for the new token, in seconds (5)", WAIT_MAX_S},
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
-	char target[200], fingerprint[FINGERPRINT_LENGTH + 1];
+	char query[64], fingerprint[FINGERPRINT_LENGTH + 1];
 	struct daemon_request request = {
 		.method = "POST",
-		.target = target,
-		.accept = s->json ? "application/json" : "text/plain",
+		.path = "/v1/token/reject",
+		.of_profile = true,
+		.query = query,
 		.repeatable = true, /* a second report of the same token changes nothing */
 	};
-	int code = options_read_alone(self, s, own, 2, argc, argv);
+	int code = options_read_of_profile(self, s, own, 2, argc, argv);
 
 	if (code != GO_ON)
 		return code;
-	code = check_profile_name(s);
-	if (code != EXIT_OK)
-		return code;
 	if (generation) {
-		snprintf(target, sizeof(target), "/v1/token/reject?profile=%s&generation=%" PRId64,
-			s->profile, generation);
+		snprintf(query, sizeof(query), "&generation=%" PRId64, generation);
 	} else {
 		code = fingerprint_from_input(fingerprint);
 		if (code != EXIT_OK)
 			return code;
-		snprintf(target, sizeof(target), "/v1/token/reject?profile=%s&fingerprint=%s",
-			s->profile, fingerprint);
+		snprintf(query, sizeof(query), "&fingerprint=%s", fingerprint);
 	}
-	if (s->json)
-		request.accept = "application/json";
+	if (!s->json)
+		request.accept = "text/plain";
 	request.wait_s = wait_s;
 	request.timeout_s = (wait_s < 0 ? WAIT_DEFAULT_S : wait_s) + 1;
 	request.patience_ms = request.timeout_s < 3 ? (request.timeout_s - 1) * 1000 : 2000;
-	code = daemon_call(s, &request, &answer);
-	if (code == EXIT_OK && s->json)
-		code = print_bytes(answer.body, answer.length);
-	daemon_answer_fini(&answer);
-	return code;
+	return daemon_show(s, &request, NULL, NULL);
 }
 
 struct new_token {
@@ -128,6 +119,21 @@ static void see_new_token(void *context, const struct json_value *v)
 	json_take_text(v, "fingerprint", t->fingerprint, sizeof(t->fingerprint));
 }
 
+static int show_new_token(
+	const struct settings *s, const struct daemon_reply *reply, const void *context)
+{
+	struct new_token t = {.generation = 0};
+	char good_for[DURATION_TEXT_SIZE];
+
+	(void)context;
+	if (!json_read(reply->body, reply->length, see_new_token, &t) || t.generation < 1)
+		return daemon_reply_odd(s);
+	duration_text(t.expires_in, good_for);
+	printf("%s: new token, generation %.0f, good for %s (fingerprint %s)\n", s->profile,
+		t.generation, good_for, t.fingerprint);
+	return EXIT_OK;
+}
+
 int command_refresh(const struct command *self, struct settings *s, int argc, char **argv)
 {
 	int64_t wait_s = 60;
@@ -135,71 +141,43 @@ int command_refresh(const struct command *self, struct settings *s, int argc, ch
 		{"wait", OPTION_NUMBER, &wait_s, "S",
 			"how long to wait for the daemon's answer, in seconds (60)", WAIT_MAX_S},
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
-	struct new_token t = {.generation = 0};
-	char target[160], good_for[DURATION_TEXT_SIZE];
 	struct daemon_request request = {
 		.method = "POST",
-		.target = target,
-		.accept = "application/json",
-		.wait_s = -1, /* the daemon answers when the fetch has ended */
+		.path = "/v1/refresh",
+		.of_profile = true,
+		.wait_s = -1, /* the daemon replies when the fetch has ended */
 		.repeatable = false,
 		.denied = daemon_denied_no_admin,
 	};
-	int code = options_read_alone(self, s, own, 1, argc, argv);
+	int code = options_read_of_profile(self, s, own, 1, argc, argv);
 
 	if (code != GO_ON)
 		return code;
-	code = check_profile_name(s);
-	if (code != EXIT_OK)
-		return code;
-	snprintf(target, sizeof(target), "/v1/refresh?profile=%s", s->profile);
 	request.timeout_s = wait_s + 1;
-	code = daemon_call(s, &request, &answer);
-	if (code != EXIT_OK)
-		return code;
-	if (s->json) {
-		code = print_bytes(answer.body, answer.length);
-	} else if (!json_read(answer.body, answer.length, see_new_token, &t) || t.generation < 1) {
-		code = daemon_answer_odd(s);
-	} else {
-		duration_text(t.expires_in, good_for);
-		printf("%s: new token, generation %.0f, good for %s (fingerprint %s)\n", s->profile,
-			t.generation, good_for, t.fingerprint);
-	}
-	daemon_answer_fini(&answer);
-	return code;
+	return daemon_show(s, &request, show_new_token, NULL);
+}
+
+static int show_revoked(
+	const struct settings *s, const struct daemon_reply *reply, const void *context)
+{
+	(void)reply;
+	(void)context;
+	printf("%s: the token is revoked; 'gctoken refresh' brings the profile back\n", s->profile);
+	return EXIT_OK;
 }
 
 int command_revoke(const struct command *self, struct settings *s, int argc, char **argv)
 {
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
-	char target[160];
 	const struct daemon_request request = {
 		.method = "POST",
-		.target = target,
-		.accept = "application/json",
+		.path = "/v1/revoke",
+		.of_profile = true,
 		.wait_s = -1,
 		.timeout_s = 60, /* Genesys Cloud has to be told */
 		.repeatable = false,
 		.denied = daemon_denied_no_admin,
 	};
-	int code = options_read_alone(self, s, NULL, 0, argc, argv);
+	int code = options_read_of_profile(self, s, NULL, 0, argc, argv);
 
-	if (code != GO_ON)
-		return code;
-	code = check_profile_name(s);
-	if (code != EXIT_OK)
-		return code;
-	snprintf(target, sizeof(target), "/v1/revoke?profile=%s", s->profile);
-	code = daemon_call(s, &request, &answer);
-	if (code != EXIT_OK)
-		return code;
-	if (s->json)
-		code = print_bytes(answer.body, answer.length);
-	else
-		printf("%s: the token is revoked; 'gctoken refresh' brings the profile back\n",
-			s->profile);
-	daemon_answer_fini(&answer);
-	return code;
+	return code == GO_ON ? daemon_show(s, &request, show_revoked, NULL) : code;
 }

@@ -2,7 +2,6 @@
 
 #include "../clocks.h"
 #include "../http_client.h"
-#include "core/text.h"
 #include "json_read.h"
 #include "output.h"
 
@@ -12,36 +11,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TARGET_SIZE (DAEMON_QUERY_MAX + 192)
 #define STORAGE_SIZE (RESPONSE_HEAD_MAX + RESPONSE_BODY_MAX)
-/* No answer with a token is longer. */
+/* No reply with a token is longer. */
 #define PARTIAL_MAX (2 * RESPONSE_HEAD_MAX)
 
-void daemon_answer_fini(struct daemon_answer *a)
+void daemon_reply_fini(struct daemon_reply *r)
 {
-	if (a->storage) {
-		explicit_bzero(a->storage, a->used);
-		free(a->storage);
+	if (r->storage) {
+		explicit_bzero(r->storage, r->used);
+		free(r->storage);
 	}
-	*a = DAEMON_ANSWER_NONE;
+	*r = DAEMON_REPLY_NONE;
 }
 
-int daemon_answer_odd(const struct settings *s)
+int daemon_reply_odd(const struct settings *s)
 {
 	complain("what answers at %s is not gctokend, or of another version: its answer makes no "
 		 "sense",
 		s->socket);
 	return EXIT_FAILED;
-}
-
-int check_profile_name(const struct settings *s)
-{
-	if (profile_name_valid(s->profile))
-		return EXIT_OK;
-	complain("\"%s\" cannot be a profile: names are 1 to 48 of a-z, 0-9, _ and -, and begin "
-		 "with "
-		 "a letter or a digit",
-		s->profile);
-	return EXIT_CONFIG;
 }
 
 int daemon_explain_silence(
@@ -69,7 +58,7 @@ int daemon_explain_silence(
 			s->socket, request->timeout_s);
 		return EXIT_UNREACHABLE;
 	case -EBADMSG:
-		return daemon_answer_odd(s);
+		return daemon_reply_odd(s);
 	case -EMSGSIZE:
 		complain("the answer of the daemon at %s is too long", s->socket);
 		return EXIT_FAILED;
@@ -159,23 +148,23 @@ static bool ends_sentence(const char *text)
 }
 
 int daemon_explain_refusal(const struct settings *s, const struct daemon_request *request,
-	const struct daemon_answer *answer)
+	const struct daemon_reply *reply)
 {
 	struct error_words w = {.code = ""};
 	const struct remedy *remedy;
 	const char *what, *todo;
 
-	json_read(answer->body, answer->length, see_error, &w);
-	remedy = find_remedy(answer->status, w.code);
+	json_read(reply->body, reply->length, see_error, &w);
+	remedy = find_remedy(reply->status, w.code);
 	if (s->json)
-		print_bytes(answer->body, answer->length);
+		print_bytes(reply->body, reply->length);
 	if (request->quiet)
 		return remedy->exit_code;
 	what = *w.description ? w.description : remedy->what;
 	todo = remedy->exit_code == EXIT_DENIED && request->denied ? request->denied : remedy->todo;
 	fprintf(stderr, "gctoken: profile %s: %s%s", s->profile, what,
 		ends_sentence(what) ? "" : ".");
-	fprintf(stderr, " (%s%sHTTP %d)", w.code, *w.code ? ", " : "", answer->status);
+	fprintf(stderr, " (%s%sHTTP %d)", w.code, *w.code ? ", " : "", reply->status);
 	if (w.has_retry_after && w.retry_after > 0)
 		fprintf(stderr, " Try again in %.0f s.", w.retry_after);
 	if (todo)
@@ -184,25 +173,37 @@ int daemon_explain_refusal(const struct settings *s, const struct daemon_request
 	return remedy->exit_code;
 }
 
-void daemon_error_code(const struct daemon_answer *answer, char *ret, size_t size)
+void daemon_error_code(const struct daemon_reply *reply, char *ret, size_t size)
 {
 	struct error_words w = {.code = ""};
 
-	json_read(answer->body, answer->length, see_error, &w);
+	json_read(reply->body, reply->length, see_error, &w);
 	if (*w.code)
 		snprintf(ret, size, "%s", w.code);
 	else
-		snprintf(ret, size, "%d", answer->status);
+		snprintf(ret, size, "%d", reply->status);
+}
+
+static int make_target(
+	const struct settings *s, const struct daemon_request *request, char ret[TARGET_SIZE])
+{
+	const char *query = request->query ? request->query : "";
+	int n = request->of_profile ? snprintf(ret, TARGET_SIZE, "%s?profile=%s%s", request->path,
+					      s->profile, query)
+				    : snprintf(ret, TARGET_SIZE, "%s", request->path);
+
+	return n >= 0 && n < TARGET_SIZE ? 0 : -EMSGSIZE;
 }
 
 int daemon_ask(
-	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret)
+	const struct settings *s, const struct daemon_request *request, struct daemon_reply *ret)
 {
+	char target[TARGET_SIZE];
 	int64_t now_ms = gctoken_monotonic_ms();
 	struct http_call call = {
 		.method = request->method,
-		.target = request->target,
-		.accept = request->accept,
+		.target = target,
+		.accept = request->accept ? request->accept : "application/json",
 		.deadline_ms = now_ms + request->timeout_s * 1000,
 		.patience_ms = now_ms + request->patience_ms,
 		.wait_until_ms =
@@ -214,21 +215,24 @@ int daemon_ask(
 	char *storage;
 	int error;
 
-	error = gctoken_http_init(&client, s->socket);
+	error = make_target(s, request, target);
+	if (!error)
+		error = gctoken_http_init(&client, s->socket);
 	if (error)
 		return error;
-	storage = malloc(STORAGE_SIZE); /* touched only as far as the answer goes */
+	storage = malloc(STORAGE_SIZE); /* touched only as far as the reply goes */
 	if (!storage)
 		return -ENOMEM;
 	error = gctoken_http_call(&client, &call, storage, STORAGE_SIZE, &result);
 	gctoken_http_fini(&client);
+	explicit_bzero(target, sizeof(target)); /* it may hold a login's code */
 	if (error) {
-		/* A part of an answer with a token may have come. */
+		/* A part of a reply with a token may have come. */
 		explicit_bzero(storage, PARTIAL_MAX);
 		free(storage);
 		return error;
 	}
-	*ret = (struct daemon_answer){
+	*ret = (struct daemon_reply){
 		.status = result.response.status,
 		.body = result.response.body.at,
 		.length = result.response.body.length,
@@ -239,19 +243,33 @@ int daemon_ask(
 }
 
 int daemon_call(
-	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret)
+	const struct settings *s, const struct daemon_request *request, struct daemon_reply *ret)
 {
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
-	int error = daemon_ask(s, request, &answer), code;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
+	int error = daemon_ask(s, request, &reply), code;
 
 	if (error)
 		return request->quiet ? EXIT_UNREACHABLE
 				      : daemon_explain_silence(s, request, error);
-	if (answer.status == 200) {
-		*ret = answer;
+	if (reply.status == 200) {
+		*ret = reply;
 		return EXIT_OK;
 	}
-	code = daemon_explain_refusal(s, request, &answer);
-	daemon_answer_fini(&answer);
+	code = daemon_explain_refusal(s, request, &reply);
+	daemon_reply_fini(&reply);
+	return code;
+}
+
+int daemon_show(const struct settings *s, const struct daemon_request *request, daemon_shown *show,
+	const void *context)
+{
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
+	int code = daemon_call(s, request, &reply);
+
+	if (code == EXIT_OK && s->json)
+		code = print_bytes(reply.body, reply.length);
+	else if (code == EXIT_OK && show)
+		code = show(s, &reply, context);
+	daemon_reply_fini(&reply);
 	return code;
 }

@@ -10,12 +10,16 @@
 #define WAIT_MAX_S 86400
 /* How long the daemon holds a request that names no wait. */
 #define WAIT_DEFAULT_S 5
+/* The longest `query`. */
+#define DAEMON_QUERY_MAX 8000
 
 struct daemon_request {
 	const char *method;
-	const char *target; /* with a query; &wait= is appended */
-	const char *accept;
-	int64_t wait_s; /* -1: not sent */
+	const char *path;
+	bool of_profile;    /* ?profile=NAME follows, and then: */
+	const char *query;  /* "&name=value..."; NULL: nothing */
+	const char *accept; /* NULL: application/json */
+	int64_t wait_s;     /* &wait= is appended; -1: it is not */
 	int64_t timeout_s;
 	int64_t patience_ms; /* how long an absent socket is tried again: a daemon that restarts */
 	bool repeatable;
@@ -26,7 +30,7 @@ struct daemon_request {
 /* For `denied` of what administrators do. */
 extern const char daemon_denied_no_admin[];
 
-struct daemon_answer {
+struct daemon_reply {
 	int status;
 	const char *body;
 	size_t length;
@@ -34,35 +38,40 @@ struct daemon_answer {
 	size_t used;
 };
 
-#define DAEMON_ANSWER_NONE ((struct daemon_answer){0})
+#define DAEMON_REPLY_NONE ((struct daemon_reply){0})
 
-/* 0: an answer of whatever status, *ret is to be ended with daemon_answer_fini. Negative errno:
- * none, as gctoken_http_call has it; -ENOMEM. Says nothing. */
+/* 0: a reply of whatever status, *ret is to be ended with daemon_reply_fini. Negative errno: none,
+ * as gctoken_http_call has it; -ENOMEM. Says nothing. */
 int daemon_ask(
-	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret);
+	const struct settings *s, const struct daemon_request *request, struct daemon_reply *ret);
+/* Wipes and frees; safe on DAEMON_REPLY_NONE. */
+void daemon_reply_fini(struct daemon_reply *r);
+
 /* Say on stderr what was wrong, where, and what to do; the exit code by the contract. The first for
- * a negative errno of daemon_ask, the second for an answer that is not 200. */
+ * a negative errno of daemon_ask, the second for a reply that is not 200, the third for one that is
+ * and is not what was asked for. */
 int daemon_explain_silence(
 	const struct settings *s, const struct daemon_request *request, int error);
 int daemon_explain_refusal(const struct settings *s, const struct daemon_request *request,
-	const struct daemon_answer *answer);
+	const struct daemon_reply *reply);
+int daemon_reply_odd(const struct settings *s);
 
-/* What the answer's "error" is, e.g. "revoked"; else its status. */
-void daemon_error_code(const struct daemon_answer *answer, char *ret, size_t size);
+/* What the reply's "error" is, e.g. "revoked"; else its status. */
+void daemon_error_code(const struct daemon_reply *reply, char *ret, size_t size);
 
-/* Both in one. EXIT_OK: status 200, *ret is to be ended with daemon_answer_fini. Otherwise the
- * exit code, after the explanation (unless quiet); where s->json, an error's JSON has been printed
- * to stdout as well. */
+/* Asks, and explains what goes wrong (unless quiet). EXIT_OK: status 200, *ret is to be ended with
+ * daemon_reply_fini. Otherwise the exit code; where s->json, an error's JSON has been printed to
+ * standard output as well. */
 int daemon_call(
-	const struct settings *s, const struct daemon_request *request, struct daemon_answer *ret);
-/* Wipes and frees; safe on DAEMON_ANSWER_NONE. */
-void daemon_answer_fini(struct daemon_answer *a);
+	const struct settings *s, const struct daemon_request *request, struct daemon_reply *ret);
 
-/* 200, but not what was asked for: complains, EXIT_FAILED. */
-int daemon_answer_odd(const struct settings *s);
+/* An exit code. */
+typedef int daemon_shown(
+	const struct settings *s, const struct daemon_reply *reply, const void *context);
 
-/* EXIT_OK, or EXIT_CONFIG with the complaint made: no profile can have that name. Also makes it
- * safe to put into a target as it is. */
-int check_profile_name(const struct settings *s);
+/* What most commands do: calls, and prints the reply as it is where s->json, else has `show` say it
+ * to people; NULL: it says nothing. The exit code. */
+int daemon_show(const struct settings *s, const struct daemon_request *request, daemon_shown *show,
+	const void *context);
 
 #endif

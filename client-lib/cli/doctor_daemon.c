@@ -10,12 +10,11 @@
 #define AREA_DAEMON "Daemon"
 #define AREA_TOKENS "Tokens"
 
-static int ask(const struct doctor *d, const char *target, struct daemon_answer *ret)
+static int ask(const struct doctor *d, struct daemon_reply *ret)
 {
 	const struct daemon_request request = {
 		.method = "GET",
-		.target = target,
-		.accept = "application/json",
+		.path = "/v1/status",
 		.wait_s = -1,
 		.timeout_s = 5,
 		.patience_ms = 1000,
@@ -93,20 +92,20 @@ static void tell_profile(struct doctor *d, const struct status_row *r)
 
 bool doctor_look_at_daemon(struct doctor *d)
 {
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	struct status_report report = STATUS_REPORT_NONE;
-	int error = ask(d, "/v1/status", &answer);
+	int error = ask(d, &reply);
 	size_t i;
 
 	if (error) {
 		tell_silence(d, error);
 		return false;
 	}
-	error = answer.status == 200 ? status_report_read(answer.body, answer.length, &report)
-				     : -EBADMSG;
+	error = reply.status == 200 ? status_report_read(reply.body, reply.length, &report)
+				    : -EBADMSG;
 	if (error)
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM, NULL,
-			"its answer makes no sense (HTTP %d)", answer.status);
+			"its answer makes no sense (HTTP %d)", reply.status);
 	else if (*report.version && strcmp(report.version, GCTOKEN_VERSION))
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
 			"Was it updated and not restarted? systemctl restart gctokend",
@@ -126,6 +125,6 @@ bool doctor_look_at_daemon(struct doctor *d)
 			"have its token",
 			"there is no profile whose token this user may have");
 	status_report_fini(&report);
-	daemon_answer_fini(&answer);
+	daemon_reply_fini(&reply);
 	return !error;
 }

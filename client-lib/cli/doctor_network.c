@@ -55,22 +55,20 @@ static void add_peer(struct peers *all, const char *url, const char *ca_file, co
  */
 static bool ask_for_api(const struct doctor *d, struct token_parts *ret)
 {
-	char target[160];
 	const struct daemon_request request = {
 		.method = "GET",
-		.target = target,
-		.accept = "application/json",
+		.path = "/v1/token",
+		.of_profile = true,
 		.wait_s = 0,
 		.timeout_s = 2,
 		.repeatable = true,
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	bool good = false;
 
-	snprintf(target, sizeof(target), "/v1/token?profile=%s", d->s->profile);
-	if (profile_name_valid(d->s->profile) && !daemon_ask(d->s, &request, &answer))
-		good = answer.status == 200 && token_json_read(answer.body, answer.length, ret);
-	daemon_answer_fini(&answer);
+	if (profile_name_valid(d->s->profile) && !daemon_ask(d->s, &request, &reply))
+		good = reply.status == 200 && token_json_read(reply.body, reply.length, ret);
+	daemon_reply_fini(&reply);
 	explicit_bzero(ret->token, sizeof(ret->token));
 	return good && *ret->api_url;
 }

@@ -16,16 +16,19 @@ struct login {
 	int64_t deadline_ms;           /* the same as an instant of gctoken_monotonic_ms */
 };
 
+/* What to do where the daemon refuses that. */
+extern const char login_denied[];
+
 /* EXIT_OK, or another exit code with the complaint made. Each prints the daemon's JSON where
  * s->json. */
 int login_begin(const struct settings *s, struct login *ret);
 /* Takes the answer to the daemon, which asks the login server for the tokens. */
 int login_finish(
-	const struct settings *s, const struct login *l, const struct redirect_answer *answer);
+	const struct settings *s, const struct login *l, const struct redirect_response *response);
 
 /* The login server said no, which the person has been told: the login is over at the daemon, too.
  * Where that cannot be said it ends by itself. */
 void login_abandon(
-	const struct settings *s, const struct login *l, const struct redirect_answer *answer);
+	const struct settings *s, const struct login *l, const struct redirect_response *response);
 
 #endif

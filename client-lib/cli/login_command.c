@@ -1,4 +1,4 @@
-/* login: a person allows a profile to act for them, in a browser. */
+/* login: a person allows a profile to act for them, in a browser; logout ends that. */
 #include "../clocks.h"
 #include "browser.h"
 #include "command.h"
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define PASTE_TRIES 3
+#define LOGOUT_TIMEOUT_S 120
 
 /* Where the words for the person go: with --json standard output is for programs. */
 static FILE *talk(const struct settings *s)
@@ -69,34 +70,34 @@ static void print_foreign(const char *text)
 }
 
 /* The login server said no. The daemon is told as well, so that this login is over there. */
-static void explain_denial(const struct settings *s, const struct redirect_answer *answer)
+static void explain_denial(const struct settings *s, const struct redirect_response *response)
 {
 	fprintf(stderr, "gctoken: profile %s: ", s->profile);
-	fputs(strcmp(answer->error, "access_denied")
+	fputs(strcmp(response->error, "access_denied")
 			? "the login server refused the login"
 			: "the login was not allowed at the login page",
 		stderr);
 	fputs(": ", stderr);
-	print_foreign(answer->error);
-	if (*answer->description) {
+	print_foreign(response->error);
+	if (*response->description) {
 		fputs(", ", stderr);
-		print_foreign(answer->description);
+		print_foreign(response->description);
 	}
 	fprintf(stderr, "\n  Was it the right account? Begin again with: %s\n", again(s));
 }
 
 static int finish(const struct settings *s, const struct login *l,
-	const struct redirect_answer *answer, enum redirect_page *ret_page)
+	const struct redirect_response *response, enum redirect_page *ret_page)
 {
 	int code;
 
-	if (*answer->error) {
-		explain_denial(s, answer);
-		login_abandon(s, l, answer);
+	if (*response->error) {
+		explain_denial(s, response);
+		login_abandon(s, l, response);
 		*ret_page = PAGE_DENIED;
 		return EXIT_FAILED;
 	}
-	code = login_finish(s, l, answer);
+	code = login_finish(s, l, response);
 	*ret_page = code == EXIT_OK ? PAGE_LOGGED_IN : PAGE_FAILED;
 	return code;
 }
@@ -133,7 +134,7 @@ static void show_waiting(const struct settings *s, const struct login *l, bool o
 static int with_listening(const struct settings *s, const struct login *l)
 {
 	struct redirect_listener listener = REDIRECT_LISTENER_NONE;
-	struct redirect_answer answer;
+	struct redirect_response response;
 	struct interrupt stop;
 	struct redirect_wait wait = {&l->target, l->state, l->deadline_ms, &stop};
 	enum redirect_page page;
@@ -152,13 +153,13 @@ static int with_listening(const struct settings *s, const struct login *l)
 		redirect_listener_fini(&listener);
 		return explain_end(s, l, error);
 	}
-	error = redirect_listener_wait(&listener, &wait, &answer, &fd);
+	error = redirect_listener_wait(&listener, &wait, &response, &fd);
 	code = error ? explain_end(s, l, error) : EXIT_OK;
 	interrupt_end(&stop);
 	if (error)
 		return code;
-	code = finish(s, l, &answer, &page);
-	redirect_answer_wipe(&answer);
+	code = finish(s, l, &response, &page);
+	redirect_response_wipe(&response);
 	redirect_reply(fd, page, s->profile);
 	return code;
 }
@@ -177,7 +178,7 @@ static int explain_pasted(const struct login *l, int verdict)
 
 /* EXIT_OK and *ret, GO_ON: what came is not it, or the exit code; complaints have been made. */
 static int read_pasted(const struct settings *s, const struct login *l,
-	const struct interrupt *stop, struct redirect_answer *ret)
+	const struct interrupt *stop, struct redirect_response *ret)
 {
 	char line[REDIRECT_PASTED_MAX];
 	size_t length = 0;
@@ -207,7 +208,7 @@ static int read_pasted(const struct settings *s, const struct login *l,
 
 static int without_listening(const struct settings *s, const struct login *l, bool opened)
 {
-	struct redirect_answer answer;
+	struct redirect_response response;
 	struct interrupt stop;
 	enum redirect_page page;
 	int error, code = GO_ON, tries = isatty(STDIN_FILENO) ? PASTE_TRIES : 1;
@@ -224,15 +225,15 @@ static int without_listening(const struct settings *s, const struct login *l, bo
 		return explain_end(s, l, error);
 	while (code == GO_ON && tries-- > 0) {
 		fputs("Paste it here (it is not shown): ", stderr);
-		code = read_pasted(s, l, &stop, &answer);
+		code = read_pasted(s, l, &stop, &response);
 	}
 	interrupt_end(&stop);
 	if (code == GO_ON)
 		code = EXIT_FAILED;
 	if (code != EXIT_OK)
 		return code;
-	code = finish(s, l, &answer, &page);
-	redirect_answer_wipe(&answer);
+	code = finish(s, l, &response, &page);
+	redirect_response_wipe(&response);
 	return code;
 }
 
@@ -244,12 +245,9 @@ int command_login(const struct command *self, struct settings *s, int argc, char
 			"there is none on this machine: the address it ends at is pasted", 0},
 	};
 	struct login l;
-	int code = options_read_alone(self, s, own, 1, argc, argv);
+	int code = options_read_of_profile(self, s, own, 1, argc, argv);
 
 	if (code != GO_ON)
-		return code;
-	code = check_profile_name(s);
-	if (code != EXIT_OK)
 		return code;
 	code = login_begin(s, &l);
 	if (code != EXIT_OK)
@@ -257,4 +255,29 @@ int command_login(const struct command *self, struct settings *s, int argc, char
 	if (!no_browser && l.target.local)
 		return with_listening(s, &l);
 	return without_listening(s, &l, !no_browser && browser_open(l.url));
+}
+
+static int show_logged_out(
+	const struct settings *s, const struct daemon_reply *reply, const void *context)
+{
+	(void)reply;
+	(void)context;
+	printf("%s: logged out; its tokens are gone.\n", s->profile);
+	return EXIT_OK;
+}
+
+int command_logout(const struct command *self, struct settings *s, int argc, char **argv)
+{
+	const struct daemon_request request = {
+		.method = "POST",
+		.path = "/v1/logout",
+		.of_profile = true,
+		.wait_s = -1, /* the daemon replies when the token has been revoked */
+		.timeout_s = LOGOUT_TIMEOUT_S,
+		.denied = login_denied,
+		.repeatable = false,
+	};
+	int code = options_read_of_profile(self, s, NULL, 0, argc, argv);
+
+	return code == GO_ON ? daemon_show(s, &request, show_logged_out, NULL) : code;
 }

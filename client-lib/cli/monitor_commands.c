@@ -74,26 +74,25 @@ static void look(const struct settings *s, int64_t min_ttl_s, struct finding *re
 {
 	const struct daemon_request request = {
 		.method = "GET",
-		.target = "/v1/status",
-		.accept = "application/json",
+		.path = "/v1/status",
 		.wait_s = -1,
 		.timeout_s = 5,
 		.patience_ms = 2000, /* a restart is no reason to wake anybody */
 		.repeatable = true,
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	struct status_report report = STATUS_REPORT_NONE;
 	const struct status_row *row;
-	int error = daemon_ask(s, &request, &answer);
+	int error = daemon_ask(s, &request, &reply);
 
 	ret->verdict = error == -EINVAL || error == -ENAMETOOLONG ? CHECK_UNKNOWN : CHECK_CRITICAL;
 	if (error)
 		snprintf(ret->words, sizeof(ret->words), "the daemon at %s cannot be reached: %s",
 			s->socket, strerror(-error));
-	else if (answer.status != 200)
-		snprintf(ret->words, sizeof(ret->words), "the daemon answers HTTP %d",
-			answer.status);
-	else if (status_report_read(answer.body, answer.length, &report))
+	else if (reply.status != 200)
+		snprintf(
+			ret->words, sizeof(ret->words), "the daemon answers HTTP %d", reply.status);
+	else if (status_report_read(reply.body, reply.length, &report))
 		snprintf(ret->words, sizeof(ret->words), "the answer at %s makes no sense",
 			s->socket);
 	else if (!(row = find_row(&report, s->profile)))
@@ -108,7 +107,7 @@ static void look(const struct settings *s, int64_t min_ttl_s, struct finding *re
 			     : !strcmp(ret->state, "stale") ? "stale"
 							    : "none";
 	status_report_fini(&report);
-	daemon_answer_fini(&answer);
+	daemon_reply_fini(&reply);
 }
 
 /* One line, whatever a server's words or a socket's path hold. */
@@ -130,12 +129,10 @@ int command_check(const struct command *self, struct settings *s, int argc, char
 			"a token that lives shorter than that is a warning", INT32_MAX},
 	};
 	struct finding f = {.verdict = CHECK_UNKNOWN};
-	int code = options_read_alone(self, s, own, 1, argc, argv);
+	int code = options_read_of_profile(self, s, own, 1, argc, argv);
 
 	if (code != GO_ON)
-		return code == EXIT_USAGE ? (int)CHECK_UNKNOWN : code;
-	if (check_profile_name(s) != EXIT_OK)
-		return CHECK_UNKNOWN;
+		return code == EXIT_OK ? code : (int)CHECK_UNKNOWN;
 	look(s, min_ttl_s, &f);
 	make_plain(f.words);
 	if (s->json)
@@ -190,23 +187,23 @@ int command_metrics(const struct command *self, struct settings *s, int argc, ch
 	};
 	const struct daemon_request request = {
 		.method = "GET",
-		.target = "/metrics",
+		.path = "/metrics",
 		.accept = "text/plain",
 		.wait_s = -1,
 		.timeout_s = 10,
 		.patience_ms = 2000,
 		.repeatable = true,
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	int code = options_read_alone(self, s, own, 1, argc, argv);
 
 	if (code != GO_ON)
 		return code;
-	code = daemon_call(s, &request, &answer);
+	code = daemon_call(s, &request, &reply);
 	if (code != EXIT_OK)
 		return code;
-	code = output ? replace_file(output, answer.body, answer.length)
-		      : print_bytes(answer.body, answer.length);
-	daemon_answer_fini(&answer);
+	code = output ? replace_file(output, reply.body, reply.length)
+		      : print_bytes(reply.body, reply.length);
+	daemon_reply_fini(&reply);
 	return code;
 }

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "command.h"
+#include "core/text.h"
 #include "output.h"
 
 #include <errno.h>
@@ -236,4 +237,22 @@ int options_read_alone(const struct command *command, struct settings *s,
 		return EXIT_USAGE;
 	}
 	return result;
+}
+
+int options_check_profile(const struct settings *s)
+{
+	if (profile_name_valid(s->profile))
+		return GO_ON;
+	complain("\"%s\" cannot be a profile: names are 1 to 48 of a-z, 0-9, _ and -, and begin "
+		 "with a letter or a digit",
+		s->profile);
+	return EXIT_CONFIG;
+}
+
+int options_read_of_profile(const struct command *command, struct settings *s,
+	const struct option_spec *own, size_t own_count, int argc, char **argv)
+{
+	int result = options_read_alone(command, s, own, own_count, argc, argv);
+
+	return result == GO_ON ? options_check_profile(s) : result;
 }

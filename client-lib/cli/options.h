@@ -36,5 +36,11 @@ int options_read(const struct command *command, struct settings *s, const struct
 /* For a command that takes options only. */
 int options_read_alone(const struct command *command, struct settings *s,
 	const struct option_spec *own, size_t own_count, int argc, char **argv);
+/* GO_ON, or EXIT_CONFIG with the complaint made: no profile can have that name. Also makes it safe
+ * to put into a request as it is. */
+int options_check_profile(const struct settings *s);
+/* Both: what a command about one profile begins with. */
+int options_read_of_profile(const struct command *command, struct settings *s,
+	const struct option_spec *own, size_t own_count, int argc, char **argv);
 
 #endif

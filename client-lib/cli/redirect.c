@@ -179,7 +179,7 @@ static bool fields_are_good(const char *at, const char *end, const struct redire
 }
 
 int redirect_request_read(const char *bytes, size_t length, const struct redirect_target *target,
-	const char *state, struct redirect_answer *ret)
+	const char *state, struct redirect_response *ret)
 {
 	const char *end = find_head_end(bytes, length), *at = bytes;
 	struct redirect_span line, path, query;
@@ -195,7 +195,7 @@ int redirect_request_read(const char *bytes, size_t length, const struct redirec
 }
 
 int redirect_pasted_read(const char *text, size_t length, const struct redirect_target *target,
-	const char *state, struct redirect_answer *ret)
+	const char *state, struct redirect_response *ret)
 {
 	size_t authority = target->authority.length;
 	size_t scheme = (size_t)(target->authority.at - target->base.at);

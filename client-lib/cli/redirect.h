@@ -28,11 +28,11 @@ int redirect_target_read(const char *uri, struct redirect_target *ret);
  * waited for: a GET of the target's path with its Host, this state, and a code or an error, each
  * once. Else a verdict, *ret untouched. */
 int redirect_request_read(const char *bytes, size_t length, const struct redirect_target *target,
-	const char *state, struct redirect_answer *ret);
+	const char *state, struct redirect_response *ret);
 
 /* The address a browser ended at, as a person copied it: blanks around it and a missing http:// do
  * no harm. 0, REDIRECT_OTHER or REDIRECT_WRONG_STATE, *ret untouched unless 0. */
 int redirect_pasted_read(const char *text, size_t length, const struct redirect_target *target,
-	const char *state, struct redirect_answer *ret);
+	const char *state, struct redirect_response *ret);
 
 #endif

@@ -178,7 +178,7 @@ static int welcome(struct waiting *w, int listener, int64_t now_ms)
 }
 
 /* True: it is the one, and *ret its answer. */
-static bool hear(struct waiting *w, struct visitor *v, struct redirect_answer *ret)
+static bool hear(struct waiting *w, struct visitor *v, struct redirect_response *ret)
 {
 	ssize_t n = recv(v->fd, v->head + v->length, REDIRECT_HEAD_MAX - v->length, 0);
 	int verdict;
@@ -224,7 +224,7 @@ static int64_t fill_poll(struct waiting *w, int64_t now_ms, struct pollfd *ret)
 	return until_ms;
 }
 
-static int wait_in(struct waiting *w, struct redirect_answer *ret, int *ret_fd)
+static int wait_in(struct waiting *w, struct redirect_response *ret, int *ret_fd)
 {
 	for (;;) {
 		struct pollfd polled[POLLED];
@@ -260,7 +260,7 @@ static int wait_in(struct waiting *w, struct redirect_answer *ret, int *ret_fd)
 }
 
 int redirect_listener_wait(struct redirect_listener *l, const struct redirect_wait *wait,
-	struct redirect_answer *ret, int *ret_fd)
+	struct redirect_response *ret, int *ret_fd)
 {
 	struct waiting w = {.listener = l, .wait = wait};
 	size_t i;

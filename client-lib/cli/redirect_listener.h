@@ -34,7 +34,7 @@ struct redirect_wait {
  * redirect_reply; nothing is listened for any more. -ETIMEDOUT, -EINTR (the person wants to stop),
  * other negative errno. */
 int redirect_listener_wait(struct redirect_listener *l, const struct redirect_wait *wait,
-	struct redirect_answer *ret, int *ret_fd);
+	struct redirect_response *ret, int *ret_fd);
 
 /* Shows a page, waits a little for the browser to take it, and closes the connection. */
 void redirect_reply(int fd, enum redirect_page page, const char *profile);

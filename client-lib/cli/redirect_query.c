@@ -64,32 +64,33 @@ static bool take_parameters(struct redirect_span query, struct parameter *parame
 	return true;
 }
 
-int redirect_query_read(struct redirect_span query, const char *state, struct redirect_answer *ret)
+int redirect_query_read(
+	struct redirect_span query, const char *state, struct redirect_response *ret)
 {
-	struct redirect_answer a = {.code = ""};
+	struct redirect_response r = {.code = ""};
 	char its_state[257] = "";
 	struct parameter parameters[] = {
-		{"code", a.code, sizeof(a.code), true, false},
+		{"code", r.code, sizeof(r.code), true, false},
 		{"state", its_state, sizeof(its_state), true, false},
-		{"iss", a.iss, sizeof(a.iss), true, false},
-		{"error", a.error, sizeof(a.error), true, false},
-		{"error_description", a.description, sizeof(a.description), false, false},
+		{"iss", r.iss, sizeof(r.iss), true, false},
+		{"error", r.error, sizeof(r.error), true, false},
+		{"error_description", r.description, sizeof(r.description), false, false},
 	};
 	int verdict = 0;
 
 	if (!take_parameters(query, parameters, sizeof(parameters) / sizeof(parameters[0])) ||
-		!*a.code == !*a.error || !is_printable(a.code) || !is_printable(a.iss) ||
-		!is_printable(a.error))
+		!*r.code == !*r.error || !is_printable(r.code) || !is_printable(r.iss) ||
+		!is_printable(r.error))
 		verdict = REDIRECT_OTHER;
 	else if (!same_secret(its_state, state))
 		verdict = REDIRECT_WRONG_STATE;
 	else
-		*ret = a;
-	redirect_answer_wipe(&a);
+		*ret = r;
+	redirect_response_wipe(&r);
 	return verdict;
 }
 
-void redirect_answer_wipe(struct redirect_answer *a)
+void redirect_response_wipe(struct redirect_response *r)
 {
-	explicit_bzero(a, sizeof(*a));
+	explicit_bzero(r, sizeof(*r));
 }

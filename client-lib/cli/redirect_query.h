@@ -13,8 +13,8 @@ struct redirect_span {
 };
 
 /* Either code or error is a text, the other one "". All but the description are printable ASCII. */
-struct redirect_answer {
-	char code[REDIRECT_CODE_MAX + 1]; /* a secret: see redirect_answer_wipe */
+struct redirect_response {
+	char code[REDIRECT_CODE_MAX + 1]; /* a secret: see redirect_response_wipe */
 	char iss[513];                    /* "" where there is none */
 	char error[129];
 	char description[513]; /* as it came, not to be printed so; "" where it is too long */
@@ -28,8 +28,9 @@ enum redirect_verdict {
 
 /* The bytes behind the question mark. 0: this state, and a code or an error, each once; what else
  * is there is for others. REDIRECT_OTHER or REDIRECT_WRONG_STATE, *ret untouched, otherwise. */
-int redirect_query_read(struct redirect_span query, const char *state, struct redirect_answer *ret);
+int redirect_query_read(
+	struct redirect_span query, const char *state, struct redirect_response *ret);
 
-void redirect_answer_wipe(struct redirect_answer *a);
+void redirect_response_wipe(struct redirect_response *r);
 
 #endif

@@ -135,7 +135,7 @@ static void print_facts(const struct terminal *t, const struct skew_report *r)
 	}
 }
 
-static int print_report(const struct settings *s, const struct skew_report *r)
+static void print_report(const struct settings *s, const struct skew_report *r)
 {
 	struct terminal t;
 
@@ -163,24 +163,18 @@ static int print_report(const struct settings *s, const struct skew_report *r)
 		putchar('\n');
 		terminal_wrap(&t, 0, r->advice);
 	}
-	return EXIT_OK;
 }
 
-static int call(
-	const struct settings *s, const char *method, const char *path, struct daemon_answer *ret)
+static int show(const struct settings *s, const struct daemon_reply *reply, const void *context)
 {
-	char target[160];
-	const struct daemon_request request = {
-		.method = method,
-		.target = target,
-		.accept = "application/json",
-		.wait_s = -1,
-		.timeout_s = 15,
-		.repeatable = !strcmp(method, "GET"),
-	};
+	struct skew_report r = {ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT,
+		ABSENT, ABSENT, ABSENT, .consistent = true};
 
-	snprintf(target, sizeof(target), "%s?profile=%s", path, s->profile);
-	return daemon_call(s, &request, ret);
+	(void)context;
+	if (!json_read(reply->body, reply->length, see_value, &r))
+		return daemon_reply_odd(s);
+	print_report(s, &r);
+	return EXIT_OK;
 }
 
 int command_skew(const struct command *self, struct settings *s, int argc, char **argv)
@@ -189,28 +183,26 @@ int command_skew(const struct command *self, struct settings *s, int argc, char 
 	const struct option_spec own[] = {
 		{"probe", OPTION_FLAG, &probe, NULL, "measure now, at most once in 10 s", 0},
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
-	struct skew_report r = {ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT,
-		ABSENT, ABSENT, ABSENT, .consistent = true};
-	int code = options_read_alone(self, s, own, 1, argc, argv);
+	struct daemon_request request = {
+		.method = "POST",
+		.path = "/v1/skew/probe",
+		.of_profile = true,
+		.wait_s = -1,
+		.timeout_s = 15,
+	};
+	int code = options_read_of_profile(self, s, own, 1, argc, argv);
 
+	if (code == GO_ON && probe) {
+		struct daemon_reply reply = DAEMON_REPLY_NONE;
+
+		code = daemon_call(s, &request, &reply);
+		daemon_reply_fini(&reply);
+		code = code == EXIT_OK ? GO_ON : code;
+	}
 	if (code != GO_ON)
 		return code;
-	code = check_profile_name(s);
-	if (code == EXIT_OK && probe) {
-		code = call(s, "POST", "/v1/skew/probe", &answer);
-		daemon_answer_fini(&answer);
-	}
-	if (code == EXIT_OK)
-		code = call(s, "GET", "/v1/skew", &answer);
-	if (code != EXIT_OK)
-		return code;
-	if (s->json)
-		code = print_bytes(answer.body, answer.length);
-	else if (!json_read(answer.body, answer.length, see_value, &r))
-		code = daemon_answer_odd(s);
-	else
-		code = print_report(s, &r);
-	daemon_answer_fini(&answer);
-	return code;
+	request.method = "GET";
+	request.path = "/v1/skew";
+	request.repeatable = true;
+	return daemon_show(s, &request, show, NULL);
 }

@@ -138,39 +138,36 @@ static void print_names(const struct status_report *r)
 			puts(r->rows[i].name);
 }
 
+static int show(const struct settings *s, const struct daemon_reply *reply, const void *context)
+{
+	struct status_report r = STATUS_REPORT_NONE;
+	const bool *names = context;
+	int code = EXIT_OK;
+
+	if (status_report_read(reply->body, reply->length, &r))
+		code = daemon_reply_odd(s);
+	else if (*names)
+		print_names(&r);
+	else
+		code = print_report(s, &r);
+	status_report_fini(&r);
+	return code;
+}
+
 int command_status(const struct command *self, struct settings *s, int argc, char **argv)
 {
 	const struct daemon_request request = {
 		.method = "GET",
-		.target = "/v1/status",
-		.accept = "application/json",
+		.path = "/v1/status",
 		.wait_s = -1,
 		.timeout_s = 5,
 		.repeatable = true,
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
-	struct status_report r = STATUS_REPORT_NONE;
 	bool names = false;
 	const struct option_spec own[] = {
 		{"names", OPTION_FLAG, &names, NULL, "nothing but the profiles' names", 0},
 	};
 	int code = options_read_alone(self, s, own, 1, argc, argv);
 
-	if (code != GO_ON)
-		return code;
-	code = daemon_call(s, &request, &answer);
-	if (code != EXIT_OK)
-		return code;
-	if (s->json) {
-		code = print_bytes(answer.body, answer.length);
-	} else if (status_report_read(answer.body, answer.length, &r)) {
-		code = daemon_answer_odd(s);
-	} else if (names) {
-		print_names(&r);
-	} else {
-		code = print_report(s, &r);
-	}
-	status_report_fini(&r);
-	daemon_answer_fini(&answer);
-	return code;
+	return code == GO_ON ? daemon_show(s, &request, show, &names) : code;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define PATIENCE_MAX_MS 2000
+#define QUERY_SIZE 40
 
 struct token_options {
 	int64_t min_ttl_s;
@@ -39,58 +40,61 @@ static int read_options(const struct command *self, struct settings *s, bool in_
 	return result;
 }
 
-static int fetch(const struct settings *s, const struct token_options *o, bool as_json,
-	struct daemon_answer *ret)
+static int token_request(const struct settings *s, const struct token_options *o,
+	char query[QUERY_SIZE], struct daemon_request *ret)
 {
 	int64_t wait_s = o->wait_s < 0 ? WAIT_DEFAULT_S : o->wait_s;
-	char target[160], min_ttl[40] = "";
-	struct daemon_request request = {
+
+	*query = '\0';
+	if (o->min_ttl_s)
+		snprintf(query, QUERY_SIZE, "&min_ttl=%lld", (long long)o->min_ttl_s);
+	*ret = (struct daemon_request){
 		.method = "GET",
-		.target = target,
-		.accept = as_json ? "application/json" : "text/plain",
+		.path = "/v1/token",
+		.of_profile = true,
+		.query = query,
 		.wait_s = o->wait_s,
 		.timeout_s = wait_s + 1,
 		.patience_ms = wait_s < 2 ? wait_s * 1000 : PATIENCE_MAX_MS,
 		.repeatable = true,
 	};
-	int code = check_profile_name(s);
+	return options_check_profile(s);
+}
 
-	if (code != EXIT_OK)
-		return code;
-	if (o->min_ttl_s)
-		snprintf(min_ttl, sizeof(min_ttl), "&min_ttl=%lld", (long long)o->min_ttl_s);
-	snprintf(target, sizeof(target), "/v1/token?profile=%s%s", s->profile, min_ttl);
-	return daemon_call(s, &request, ret);
+static int show_line(
+	const struct settings *s, const struct daemon_reply *reply, const void *context)
+{
+	const char *prefix = context;
+	char line[64 + TOKEN_MAX];
+	size_t n = strlen(prefix);
+	int code;
+
+	if (!reply->length || reply->body[reply->length - 1] != '\n' ||
+		!is_token(reply->body, reply->length - 1))
+		return daemon_reply_odd(s);
+	/* In one write, so that whoever reads the pipe gets a whole line or none. */
+	memcpy(line, prefix, n);
+	memcpy(line + n, reply->body, reply->length);
+	code = print_bytes(line, n + reply->length);
+	explicit_bzero(line, sizeof(line));
+	return code;
 }
 
 static int print_token(
 	const struct command *self, struct settings *s, int argc, char **argv, const char *prefix)
 {
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_request request;
 	struct token_options o;
-	char line[64 + TOKEN_MAX];
-	size_t prefix_length = strlen(prefix);
+	char query[QUERY_SIZE];
 	int code = read_options(self, s, false, &argc, &argv, &o);
 
+	if (code == GO_ON)
+		code = token_request(s, &o, query, &request);
 	if (code != GO_ON)
 		return code;
-	code = fetch(s, &o, s->json, &answer);
-	if (code != EXIT_OK)
-		return code;
-	if (s->json) {
-		code = print_bytes(answer.body, answer.length);
-	} else if (!answer.length || answer.body[answer.length - 1] != '\n' ||
-		   !is_token(answer.body, answer.length - 1)) {
-		code = daemon_answer_odd(s);
-	} else {
-		/* In one write, so that whoever reads the pipe gets a whole line or none. */
-		memcpy(line, prefix, prefix_length);
-		memcpy(line + prefix_length, answer.body, answer.length);
-		code = print_bytes(line, prefix_length + answer.length);
-		explicit_bzero(line, sizeof(line));
-	}
-	daemon_answer_fini(&answer);
-	return code;
+	if (!s->json)
+		request.accept = "text/plain";
+	return daemon_show(s, &request, show_line, prefix);
 }
 
 int command_get(const struct command *self, struct settings *s, int argc, char **argv)
@@ -105,10 +109,12 @@ int command_header(const struct command *self, struct settings *s, int argc, cha
 
 int command_exec(const struct command *self, struct settings *s, int argc, char **argv)
 {
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
+	struct daemon_request request;
 	struct token_parts token;
 	struct settings quiet;
 	struct token_options o;
+	char query[QUERY_SIZE];
 	bool good;
 	int code = read_options(self, s, true, &argc, &argv, &o);
 
@@ -118,15 +124,18 @@ int command_exec(const struct command *self, struct settings *s, int argc, char 
 		complain("exec: no command given: gctoken exec -- COMMAND [ARGUMENTS]");
 		return EXIT_USAGE;
 	}
+	code = token_request(s, &o, query, &request);
+	if (code != GO_ON)
+		return code;
 	quiet = *s;
 	quiet.json = false; /* standard output is the command's */
-	code = fetch(&quiet, &o, true, &answer);
+	code = daemon_call(&quiet, &request, &reply);
 	if (code != EXIT_OK)
 		return code;
-	good = token_json_read(answer.body, answer.length, &token);
-	daemon_answer_fini(&answer);
+	good = token_json_read(reply.body, reply.length, &token);
+	daemon_reply_fini(&reply);
 	if (!good)
-		return daemon_answer_odd(s);
+		return daemon_reply_odd(s);
 	if (token_environment_set(&token)) {
 		complain("out of memory");
 		return EXIT_FAILED;

@@ -56,14 +56,14 @@ static bool is_word(const char *text)
 }
 
 /* GO_ON, or the exit code. */
-static int take_token(struct watch *w, const struct daemon_answer *answer)
+static int take_token(struct watch *w, const struct daemon_reply *reply)
 {
 	struct token_parts token;
 	int code = GO_ON;
 
-	if (!token_json_read(answer->body, answer->length, &token) || token.generation < 1 ||
+	if (!token_json_read(reply->body, reply->length, &token) || token.generation < 1 ||
 		!is_word(token.fingerprint) || !is_word(token.state)) {
-		code = daemon_answer_odd(w->s);
+		code = daemon_reply_odd(w->s);
 	} else if (token.generation != w->generation) {
 		w->generation = token.generation;
 		*w->told = '\0';
@@ -87,7 +87,7 @@ static bool may_pass(int code)
 
 /* The same trouble again and again is told of once. GO_ON, or the exit code. */
 static int meet_trouble(
-	struct watch *w, const struct daemon_request *r, int error, const struct daemon_answer *a)
+	struct watch *w, const struct daemon_request *r, int error, const struct daemon_reply *a)
 {
 	struct settings quiet = *w->s;
 	char trouble[sizeof(w->told)] = "";
@@ -121,36 +121,36 @@ static void end_if_nobody_reads(void)
 /* One request and what comes of it. GO_ON, or the exit code. */
 static int step(struct watch *w)
 {
-	char target[160];
+	char query[40];
 	const struct daemon_request request = {
 		.method = "GET",
-		.target = target,
-		.accept = "application/json",
+		.path = "/v1/token",
+		.of_profile = true,
+		.query = query,
 		.wait_s = w->hold_s,
 		.timeout_s = HOLD_S + 5,
 		.patience_ms = 2000,
 		.repeatable = true,
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	int64_t began_ms = gctoken_monotonic_ms();
 	bool news = false;
 	int error, code = GO_ON;
 
-	snprintf(target, sizeof(target), "/v1/token?profile=%s&after=%.0f", w->s->profile,
-		w->generation);
-	error = daemon_ask(w->s, &request, &answer);
+	snprintf(query, sizeof(query), "&after=%.0f", w->generation);
+	error = daemon_ask(w->s, &request, &reply);
 	w->reached = w->reached || !error;
-	if (!error && answer.status == 200) {
+	if (!error && reply.status == 200) {
 		double before = w->generation;
 
-		code = take_token(w, &answer);
+		code = take_token(w, &reply);
 		news = w->generation != before;
-	} else if (!error && answer.status == 400 && w->hold_s >= 0) {
+	} else if (!error && reply.status == 400 && w->hold_s >= 0) {
 		w->hold_s = -1; /* it may be more than max_wait */
-	} else if (error || answer.status != 304) {
-		code = meet_trouble(w, &request, error, &answer);
+	} else if (error || reply.status != 304) {
+		code = meet_trouble(w, &request, error, &reply);
 	}
-	daemon_answer_fini(&answer);
+	daemon_reply_fini(&reply);
 	/* Whatever answers at once and has no news is not asked again at once. */
 	if (code == GO_ON && !news && gctoken_monotonic_ms() - began_ms < 1000) {
 		poll(NULL, 0, w->pause_ms);
@@ -166,16 +166,11 @@ int command_watch(const struct command *self, struct settings *s, int argc, char
 		{"exec", OPTION_TEXT, &w.command, "CMD",
 			"run sh -c CMD for each token, with the token in its environment", 0},
 	};
-	int code = options_read_alone(self, s, own, 1, argc, argv);
+	int code = options_read_of_profile(self, s, own, 1, argc, argv);
 
-	if (code != GO_ON)
-		return code;
-	code = check_profile_name(s);
-	if (code != EXIT_OK)
-		return code;
-	do {
+	while (code == GO_ON) {
 		end_if_nobody_reads();
 		code = step(&w);
-	} while (code == GO_ON);
+	}
 	return code;
 }

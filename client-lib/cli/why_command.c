@@ -187,21 +187,20 @@ static void print_now(const struct settings *s, const struct terminal *t)
 {
 	const struct daemon_request request = {
 		.method = "GET",
-		.target = "/v1/status",
-		.accept = "application/json",
+		.path = "/v1/status",
 		.wait_s = -1,
 		.timeout_s = 5,
 		.repeatable = true,
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	struct status_report report = STATUS_REPORT_NONE;
 	char text[256], time[DURATION_TEXT_SIZE];
 	size_t i, n;
 
-	if (daemon_ask(s, &request, &answer))
+	if (daemon_ask(s, &request, &reply))
 		return;
-	if (answer.status == 200)
-		status_report_read(answer.body, answer.length, &report);
+	if (reply.status == 200)
+		status_report_read(reply.body, reply.length, &report);
 	for (i = 0; i < report.count; i++) {
 		const struct status_row *r = &report.rows[i];
 
@@ -225,10 +224,10 @@ static void print_now(const struct settings *s, const struct terminal *t)
 		terminal_style(t, STYLE_PLAIN);
 	}
 	status_report_fini(&report);
-	daemon_answer_fini(&answer);
+	daemon_reply_fini(&reply);
 }
 
-static int print_report(const struct settings *s, const struct history_report *r, int64_t last)
+static void print_report(const struct settings *s, const struct history_report *r, int64_t last)
 {
 	size_t from = last && r->count > (size_t)last ? r->count - (size_t)last : 0, i;
 	time_t now = time(NULL);
@@ -244,7 +243,24 @@ static int print_report(const struct settings *s, const struct history_report *r
 	for (i = from; i < r->count; i++)
 		print_event(&t, &l, &r->events[i], now);
 	print_now(s, &t);
-	return EXIT_OK;
+}
+
+static int show(const struct settings *s, const struct daemon_reply *reply, const void *context)
+{
+	struct history_report r = {.events = calloc(EVENTS_MAX, sizeof(*r.events))};
+	const int64_t *last = context;
+	int code = EXIT_FAILED;
+
+	if (!r.events) {
+		complain("out of memory");
+	} else if (!json_read(reply->body, reply->length, see_value, &r)) {
+		code = daemon_reply_odd(s);
+	} else {
+		print_report(s, &r, *last);
+		code = EXIT_OK;
+	}
+	free(r.events);
+	return code;
 }
 
 int command_why(const struct command *self, struct settings *s, int argc, char **argv)
@@ -253,39 +269,16 @@ int command_why(const struct command *self, struct settings *s, int argc, char *
 	const struct option_spec own[] = {
 		{"last", OPTION_NUMBER, &last, "N", "the latest N events (all)", EVENTS_MAX},
 	};
-	struct daemon_answer answer = DAEMON_ANSWER_NONE;
-	struct history_report r = {.events = NULL};
-	char target[160];
 	const struct daemon_request request = {
 		.method = "GET",
-		.target = target,
-		.accept = "application/json",
+		.path = "/v1/history",
+		.of_profile = true,
 		.wait_s = -1,
 		.timeout_s = 5,
 		.repeatable = true,
 		.denied = daemon_denied_no_admin,
 	};
-	int code = options_read_alone(self, s, own, 1, argc, argv);
+	int code = options_read_of_profile(self, s, own, 1, argc, argv);
 
-	if (code != GO_ON)
-		return code;
-	code = check_profile_name(s);
-	if (code != EXIT_OK)
-		return code;
-	snprintf(target, sizeof(target), "/v1/history?profile=%s", s->profile);
-	code = daemon_call(s, &request, &answer);
-	if (code != EXIT_OK)
-		return code;
-	r.events = calloc(EVENTS_MAX, sizeof(*r.events));
-	if (s->json)
-		code = print_bytes(answer.body, answer.length);
-	else if (!r.events)
-		code = daemon_explain_silence(s, &request, -ENOMEM);
-	else if (!json_read(answer.body, answer.length, see_value, &r))
-		code = daemon_answer_odd(s);
-	else
-		code = print_report(s, &r, last);
-	free(r.events);
-	daemon_answer_fini(&answer);
-	return code;
+	return code == GO_ON ? daemon_show(s, &request, show, &last) : code;
 }

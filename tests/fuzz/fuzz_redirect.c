@@ -21,7 +21,7 @@ static struct redirect_target target_of(const char *uri)
 	return t;
 }
 
-static bool same(const struct redirect_answer *a, const struct redirect_answer *b)
+static bool same(const struct redirect_response *a, const struct redirect_response *b)
 {
 	return !strcmp(a->code, b->code) && !strcmp(a->iss, b->iss) &&
 	       !strcmp(a->error, b->error) && !strcmp(a->description, b->description);
@@ -29,9 +29,9 @@ static bool same(const struct redirect_answer *a, const struct redirect_answer *
 
 /* `pasted`, or a request. */
 static int read_as(bool pasted, const char *bytes, size_t length,
-	const struct redirect_target *target, struct redirect_answer *ret)
+	const struct redirect_target *target, struct redirect_response *ret)
 {
-	static struct redirect_answer untouched;
+	static struct redirect_response untouched;
 	char *copy = fuzz_copy(bytes, length);
 	int verdict;
 
@@ -47,7 +47,7 @@ static int read_as(bool pasted, const char *bytes, size_t length,
 	return verdict;
 }
 
-static void check_answer(const struct redirect_answer *a)
+static void check_response(const struct redirect_response *a)
 {
 	CHECK(strlen(a->code) <= REDIRECT_CODE_MAX && strlen(a->iss) < sizeof(a->iss));
 	CHECK(strlen(a->error) < sizeof(a->error));
@@ -66,10 +66,10 @@ static void put(char *to, size_t size, const char *name, const char *value)
 }
 
 static void check_written_again(
-	bool pasted, const struct redirect_answer *a, const struct redirect_target *t)
+	bool pasted, const struct redirect_response *a, const struct redirect_target *t)
 {
 	static char text[16384];
-	struct redirect_answer again;
+	struct redirect_response again;
 
 	snprintf(text, sizeof(text), "%s%.*s?x=y&state=" STATE, pasted ? "" : "GET ",
 		(int)(pasted ? t->base.length : t->path.length), pasted ? t->base.at : t->path.at);
@@ -87,7 +87,7 @@ static void check_written_again(
 static void try_request(const char *bytes, size_t size, const struct redirect_target *t)
 {
 	struct random dice = fuzz_random(bytes, size);
-	struct redirect_answer a, other;
+	struct redirect_response a, other;
 	int verdict = read_as(false, bytes, size, t, &a);
 	const char *end = memmem(bytes, size, "\r\n\r\n", 4);
 	char *longer;
@@ -107,7 +107,7 @@ static void try_request(const char *bytes, size_t size, const struct redirect_ta
 	if (verdict)
 		return;
 	CHECK(same(&a, &other));
-	check_answer(&a);
+	check_response(&a);
 	CHECK(!memcmp(bytes, "GET ", 4) && !memcmp(bytes + 4, t->path.at, t->path.length));
 	CHECK(bytes[4 + t->path.length] == '?');
 	CHECK(memmem(bytes, (size_t)(end - bytes), "state=", 6));
@@ -116,7 +116,7 @@ static void try_request(const char *bytes, size_t size, const struct redirect_ta
 
 static void try_pasted(const char *bytes, size_t size, const struct redirect_target *t)
 {
-	struct redirect_answer a, other;
+	struct redirect_response a, other;
 	char *blanks;
 	int verdict = read_as(true, bytes, size, t, &a);
 
@@ -130,7 +130,7 @@ static void try_pasted(const char *bytes, size_t size, const struct redirect_tar
 	if (verdict)
 		return;
 	CHECK(same(&a, &other));
-	check_answer(&a);
+	check_response(&a);
 	check_written_again(true, &a, t);
 }
 

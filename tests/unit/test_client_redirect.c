@@ -94,7 +94,7 @@ static void refuses_what_is_no_address(void **state)
 	}
 }
 
-static int read_request(const char *text, const char *uri, struct redirect_answer *ret)
+static int read_request(const char *text, const char *uri, struct redirect_response *ret)
 {
 	struct redirect_target t = target_of(uri);
 	size_t length = strlen(text);
@@ -117,7 +117,7 @@ static void hears_the_answer(void **state)
 	static const char request[] = "GET /callback?x=1&code=a%2Fb+c%7e&" S
 				      "&iss=https%3a%2F%2Fi&&error=&flag HTTP/1.0\r\n"
 				      "Accept:*/*\r\nHOST:\t127.0.0.1:8090 \r\n\r\nmore";
-	struct redirect_answer a;
+	struct redirect_response a;
 
 	(void)state;
 	assert_int_equal(read_request(request, URI, &a), 0);
@@ -129,7 +129,7 @@ static void hears_the_answer(void **state)
 
 static void hears_a_denial(void **state)
 {
-	struct redirect_answer a;
+	struct redirect_response a;
 
 	(void)state;
 	assert_int_equal(
@@ -199,7 +199,7 @@ static const struct request_row requests[] = {
 
 static void takes_nothing_else(void **state)
 {
-	struct redirect_answer a, before;
+	struct redirect_response a, before;
 	size_t i;
 
 	(void)state;
@@ -215,7 +215,7 @@ static void takes_nothing_else(void **state)
 static void a_head_has_an_end(void **state)
 {
 	char *endless = malloc(REDIRECT_HEAD_MAX + 1);
-	struct redirect_answer a;
+	struct redirect_response a;
 
 	(void)state;
 	assert_non_null(endless);
@@ -231,7 +231,7 @@ static void a_head_has_an_end(void **state)
 static void long_codes(void **state)
 {
 	char text[REDIRECT_CODE_MAX + 200], code[REDIRECT_CODE_MAX + 2];
-	struct redirect_answer a;
+	struct redirect_response a;
 
 	(void)state;
 	memset(code, 'c', sizeof(code));
@@ -275,7 +275,7 @@ static const struct pasted_row pasted[] = {
 
 static void reads_what_was_pasted(void **state)
 {
-	struct redirect_answer a;
+	struct redirect_response a;
 	size_t i;
 
 	(void)state;
