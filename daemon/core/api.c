@@ -1,5 +1,6 @@
 #include "api.h"
 
+#include "http_query.h"
 #include "secret.h"
 
 #include <stdio.h>

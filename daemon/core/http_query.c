@@ -1,5 +1,6 @@
-#include "http_request.h"
+#include "http_query.h"
 
+#include "http_request.h"
 #include "text.h"
 
 #include <errno.h>

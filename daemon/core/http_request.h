@@ -62,11 +62,4 @@ struct http_parser {
 int http_parser_run(struct http_parser *parser, const char *bytes, size_t length,
 	struct http_request *ret, const char **ret_reason);
 
-/* Takes the next name=value pair off `query`, percent-decoded ('+' is a space) into the two given
- * buffers, NUL-terminated. 1: a pair; 0: none left; -EINVAL: bad escape, NUL, an empty name, no
- * '=', an '&' with nothing behind it, or longer than fits: `query` is untouched and the buffers
- * hold nothing of use. */
-int http_query_next(
-	struct http_span *query, char *name, size_t name_size, char *value, size_t value_size);
-
 #endif

@@ -2,6 +2,7 @@
  * in memory of just its size; what is accepted reads the same when it is written again; and what
  * the router makes of it, written as a query, comes back. */
 #include "broker/routes.h"
+#include "core/http_query.h"
 #include "core/http_request.h"
 #include "fuzz.h"
 #include <errno.h>

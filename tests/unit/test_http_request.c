@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/http_query.h"
 #include "core/http_request.h"
 #include <errno.h>
 #include <stdlib.h>
