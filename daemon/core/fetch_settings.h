@@ -1,5 +1,7 @@
 /* How a profile's exchanges with the login server and the API are made, wherever they go: what the
- * token requests, the HEADs and the revocations have in common. */
+ * token requests, the HEADs and the revocations have in common. What is added here goes with all of
+ * them. The CA file and the proxy also tell endpoints apart (broker/endpoint.h), since through
+ * another proxy it may be another clock that answers. */
 #ifndef GCTOKEND_CORE_FETCH_SETTINGS_H
 #define GCTOKEND_CORE_FETCH_SETTINGS_H
 
