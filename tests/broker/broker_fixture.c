@@ -24,6 +24,8 @@
 /* Enough for the longest chain of one event that makes the next one due: a connection is accepted,
  * read, served, a turn is taken, a job of the disk is done, who waits is answered. */
 #define PASSES 24
+/* A stop that waits for ever ends the program: no signal but this one does. */
+#define PATIENCE_S 60
 
 static struct rig *rig; /* for what is called without one */
 
@@ -376,7 +378,8 @@ void rig_disk_heal(struct rig *r)
 	rig_run(r);
 }
 
-bool rig_file_exists(struct rig *r, const char *suffix)
+/* The path of the only file whose name ends so; false: there is none. */
+static bool find_file(struct rig *r, const char *suffix, char path[256])
 {
 	DIR *directory = opendir(r->state);
 	const struct dirent *e;
@@ -386,10 +389,38 @@ bool rig_file_exists(struct rig *r, const char *suffix)
 	while ((e = readdir(directory)) != NULL) {
 		size_t length = strlen(e->d_name), n = strlen(suffix);
 
-		found |= length >= n && !strcmp(e->d_name + length - n, suffix);
+		if (length < n || strcmp(e->d_name + length - n, suffix))
+			continue;
+		assert_false(found);
+		found = true;
+		path_of(path, e->d_name);
 	}
 	closedir(directory);
 	return found;
+}
+
+bool rig_file_exists(struct rig *r, const char *suffix)
+{
+	char path[256];
+
+	return find_file(r, suffix, path);
+}
+
+char *rig_file_read(struct rig *r, const char *suffix, size_t *ret_length)
+{
+	char path[256], *bytes;
+
+	assert_true(find_file(r, suffix, path));
+	assert_int_equal(state_read(r->state, strrchr(path, '/') + 1, &bytes, ret_length), 0);
+	return bytes;
+}
+
+void rig_file_write(struct rig *r, const char *suffix, const char *bytes, size_t length)
+{
+	char path[256];
+
+	assert_true(find_file(r, suffix, path));
+	write_file(path, bytes, length);
 }
 
 /* ---- the clocks ---- */
@@ -479,8 +510,18 @@ void __wrap_log_line(int priority, const char *format, ...) __attribute__((forma
 void __wrap_log_event(int priority, const char *message_id, const char *profile,
 	uint64_t generation, const char *message);
 
+static void call_then(int fd, short events, void *context)
+{
+	struct rig *r = context;
+
+	(void)fd;
+	(void)events;
+	r->then(r);
+}
+
 static void keep_line(const char *line)
 {
+	static const struct timeval at_once;
 	size_t length = strlen(line);
 
 	rig->log = realloc(rig->log, rig->log_length + length + 2);
@@ -488,6 +529,10 @@ static void keep_line(const char *line)
 	memcpy(rig->log + rig->log_length, line, length);
 	rig->log_length += length;
 	memcpy(rig->log + rig->log_length++, "\n", 2);
+	if (!rig->awaited || !strstr(line, rig->awaited))
+		return;
+	rig->awaited = NULL;
+	assert_int_equal(event_base_once(rig->base, -1, EV_TIMEOUT, call_then, rig, &at_once), 0);
 }
 
 void __wrap_log_line(int priority, const char *format, ...)
@@ -512,6 +557,12 @@ void __wrap_log_event(int priority, const char *message_id, const char *profile,
 	(void)generation;
 	snprintf(line, sizeof(line), "profile %s: %s", profile, message);
 	keep_line(line);
+}
+
+void rig_when_logged(struct rig *r, const char *text, void (*then)(struct rig *r))
+{
+	r->awaited = text;
+	r->then = then;
 }
 
 bool rig_logged(const struct rig *r, const char *text)
@@ -642,6 +693,7 @@ struct rig *rig_new(const char *sections)
 	if (rig)
 		remove_tree(rig->directory);
 	rig = r;
+	alarm(PATIENCE_S);
 	TAILQ_INIT(&r->fetches);
 	TAILQ_INIT(&r->disk);
 	r->now.boot.ns = 1000 * NS_PER_S;
@@ -662,8 +714,12 @@ struct rig *rig_new(const char *sections)
 
 void rig_free(struct rig *r)
 {
-	if (r->broker)
-		rig_stop(r);
+	/* or the stop would wait for it */
+	r->fetch_error = -EAGAIN;
+	rig_disk_heal(r);
+	while (!TAILQ_EMPTY(&r->fetches))
+		rig_answer_failure(r, TAILQ_FIRST(&r->fetches), "the test is over");
+	rig_stop(r);
 	assert_true(TAILQ_EMPTY(&r->fetches));
 	assert_true(TAILQ_EMPTY(&r->disk));
 	event_base_free(r->base);

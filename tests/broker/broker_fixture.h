@@ -52,6 +52,8 @@ struct rig {
 	int disk_refuses; /* while not 0, what begins to be written is refused with it */
 	char *log;
 	size_t log_length;
+	const char *awaited; /* in the log; NULL: nothing is */
+	void (*then)(struct rig *r);
 };
 
 /* One broker at a time. `sections`: keys of [broker], then the profiles. Where they do not say
@@ -103,6 +105,9 @@ void rig_disk_end(struct rig *r, int error);
 void rig_disk_heal(struct rig *r);
 /* Is there a file whose name ends so? */
 bool rig_file_exists(struct rig *r, const char *suffix);
+/* Its bytes, to be freed; and others in their place. */
+char *rig_file_read(struct rig *r, const char *suffix, size_t *ret_length);
+void rig_file_write(struct rig *r, const char *suffix, const char *bytes, size_t length);
 
 /* ---- callers ---- */
 
@@ -132,5 +137,8 @@ struct caller *rig_log_in(struct rig *r, const char *profile, const char *code);
 /* ---- the log ---- */
 
 bool rig_logged(const struct rig *r, const char *text);
+/* Calls `then` from the loop, once, after a line that has this text: for what happens while the
+ * broker itself turns the loop. */
+void rig_when_logged(struct rig *r, const char *text, void (*then)(struct rig *r));
 
 #endif

@@ -1,0 +1,852 @@
+/* One token request of a login, in each state it can be in. What nothing may break: a refresh token
+ * that came is on the disk before the access token that came with it is served; once it came, the
+ * one before it is never sent again; and none that came is lost. */
+#include "broker_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOGIN \
+	"[profile a]\ngrant = authorization_code\nredirect_uri = http://127.0.0.1:8484/callback\n" \
+	"authorize_url = https://login.test/oauth/authorize\n"
+#define OTHER "[profile other]\nclient_id = other\nprefetch = no\n"
+
+static bool reply_has(struct rig *r, struct caller *c, int status, const char *words)
+{
+	return caller_status(r, c) == status && strstr(caller_body(c), words);
+}
+
+/* A login that has the token "token-1" and the refresh token "refresh-1". */
+static struct rig *logged_in(const char *sections)
+{
+	struct rig *r = rig_new(sections);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	assert_string_equal(rig_token(r, "a"), "");
+	rig_answer_token(r, rig_post_with(r, "code=code-1"), "token-1", "refresh-1");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	return r;
+}
+
+/* Time passes until the token is refreshed. */
+static struct fetch *refresh(struct rig *r, const char *refresh_token)
+{
+	char words[64];
+
+	rig_pass(r, 3590);
+	snprintf(words, sizeof(words), "refresh_token=%s", refresh_token);
+	assert_int_equal(rig_posts(r), 1);
+	assert_non_null(rig_post_with(r, words));
+	return rig_post(r);
+}
+
+/* The one before it may serve to its end. */
+static void assert_serves(struct rig *r, const char *token)
+{
+	rig_pass(r, 10);
+	assert_string_equal(rig_token(r, "a"), token);
+}
+
+/* ---- a code ---- */
+
+static void test_a_code_is_exchanged_and_stored_before_it_serves(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *finishing, *asking;
+
+	(void)state;
+	assert_int_equal(rig_posts(r), 0);
+	finishing = rig_log_in(r, "a", "code-1");
+	asking = caller_ask(r, "GET", "/v1/token?profile=a&wait=60");
+	assert_non_null(rig_post_with(r, "grant_type=authorization_code&code=code-1"));
+	r->disk_hangs = true;
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	assert_false(rig_file_exists(r, ".login"));
+	assert_int_equal(caller_status(r, finishing), 0);
+	assert_int_equal(caller_status(r, asking), 0);
+	rig_disk_end(r, 0);
+	assert_true(rig_file_exists(r, ".login"));
+	assert_int_equal(caller_status(r, finishing), 200);
+	assert_string_equal(caller_member(finishing, "login_ends_in"), "null");
+	assert_int_equal(caller_status(r, asking), 200);
+	assert_string_equal(caller_member(asking, "access_token"), "token-1");
+	caller_gone(r, finishing);
+	caller_gone(r, asking);
+	rig_free(r);
+}
+
+static void test_a_login_without_refresh_token_stores_nothing(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "login_ends_in"), "3600");
+	caller_gone(r, c);
+	rig_disk_heal(r);
+	assert_false(rig_file_exists(r, ".login"));
+	/* and there is nothing to refresh with */
+	rig_pass(r, 3590);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+static void test_a_new_login_without_refresh_token_removes_the_one_there_was(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-2");
+
+	(void)state;
+	assert_true(rig_file_exists(r, ".login"));
+	rig_answer_token(r, rig_post_with(r, "code=code-2"), "token-2", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	assert_serves(r, "token-2");
+	assert_false(rig_file_exists(r, ".login"));
+	rig_free(r);
+}
+
+static void test_a_code_that_is_refused_leaves_the_login_there_was(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-2");
+
+	(void)state;
+	rig_answer(r, rig_post_with(r, "code=code-2"), 400, "{\"error\":\"invalid_grant\"}");
+	assert_true(reply_has(r, c, 503, "the login server did not take the code"));
+	assert_string_equal(caller_member(c, "error"), "login_required");
+	caller_gone(r, c);
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	rig_answer_token(r, refresh(r, "refresh-1"), "token-2", NULL);
+	assert_serves(r, "token-2");
+	rig_free(r);
+}
+
+static void test_nobody_waits_for_a_code_that_is_not_sent_yet(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+
+	(void)state;
+	r->disk_hangs = true;
+	caller_gone(r, rig_log_in(r, "a", "code-1"));
+	rig_disk_heal(r);
+	/* it had begun: it goes on */
+	rig_answer_token(r, rig_post_with(r, "code=code-1"), "token-1", "refresh-1");
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	rig_free(r);
+}
+
+static void test_a_code_for_which_there_is_no_room(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	r->fetch_error = -EAGAIN;
+	c = rig_log_in(r, "a", "code-1");
+	assert_int_equal(rig_posts(r), 0);
+	r->fetch_error = 0;
+	rig_pass(r, 1);
+	rig_answer_token(r, rig_post_with(r, "code=code-1"), "token-1", "refresh-1");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+static void test_a_code_that_cannot_be_sent(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	r->fetch_error = -ENOMEM;
+	c = rig_log_in(r, "a", "code-1");
+	assert_true(reply_has(r, c, 503, "out of memory"));
+	assert_string_equal(caller_member(c, "error"), "temporarily_unavailable");
+	caller_gone(r, c);
+	/* the next person can log in */
+	r->fetch_error = 0;
+	c = rig_log_in(r, "a", "code-2");
+	rig_answer_token(r, rig_post_with(r, "code=code-2"), "token-1", "refresh-1");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+/* ---- the disk ---- */
+
+static void test_a_disk_that_hangs_keeps_nobody_for_ever(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	rig_pass_ms(r, 9999);
+	assert_int_equal(caller_status(r, c), 0);
+	rig_pass_ms(r, 1);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	assert_true(rig_logged(r, "storing a new refresh token takes longer than 10 s"));
+	/* the write that ends at last ends nothing but itself */
+	rig_disk_heal(r);
+	assert_true(rig_file_exists(r, ".login"));
+	rig_answer_token(r, refresh(r, "refresh-1"), "token-2", "refresh-2");
+	assert_serves(r, "token-2");
+	rig_free(r);
+}
+
+static void test_a_disk_that_fails_keeps_the_login_in_memory(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct fetch *f = refresh(r, "refresh-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, f, "token-2", "refresh-2");
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	rig_disk_end(r, -ENOSPC);
+	assert_serves(r, "token-2");
+	assert_true(rig_logged(r, "The login goes on in memory"));
+	/* it is tried again */
+	rig_disk_heal(r);
+	rig_pass(r, 5);
+	rig_stop(r);
+	rig_start(r);
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-2"));
+	rig_free(r);
+}
+
+static void test_a_disk_that_refuses_keeps_nobody(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct fetch *f = refresh(r, "refresh-1");
+
+	(void)state;
+	r->disk_refuses = -ENOMEM;
+	rig_answer_token(r, f, "token-2", "refresh-2");
+	assert_serves(r, "token-2");
+	rig_disk_heal(r);
+	rig_pass(r, 5);
+	rig_stop(r);
+	rig_start(r);
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-2"));
+	rig_free(r);
+}
+
+/* ---- a refresh ---- */
+
+static void test_a_refresh_token_is_sent_once(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	rig_answer_token(r, refresh(r, "refresh-1"), "token-2", "refresh-2");
+	rig_answer_token(r, refresh(r, "refresh-2"), "token-3", "refresh-3");
+	rig_stop(r);
+	rig_start(r);
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-3"), "token-4", "refresh-4");
+	assert_serves(r, "token-4");
+	rig_free(r);
+}
+
+static void test_a_server_that_does_not_rotate_keeps_nobody_waiting(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct fetch *f = refresh(r, "refresh-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, f, "token-2", "refresh-1");
+	/* the state of the client alone */
+	assert_int_equal(rig_disk_jobs(r), 1);
+	assert_serves(r, "token-2");
+	rig_free(r);
+}
+
+static void test_a_refresh_token_that_no_request_could_carry_is_not_taken(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	rig_answer_token(r, refresh(r, "refresh-1"), "token-2", "no token");
+	assert_serves(r, "token-2");
+	assert_true(rig_logged(r, "the login server's new refresh token cannot be used"));
+	rig_answer_token(r, refresh(r, "refresh-1"), "token-3", NULL);
+	assert_serves(r, "token-3");
+	rig_free(r);
+}
+
+/* Whoever else shares the directory may have refreshed it: the file is read before somebody has to
+ * log in anew. */
+static void test_a_refused_refresh_token_reads_the_file_anew(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_pass(r, 3590);
+	rig_disk_end(r, 0);
+	rig_answer(r, rig_post(r), 400, "{\"error\":\"invalid_grant\"}");
+	/* read, and what is there is what was refused */
+	assert_int_equal(rig_disk_jobs(r), 1);
+	rig_disk_end(r, 0);
+	/* so that is stored */
+	assert_int_equal(rig_disk_jobs(r), 1);
+	c = caller_ask(r, "GET", "/v1/status");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_null(strstr(caller_body(c), "login_required"));
+	caller_gone(r, c);
+	rig_disk_heal(r);
+	assert_true(rig_logged(r, "the login has ended: somebody has to log in anew"));
+	/* by a restart it is not tried again, by an admin it is */
+	rig_stop(r);
+	rig_start(r);
+	assert_int_equal(rig_posts(r), 0);
+	caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=a"));
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-1"), "token-2", NULL);
+	assert_serves(r, "token-2");
+	/* and what was accepted is refused no more */
+	rig_stop(r);
+	rig_start(r);
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-1"));
+	rig_free(r);
+}
+
+/* Puts the login's file of a run that went on into the state directory. */
+static void test_another_refresh_token_in_the_file_is_tried(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	char *later;
+	size_t length;
+
+	(void)state;
+	rig_answer_token(r, refresh(r, "refresh-1"), "token-2", "refresh-2");
+	later = rig_file_read(r, ".login", &length);
+	rig_answer_token(r, refresh(r, "refresh-2"), "token-3", "refresh-3");
+	rig_file_write(r, ".login", later, length);
+	rig_answer(r, refresh(r, "refresh-3"), 400, "{\"error\":\"invalid_grant\"}");
+	assert_true(rig_logged(r, "there is another in the state file: that one is tried next"));
+	rig_pass(r, 5);
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-2"), "token-4", NULL);
+	assert_serves(r, "token-4");
+	free(later);
+	rig_free(r);
+}
+
+static void test_a_file_that_cannot_be_read_anew_offers_nothing(void **state)
+{
+	(void)state;
+	for (int refuses = 0; refuses < 2; refuses++) {
+		struct rig *r = logged_in(LOGIN);
+		struct fetch *f = refresh(r, "refresh-1");
+
+		r->disk_hangs = true;
+		r->disk_refuses = refuses ? -ENOMEM : 0;
+		rig_answer(r, f, 400, "{\"error\":\"invalid_grant\"}");
+		if (!refuses)
+			rig_disk_end(r, -EIO);
+		rig_disk_heal(r);
+		assert_true(rig_logged(r, "the login has ended: somebody has to log in anew"));
+		rig_free(r);
+	}
+}
+
+static void test_a_failed_refresh_is_tried_again_with_the_same(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	rig_answer(r, refresh(r, "refresh-1"), 500, "");
+	rig_pass(r, 5);
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-1"), "token-2", "refresh-2");
+	assert_serves(r, "token-2");
+	rig_free(r);
+}
+
+static void test_the_codes_secrets_stay_secret(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "abracadabra");
+
+	(void)state;
+	rig_answer(r, rig_post(r), 400,
+		"{\"error\":\"invalid_request\",\"error_description\":\"what is abracadabra\"}");
+	assert_int_equal(caller_status(r, c), 503);
+	assert_null(strstr(caller_body(c), "abracadabra"));
+	assert_false(rig_logged(r, "abracadabra"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+/* ---- a reload takes the profile away ---- */
+
+static void test_gone_while_a_code_is_recorded(void **state)
+{
+	struct rig *r = rig_new(LOGIN OTHER);
+	struct caller *c;
+
+	(void)state;
+	r->disk_hangs = true;
+	c = rig_log_in(r, "a", "code-1");
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	assert_true(reply_has(r, c, 404, "a reload of the configuration took the profile away"));
+	caller_gone(r, c);
+	rig_disk_heal(r);
+	rig_pass(r, 3);
+	assert_int_equal(rig_posts(r), 0);
+	/* it comes back, and somebody logs in */
+	rig_configure(r, LOGIN OTHER);
+	rig_reload(r);
+	c = rig_log_in(r, "a", "code-2");
+	rig_answer_token(r, rig_post_with(r, "code=code-2"), "token-2", "refresh-2");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+static void test_gone_while_a_code_waits_for_room(void **state)
+{
+	struct rig *r = rig_new(LOGIN OTHER);
+	struct caller *c;
+
+	(void)state;
+	r->fetch_error = -EAGAIN;
+	c = rig_log_in(r, "a", "code-1");
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	assert_int_equal(caller_status(r, c), 404);
+	caller_gone(r, c);
+	r->fetch_error = 0;
+	rig_pass(r, 3);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+/* What was sent is exchanged to the end, and the refresh token is there when the profile is. */
+static void gone_and_back(struct rig *r, bool answered)
+{
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	if (!answered) {
+		assert_int_equal(rig_posts(r), 1);
+		rig_answer_token(r, rig_post(r), "token-9", "refresh-9");
+	}
+	rig_disk_heal(r);
+	assert_true(rig_file_exists(r, ".login"));
+	rig_configure(r, LOGIN OTHER);
+	rig_reload(r);
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-9"), "token-10", "refresh-10");
+	assert_string_equal(rig_token(r, "a"), "token-10");
+	rig_answer_token(r, refresh(r, "refresh-10"), "token-11", NULL);
+	rig_free(r);
+}
+
+static void test_gone_while_a_code_is_sent(void **state)
+{
+	struct rig *r = rig_new(LOGIN OTHER);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	assert_int_equal(rig_posts(r), 1);
+	caller_gone(r, c);
+	gone_and_back(r, false);
+}
+
+static void test_gone_while_a_refresh_is_sent(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+
+	(void)state;
+	refresh(r, "refresh-1");
+	gone_and_back(r, false);
+}
+
+static void test_gone_while_a_refresh_token_is_stored(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+	struct fetch *f = refresh(r, "refresh-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, f, "token-9", "refresh-9");
+	gone_and_back(r, true);
+}
+
+static void test_gone_while_a_refused_one_is_looked_for(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_pass(r, 3590);
+	rig_disk_end(r, 0);
+	rig_answer(r, rig_post(r), 400, "{\"error\":\"invalid_grant\"}");
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	rig_disk_heal(r);
+	rig_configure(r, LOGIN OTHER);
+	rig_reload(r);
+	assert_int_equal(rig_posts(r), 0);
+	caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=a"));
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-1"));
+	rig_free(r);
+}
+
+static void test_gone_while_it_is_recorded_is_never_sent(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_pass(r, 3590);
+	assert_int_equal(rig_posts(r), 0);
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	rig_disk_heal(r);
+	rig_pass(r, 3);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+/* Back before the exchange has ended: there is one of a login at a time. */
+static void test_back_while_it_is_sent_waits_for_its_end(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+	struct fetch *f = refresh(r, "refresh-1");
+
+	(void)state;
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	rig_configure(r, LOGIN OTHER);
+	rig_reload(r);
+	rig_pass(r, 2);
+	assert_int_equal(rig_posts(r), 1);
+	assert_ptr_equal(rig_post(r), f);
+	r->disk_hangs = true;
+	rig_answer_token(r, f, "token-2", "refresh-2");
+	rig_pass(r, 2);
+	assert_int_equal(rig_posts(r), 0);
+	rig_disk_heal(r);
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-2"), "token-3", "refresh-3");
+	assert_serves(r, "token-3");
+	rig_free(r);
+}
+
+/* ---- a person logs out, an admin revokes ---- */
+
+static void end_by(struct rig *r, const char *path)
+{
+	struct caller *c = caller_ask(r, "POST", path);
+
+	r->fetch_error = 0;
+	rig_disk_heal(r);
+	while (rig_delete(r))
+		rig_answer(r, rig_delete(r), 204, "");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+}
+
+static void nobody_is_logged_in(struct rig *r)
+{
+	assert_string_equal(rig_token(r, "a"), "");
+	assert_false(rig_file_exists(r, ".login"));
+	rig_pass(r, 600);
+	assert_int_equal(rig_posts(r), 0);
+	rig_stop(r);
+	rig_start(r);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+static void test_logged_out_while_a_code_is_recorded(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	r->disk_hangs = true;
+	c = rig_log_in(r, "a", "code-1");
+	end_by(r, "/v1/logout?profile=a");
+	assert_true(reply_has(r, c, 503, "the profile was revoked or logged out"));
+	caller_gone(r, c);
+	nobody_is_logged_in(r);
+}
+
+static void test_logged_out_while_a_code_waits_for_room(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	r->fetch_error = -EAGAIN;
+	c = rig_log_in(r, "a", "code-1");
+	end_by(r, "/v1/logout?profile=a");
+	rig_pass(r, 1);
+	assert_true(reply_has(r, c, 503, "the profile was revoked or logged out"));
+	caller_gone(r, c);
+	nobody_is_logged_in(r);
+}
+
+/* What comes is revoked: nobody may have it. */
+static void token_is_revoked(struct rig *r, const char *token)
+{
+	char authorization[64];
+
+	snprintf(authorization, sizeof(authorization), "Bearer %s", token);
+	assert_non_null(rig_delete(r));
+	assert_string_equal(rig_delete(r)->authorization, authorization);
+	rig_answer(r, rig_delete(r), 204, "");
+}
+
+static void test_logged_out_while_a_code_is_sent(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	end_by(r, "/v1/logout?profile=a");
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	token_is_revoked(r, "token-1");
+	assert_true(reply_has(r, c, 503, "the profile was revoked or logged out"));
+	caller_gone(r, c);
+	nobody_is_logged_in(r);
+}
+
+static void test_logged_out_while_a_refresh_is_sent(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	refresh(r, "refresh-1");
+	end_by(r, "/v1/logout?profile=a");
+	rig_answer_token(r, rig_post(r), "token-2", "refresh-2");
+	token_is_revoked(r, "token-2");
+	nobody_is_logged_in(r);
+}
+
+static void test_logged_out_while_it_is_stored(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct fetch *f = refresh(r, "refresh-1");
+	struct caller *c;
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, f, "token-2", "refresh-2");
+	c = caller_ask(r, "POST", "/v1/logout?profile=a");
+	token_is_revoked(r, "token-1");
+	rig_disk_heal(r);
+	token_is_revoked(r, "token-2");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	nobody_is_logged_in(r);
+}
+
+static void test_logged_out_while_the_file_is_read_anew(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_pass(r, 3590);
+	rig_disk_end(r, 0);
+	rig_answer(r, rig_post(r), 400, "{\"error\":\"invalid_grant\"}");
+	c = caller_ask(r, "POST", "/v1/logout?profile=a");
+	token_is_revoked(r, "token-1");
+	rig_disk_heal(r);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	nobody_is_logged_in(r);
+}
+
+static void test_logged_out_and_the_disk_fails(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	r->disk_hangs = true;
+	c = caller_ask(r, "POST", "/v1/logout?profile=a");
+	token_is_revoked(r, "token-1");
+	while (caller_status(r, c) == 0)
+		rig_disk_end(r, -EIO);
+	assert_true(reply_has(r, c, 503, "its file in state_dir could not be removed"));
+	caller_gone(r, c);
+	/* it is tried again */
+	rig_disk_heal(r);
+	assert_true(rig_file_exists(r, ".login"));
+	rig_pass(r, 5);
+	nobody_is_logged_in(r);
+}
+
+/* A revocation ends no login: what comes is not served, but kept to go on with. */
+static void test_revoked_while_a_refresh_is_sent(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	refresh(r, "refresh-1");
+	end_by(r, "/v1/revoke?profile=a");
+	rig_answer_token(r, rig_post(r), "token-2", "refresh-2");
+	token_is_revoked(r, "token-2");
+	assert_string_equal(rig_token(r, "a"), "");
+	caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=a"));
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-2"), "token-3", NULL);
+	assert_serves(r, "token-3");
+	rig_free(r);
+}
+
+static void test_revoked_while_it_is_stored(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct fetch *f = refresh(r, "refresh-1");
+	struct caller *c;
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, f, "token-2", "refresh-2");
+	c = caller_ask(r, "POST", "/v1/revoke?profile=a");
+	token_is_revoked(r, "token-1");
+	rig_disk_heal(r);
+	token_is_revoked(r, "token-2");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+static void test_revoked_while_a_code_is_sent(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	end_by(r, "/v1/revoke?profile=a");
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	token_is_revoked(r, "token-1");
+	assert_true(reply_has(r, c, 503, "the profile was revoked or logged out"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+/* The mint limit holds a code back; a profile that is stopped meanwhile sends it no more. */
+static void test_revoked_before_a_code_is_sent(void **state)
+{
+	struct rig *r = rig_new(LOGIN "mint_limit = 1\n");
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	caller_gone(r, c);
+	c = rig_log_in(r, "a", "code-2");
+	assert_int_equal(rig_posts(r), 0);
+	assert_int_equal(caller_status(r, c), 0);
+	end_by(r, "/v1/revoke?profile=a");
+	assert_true(reply_has(r, c, 503, "the profile was revoked or logged out"));
+	caller_gone(r, c);
+	rig_pass(r, 300);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+/* ---- the daemon stops ---- */
+
+#define WAITS "stopping when the login server has answered a refresh"
+
+static void answer(struct rig *r)
+{
+	rig_answer_token(r, TAILQ_FIRST(&r->fetches), "token-2", "refresh-2");
+}
+
+static void pass_a_minute(struct rig *r)
+{
+	r->now.boot.ns += 61 * NS_PER_S;
+	r->now.wall.ns += 61 * NS_PER_S;
+}
+
+static void test_a_stop_waits_for_a_refresh(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	refresh(r, "refresh-1");
+	rig_when_logged(r, WAITS, answer);
+	rig_stop(r);
+	assert_true(rig_logged(r, WAITS));
+	assert_false(rig_logged(r, "stopping although a refresh has not been answered"));
+	rig_start(r);
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-2"));
+	rig_free(r);
+}
+
+static void test_a_stop_waits_for_a_refresh_no_longer_than_a_minute(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	refresh(r, "refresh-1");
+	rig_when_logged(r, WAITS, pass_a_minute);
+	rig_stop(r);
+	assert_true(rig_logged(r, "stopping although a refresh has not been answered"));
+	rig_start(r);
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-1"));
+	rig_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_code_is_exchanged_and_stored_before_it_serves),
+		cmocka_unit_test(test_a_login_without_refresh_token_stores_nothing),
+		cmocka_unit_test(test_a_new_login_without_refresh_token_removes_the_one_there_was),
+		cmocka_unit_test(test_a_code_that_is_refused_leaves_the_login_there_was),
+		cmocka_unit_test(test_nobody_waits_for_a_code_that_is_not_sent_yet),
+		cmocka_unit_test(test_a_code_for_which_there_is_no_room),
+		cmocka_unit_test(test_a_code_that_cannot_be_sent),
+		cmocka_unit_test(test_a_disk_that_hangs_keeps_nobody_for_ever),
+		cmocka_unit_test(test_a_disk_that_fails_keeps_the_login_in_memory),
+		cmocka_unit_test(test_a_disk_that_refuses_keeps_nobody),
+		cmocka_unit_test(test_a_refresh_token_is_sent_once),
+		cmocka_unit_test(test_a_server_that_does_not_rotate_keeps_nobody_waiting),
+		cmocka_unit_test(test_a_refresh_token_that_no_request_could_carry_is_not_taken),
+		cmocka_unit_test(test_a_refused_refresh_token_reads_the_file_anew),
+		cmocka_unit_test(test_another_refresh_token_in_the_file_is_tried),
+		cmocka_unit_test(test_a_file_that_cannot_be_read_anew_offers_nothing),
+		cmocka_unit_test(test_a_failed_refresh_is_tried_again_with_the_same),
+		cmocka_unit_test(test_the_codes_secrets_stay_secret),
+		cmocka_unit_test(test_gone_while_a_code_is_recorded),
+		cmocka_unit_test(test_gone_while_a_code_waits_for_room),
+		cmocka_unit_test(test_gone_while_a_code_is_sent),
+		cmocka_unit_test(test_gone_while_a_refresh_is_sent),
+		cmocka_unit_test(test_gone_while_a_refresh_token_is_stored),
+		cmocka_unit_test(test_gone_while_a_refused_one_is_looked_for),
+		cmocka_unit_test(test_gone_while_it_is_recorded_is_never_sent),
+		cmocka_unit_test(test_back_while_it_is_sent_waits_for_its_end),
+		cmocka_unit_test(test_logged_out_while_a_code_is_recorded),
+		cmocka_unit_test(test_logged_out_while_a_code_waits_for_room),
+		cmocka_unit_test(test_logged_out_while_a_code_is_sent),
+		cmocka_unit_test(test_logged_out_while_a_refresh_is_sent),
+		cmocka_unit_test(test_logged_out_while_it_is_stored),
+		cmocka_unit_test(test_logged_out_while_the_file_is_read_anew),
+		cmocka_unit_test(test_logged_out_and_the_disk_fails),
+		cmocka_unit_test(test_revoked_while_a_refresh_is_sent),
+		cmocka_unit_test(test_revoked_while_it_is_stored),
+		cmocka_unit_test(test_revoked_while_a_code_is_sent),
+		cmocka_unit_test(test_revoked_before_a_code_is_sent),
+		cmocka_unit_test(test_a_stop_waits_for_a_refresh),
+		cmocka_unit_test(test_a_stop_waits_for_a_refresh_no_longer_than_a_minute),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
