@@ -52,13 +52,14 @@ static struct boot_time take_turn(void *context)
 	wake_at = boot_min(wake_at, endpoint_turn(e, &now));
 	for (size_t i = 0; i < b->profiles.count; i++)
 		if (!profile_send_waiting(b->profiles.items[i])) {
-			/* The end of an exchange makes a turn; but a resolver that was given up
+			/* The end of an exchange causes a turn; but a resolver that was given up
 			 * frees its place silently. */
 			wake_at = boot_min(
 				wake_at, boot_add(now.boot, duration_ms(NO_ROOM_AGAIN_MS)));
 			break;
 		}
-	/* Only now: a fetch that cannot begin ends at once, and makes its profile wake up early. */
+	/* Only now: a fetch that cannot begin ends at once, and its profile wants to wake up early.
+	 */
 	for (size_t i = 0; i < b->profiles.count; i++) {
 		const struct profile *p = b->profiles.items[i];
 
@@ -77,7 +78,7 @@ static void signalled(int number, short events, void *context)
 	(void)events;
 	if (number != SIGHUP)
 		event_base_loopbreak(b->base);
-	else if (!b->stopping) /* or what a reload changes is gone */
+	else if (!b->stopping) /* what a reload changes may be gone by then */
 		broker_reload(b);
 }
 
@@ -107,7 +108,7 @@ static int start_events(struct broker *b)
 	return turn_init(&b->turn, b->base, take_turn, b);
 }
 
-/* The directory's writer is also its lock. */
+/* Whoever writes to the directory also holds its lock. */
 static int open_state(struct broker *b)
 {
 	pid_t holder = 0;
@@ -202,7 +203,8 @@ void broker_run(struct broker *b)
 	log_line(LOG_NOTICE, "gctokend %s serves %zu profile%s at %s", b->version,
 		b->profiles.count, b->profiles.count == 1 ? "" : "s", sockets_where(&b->sockets));
 	service_started(b);
-	/* Whoever has been waiting is served before anything is begun that may take a moment. */
+	/* Callers who are waiting already are served before anything begins that may take a moment.
+	 */
 	event_base_loop(b->base, EVLOOP_NONBLOCK);
 	if (!event_base_got_break(b->base)) {
 		turn_now(&b->turn);
@@ -211,7 +213,7 @@ void broker_run(struct broker *b)
 	log_line(LOG_NOTICE, "stopping");
 }
 
-/* What was reported or revoked in the last moment, too. */
+/* It includes what was rejected or revoked at the last moment. */
 static void write_last_handover(struct broker *b)
 {
 	struct clock_reading now;

@@ -1,5 +1,5 @@
 /* The one owner of everything. Events come in from the edges, the core decides, and the files of
- * this folder carry the decisions out. */
+ * this folder carry out what it has decided. */
 #ifndef GCTOKEND_BROKER_BROKER_H
 #define GCTOKEND_BROKER_BROKER_H
 
@@ -36,8 +36,8 @@ struct broker {
 	struct clock_reading recent; /* of the latest request */
 	const char *version;
 	uid_t uid;
-	char *state_dir;           /* where the files are, whatever a reload says later */
-	uint64_t generation_floor; /* as high as any that earlier runs can have used */
+	char *state_dir;           /* where the files are, even if a reload names another place */
+	uint64_t generation_floor; /* at least as high as any that earlier runs can have used */
 	char boot_id[40];
 	struct random random; /* seeds of the profiles' jitter */
 	struct clock_reading started;
@@ -63,7 +63,7 @@ struct broker {
 	bool stopping;
 };
 
-/* Consumes `config` (already validated), whatever comes of it. 0 or negative errno; what was wrong
+/* Consumes `config`, which has been validated, even on failure. 0 or negative errno; what was wrong
  * is in the log. */
 int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
 	struct config *config, const char *version);

@@ -1,4 +1,4 @@
-/* One request being answered: what the files of calls share. */
+/* A request being answered: what the files of calls share. */
 #ifndef GCTOKEND_BROKER_CALL_H
 #define GCTOKEND_BROKER_CALL_H
 
@@ -20,14 +20,16 @@ struct call {
 };
 
 /* A route is a row of path, method, parameters, right and function, in the header of the file that
- * has the function. That writes its reply and returns the HTTP status, or holds the connection and
- * returns FRONT_HELD. Whoever has called has the right, and the parameters are good. */
+ * has the function. The function writes its reply and returns the HTTP status, or holds the
+ * connection and returns FRONT_HELD. It is called only if the caller has the right and the
+ * parameters are good. */
 #define ROUTE_FUNCTION(path, method, parameters, right, handle) int handle(struct call *c);
 
-/* Sets the profile named, if the caller has the right to it; then the parameters are judged too.
- * RIGHT_NONE: those alone. 0, or the status already answered. */
+/* Finds the profile that is named, if the caller has the right to it, and then checks the
+ * parameters. RIGHT_NONE: only checks the parameters. 0, or the status of the refusal it has
+ * written. */
 int call_admit(struct call *c, enum right right);
-/* Answers an error and returns its status. */
+/* Writes an error as the reply and returns its status. */
 int call_refuse(const struct call *c, int status, const char *code, const char *words);
 
 #endif

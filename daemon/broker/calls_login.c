@@ -1,5 +1,5 @@
-/* Requests of people who log a profile in or out. Codes and states are secrets like tokens: they
- * are in no answer but the one that hands out the URL, in no log and in no history. */
+/* Codes and states are secrets like tokens: they are in no reply but the one that hands out the
+ * URL, in no log and in no history. */
 #include "calls_login.h"
 
 #include "broker.h"
@@ -28,11 +28,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beyond the exchange itself: for the files that are written before and after it. */
+/* On top of the exchange itself: for the files that are written before and after it. */
 #define FINISH_WAIT_BEYOND_S 15
 #define LOGOUT_WAIT_S 30
 
-/* Is the profile one that people log in to? 0, or the status already answered. */
+/* Is the profile one that people log in to? 0, or the status of the refusal. */
 static int need_login(struct call *c)
 {
 	if (c->profile->client->login)
@@ -101,8 +101,8 @@ static int fail(struct call *c, const char *words)
 	return call_refuse(c, 400, "login_failed", words);
 }
 
-/* By the error's own code where that is one (RFC 6749 section 4.1.2.1); what a browser brings back
- * is no place to take words from. */
+/* Named by the error's own code where it is one (RFC 6749 section 4.1.2.1): what a browser brings
+ * back is not shown as it is. */
 static int fail_by_server(struct call *c, const char *error)
 {
 	static const char code[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
@@ -123,8 +123,8 @@ static int reply_failure(const struct login_result *r, struct reply *reply)
 	switch (r->class) {
 	case RESPONSE_LOGIN_REQUIRED:
 		snprintf(words, sizeof(words),
-			"the login server did not take the code (%s): it may have expired; begin "
-			"anew",
+			"the login server did not accept the code (%s): it may have expired; "
+			"begin again",
 			r->words);
 		return reply_error(reply, 503, "login_required", words, -1);
 	case RESPONSE_CLIENT_REJECTED:
@@ -136,7 +136,8 @@ static int reply_failure(const struct login_result *r, struct reply *reply)
 	case RESPONSE_THROTTLED:
 		break;
 	}
-	snprintf(words, sizeof(words), "the login could not be finished: %s; begin anew", r->words);
+	snprintf(
+		words, sizeof(words), "the login could not be finished: %s; begin again", r->words);
 	return reply_error(reply, 503, "temporarily_unavailable", words, -1);
 }
 
@@ -149,12 +150,13 @@ static int reply_finished(
 
 	if (!r->ended)
 		return reply_error(reply, 504, "timeout",
-			"the login server has not answered yet; whether it took the code the "
-			"profile's status will tell",
+			"the login server has not answered yet; the profile's status will tell "
+			"whether it accepted the code",
 			-1);
 	if (r->stopped)
 		return reply_error(reply, 503, "revoked",
-			"the profile was revoked or logged out while the login was finished", -1);
+			"the profile was revoked or logged out while the login was being finished",
+			-1);
 	if (r->class != RESPONSE_TOKEN)
 		return reply_failure(r, reply);
 	clock_read(&now);
@@ -165,7 +167,7 @@ static int reply_finished(
 	buffer_put_text(out, ",\"state\":");
 	buffer_put_json(out, source_state_name(v.state));
 	buffer_printf(out, ",\"expires_in\":%lld", (long long)r->expires_in_s);
-	/* how long the login itself lasts; null: it is refreshed */
+	/* how long the login itself lasts; null: it will be refreshed */
 	if (r->refreshes)
 		buffer_put_text(out, ",\"login_ends_in\":null");
 	else
@@ -214,28 +216,28 @@ static int begin_finish(struct call *c, struct login_code *code)
 	return FRONT_HELD;
 }
 
-/* With every text that it has; the caller wipes them. */
+/* All texts are in hand; the caller wipes them. */
 static int finish_with(struct call *c, struct login_code *code, char *state, char *text)
 {
-	/* before the state is used up: who tries again has the same one */
+	/* before the state is used up: whoever tries again needs it */
 	if (login_finishing(c->profile->client->login))
 		return reply_error(c->reply, 429, "too_many_requests",
-			"another login of this profile is just being finished", 1);
+			"another login of this profile is being finished", 1);
 	switch (login_attempt_take(&c->profile->attempts, c->now.boot,
 		connection_peer(c->connection)->uid, state, code->verifier)) {
 	case LOGIN_UNKNOWN:
 		return fail(c,
-			"state: you have begun no login of this profile that has it, or it was "
-			"used already; begin anew");
+			"state: no login of this profile that you began has it, or it has been "
+			"used already; begin again");
 	case LOGIN_LATE:
-		return fail(c, "this login was begun more than 10 minutes ago; begin anew");
+		return fail(c, "this login was begun more than 10 minutes ago; begin again");
 	case LOGIN_GOOD:
 		break;
 	}
 	if (api_text(&c->api, "iss", text) &&
 		!login_issuer_fits(c->profile->settings->authorize_url, text))
-		return fail(c, "iss: the answer is of another login server than the profile's "
-			       "authorize_url");
+		return fail(c, "iss: the response is from another login server than the "
+			       "profile's authorize_url");
 	if (api_text(&c->api, "error", text))
 		return fail_by_server(c, text);
 	api_text(&c->api, "code", text);
@@ -254,10 +256,10 @@ int call_login_finish(struct call *c)
 		return status;
 	if (!api_text(&c->api, "state", state))
 		status = call_refuse(c, 400, "invalid_request",
-			"state: it is needed, as the login's answer has it");
+			"state is required, as the login server's response has it");
 	else if (api_text(&c->api, "code", text) == api_text(&c->api, "error", text))
 		status = call_refuse(
-			c, 400, "invalid_request", "code or error: exactly one of them is needed");
+			c, 400, "invalid_request", "exactly one of code and error is required");
 	else
 		status = finish_with(c, &code, state, text);
 	login_code_drop(&code);
@@ -286,11 +288,11 @@ static int reply_logged_out(const struct logout_waiter *l, struct reply *reply)
 	}
 	snprintf(words, sizeof(words), "the login is forgotten here, but %s%s%s%s%s",
 		kept ? "its file in state_dir could not be removed: " : "",
-		e->erasing ? "no answer of the disk in time"
+		e->erasing ? "the disk did not answer in time"
 		: e->error ? strerror(-e->error)
 			   : "",
 		kept && problem ? "; and " : "",
-		problem ? "Genesys could not be told, where the token lives until it expires: "
+		problem ? "Genesys, where the token is valid until it expires, could not be told: "
 			: "",
 		problem ? problem : "");
 	return reply_error(reply, 503, "temporarily_unavailable", words, -1);

@@ -150,7 +150,7 @@ int call_reject(struct call *c)
 	if (c->api.has_generation &&
 		c->api.generation > c->profile->client->state.generation_reserved)
 		return call_refuse(c, 400, "invalid_request",
-			"generation: no token of this profile ever had that number");
+			"generation: no token of this profile has ever had that number");
 	ask.generation = c->api.has_generation ? c->api.generation
 					       : token_source_generation_of(
 							 &c->profile->source, c->api.fingerprint);
@@ -176,7 +176,7 @@ static void revoke_answer(struct waiter *w, const struct clock_reading *now)
 	if (problem) {
 		snprintf(words, sizeof(words),
 			"the token is forgotten here and the profile stays stopped, but Genesys "
-			"could not be told: %s. It lives there until it expires",
+			"could not be told: %s. It is valid there until it expires",
 			problem);
 		status = reply_error(&reply, 503, "temporarily_unavailable", words, -1);
 	} else {

@@ -1,6 +1,6 @@
-/* The memory that is handed from one run to the next by way of systemd's store: see
- * core/handover.h for what is in it. One memfd, stored once and written in place. Nothing here may
- * keep the daemon from serving: what does not work is told once, and done without. */
+/* The memory that one run hands to the next by way of systemd's store; core/handover.h says what is
+ * in it. One memfd, stored once and written in place. Nothing here may keep the daemon from
+ * serving: what fails is logged once and done without. */
 #include "handover.h"
 
 #include "broker.h"
@@ -45,10 +45,10 @@ static int map(struct handover *h, size_t size)
 	h->map = at;
 	h->place_size = size / 2;
 	madvise(at, size, MADV_DONTDUMP);
-	/* Page by page as they are written; the whole would be many times what is used. */
+	/* Locked page by page as they are written: the whole is many times what is used. */
 	if (mlock2(at, size, MLOCK_ONFAULT))
 		log_line(LOG_WARNING,
-			"tokens kept over restarts may reach swap (%s): raise LimitMEMLOCK",
+			"tokens kept across restarts may reach swap (%s): raise LimitMEMLOCK",
 			strerror(errno));
 	return 0;
 }
@@ -88,7 +88,7 @@ static bool is_handover(int fd, size_t *ret_size)
 	return true;
 }
 
-/* Half a copy beside a whole one is what a crash leaves; there may be a token in it. */
+/* A crash leaves half a copy beside a whole one, and there may be a token in it. */
 static void wipe_whole(struct handover *h, unsigned number)
 {
 	if (fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -121,12 +121,13 @@ static bool choose(struct broker *b, const struct handover_place *here, struct b
 	}
 	if (!found && worst != HANDOVER_EMPTY)
 		log_line(LOG_WARNING,
-			"what the run before handed over is dropped: %s. Tokens are fetched anew",
+			"what the previous run handed over was dropped: %s. Tokens are fetched "
+			"anew",
 			handover_verdict_words(worst));
 	return found;
 }
 
-/* What systemd kept for us; more than one only if some version stored it twice. */
+/* What systemd kept for us. There is more than one only if some version stored it twice. */
 static bool take_kept(struct broker *b, struct boot_time now)
 {
 	struct handover *h = &b->handover;
@@ -169,7 +170,7 @@ void handover_init(struct broker *b, const struct clock_reading *now)
 	r = make(h);
 	if (r)
 		log_line(LOG_WARNING,
-			"tokens cannot be kept over a restart (%s): they are fetched anew then",
+			"tokens cannot be kept across a restart (%s): they will be fetched anew",
 			strerror(-r));
 }
 
@@ -203,9 +204,10 @@ static void resume(struct broker *b, struct profile *p, const struct handover_re
 	int r = handover_read_source(&b->handover.reader, record, &past);
 
 	if (r) {
-		log_line(LOG_WARNING, "profile %s: what the run before handed over is dropped: %s",
+		log_line(LOG_WARNING,
+			"profile %s: what the previous run handed over was dropped: %s",
 			p->settings->name,
-			r == -EINVAL ? "what it says of the token cannot be" : strerror(-r));
+			r == -EINVAL ? "what it says of the token is impossible" : strerror(-r));
 		return;
 	}
 	oauth_client_have_generation(p->client, past.current.generation);
@@ -215,8 +217,8 @@ static void resume(struct broker *b, struct profile *p, const struct handover_re
 	p->resumed_from = record->at;
 }
 
-/* Once by the profile's name and its client; then a profile that was renamed: the same client and
- * request, from a record that is nobody's. */
+/* First by the profile's name and client; then for profiles that were renamed: a record of the same
+ * client and request that no other profile has taken. */
 static bool fits(const struct broker *b, const struct handover_profile *wanted,
 	const struct handover_record *record, const struct handover_profile *there, bool renamed)
 {
@@ -293,13 +295,13 @@ void handover_restore(struct broker *b, const struct clock_reading *now)
 
 /* ---- writing ---- */
 
-/* In the store by now? If systemd had no time for it, again with the next write. */
+/* If systemd had no time to store it, the next write tries again. */
 static void keep(struct handover *h)
 {
 	if (h->stale && systemd_forget_fd(NAME))
 		return;
 	h->stale = false;
-	/* What is there already is recognized as the same, and not held twice. */
+	/* systemd recognizes what it has already, and does not hold it twice. */
 	h->kept = !systemd_store_fd(NAME, h->fd);
 }
 
@@ -326,9 +328,9 @@ void handover_write(struct broker *b, const struct clock_reading *now)
 		handover_put_endpoint(&w, key, &e->clock);
 	}
 	if (!handover_end(&w, h->sequence + 1))
-		return; /* the other one holds, until the next try */
+		return; /* the other place is good until the next try */
 	h->sequence++;
-	/* The other one may have a token that was revoked or replaced since. */
+	/* The other place may have a token that was revoked or replaced since. */
 	secret_wipe(place(h, h->latest), h->lengths[h->latest]);
 	h->lengths[h->latest] = 0;
 	h->lengths[next] = (size_t)(w.at - w.start);
@@ -336,8 +338,8 @@ void handover_write(struct broker *b, const struct clock_reading *now)
 	h->due = false;
 	if (left_out && !h->left_out)
 		log_line(LOG_WARNING,
-			"tokens of %zu profiles do not fit into what is kept over a restart: they "
-			"are fetched anew then",
+			"the tokens of %zu profiles do not fit into what is kept across a restart: "
+			"they will be fetched anew",
 			left_out);
 	h->left_out = left_out != 0;
 	if (!h->kept)

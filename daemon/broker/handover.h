@@ -1,4 +1,4 @@
-/* What the next run is to know: see core/handover.h. */
+/* What the next run needs to know: see core/handover.h. */
 #ifndef GCTOKEND_BROKER_HANDOVER_H
 #define GCTOKEND_BROKER_HANDOVER_H
 
@@ -18,7 +18,7 @@ struct handover {
 	unsigned latest;   /* the place that holds */
 	uint64_t sequence; /* of what is there */
 	struct handover_place place;
-	bool restoring; /* `reader` is at what the run before left */
+	bool restoring; /* `reader` is at what the previous run left */
 	struct handover_reader reader;
 	bool due;   /* something has changed */
 	bool kept;  /* systemd was told to keep it */
@@ -28,9 +28,9 @@ struct handover {
 
 #define HANDOVER_KEY_DIGITS 32
 
-/* Takes what systemd kept, or makes room to be kept. Before the profiles are there. */
+/* Takes what systemd kept, or makes memory for it to keep. Before there are profiles. */
 void handover_init(struct broker *b, const struct clock_reading *now);
-/* To the profiles and endpoints that there are now. Before their first decision. */
+/* Gives it to the profiles and endpoints that there are now, before their first decision. */
 void handover_restore(struct broker *b, const struct clock_reading *now);
 /* If `due`. */
 void handover_write(struct broker *b, const struct clock_reading *now);

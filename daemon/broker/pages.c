@@ -26,7 +26,7 @@ static void store_name(const char *profile, char ret[PAGE_STORE_NAME_SIZE])
 	snprintf(ret, PAGE_STORE_NAME_SIZE, STORE_PREFIX "%s", profile);
 }
 
-/* Salted with what only we know: who may have the page is not for its readers to find out. */
+/* Salted with what only we know: readers are not to find out who else may have the page. */
 static int digest_rules(
 	const struct profile *p, const struct access_rules *rules, uint64_t ret[PAGE_RULES_WORDS])
 {
@@ -69,8 +69,8 @@ static void retire(struct profile *p)
 
 void pages_let_go(struct profile *p)
 {
-	/* At a restart by a manager that keeps it the page goes on; else nobody will write it
-	 * again. */
+	/* Across a restart under a manager that keeps it the page lives on; else nobody will write
+	 * it again. */
 	if (!p->broker->stopping || !systemd_is_there())
 		retire(p);
 	page_free(p->page.shared);
@@ -121,7 +121,8 @@ int pages_get(struct profile *p, const struct page **ret)
 
 	if (r && !own->failing)
 		log_line(LOG_WARNING,
-			"profile %s: no page can be made for its callers: %s. They use the socket",
+			"profile %s: no page can be made for its callers: %s. They will use the "
+			"socket",
 			p->settings->name, strerror(-r));
 	own->failing = r != 0;
 	if (r)
@@ -147,7 +148,7 @@ static int adopt_memory(struct page **ret, int fd, const uint64_t rules[PAGE_RUL
 	return page_adopt(ret, fd, time_namespace, rules);
 }
 
-/* A page that nobody will write any more; whatever it is, `fd` is closed. */
+/* Nobody will write this page any more. Whatever it is, `fd` is closed. */
 static void retire_stored(int fd)
 {
 	static const uint64_t nobody[PAGE_RULES_WORDS] = {0};
@@ -178,7 +179,7 @@ static void adopt(struct profile *p)
 	}
 	if (!others)
 		return;
-	/* The store forgets by name, all of it. */
+	/* The store forgets by name, everything that has it. */
 	systemd_forget_fd(name);
 	if (p->page.shared)
 		systemd_store_fd(name, page_fd(p->page.shared));

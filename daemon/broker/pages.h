@@ -1,7 +1,7 @@
-/* The shared pages: what callers read without asking. Made when the first one asks for it, kept in
- * step with the token source, and retired when the rules change: a descriptor that was handed over
- * cannot be taken back. The service manager keeps them over a restart of ours, so that readers need
- * not notice it. */
+/* The shared pages: what callers read without asking. A page is made when the first caller asks for
+ * it, kept in step with the token source, and retired when the rules change, since a descriptor
+ * that was handed over cannot be taken back. The service manager keeps pages across a restart, so
+ * that readers do not notice it. */
 #ifndef GCTOKEND_BROKER_PAGES_H
 #define GCTOKEND_BROKER_PAGES_H
 
@@ -20,22 +20,22 @@ struct profile;
 struct profile_page {
 	struct page *shared;              /* NULL: nobody has asked for one */
 	uint64_t rules[PAGE_RULES_WORDS]; /* digest of those it was made under */
-	bool is_current;                  /* it says the following */
+	bool is_current;                  /* it says what follows */
 	uint64_t generation;
 	struct source_page content;
 	bool failing;
 	uint64_t given, retired;
 };
 
-/* Makes it where there is none, and counts that it is handed over. 0 or negative errno. */
+/* The page to hand over; makes it if there is none yet. 0 or negative errno. */
 int pages_get(struct profile *p, const struct page **ret);
-/* What a plain ask gets may be another now: readers see it from here on. */
+/* Readers see from here on what a plain request for a token would get. */
 void pages_publish(struct profile *p, const struct clock_reading *now);
-/* Retires it unless it was made under the same rules. */
+/* Retires the page unless it was made under the same rules. */
 void pages_check_rules(struct profile *p, const struct access_rules *rules);
-/* The profile goes away, or we stop and the next run goes on with the page. */
+/* The profile goes away: nobody will write its page any more, unless the next run takes it over. */
 void pages_let_go(struct profile *p);
-/* Those that an earlier run left with the service manager. */
+/* Takes over the pages that the previous run left with the service manager. */
 void pages_adopt(struct broker *b);
 
 #endif

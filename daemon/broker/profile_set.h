@@ -1,4 +1,4 @@
-/* The profiles there are: in the order of their names, and by their name. */
+/* All profiles, in the order of their names, and found by name. */
 #ifndef GCTOKEND_BROKER_PROFILE_SET_H
 #define GCTOKEND_BROKER_PROFILE_SET_H
 
@@ -8,17 +8,17 @@ struct profile;
 
 /* All zero is empty. */
 struct profile_set {
-	struct profile **items; /* lent */
+	struct profile **items; /* not owned */
 	size_t count;
 	struct profile **slots; /* a hash table of the same */
 	size_t mask;
 };
 
-/* Room for so many; 0 or -ENOMEM. Adding to it cannot fail. */
+/* Has room for so many, so that adding cannot fail. 0 or -ENOMEM. */
 int profile_set_init(struct profile_set *ret, size_t capacity);
-/* The profiles themselves stay. */
+/* Frees the set, not the profiles. */
 void profile_set_fini(struct profile_set *s);
-/* Once all are there, profile_set_sort puts them in order. */
+/* Once all have been added, profile_set_sort puts them in order. */
 void profile_set_add(struct profile_set *s, struct profile *p);
 void profile_set_sort(struct profile_set *s);
 /* NULL: there is none of that name. */

@@ -1,4 +1,4 @@
-/* What a profile is, for those who look into one. What is done with it stands in profile.h. */
+/* What a profile is, for those who look into one; profile.h has what is done with it. */
 #ifndef GCTOKEND_BROKER_PROFILE_TYPE_H
 #define GCTOKEND_BROKER_PROFILE_TYPE_H
 
@@ -31,7 +31,7 @@ struct profile {
 	struct endpoint *endpoint;
 	struct token_source source;
 	struct history history;
-	const void *resumed_from; /* while restoring: the record that is its */
+	const void *resumed_from; /* while restoring: the record it was restored from */
 	uint64_t logged;          /* number of the latest event that went to the log */
 	uint64_t denied;
 	struct token_reply_cache reply_cache;
@@ -43,11 +43,11 @@ struct profile {
 	bool waits_for_room; /* too many exchanges are under way */
 	struct fetch *fetch;
 	struct token_request sent;
-	/* of people, where they log in */
+	/* where people log in */
 	struct login_attempts attempts;
 	bool with_code;            /* the token request under way exchanges a code */
 	struct waiter_list asking; /* who wait for a token */
-	uint32_t waiting_count;    /* they, and who wait for anything else of it */
+	uint32_t waiting_count;    /* those, and whoever waits for anything else of it */
 };
 
 #endif

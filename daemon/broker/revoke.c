@@ -24,7 +24,7 @@ struct revocation {
 	bool ended;
 	char profile[PROFILE_NAME_MAX + 1];
 	char fingerprint[FINGERPRINT_LENGTH + 1];
-	char problem[256]; /* "" when Genesys agreed */
+	char problem[256]; /* "": there was none */
 };
 
 static void revocation_free(struct revocation *r)
@@ -42,7 +42,7 @@ static void revocation_ended(void *context, const struct exchange *x)
 
 	r->fetch = NULL;
 	r->ended = true;
-	/* 401 and 404: the token was dead already, which is what was wanted */
+	/* 401 and 404: the token was dead already, which is all that was wanted */
 	if (x->failure)
 		snprintf(r->problem, sizeof(r->problem), "%s", x->failure);
 	else if (x->status / 100 != 2 && x->status != 401 && x->status != 404)
@@ -143,8 +143,8 @@ void revoke_free_all(struct broker *b)
 	while ((r = TAILQ_FIRST(&b->revocations)) != NULL) {
 		if (!r->ended)
 			log_line(LOG_WARNING,
-				"profile %s: stopping before Genesys answered whether token %s is "
-				"revoked; it may live there until it expires",
+				"profile %s: stopping before Genesys confirmed that token %s is "
+				"revoked; it may be valid there until it expires",
 				r->profile, r->fingerprint);
 		revocation_free(r);
 	}

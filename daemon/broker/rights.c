@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-/* Finding out the unit reads /proc: only where rules ask for one. */
+/* Finding out a unit means reading /proc, so it is done only for rules that name units. */
 static const char *unit_for(const struct access_rules *rules, struct connection *c)
 {
 	return access_needs_unit(rules) ? connection_unit(c) : NULL;

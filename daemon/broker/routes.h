@@ -1,4 +1,4 @@
-/* Every route: each file of calls has the rows of its own, and their functions. */
+/* All routes. Their rows are in the headers of the files of calls, next to their functions. */
 #ifndef GCTOKEND_BROKER_ROUTES_H
 #define GCTOKEND_BROKER_ROUTES_H
 
@@ -13,7 +13,7 @@ struct reply;
 /* What the two documents of the HTTP API say is compared with these by tests/unit/test_routes.c. */
 #define ROUTES(ROUTE) TOKEN_ROUTES(ROUTE) LOGIN_ROUTES(ROUTE) VIEW_ROUTES(ROUTE)
 
-/* For the front's handler: see there. */
+/* As front_handler.request. */
 int routes_request(void *broker, struct connection *connection, const struct http_request *http,
 	struct reply *reply);
 

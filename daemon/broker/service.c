@@ -1,4 +1,4 @@
-/* What the service manager is told: that we serve, how the tokens are in words, and, from the loop
+/* The service manager is told that we serve, in words how the tokens are, and, from the loop
  * itself, that the loop runs. Only what has changed is sent; what it did not take is sent again. */
 #include "service.h"
 
@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define RETRY_MS 200
-#define LOOK_AGAIN_S 15 /* without a watchdog: a state may have become another by itself */
+#define LOOK_AGAIN_S 15 /* without a watchdog: a state may change just by time */
 
 struct words {
 	char *text;
@@ -38,7 +38,8 @@ __attribute__((format(printf, 2, 3))) static void put(struct words *w, const cha
 								 : w->size - 1;
 }
 
-/* "3 profiles: 1 fresh; stale: b; client_rejected: c". Names only of what is not well. */
+/* "3 profiles: 1 fresh; stale: b; client_rejected: c". Only profiles that are not well are named.
+ */
 static void describe(const struct broker *b, const struct clock_reading *now, struct words *w)
 {
 	enum source_state state;
@@ -140,7 +141,7 @@ void service_reloading(struct broker *b)
 		return;
 	systemd_notify(
 		"RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(clock_monotonic_ns() / 1000));
-	/* READY ends it, whether or not anything was taken over. */
+	/* READY ends the reload, whether or not it was refused. */
 	b->service.ready = false;
 }
 

@@ -9,18 +9,18 @@ struct broker;
 struct clock_reading;
 
 struct service {
-	bool running; /* there is one, and we serve */
+	bool running; /* there is a service manager, and we serve */
 	bool ready;
 	char status[512];
 	struct event tick;
 };
 
 void service_init(struct broker *b);
-/* The sockets serve. */
+/* The sockets are open. */
 void service_started(struct broker *b);
 /* After a turn. */
 void service_turn(struct broker *b, const struct clock_reading *now);
-/* A reload begins; the turn after it tells that it has ended. */
+/* A reload begins; service_turn tells that it has ended. */
 void service_reloading(struct broker *b);
 void service_stopping(struct broker *b);
 

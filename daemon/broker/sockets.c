@@ -26,7 +26,8 @@
 #define CONNECTIONS_MIN 16
 #define TELL_FAILURES_APART_S 60
 
-/* A low limit lowers ours; what cannot be served is better refused than half accepted. */
+/* A low limit of descriptors lowers ours: better to refuse a caller than to accept one who cannot
+ * be served. */
 static uint32_t connections_possible(uint32_t wanted)
 {
 	struct rlimit limit;
@@ -65,14 +66,14 @@ void sockets_set_limits(struct broker *b)
 	front_set_limits(b->sockets.front, &limits);
 }
 
-/* The socket that systemd holds, by its name or else by its place. It stays there when we end. */
+/* The socket that systemd holds, found by its name or else by its path. It stays when we end. */
 static int take_listener(const char *name, const char *path)
 {
 	int fd = systemd_take_fd(name);
 
 	if (fd < 0 && path)
 		fd = systemd_take_listener(path);
-	/* Without NonBlocking= in the unit it comes blocking. */
+	/* Without NonBlocking= in the unit it arrives in blocking mode. */
 	if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK))
 		log_line(LOG_WARNING, "the socket \"%s\" that systemd passed: %s", name,
 			strerror(errno));

@@ -10,7 +10,7 @@ struct broker;
 struct front;
 
 struct socket_place {
-	char *path;        /* whatever a reload says later; NULL: none */
+	char *path;        /* stays, even if a reload names another; NULL: none */
 	struct stat bound; /* the socket as it was made; st_ino 0: none of ours */
 };
 
@@ -20,14 +20,15 @@ struct sockets {
 	struct boot_time accept_failure_told; /* when it was logged; 0: never */
 };
 
-/* By b->config. 0 or negative errno; what was wrong is in the log. */
+/* Opens what b->config names. 0 or negative errno; what was wrong is in the log. */
 int sockets_open(struct broker *b);
 /* The limits of b->config hold from here on. */
 void sockets_set_limits(struct broker *b);
 /* Where callers find us, in words for the log. */
 const char *sockets_where(const struct sockets *s);
-/* Requests that have been read are answered, with Connection: close; whoever waits for a token is
- * closed unanswered and asks the next daemon. Turns the loop. Safe whatever has been opened. */
+/* Requests that have been read are answered, with Connection: close; callers who wait are closed
+ * unanswered, and ask the next daemon. Runs the loop once. Fine after a failed sockets_open, too.
+ */
 void sockets_close(struct broker *b);
 
 #endif

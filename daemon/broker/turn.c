@@ -32,7 +32,7 @@ int turn_init(struct turn *t, struct event_base *base, struct boot_time (*hook)(
 	t->context = context;
 	evtimer_assign(&t->soon, base, soon, t);
 	r = boot_timer_new(&t->timer, base, take, t);
-	/* a step of the wall clock is an event like others */
+	/* a step of the wall clock is an event like any other */
 	return r ? r : wall_watch_new(&t->wall_watch, base, take, t);
 }
 
@@ -53,7 +53,7 @@ void turn_soon(struct turn *t)
 {
 	static const struct timeval at_once;
 
-	/* which takes memory; at the end of this pass is as well */
+	/* adding it takes memory; without any, the end of this pass is soon enough */
 	if (!evtimer_pending(&t->soon, NULL) && evtimer_add(&t->soon, &at_once))
 		event_active(&t->soon, EV_TIMEOUT, 0);
 }

@@ -1,6 +1,6 @@
-/* When everybody's decisions are taken: after each event, or at the time that the latest turn asked
- * for. Whoever has changed something asks for a turn here; what is done in one is not known here,
- * but by the hook. */
+/* In a turn everybody's decisions are taken and carried out: after each event, and at the time that
+ * the latest turn asked for. Whoever has changed something asks for a turn here. What is done in
+ * one only the hook knows. */
 #ifndef GCTOKEND_BROKER_TURN_H
 #define GCTOKEND_BROKER_TURN_H
 
@@ -20,14 +20,14 @@ struct turn {
 	struct event soon;
 };
 
-/* All zero before: turn_fini is safe then. `take` is the hook: it takes a turn, and says when the
- * next one is due if nothing happens; BOOT_TIME_NEVER: none is. 0 or negative errno. */
+/* `t` is all zero, for which turn_fini is fine, too. `take`, the hook, takes a turn and returns
+ * when the next one is due if nothing happens; BOOT_TIME_NEVER: none is. 0 or negative errno. */
 int turn_init(struct turn *t, struct event_base *base, struct boot_time (*take)(void *context),
 	void *context);
 void turn_fini(struct turn *t);
-/* A turn, which may change or free what the caller points to. */
+/* Takes a turn. It may change or free what the caller points to. */
 void turn_now(struct turn *t);
-/* The same a moment later: for when the caller goes on with what a turn may change. */
+/* The same a moment later, for callers who go on using what a turn may change. */
 void turn_soon(struct turn *t);
 
 #endif

@@ -10,14 +10,14 @@
 #include <errno.h>
 #include <event2/event.h>
 
-/* Answers in one loop pass. Thousands may wait for the same token; who asks for something else in
- * the meantime must not wait for all of them. */
+/* In one pass of the loop. Thousands may wait for the same token; a caller who asks for something
+ * else must not wait for all of them. */
 #define ANSWERS_A_PASS 128
 
 static void pump_soon(struct waiters *all)
 {
-	/* A timer of zero, not event_active: the next pass looks at the sockets first. But that
-	 * takes memory, and nothing else would ever answer them. */
+	/* A timer of zero, not event_active, so that the next pass looks at the sockets first.
+	 * Without memory for that, event_active will do: nothing else would ever answer them. */
 	static const struct timeval at_once;
 
 	if (!TAILQ_EMPTY(&all->ready) && !evtimer_pending(&all->pump, NULL) &&
@@ -35,7 +35,7 @@ static void answer(struct waiter *w, const struct clock_reading *now)
 	}
 	connection_reply_begin(w->connection, &reply);
 	waiter_answered(w, reply_error(&reply, 404, "unknown_profile",
-				   "a reload of the configuration took the profile away", -1));
+				   "a reload of the configuration removed the profile", -1));
 }
 
 static void pump(int fd, short events, void *context)
@@ -74,7 +74,7 @@ static void deadline_passed(int fd, short events, void *context)
 
 static int arm_deadline(struct waiter *w, struct duration wait)
 {
-	/* rounded up: never awake before the deadline only to hold on for the rest */
+	/* rounded up: else it would wake up before the deadline, only to wait for the rest */
 	int64_t us = wait.ns > 0 ? (wait.ns + 999) / 1000 : 0;
 	struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
 

@@ -120,7 +120,7 @@ static void test_a_code_that_is_refused_leaves_the_login_there_was(void **state)
 
 	(void)state;
 	rig_answer(r, rig_post_with(r, "code=code-2"), 400, "{\"error\":\"invalid_grant\"}");
-	assert_true(reply_has(r, c, 503, "the login server did not take the code"));
+	assert_true(reply_has(r, c, 503, "the login server did not accept the code"));
 	assert_string_equal(caller_member(c, "error"), "login_required");
 	caller_gone(r, c);
 	assert_string_equal(rig_token(r, "a"), "token-1");
@@ -400,7 +400,7 @@ static void test_gone_while_a_code_is_recorded(void **state)
 	c = rig_log_in(r, "a", "code-1");
 	rig_configure(r, OTHER);
 	rig_reload(r);
-	assert_true(reply_has(r, c, 404, "a reload of the configuration took the profile away"));
+	assert_true(reply_has(r, c, 404, "a reload of the configuration removed the profile"));
 	caller_gone(r, c);
 	rig_disk_heal(r);
 	rig_pass(r, 3);

@@ -226,7 +226,7 @@ def a_pipe(m):
 @pytest.mark.parametrize("damage, says", [
     (bad_place, "it is damaged"), (bad_hash, "it is damaged"),
     (other_boot, "another boot"), (newer_major, "another version wrote it"),
-    (impossible_life, "cannot be"), (not_ours, "is not ours: dropped"),
+    (impossible_life, "is impossible"), (not_ours, "is not ours: dropped"),
     (a_pipe, "is not ours: dropped")], ids=lambda one: getattr(one, "__name__", ""))
 def test_what_cannot_be_used_is_dropped_and_told(managed, server, damage, says):
     m = managed(server)

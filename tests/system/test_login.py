@@ -123,8 +123,8 @@ def test_a_login_is_of_who_began_it(server, daemon):
 
 @pytest.mark.parametrize("settings, status, error, words", [
     ({"consent": "denied"}, 400, "login_failed", "the login server says access_denied"),
-    ({"answer_iss": "wrong"}, 400, "login_failed", "iss: the answer is of another login server"),
-    ({"code_lifetime": 0}, 503, "login_required", "did not take the code .*expired"),
+    ({"answer_iss": "wrong"}, 400, "login_failed", "iss: the response is from another login server"),
+    ({"code_lifetime": 0}, 503, "login_required", "did not accept the code .*expired"),
     ({"throttle": True}, 503, "temporarily_unavailable", "rate limit exceeded"),
 ])
 def test_what_goes_wrong(server, d, settings, status, error, words):
