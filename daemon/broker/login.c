@@ -337,7 +337,7 @@ void broker_finish_logins(struct broker *b)
 		if (any_busy(b))
 			log_line(LOG_ERR,
 				"stopping although a refresh has not been answered: if the server "
-				"took it, somebody has to log in anew");
+				"took it, somebody has to log in again");
 	}
 	TAILQ_FOREACH(c, &b->oauth_clients, link)
 	if (c->login)

@@ -70,7 +70,7 @@ void login_code_note(struct login *l, struct profile *p)
 	else
 		history_add(&p->history, &now, EVENT_LOGGED_IN, 0,
 			"uid %ld logged in; the login server gave no refresh token, so this login "
-			"lasts %lld s and then somebody has to log in anew%s",
+			"lasts %lld s and then somebody has to log in again%s",
 			(long)(int)l->code.uid, (long long)(l->answer.expires_in.ns / NS_PER_S),
 			l->answer.bad_refresh_token ? " (it gave one that cannot be used)" : "");
 }

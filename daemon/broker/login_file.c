@@ -117,7 +117,7 @@ static void note_bad(struct login *l, int error, enum sealed_verdict verdict)
 		error ? "cannot be read: " : "",
 		error ? strerror(-error) : sealed_verdict_words(verdict));
 	tell(l, LOG_ERR,
-		"%s/%s %s%s: the login in it cannot be used. Mend it, or log in anew; it is kept "
+		"%s/%s %s%s: the login in it cannot be used. Mend it, or log in again; it is kept "
 		"as %s.damaged-TIME then",
 		l->client->broker->state_dir, l->file, error ? "cannot be read: " : "",
 		error ? strerror(-error) : sealed_verdict_words(verdict), l->file);

@@ -1,5 +1,5 @@
-/* What happened to a profile and why: a ring of the latest events. It is what `why` shows, and what
- * the log is written from, so that the two never tell different stories. Tokens appear only as
+/* What happened to a profile and why: a ring of the latest events. `why` shows them and the log is
+ * written from them, so that the two never tell different stories. Tokens appear only as
  * fingerprints. */
 #ifndef GCTOKEND_CORE_HISTORY_H
 #define GCTOKEND_CORE_HISTORY_H
@@ -14,7 +14,7 @@
 enum event_kind {
 	EVENT_STARTED,
 	EVENT_TOKEN,      /* a new token */
-	EVENT_SAME_TOKEN, /* the server gave the one we have */
+	EVENT_SAME_TOKEN, /* the server returned the current one */
 	EVENT_FETCH_FAILED,
 	EVENT_CLIENT_REJECTED, /* the server refused the credentials or the request for good */
 	EVENT_LOGIN_REQUIRED,
@@ -32,7 +32,7 @@ enum event_kind {
 	EVENT_RELOADED,
 	EVENT_DENIED,
 	EVENT_LOGGED_IN,    /* a person did */
-	EVENT_LOGIN_FAILED, /* a login was begun and came to nothing */
+	EVENT_LOGIN_FAILED, /* a person tried to */
 	EVENT_LOGIN_ENDS,   /* a login that cannot be refreshed has little time left */
 	EVENT_LOGGED_OUT,
 	EVENT_STATE_FILE, /* state could not be written or read */
@@ -50,12 +50,12 @@ struct history_event {
 
 struct history {
 	struct history_event ring[HISTORY_EVENTS];
-	uint64_t count; /* all that ever were; the latest has this number */
+	uint64_t count; /* of all events ever; the latest has this number */
 };
 
 void history_add(struct history *h, const struct clock_reading *now, enum event_kind kind,
 	uint64_t generation, const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* For what a client can cause at will: the same words within a minute of their first event raise
+/* For what a caller can cause at will: the same words within a minute of their first event raise
  * its `times` instead of pushing everything else out of the ring. */
 void history_add_folded(struct history *h, const struct clock_reading *now, enum event_kind kind,
 	const char *words);

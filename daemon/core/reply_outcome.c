@@ -45,9 +45,8 @@ static void describe_failure(
 
 	if (limited)
 		length = snprintf(words, WORDS_MAX,
-			"mint_limit: %u token requests in %d s are used up%s",
-			s->settings.mint_limit, MINT_WINDOW_S,
-			f->any ? "; the latest of them: " : "");
+			"mint_limit: all %u token requests allowed in %d s are used up%s",
+			s->settings.mint_limit, MINT_WINDOW_S, f->any ? "; the latest: " : "");
 	if (f->status)
 		snprintf(status, sizeof(status), "HTTP %ld", f->status);
 	if (f->any)
@@ -58,7 +57,7 @@ static void describe_failure(
 	else if (!limited)
 		snprintf(words, WORDS_MAX, "%s",
 			s->current.token.text
-				? "the login server gave no other token than the one there is"
+				? "the login server gave no other token than the current one"
 				: "no token has been fetched yet");
 }
 
@@ -79,21 +78,21 @@ int reply_outcome(struct reply *r, struct token_reply_cache *cache,
 		return 304;
 	case OUTCOME_MIN_TTL:
 		snprintf(words, sizeof(words),
-			"min_ttl: at most %lld s can be asked of this profile's tokens (half of "
-			"their lifetime), %lld s were",
+			"min_ttl: this profile's tokens allow at most %lld s (half of their "
+			"lifetime), and %lld s were asked for",
 			(long long)outcome->limit_s, (long long)(ask->min_ttl.ns / NS_PER_S));
 		return reply_error(r, 400, "invalid_request", words, -1);
 	case OUTCOME_COOLDOWN:
 		return reply_error(r, 429, "reject_cooldown",
-			"a token was replaced or tried to be replaced because of a report just "
-			"before; if the API goes on refusing tokens, the token is not the reason",
+			"a token of this profile was rejected only a moment ago; if the API keeps "
+			"refusing tokens, the token is not the reason",
 			outcome->retry_after_s);
 	case OUTCOME_TIMEOUT:
 		return reply_error(r, 504, "timeout",
 			"the wait ended while a token was still being fetched", 1);
 	case OUTCOME_REVOKED:
 		return reply_error(r, 503, "revoked",
-			"an admin revoked the token; POST /v1/refresh starts again",
+			"an admin revoked the token; POST /v1/refresh fetches a new one",
 			outcome->retry_after_s);
 	case OUTCOME_LOGIN_REQUIRED:
 		code = "login_required";

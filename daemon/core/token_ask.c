@@ -1,5 +1,5 @@
-/* What a caller of the token source gets. Nothing here fetches: an ask may only say that a fetch is
- * wanted, and token_source_decide() judges that against backoff and the mint limit. */
+/* Nothing here fetches: an ask may only say that a fetch is wanted, and token_source_decide() holds
+ * that against the backoff and the mint limit. */
 #include "token_ask.h"
 
 #include "token_fetch.h"
@@ -41,8 +41,7 @@ static void need_fetch(struct token_source *s, const struct clock_reading *now,
 	token_source_want_fetch(s, URGENCY_WANTED);
 	next = token_source_gate(s, now->boot, s->next.urgency);
 	if (!boot_before(now->boot, next)) {
-		/* it begins within this very wake-up, even if the timer that was armed for it is
-		 * late */
+		/* it begins in this very wake-up, even if the timer armed for it is late */
 		s->attention = true;
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
 		return;
@@ -54,9 +53,9 @@ static void need_fetch(struct token_source *s, const struct clock_reading *now,
 	set_failure(s, now, next, ret);
 }
 
-/* When a caller should ask again: a moment after the planned refresh, and not all in the same one.
- * Spread over up to a tenth more, but inside what is left: piled up just before the end, a crowd of
- * callers would meet there. */
+/* When a caller should ask again: a moment after the planned refresh, and not all callers at once.
+ * Spread over up to a tenth more, but within what is left, lest a crowd meets just before the end.
+ */
 static int64_t ask_again_in_s(
 	struct token_source *s, const struct clock_reading *now, int64_t expires_in_s)
 {
@@ -94,7 +93,7 @@ static void serve(struct token_source *s, const struct clock_reading *now,
 		token_source_want_fetch(s, URGENCY_WANTED);
 }
 
-/* The newest token is here, and good in a moment. */
+/* The newest token is here, and will be good in a moment. */
 static void await_current(const struct token_source *s, const struct clock_reading *now,
 	const struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
@@ -114,7 +113,7 @@ static bool fetch_in_time(
 	       !boot_before(ask->deadline, token_source_gate(s, now->boot, s->next.urgency));
 }
 
-/* What is surely left of it from `from` on, also if the time that is in doubt was lost. */
+/* What is left of it from `from` on, even if the time that is in doubt was lost. */
 static struct duration surely_left(
 	const struct token_slot *slot, const struct clock_reading *now, struct boot_time from)
 {
@@ -154,8 +153,7 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 			await_current(s, now, ask, expired, ret);
 			return;
 		}
-		/* A guard is caution towards replicas; a caller who needs the time gets the newer.
-		 */
+		/* The guard is only caution; a caller who needs the time gets the newer token. */
 		slot = c;
 	}
 	if (ask->has_after &&
@@ -171,8 +169,7 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 		}
 		if (token_source_doubtful(slot, now)) {
 			/* Time may have been lost, and then this token is dead. Nobody knows until
-			 * the fetch is answered; if it is not, or not in time, a doubtful token
-			 * beats none. */
+			 * the fetch ends; if it fails or is late, a doubtful token beats none. */
 			if (!token_source_fetching(s))
 				token_source_want_fetch(s, URGENCY_WANTED);
 			if (!s->failures && !expired && fetch_in_time(s, now, ask)) {
@@ -199,7 +196,7 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 	struct boot_time next;
 
 	if (s->fetch_succeeded >= ask->ticket && s->current.token.text) {
-		/* At once, whatever its guard; but much may have happened since it came. */
+		/* At once, despite its guard; but much may have happened since it came. */
 		if (token_slot_usable(&s->current, now) && !s->current.rejected &&
 			!token_source_doubtful(&s->current, now))
 			serve(s, now, &s->current, lifetime_suspect(&s->current.life, now),
@@ -230,7 +227,7 @@ static void begin_refresh(
 {
 	s->revoked = false;
 	ask->ticket = ticket_now(s);
-	/* Not later: an admin who was told that the mint limit is used up may be long gone. */
+	/* Now or not at all: an admin whom the mint limit turned away may be long gone. */
 	if (!token_source_fetching(s) &&
 		!boot_before(now->boot, token_source_gate(s, now->boot, URGENCY_FORCED)))
 		token_source_want_fetch(s, URGENCY_FORCED);
@@ -260,8 +257,8 @@ static bool begin_reject(struct token_source *s, const struct clock_reading *now
 	struct duration since = boot_since(now->boot, s->rejected_at);
 
 	if (!s->current.token.text || ask->generation != s->current.generation) {
-		/* Not the current one: there is nothing to replace, and the newer token is the
-		 * answer, at once. A guard ends with the token it was waiting out. */
+		/* Not the current one: there is nothing to replace, and the newer token is served
+		 * at once. A guard ends with the token that it waited for. */
 		if (s->previous.token.text && s->previous.generation == ask->generation &&
 			!s->previous.rejected) {
 			s->previous.rejected = true;
@@ -283,7 +280,7 @@ static bool begin_reject(struct token_source *s, const struct clock_reading *now
 		s->probes_wanted = 1;
 		s->attention = s->changed = true;
 		history_add(s->history, now, EVENT_REJECTED, ask->generation,
-			"a client reports that the API refused token %s",
+			"a caller rejected token %s: the API refused it",
 			s->current.token.fingerprint);
 	}
 	s->counters.rejected++;

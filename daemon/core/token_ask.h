@@ -1,4 +1,4 @@
-/* What whoever asks for a token gets. */
+/* What a caller who asks for a token gets. */
 #ifndef GCTOKEND_CORE_TOKEN_ASK_H
 #define GCTOKEND_CORE_TOKEN_ASK_H
 
@@ -29,10 +29,10 @@ struct token_ask {
 
 enum ask_outcome {
 	OUTCOME_TOKEN,
-	OUTCOME_HOLD,      /* ask again when something changed, at the latest at the deadline */
+	OUTCOME_HOLD,      /* ask again when something changes, at the deadline at the latest */
 	OUTCOME_UNCHANGED, /* the wait ended without another generation */
-	OUTCOME_MIN_TTL,   /* more than limit_s can be had of no token */
-	OUTCOME_COOLDOWN,  /* reported too soon after an earlier report */
+	OUTCOME_MIN_TTL,   /* no token has more than limit_s */
+	OUTCOME_COOLDOWN,  /* rejected too soon after an earlier rejection */
 	OUTCOME_UNAVAILABLE,
 	OUTCOME_CLIENT_REJECTED,
 	OUTCOME_LOGIN_REQUIRED,

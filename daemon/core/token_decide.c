@@ -21,11 +21,12 @@ static void tell_mint_limit(struct token_source *s, const struct clock_reading *
 		       boot_before(open, at);
 
 	if (limited && !s->mint_limit_told) {
-		/* who was held for a fetch at once, before another profile of the same client took
-		 * the last place in the window, need not wait in vain */
+		/* callers held for a fetch that was to begin at once, before another profile of
+		 * the same client took the last place in the window, need not wait in vain */
 		s->changed = true;
 		history_add(s->history, now, EVENT_MINT_LIMIT, s->current.generation,
-			"mint_limit: %u fetches in %d s are used up; the next one in %lld s",
+			"mint_limit: all %u fetches allowed in %d s are used up; the next one in "
+			"%lld s",
 			s->settings.mint_limit, MINT_WINDOW_S,
 			(long long)duration_ceil_s(boot_since(at, now->boot)));
 	}
@@ -36,8 +37,8 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 {
 	const struct token_slot *c = &s->current;
 
-	/* Once the newest token serves, the one before it is only a secret in memory; so it is when
-	 * an exchange has taken from it what was left. */
+	/* Once the newest token is served, the older one is only a secret in memory; so it is once
+	 * an exchange has taken what was left of it. */
 	if (s->previous.token.text &&
 		(!token_slot_usable(&s->previous, now) ||
 			(token_slot_usable(c, now) &&
@@ -45,12 +46,12 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 		token_slot_empty(&s->previous);
 		s->changed = true;
 	}
-	/* Also before it is valid, where a step has left nothing of it. */
+	/* Also before it is valid, if a step has left nothing of it. */
 	if (c->token.text &&
 		boot_since(lifetime_dead(&c->life), boot_max(now->boot, c->life.valid)).ns <
 			NS_PER_S) {
 		history_add(s->history, now, EVENT_EXPIRED, c->generation,
-			"the token reached its end and there is no newer one%s%s",
+			"the token has expired and there is no newer one%s%s",
 			s->last_failure.any ? ": " : "", s->last_failure.words);
 		token_slot_empty(&s->current);
 		s->changed = true;
@@ -65,17 +66,17 @@ void token_source_decide(
 	struct duration suspect;
 	struct boot_time at;
 
-	/* Somebody may be held for just this instant: a token that has become valid. */
+	/* Somebody may be held for this very instant, at which a token becomes valid. */
 	if (!boot_before(now->boot, s->change_at))
 		s->changed = true;
 	let_go_of_the_dead(s, now);
-	/* Or for an exchange that cast doubt on the one token, and so brought in the other. */
+	/* Or an exchange cast doubt on one token, so that the other is served. */
 	picked = token_source_pick(s, now, 0);
 	s->changed |= s->picked != (picked ? picked->generation : 0);
 	s->picked = picked ? picked->generation : 0;
 	suspect = suspect_now(s, now);
 	d.probes = s->probes_wanted;
-	/* Of a token without a Date no exchange can tell; it is replaced in time instead. */
+	/* No exchange can clear a token that came without a Date; it is replaced in time. */
 	if (suspect.ns && s->current.life.dated && !d.probes)
 		d.probes = 1;
 	s->probes_wanted = 0;
@@ -87,7 +88,7 @@ void token_source_decide(
 		d.code = s->fetch.purpose == PURPOSE_CODE;
 		at = BOOT_TIME_NEVER;
 	}
-	/* Another profile of the same client can have taken the last place in the mint window. */
+	/* Another profile of the same client may have taken the last place in the window. */
 	if (s->next.replaces) {
 		s->next.replaces = false;
 		s->changed = true;

@@ -1,4 +1,4 @@
-/* What is to be done now, and when to decide again. */
+/* What to do now, and when to decide again. */
 #ifndef GCTOKEND_CORE_TOKEN_DECIDE_H
 #define GCTOKEND_CORE_TOKEN_DECIDE_H
 
@@ -9,7 +9,7 @@ struct token_source;
 
 struct token_source_decisions {
 	bool fetch;               /* send a token request now; token_source_fetched must follow */
-	bool code;                /* the one that exchanges the code */
+	bool code;                /* it is the one that exchanges a code */
 	unsigned probes;          /* send so many HEADs, the first at once */
 	bool changed;             /* ask again for everybody who is held */
 	struct boot_time wake_at; /* decide again then at the latest */

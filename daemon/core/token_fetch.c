@@ -23,12 +23,12 @@ void token_source_fetch_begins(struct token_source *s, const struct clock_readin
 		.purpose = s->next.code ? PURPOSE_CODE : PURPOSE_TOKEN,
 		.replaces = s->next.replaces,
 	};
-	/* what was wanted besides a code is fetched when that has ended, if it is wanted still */
+	/* a token that was wanted besides a code is fetched after it, if it is still wanted */
 	s->next = (struct fetch_next){0};
 	mint_window_add(s->mint, now->boot);
 }
 
-/* `outdated`: what was refused is not what would be sent now. */
+/* `outdated`: what the server refused is not what would be sent now. */
 static void fetch_failed(struct token_source *s, const struct clock_reading *now,
 	const struct token_response *response, bool outdated)
 {
@@ -70,7 +70,7 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 	s->not_before = boot_add(now->boot, pause);
 	if (s->login == SOURCE_LOGIN_REFUSED) {
 		history_add(s->history, now, kind, s->current.generation,
-			"%.160s%s; the login has ended: somebody has to log in anew",
+			"%.160s%s; the login has ended: somebody has to log in again",
 			response->words, status);
 		return;
 	}
@@ -87,8 +87,8 @@ static void same_token(
 	struct duration left, pause;
 
 	s->counters.same_token++;
-	/* Only the earlier of the two ends: the server may count the same token's life anew. It is
-	 * valid since it first came. */
+	/* The earlier of the two ends counts, as the server may start the same token's life again.
+	 * It has been valid since it first came. */
 	if (boot_before(dead, lifetime_dead(l))) {
 		l->end = boot_sub(l->end, boot_since(lifetime_dead(l), dead));
 		l->by_exp = offered->life.by_exp;
@@ -97,7 +97,7 @@ static void same_token(
 	pause = duration_max(duration_ns(left.ns / 2), duration_s(SAME_TOKEN_WAIT_S));
 	s->refresh_at = s->not_before = boot_add(now->boot, pause);
 	history_add(s->history, now, EVENT_SAME_TOKEN, s->current.generation,
-		"the login server gave the same token again; next attempt in %lld s",
+		"the login server returned the same token again; next attempt in %lld s",
 		(long long)duration_ceil_s(pause));
 }
 
@@ -106,7 +106,7 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 {
 	if (s->current.rejected)
 		history_add(s->history, now, EVENT_REPLACED, slot->generation,
-			"replaces generation %llu, which a client reported as refused",
+			"replaces generation %llu, which a caller rejected",
 			(unsigned long long)s->current.generation);
 	if (older == &s->current)
 		token_slot_move(&s->previous, &s->current);
@@ -123,7 +123,7 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 		(long long)duration_floor_s(boot_since(s->refresh_at, now->boot)));
 }
 
-/* What goes on serving until a new token may; NULL: nothing. A token that was rejected or is in
+/* What is served until the new token may be; NULL: nothing. A token that was rejected or is in
  * doubt is no reason to hold the new one back. */
 static const struct token_slot *older_in_service(
 	const struct token_source *s, const struct clock_reading *now)
@@ -133,7 +133,7 @@ static const struct token_slot *older_in_service(
 	return older && !older->rejected && !token_source_doubtful(older, now) ? older : NULL;
 }
 
-/* `new_login`: it may be another person's, and then the one before it must not go on. */
+/* `new_login`: it may be another person's, and then the older one must not be served any more. */
 static enum fetched take_token(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation, bool new_login)
@@ -146,8 +146,7 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 		.expires_in = response->expires_in,
 		.claims = response->claims,
 		.spread = spread,
-		/* A rejection is about this token's like: what replaces it is not held back.
-		 */
+		/* What replaces a rejected token is not held back. */
 		.background = older && !s->current.rejected,
 	};
 	struct token_slot slot = {.generation = generation};
@@ -156,9 +155,8 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 	case LIFETIME_DEAD:
 		response->class = RESPONSE_UNAVAILABLE;
 		snprintf(response->words, sizeof(response->words),
-			"the token was of no use on arrival: expires_in %lld s, clocks of the "
-			"login "
-			"server %lld ms apart",
+			"the token was dead on arrival: expires_in %lld s, the login server's "
+			"clocks %lld ms apart",
 			(long long)(response->expires_in.ns / NS_PER_S),
 			(long long)(spread.ns / NS_PER_MS));
 		s->counters.fetches[RESPONSE_UNAVAILABLE]++;
@@ -177,7 +175,7 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 	s->failures = 0;
 	s->last_failure = (struct source_failure){0};
 	s->not_before = SOURCE_LONG_AGO;
-	/* whoever wanted a fetch got one; if it does not serve them, they will ask again */
+	/* whoever wanted a fetch got one; those whom it does not help will ask again */
 	s->next.urgency = URGENCY_NONE;
 	token_move(&slot.token, &response->token);
 	if (s->current.token.text && token_equal(&s->current.token, &slot.token)) {

@@ -79,9 +79,8 @@ struct boot_time token_source_next_change(
 	return at;
 }
 
-/* Half of expires_in: with more, a single client could keep the broker fetching; and never more
- * than a new token has. A step of the server's clock that came to light since took from this one
- * alone. */
+/* Half of expires_in: with more, a single caller could keep the broker fetching. And never more
+ * than a new token has: a step of the server's clock since then shortened this one alone. */
 int64_t token_source_min_ttl_limit_s(const struct token_slot *slot)
 {
 	struct duration half = duration_ns(slot->life.issued.ns / 2);

@@ -1,5 +1,5 @@
 /* What the files of the token source judge by: which token may be served, and when a fetch may
- * begin. Nothing here changes anything; nobody else needs it. */
+ * begin. Nothing here changes the source; only its own files and tests need this. */
 #ifndef GCTOKEND_CORE_TOKEN_JUDGE_H
 #define GCTOKEND_CORE_TOKEN_JUDGE_H
 
@@ -17,21 +17,21 @@
  */
 const struct token_slot *token_source_pick(
 	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation);
-/* Would it be dead already if a suspected loss of time is real? */
+/* Would it be dead by now if a suspected loss of time is real? */
 bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now);
-/* Is it the one to serve only for want of a better? */
+/* Is it overdue for replacement: rejected, or its refresh late or failing? */
 bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
 	const struct token_slot *slot);
 /* The next instant at which what is served changes by itself. */
 struct boot_time token_source_next_change(
 	const struct token_source *s, const struct clock_reading *now);
-/* Longest remaining life that a token of this issuing can surely be asked for. */
+/* The most min_ttl that a token of this kind can always meet. */
 int64_t token_source_min_ttl_limit_s(const struct token_slot *slot);
 
 /* ---- fetches ---- */
 
 bool token_source_fetching(const struct token_source *s);
-/* Is every caller held for a fetch that is to replace a rejected token? */
+/* Are callers held for a fetch that is to replace a rejected token? */
 bool token_source_replacing(const struct token_source *s);
 /* Now or the instant before which no fetch of that urgency may begin. */
 struct boot_time token_source_gate(

@@ -24,7 +24,7 @@ bool token_source_code_gone(struct token_source *s)
 	return waited;
 }
 
-/* A login that came to nothing says nothing about the one there was before, if there was one. */
+/* That a new login failed says nothing about the one before it, which stays. */
 void token_source_code_failed(struct token_source *s, const struct clock_reading *now,
 	const struct token_response *response)
 {
@@ -45,9 +45,8 @@ bool token_source_login_ends(
 	return true;
 }
 
-/* Ahead of the end of a login that nobody can refresh: a person has to log in anew, and people are
- * not always there. An hour of it, or a quarter of its life where that is less. Returns when there
- * is something to tell. */
+/* A person has to log in again, and people are not always there: they are warned an hour ahead, or
+ * a quarter of the login's life if that is less. */
 struct boot_time token_source_tell_login_end(
 	struct token_source *s, const struct clock_reading *now)
 {
@@ -61,7 +60,7 @@ struct boot_time token_source_tell_login_end(
 		return boot_sub(lifetime_dead(&s->current.life), ahead);
 	s->login_end_told = true;
 	history_add(s->history, now, EVENT_LOGIN_ENDS, s->current.generation,
-		"the login ends in %lld s and cannot be refreshed: somebody has to log in anew",
+		"the login ends in %lld s and cannot be refreshed: somebody has to log in again",
 		(long long)duration_floor_s(left));
 	return BOOT_TIME_NEVER;
 }

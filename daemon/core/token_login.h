@@ -9,10 +9,10 @@
 
 struct token_response;
 
-/* Of a profile that people log in to: what there is to refresh with. */
+/* What there is to refresh with. */
 void token_source_set_login(struct token_source *s, enum source_login login);
-/* A person logged in: the next fetch exchanges their code, as soon as the mint limit allows. It
- * starts what an admin stopped, if it succeeds. */
+/* A person logged in: the next fetch exchanges their code, as soon as the mint limit allows. If it
+ * succeeds, it also starts a source that an admin stopped. */
 void token_source_code_came(struct token_source *s);
 /* Nobody waits for that exchange any more. True: it had not begun, and never will. */
 bool token_source_code_gone(struct token_source *s);
@@ -22,9 +22,10 @@ bool token_source_login_ends(
 
 /* ---- for the other files of the token source ---- */
 
-/* When there is something to tell about a login that ends; tells it, once that is so. */
+/* Warns ahead of the end of a login that cannot be refreshed, once. Returns when that is due. */
 struct boot_time token_source_tell_login_end(
 	struct token_source *s, const struct clock_reading *now);
+/* The fetch that was to exchange a code failed. */
 void token_source_code_failed(struct token_source *s, const struct clock_reading *now,
 	const struct token_response *response);
 

@@ -1,5 +1,5 @@
-/* An ask may start a fetch, count, or make the caller wait; a reader can do none of these. So
- * whatever would, ends the time for which the reader is told anything. */
+/* An ask may start a fetch, be counted, or wait; a reader can do none of these. So the time for
+ * which a reader is told anything ends where an ask would. */
 #include "token_page.h"
 
 #include "token_judge.h"
@@ -13,7 +13,7 @@ static struct boot_time stale_from(const struct token_source *s, const struct to
 	if (slot != &s->current)
 		return BOOT_TIME_NEVER;
 	if (slot->rejected)
-		return (struct boot_time){INT64_MIN};
+		return SOURCE_LONG_AGO;
 	if (s->failures)
 		return s->refresh_at;
 	if (!s->settings.prefetch)
@@ -41,9 +41,9 @@ void token_source_page(
 		.min_ttl_limit_s =
 			s->current.token.text ? token_source_min_ttl_limit_s(&s->current) : 0,
 	};
-	/* A second less: it is in doubt then, or is already. */
+	/* In its last second, less what is in doubt, it is not served. */
 	page.until = boot_min(page.until, boot_sub(page.dead, duration_ns(NS_PER_S - 1)));
-	/* Without prefetch it is the asking that brings the next token. */
+	/* Without prefetch only asking brings the next token. */
 	if (slot == &s->current && !s->settings.prefetch)
 		page.until = boot_min(page.until, s->refresh_at);
 	*ret = boot_before(now->boot, page.until) ? page : ask_page;

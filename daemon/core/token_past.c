@@ -39,11 +39,11 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 	s->revoked = past->revoked;
 	s->rejected_at = past->rejected_at;
 	s->step_refresh_at = past->step_refresh_at;
-	/* The backoff goes on growing; whether there is one is told by token_source_restore. */
+	/* The backoff keeps growing; whether there is one, token_source_restore was told. */
 	if (s->failures && past->failures > s->failures)
 		s->failures = past->failures;
-	/* The fetch that was to replace it went down with the daemon: another one is due, and
-	 * callers are held for it as they were. */
+	/* The fetch that was to replace it ended with the daemon: another one is due, and callers
+	 * are held for it as before. */
 	if (c->token.text && c->rejected && past->replacing) {
 		token_source_want_fetch(s, URGENCY_WANTED);
 		s->next.replaces =
@@ -52,8 +52,8 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 	s->attention = s->changed = true;
 	if (c->token.text)
 		history_add(s->history, now, EVENT_STARTED, c->generation,
-			"token %s was handed over by the run before, served for %lld s, refresh in "
-			"%lld s",
+			"token %s was handed over by the previous run, served for %lld s, refresh "
+			"in %lld s",
 			c->token.fingerprint,
 			(long long)duration_floor_s(boot_since(lifetime_dead(&c->life), now->boot)),
 			(long long)duration_floor_s(boot_since(s->refresh_at, now->boot)));

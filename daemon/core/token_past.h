@@ -1,4 +1,5 @@
-/* What a token source knows of the run before: from the state file, and from core/handover.h. */
+/* What a token source learns from the previous run: from the state file and from core/handover.h.
+ */
 #ifndef GCTOKEND_CORE_TOKEN_PAST_H
 #define GCTOKEND_CORE_TOKEN_PAST_H
 
@@ -9,7 +10,7 @@
 struct source_failure;
 struct token_source;
 
-/* What an earlier run hands over by way of core/handover.h. The rest of a source begins anew. */
+/* What core/handover.h carries. The rest of a source begins afresh. */
 struct token_source_past {
 	struct token_slot current, previous;
 	struct boot_time refresh_at;
@@ -20,13 +21,13 @@ struct token_source_past {
 };
 
 void token_source_past_fini(struct token_source_past *past);
-/* Once, before the first decision and after token_source_restore: goes on where an earlier run
- * ended. Takes the tokens out of `past`. `request_changed`: what is asked for is not what the token
- * was asked for, so another is fetched. */
+/* Goes on where the previous run ended: once, after token_source_restore and before the first
+ * decision. Takes the tokens out of `past`. `request_changed`: other tokens are asked for now, so
+ * one is fetched. */
 void token_source_resume(struct token_source *s, const struct clock_reading *now,
 	struct token_source_past *past, bool request_changed);
 
-/* What an earlier run knew: no fetch before `not_before`, because of `failure` (NULL: none). */
+/* The previous run knew: no fetch before `not_before`, because of `failure` (NULL: none). */
 void token_source_restore(
 	struct token_source *s, struct boot_time not_before, const struct source_failure *failure);
 /* What the next run is to restore. */

@@ -1,4 +1,4 @@
-/* The place of one token: the token with its number and its life. */
+/* Room for one token, with its number and its life. */
 #ifndef GCTOKEND_CORE_TOKEN_SLOT_H
 #define GCTOKEND_CORE_TOKEN_SLOT_H
 
@@ -8,17 +8,18 @@
 #include <stdint.h>
 
 struct token_slot {
-	struct token token; /* text NULL: the place is empty */
+	struct token token; /* text NULL: the slot is empty */
 	uint64_t generation;
 	struct lifetime life;
 	bool rejected; /* a caller says that the API refused it */
 };
 
-/* Wipes the token; the place is empty. */
+/* Wipes the token and leaves the slot empty. */
 void token_slot_empty(struct token_slot *slot);
 /* Empties *to, moves *from into it, leaves *from empty. */
 void token_slot_move(struct token_slot *to, struct token_slot *from);
-/* May it be handed out at `now`, by its own life: valid, and a second or more until dead. */
+/* May it be handed out at `now`, judged by its own life: valid, and at least a second until dead?
+ */
 bool token_slot_usable(const struct token_slot *slot, const struct clock_reading *now);
 
 #endif

@@ -1,4 +1,4 @@
-/* States, by what there is to serve and what the latest fetch said:
+/* The states, by what there is to serve and what the latest fetch brought:
  *
  *             fetch ok                      refresh due and failing
  *   waiting ───────────► fresh ◄──────────────────────────────────► stale
@@ -8,15 +8,17 @@
  *   unavailable / client_rejected / login_required ◄──────────────────┘
  *
  * One fetch at a time. It begins when it is due and the gate is open:
- *   due   now, when somebody needs it (nothing to serve, min_ttl, a report, an admin) or an
- *         unexplained wall step may have eaten what is left; else refresh_at; never when revoked
- *   gate  after not_before (backoff, Retry-After, 15 minutes after a rejection), which only an
- *         admin's refresh may pass; and never more than mint_limit fetches in 300 s, whoever asks
+ *   due   now, if somebody needs one (nothing to serve, min_ttl, a rejected token, an admin) or if
+ *         an unexplained step of the wall clock may have eaten what is left; else at refresh_at;
+ *         never while revoked
+ *   gate  open from not_before on (backoff, Retry-After, 15 minutes after the server refused the
+ *         client), which only an admin's refresh may pass; and never for more than mint_limit
+ *         fetches in 300 s, whoever asks
  *
  * Invariants:
  *   - what is served has valid <= now and at least a second until dead, which never moves out
  *   - a failed fetch takes nothing away: the token stays until its own dead
- *   - a reported token is served only if the fetch that was to replace it failed or the caller's
+ *   - a rejected token is served only if the fetch that was to replace it failed or the caller's
  *     wait ended, and then as stale; once replaced it is never served again
  *   - every fetch that begins is ended by token_source_fetched before the next begins
  *   - a lone exchange that disagrees causes at most one fetch a minute */
@@ -59,7 +61,7 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 	struct token_slot *slots[] = {&s->current, &s->previous};
 	struct boot_time dead = lifetime_dead(&s->current.life);
 
-	/* Who is held because of a doubt need not wait for the fetch: this response ends it. */
+	/* Callers who are held because of a doubt need not wait for the fetch: this ends it. */
 	s->changed |= s->current.token.text && lifetime_suspect(&s->current.life, now).ns > 0;
 	for (size_t i = 0; i < 2; i++) {
 		struct token_slot *slot = slots[i];
@@ -71,7 +73,7 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 		case LIFETIME_STEP_COUNTED:
 			history_add(s->history, now, EVENT_SERVER_STEP, slot->generation,
 				"the login server's clock runs %lld ms ahead of what this token's "
-				"exchange allowed for: it dies that much earlier",
+				"exchange allowed for: the token expires that much earlier",
 				(long long)(slot->life.step.ns / NS_PER_MS));
 			s->changed |= slot->life.step.ns != before.ns;
 			break;
@@ -84,7 +86,7 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 			s->probes_wanted = 1;
 			history_add(s->history, now, EVENT_SERVER_STEP, slot->generation,
 				"one exchange says that the login server's clock was set ahead by "
-				"%lld ms: fetching anew to be sure",
+				"%lld ms: fetching another token to be sure",
 				(long long)(slot->life.step_most.ns / NS_PER_MS));
 			break;
 		case LIFETIME_STEP_NONE:
@@ -115,7 +117,7 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 					       s->last_failure.class == RESPONSE_LOGIN_REQUIRED);
 
 	s->settings = *settings;
-	/* What is under way was begun before; its end is judged by that. */
+	/* The fetch under way was begun before; its end is judged by that. */
 	if (s->fetch.purpose != PURPOSE_NONE) {
 		s->fetch.request_outdated |= request_changed;
 		s->fetch.credential_outdated |= credential_changed;
@@ -127,7 +129,7 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 			token_source_want_fetch(s, URGENCY_WANTED);
 	}
 	if (s->current.token.text) {
-		/* use_margin belongs to the token as it was judged; the refresh can move */
+		/* use_margin stays as the token was judged by it; its refresh can move */
 		s->refresh_at = request_changed || s->current.rejected
 					? now->boot
 					: lifetime_refresh_at(&s->current.life, &s->settings.policy,
@@ -136,8 +138,8 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 	s->attention = s->changed = true;
 }
 
-/* Whoever stops a source means all of it: also what callers wait for, and a login that is being
- * finished, whose code counts no more than any other fetch from here on. */
+/* Stopping a source stops all of it: what callers wait for, and a login that is being finished,
+ * whose fetch counts no more than any other from here on. */
 static void stop(struct token_source *s, struct token ret_tokens[2])
 {
 	ret_tokens[0] = ret_tokens[1] = TOKEN_NONE;
@@ -156,7 +158,7 @@ void token_source_revoke(
 	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
 {
 	history_add(s->history, now, EVENT_REVOKED, s->current.generation,
-		"revoked by an admin; stopped until the next refresh by an admin");
+		"revoked by an admin; stopped until an admin refreshes it");
 	stop(s, ret_tokens);
 	s->revoked = true;
 }

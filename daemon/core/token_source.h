@@ -1,22 +1,22 @@
-/* The token of one profile: when to fetch it, until when to serve it, what to tell whoever asks.
+/* The token of one profile: when to fetch it, how long to serve it, what to tell callers.
  *
- * A deterministic state machine. Events go in with the time they happened at; what is to be done
- * comes out of token_source_decide(). It performs nothing itself, reads no clock, and takes its
- * jitter from a seed: the same events and the same seed give the same decisions. After an event or
- * an ask, if token_source_needs_turn() says so, its owner asks for decisions and carries them out.
+ * A deterministic state machine. Events go in with the time at which they happened; decisions come
+ * out of token_source_decide(). It does no I/O, reads no clock, and takes its jitter from a seed:
+ * the same events and the same seed give the same decisions. After an event or an ask its owner
+ * calls token_source_needs_turn(), and if that is true, asks for decisions and carries them out.
  *
- *   token_source.c    its state, and what happens to clocks and settings
- *   token_past.c      what the run before knew
- *   token_login.c     people who log in and out
- *   token_fetch.c     what a fetch brought
- *   token_sibling.c   what a fetch of another profile of the same client brought
- *   token_decide.c    what is to be done now
- *   token_ask.c       what whoever asks gets
- *   token_page.c      what readers who do not ask may take
- *   token_view.c      what it shows of itself
- *   token_judge.c     what all of these judge by: which token may be served, when a fetch may begin
+ *   token_source.c    the state; clocks, settings and admins change it
+ *   token_past.c      what the previous run knew
+ *   token_login.c     people log in
+ *   token_fetch.c     a fetch, from the wish for it to what it brought
+ *   token_sibling.c   a fetch of another profile of the same OAuth client
+ *   token_decide.c    what to do now
+ *   token_ask.c       what a caller gets
+ *   token_page.c      what readers of the shared page may take without asking
+ *   token_view.c      what status and metrics show
+ *   token_judge.c     what these judge by: which token may be served, when a fetch may begin
  *
- * States and transitions stand at the top of token_source.c. */
+ * The states and what leads from one to the next are drawn at the top of token_source.c. */
 #ifndef GCTOKEND_CORE_TOKEN_SOURCE_H
 #define GCTOKEND_CORE_TOKEN_SOURCE_H
 
@@ -35,8 +35,8 @@
 /* What there is to fetch with. */
 enum source_login {
 	SOURCE_LOGIN_NOT_NEEDED, /* the client's own credentials */
-	SOURCE_LOGIN_NONE,       /* nobody has logged in, or in a way that cannot be refreshed */
-	SOURCE_LOGIN_REFUSED,    /* a refresh token that the server did not take: only an admin's
+	SOURCE_LOGIN_NONE,       /* nobody has logged in, or the login cannot be refreshed */
+	SOURCE_LOGIN_REFUSED,    /* a refresh token that the server refused: only an admin's
 				    refresh tries it again */
 	SOURCE_LOGIN_READY,      /* a refresh token */
 };
@@ -67,20 +67,21 @@ struct source_counters {
 	uint64_t waited;      /* asks that had to be held */
 };
 
-/* Of an instant that never was. */
+/* The instant of what never happened. */
 #define SOURCE_LONG_AGO ((struct boot_time){INT64_MIN})
 
 enum fetch_urgency {
 	URGENCY_NONE,   /* it begins when the current token's refresh is due */
 	URGENCY_WANTED, /* somebody needs a token now: as soon as the backoff allows */
-	URGENCY_FORCED, /* an admin does: whatever the backoff */
+	URGENCY_FORCED, /* an admin does: the backoff does not count */
 };
 
 /* What the next fetch is wanted for. Forgotten when one begins. */
 struct fetch_next {
 	enum fetch_urgency urgency;
-	bool code;     /* a person logged in: it is to exchange their code, whatever the backoff */
-	bool replaces; /* as below; it begins with the next decision, or callers are let go */
+	bool code;     /* a person logged in: exchange their code, whatever the backoff */
+	bool replaces; /* callers wait for it to replace a rejected token; they are let go unless
+			  it begins with the next decision */
 };
 
 enum fetch_purpose {
@@ -93,11 +94,11 @@ enum fetch_purpose {
  * happens meanwhile is noted here and judged at the end. */
 struct fetch_under_way {
 	enum fetch_purpose purpose;
-	bool replaces;            /* the current token, which was rejected: callers wait for it.
-				     Whatever its purpose: a rejection joins a fetch under way */
+	bool replaces;            /* callers wait for it to replace the current token, which was
+				     rejected; a rejection joins any fetch that is under way */
 	bool request_outdated;    /* it asks for a token as it was wanted before */
 	bool credential_outdated; /* or with a credential that was replaced since */
-	bool forgotten;           /* the login that it is for was ended */
+	bool forgotten;           /* somebody logged out: what comes is not wanted */
 };
 
 struct token_source {
@@ -117,14 +118,14 @@ struct token_source {
 	uint64_t fetch_succeeded;           /* number of the latest that brought a new token */
 	unsigned failures;                  /* in a row */
 	struct source_failure last_failure; /* cleared by a success */
-	struct boot_time not_before;        /* of the next fetch: backoff, Retry-After, rejection */
+	struct boot_time not_before;        /* of the next fetch: backoff, Retry-After, refusal */
 	struct boot_time rejected_at;       /* the latest rejection that was acted on */
 	struct boot_time step_refresh_at;   /* the latest refresh because of a lone exchange */
 	bool mint_limit_told;
 	bool login_end_told; /* of the current token */
 
 	bool attention;             /* decisions are due */
-	bool changed;               /* what asks get may have changed */
+	bool changed;               /* what callers get may have changed */
 	struct boot_time change_at; /* and will by itself, without an event */
 	uint64_t picked;            /* generation that a plain ask got at the latest decision */
 	unsigned probes_wanted;
@@ -142,18 +143,18 @@ bool token_source_needs_turn(const struct token_source *s);
 
 /* ---- events; the end of a fetch is one of token_fetch.h ---- */
 
-/* Any exchange with this source's token endpoint that had a usable Date, already in the estimator
- * whose spread is given. For the exchange that also brings a token, this comes first. */
+/* An exchange with this source's token endpoint had a usable Date. The sample is already in the
+ * estimator, whose spread is given. If the exchange also brought a token, this comes first. */
 void token_source_exchange(struct token_source *s, const struct clock_reading *now,
 	const struct skew_sample *sample, struct duration spread);
 
 /* The wall clock was stepped, or the machine was resumed: look again. */
 void token_source_clock_changed(struct token_source *s);
-/* A HEAD that asked for the server's clock ended. Whether it proved anything or not: a suspicion
+/* A HEAD that asked for the server's clock ended, whether it proved anything or not: a suspicion
  * that it could not clear is asked about again. */
 void token_source_probed(struct token_source *s);
 
-/* New settings. `request_changed`: a token from now on would be another one (scope, parameters), so
+/* New settings. `request_changed`: another token is asked for from now on (scope, parameters), so
  * fetch one; `credential_changed`: what the server refused before is worth another try at once. */
 void token_source_configure(struct token_source *s, const struct clock_reading *now,
 	const struct token_source_settings *settings, bool request_changed,

@@ -1,4 +1,4 @@
-/* What a token source shows of itself. */
+/* What status and metrics show of a token source. */
 #ifndef GCTOKEND_CORE_TOKEN_VIEW_H
 #define GCTOKEND_CORE_TOKEN_VIEW_H
 

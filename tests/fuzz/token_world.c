@@ -411,7 +411,7 @@ static void token_came(struct token_world *w, const struct exchange *x, struct t
 {
 	const struct token_source *s = &w->broker.source;
 	const struct token_slot *c = &s->current;
-	uint64_t reported = c->token.text && c->rejected ? c->generation : 0;
+	uint64_t rejected = c->token.text && c->rejected ? c->generation : 0;
 	uint64_t next = w->broker.generation + 1, events = w->broker.history.count;
 	struct token_fact fact = {.generation = next, .dead = BOOT_TIME_NEVER};
 	bool revoked = s->revoked;
@@ -431,8 +431,8 @@ static void token_came(struct token_world *w, const struct exchange *x, struct t
 			known->server_start_ns = INT64_MIN;
 			known->server_end_ns = known->server_life_ends_ns;
 		}
-		if (fact_of(w, reported))
-			fact_of(w, reported)->gone = true;
+		if (fact_of(w, rejected))
+			fact_of(w, rejected)->gone = true;
 		return;
 	}
 	/* Useless on arrival, or not new: what served before still does. */

@@ -164,7 +164,7 @@ def test_a_login_without_a_refresh_token(server, daemon):
                        d.get("/metrics").text, re.M)
     assert 25 <= float(metric[1]) <= 40
     d.wait_log(r"^<5>default: uid 0 logged in; the login server gave no refresh token, so this login "
-               r"lasts 40 s and then somebody has to log in anew$")
+               r"lasts 40 s and then somebody has to log in again$")
     generation = d.token().json["generation"]
     assert d.post(f"/v1/token/reject?generation={generation}").json["error"] == "login_required"
     assert d.token().json["state"] == "stale"
@@ -208,7 +208,7 @@ def test_a_login_that_the_server_ended(server, d):
     assert d.token().json["error"] == "login_required"
     assert d.status()["login"]["state"] == "refused"
     assert server.posts == posts + 1
-    d.wait_log(r"^<3>default: .*; the login has ended: somebody has to log in anew$")
+    d.wait_log(r"^<3>default: .*; the login has ended: somebody has to log in again$")
     assert d.post("/v1/refresh").json["error"] == "login_required"  # an admin may try it again
     assert server.posts == posts + 2
     assert log_in(d, server).status == 200

@@ -99,8 +99,8 @@ static void too_much_is_asked_for(void **state)
 	ask = rig_get(r, 5);
 	ask.min_ttl = duration_s(9999);
 	expect_refusal(r, ask, 400, "invalid_request",
-		"min_ttl: at most 1800 s can be asked of this profile's tokens (half of their "
-		"lifetime), 9999 s were",
+		"min_ttl: this profile's tokens allow at most 1800 s (half of their lifetime), and "
+		"9999 s were asked for",
 		-1);
 	rig_free(r);
 }
@@ -119,8 +119,8 @@ static void a_second_rejection_comes_too_soon(void **state)
 	rig_decide(r);
 	rig_pass(r, 9 * S - r->rtt);
 	expect_refusal(r, rig_reject(r, 2, 5), 429, "reject_cooldown",
-		"a token was replaced or tried to be replaced because of a report just before; if "
-		"the API goes on refusing tokens, the token is not the reason",
+		"a token of this profile was rejected only a moment ago; if the API keeps refusing "
+		"tokens, the token is not the reason",
 		21);
 	rig_free(r);
 }
@@ -146,7 +146,7 @@ static void an_admin_revoked(void **state)
 	token_source_revoke(&r->s, &r->now, tokens);
 	token_fini(&tokens[0]);
 	expect_refusal(r, rig_get(r, 5), 503, "revoked",
-		"an admin revoked the token; POST /v1/refresh starts again", -1);
+		"an admin revoked the token; POST /v1/refresh fetches a new one", -1);
 	rig_free(r);
 }
 
@@ -223,7 +223,7 @@ static void the_server_gives_no_other(void **state)
 	assert_false(rig_answer_token(r, "one", 3600));
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_UNAVAILABLE);
 	assert_int_equal(reply_to(r, &ask, text, sizeof(text)), 503);
-	assert_non_null(strstr(text, "the login server gave no other token than the one there is"));
+	assert_non_null(strstr(text, "the login server gave no other token than the current one"));
 	rig_free(r);
 }
 
@@ -239,12 +239,12 @@ static void the_limit_of_fetches(void **state)
 	mint_window_add(&r->mint, r->now.boot);
 	rig_decide(r);
 	expect_refusal(r, rig_get(r, 5), 503, "temporarily_unavailable",
-		"mint_limit: 1 token requests in 300 s are used up", 300);
+		"mint_limit: all 1 token requests allowed in 300 s are used up", 300);
 	rig_pass(r, 300 * S);
 	assert_true(rig_decide(r));
 	fetch_fails(r, RESPONSE_UNAVAILABLE, 500, "");
 	expect_refusal(r, rig_get(r, 5), 503, "temporarily_unavailable",
-		"mint_limit: 1 token requests in 300 s are used up; the latest of them: "
+		"mint_limit: all 1 token requests allowed in 300 s are used up; the latest: "
 		"unavailable (HTTP 500): words of the server",
 		300);
 	rig_pass(r, 300 * S);

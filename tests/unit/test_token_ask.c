@@ -296,7 +296,7 @@ static void after_waits_for_another_generation(void **state)
 	rig_free(r);
 }
 
-/* Somebody who already has the newest (it replaced one that they reported) does not get the older
+/* Somebody who already has the newest (it replaced one that they rejected) does not get the older
  * one, however long that serves the others. */
 static void after_never_goes_back(void **state)
 {

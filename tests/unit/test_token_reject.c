@@ -274,7 +274,7 @@ static void report_in_a_backoff_holds_nobody(void **state)
 	rig_free(r);
 }
 
-/* The newer token waits out its guard while the older serves; the older is reported: the guard has
+/* The newer token waits out its guard while the older serves; the older is rejected: the guard has
  * lost its purpose, for everybody. */
 static void report_of_the_older_ends_the_guard(void **state)
 {
@@ -328,7 +328,7 @@ static void report_of_the_older_waits_until_valid(void **state)
 	rig_free(r);
 }
 
-/* The newest is reported while the one before it is still in use: that one is nobody's complaint.
+/* The newest is rejected while the one before it is still in use: that one is nobody's complaint.
  */
 static void report_in_the_guard_leaves_the_older(void **state)
 {

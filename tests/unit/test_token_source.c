@@ -212,8 +212,8 @@ static void changed_margin_moves_the_refresh(void **state)
 	rig_free(r);
 }
 
-/* Replaced or not: a reload does not forget that a token was reported. */
-static void reported_token_is_still_due_after_a_reload(void **state)
+/* Replaced or not: a reload does not forget that a token was rejected. */
+static void rejected_token_is_still_due_after_a_reload(void **state)
 {
 	struct token_source_settings settings = usual_settings();
 	struct rig *r = rig_new(NULL, 1);
@@ -428,7 +428,7 @@ int main(void)
 		cmocka_unit_test(guard_of_a_token_that_gets_doubtful_ends_then),
 		cmocka_unit_test(changed_request_fetches_anew),
 		cmocka_unit_test(changed_margin_moves_the_refresh),
-		cmocka_unit_test(reported_token_is_still_due_after_a_reload),
+		cmocka_unit_test(rejected_token_is_still_due_after_a_reload),
 		cmocka_unit_test(mint_limit_holds_and_is_told),
 		cmocka_unit_test(mint_limit_is_not_blamed_for_a_pause),
 		cmocka_unit_test(earlier_run_is_heeded),

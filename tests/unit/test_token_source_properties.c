@@ -35,7 +35,7 @@ struct world {
 	/* what was true before, and must not get better */
 	uint64_t generation;
 	int64_t dead;
-	bool replaced[4096]; /* by generation: reported, and a new one came */
+	bool replaced[4096]; /* by generation: rejected, and a new one came */
 	unsigned fetches_seen, tokens, pages;
 	int64_t began[4096]; /* of every fetch */
 };
@@ -148,7 +148,7 @@ static void turn(struct world *w)
 static void end_fetch(struct world *w)
 {
 	struct rig *r = w->r;
-	uint64_t reported = r->s.current.rejected ? r->s.current.generation : 0;
+	uint64_t rejected = r->s.current.rejected ? r->s.current.generation : 0;
 	char text[32];
 
 	w->fetch_ends = INT64_MAX;
@@ -170,8 +170,8 @@ static void end_fetch(struct world *w)
 		}
 		snprintf(text, sizeof(text), "token-%u",
 			w->cached ? w->fetches_seen / 7 : w->fetches_seen);
-		if (rig_answer_claims(r, text, w->life_s, &claims) && reported)
-			w->replaced[reported] = true;
+		if (rig_answer_claims(r, text, w->life_s, &claims) && rejected)
+			w->replaced[rejected] = true;
 	}
 	check_slots(w);
 }
