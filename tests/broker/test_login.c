@@ -286,7 +286,7 @@ static void test_a_refresh_token_that_no_request_could_carry_is_not_taken(void *
 }
 
 /* Whoever else shares the directory may have refreshed it: the file is read before somebody has to
- * log in anew. */
+ * log in again. */
 static void test_a_refused_refresh_token_reads_the_file_anew(void **state)
 {
 	struct rig *r = logged_in(LOGIN);
@@ -307,7 +307,7 @@ static void test_a_refused_refresh_token_reads_the_file_anew(void **state)
 	assert_null(strstr(caller_body(c), "login_required"));
 	caller_gone(r, c);
 	rig_disk_heal(r);
-	assert_true(rig_logged(r, "the login has ended: somebody has to log in anew"));
+	assert_true(rig_logged(r, "the login has ended: somebody has to log in again"));
 	/* by a restart it is not tried again, by an admin it is */
 	rig_stop(r);
 	rig_start(r);
@@ -356,7 +356,7 @@ static void test_a_file_that_cannot_be_read_anew_offers_nothing(void **state)
 		if (!refuses)
 			rig_disk_end(r, -EIO);
 		rig_disk_heal(r);
-		assert_true(rig_logged(r, "the login has ended: somebody has to log in anew"));
+		assert_true(rig_logged(r, "the login has ended: somebody has to log in again"));
 		rig_free(r);
 	}
 }
