@@ -343,7 +343,7 @@ const char *gctoken_strerror(int error)
 	case GCTOKEN_REFUSED:
 		return "the broker does not accept a parameter of this call";
 	case GCTOKEN_BAD_ANSWER:
-		return "the broker's answer was not understood";
+		return "the broker's reply was not understood";
 	case GCTOKEN_NO_CHANGE:
 		return "the token has not changed within the wait";
 	default:

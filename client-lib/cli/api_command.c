@@ -84,7 +84,7 @@ static bool wait_for_rate(const struct api_response *r, int64_t *left_ms, int64_
 	ms += t.tv_nsec / 1000 % (ms / 8 + 50);
 	*left_ms -= ms;
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "gctoken: the API asks to wait, for %.1f s\n", (double)ms / 1000);
+		fprintf(stderr, "gctoken: the API asks to wait %.1f s\n", (double)ms / 1000);
 	t = (struct timespec){ms / 1000, ms % 1000 * 1000000};
 	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
 		;
@@ -159,17 +159,17 @@ static int tell_status(const struct session *x, const char *path, const struct a
 	if (*r->correlation_id)
 		fprintf(stderr, " (correlation id %s)", r->correlation_id);
 	if (r->status == 401)
-		fputs(". The token was new: it is not the reason", stderr);
+		fputs(". The token was new, so it is not the cause", stderr);
 	else if (r->status == 403)
 		fputs(". The OAuth client's roles or divisions do not permit this", stderr);
 	else if (r->status == 429 && r->retry_after_s > (double)x->o->retry_wait_s)
 		fprintf(stderr, ". It asks to wait %.0f s, --retry-wait is %" PRId64,
 			r->retry_after_s, x->o->retry_wait_s);
 	else if (r->status == 429)
-		fprintf(stderr, ", also after %" PRId64 " s of waiting (--retry-wait)",
+		fprintf(stderr, ", even after %" PRId64 " s of waiting (--retry-wait)",
 			x->o->retry_wait_s);
 	else if (r->status >= 300 && r->status < 400)
-		fputs(". Redirects are not followed: the token is for this API alone", stderr);
+		fputs(". Redirects are not followed: the token is for this API only", stderr);
 	fputc('\n', stderr);
 	return code;
 }
@@ -230,7 +230,7 @@ static int take_items(const struct api_page *page, struct listing *l)
 	l->empty = page->count ? 0 : l->empty + 1;
 	switch (api_page_next(page, l->api_url, l->path, next)) {
 	case API_NEXT_ODD:
-		complain("GET %s: the next page it names is no path of this API", l->path);
+		complain("GET %s: the next page that it names is not a path of this API", l->path);
 		return EXIT_FAILED;
 	case API_NEXT_PAGE:
 		if (l->empty < EMPTY_PAGES_MAX && strcmp(next, l->path)) {
@@ -252,8 +252,8 @@ static int take_page(const struct api_response *response, struct listing *l)
 	if (error == -ENOMEM)
 		complain("out of memory");
 	else if (error || (!page->has_list && !l->pages))
-		complain("GET %s: the answer is no list of entities, resources, conversations or "
-			 "results: try it without --paginate",
+		complain("GET %s: the response is not a list of entities, resources, conversations "
+			 "or results: try it without --paginate",
 			l->path);
 	else
 		code = take_items(page, l);

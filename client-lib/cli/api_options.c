@@ -31,7 +31,7 @@ static int read_method(const char *word, struct api_options *ret)
 			strcpy(ret->method, methods[i]);
 			return GO_ON;
 		}
-	complain("api: \"%s\" is no method; GET, HEAD, POST, PUT, PATCH, DELETE are", word);
+	complain("api: \"%s\" is not a method: use GET, HEAD, POST, PUT, PATCH or DELETE", word);
 	return EXIT_USAGE;
 }
 
@@ -42,16 +42,16 @@ static int read_path(const char *word, struct api_options *ret)
 		return GO_ON;
 	}
 	if (strstr(word, "://"))
-		complain("api: \"%s\" is a URL; give its path alone, e.g. /api/v2/users/me: the "
+		complain("api: \"%s\" is a URL; give only its path, e.g. /api/v2/users/me: the "
 			 "token goes to the profile's API and nowhere else",
 			word);
 	else if (word[0] != '/' || word[1] == '/')
-		complain("api: \"%s\" is no path: it begins with one '/', e.g. /api/v2/users/me",
+		complain("api: \"%s\" is not a path: a path begins with one '/', e.g. "
+			 "/api/v2/users/me",
 			word);
 	else
-		complain("api: the path holds what has to be written as %%XX (a blank is %%20, # "
-			 "is "
-			 "%%23), or is too long");
+		complain("api: the path has characters that must be written as %%XX (a space as "
+			 "%%20, # as %%23), or is too long");
 	return EXIT_USAGE;
 }
 
@@ -85,7 +85,7 @@ static int read_all(int fd, const char *name, struct api_options *ret)
 			capacity *= 2;
 		}
 	}
-	complain("api: %s is too long for a body", name);
+	complain("api: %s is too long to be sent", name);
 	free(body);
 	return EXIT_FAILED;
 }
@@ -127,7 +127,7 @@ int api_options_read(const struct command *self, struct settings *s, int argc, c
 	};
 	const struct option_spec own[] = {
 		{"d", OPTION_TEXT, &data, "BODY",
-			"the request's body; @FILE: what FILE holds; @-: standard input", 0},
+			"the request's body; @FILE: the contents of FILE; @-: standard input", 0},
 		{"type", OPTION_TEXT, &o.content_type, "TYPE",
 			"the body's Content-Type (application/json)", 0},
 		{"paginate", OPTION_FLAG, &o.paginate, NULL,
@@ -135,9 +135,9 @@ int api_options_read(const struct command *self, struct settings *s, int argc, c
 		{"ca-file", OPTION_TEXT, &ca_file, "FILE",
 			"trust these certificates (GCTOKEN_CA_FILE, else the system's)", 0},
 		{"retry-wait", OPTION_NUMBER, &o.retry_wait_s, "S",
-			"how long to wait in all when the API answers 429 (120)", TIMEOUT_MAX_S},
+			"how long to wait in total when the API answers 429 (120)", TIMEOUT_MAX_S},
 		{"timeout", OPTION_NUMBER, &o.timeout_s, "S",
-			"how long one exchange with the API may take (300); 0: for ever",
+			"how long one exchange with the API may take (300); 0: no limit",
 			TIMEOUT_MAX_S},
 		{"wait", OPTION_NUMBER, &o.wait_s, "S",
 			"how long to wait for a token, in seconds (5)", WAIT_MAX_S},
@@ -149,15 +149,14 @@ int api_options_read(const struct command *self, struct settings *s, int argc, c
 	if (argc != 2) {
 		complain(argc < 2 ? "api: a method and a path are needed: gctoken api GET "
 				    "/api/v2/users/me"
-				  : "api: one word too many; one method and one path are "
-				    "expected");
+				  : "api: one word too many: a method and a path are expected");
 		return EXIT_USAGE;
 	}
 	code = read_method(argv[0], &o);
 	if (code == GO_ON)
 		code = read_path(argv[1], &o);
 	if (code == GO_ON && o.paginate && strcmp(o.method, "GET")) {
-		complain("api: --paginate goes with GET alone");
+		complain("api: --paginate goes only with GET");
 		code = EXIT_USAGE;
 	}
 	/* An answer to HEAD has no body, and libcurl would wait for one. */
@@ -167,7 +166,7 @@ int api_options_read(const struct command *self, struct settings *s, int argc, c
 	}
 	if (code == GO_ON && (!*o.content_type || strpbrk(o.content_type, "\r\n") ||
 				     strlen(o.content_type) > 200)) {
-		complain("api: --type: this is no content type");
+		complain("api: --type: this is not a content type");
 		code = EXIT_USAGE;
 	}
 	if (code == GO_ON)

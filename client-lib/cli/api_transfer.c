@@ -78,7 +78,7 @@ static bool keep(struct api_response *r, const char *bytes, size_t length)
 			capacity *= 2;
 		body = capacity <= BODY_MAX ? realloc(r->body, capacity) : NULL;
 		if (!body) {
-			complain("the answer is too long to be kept in memory");
+			complain("the response is too long to be kept in memory");
 			return false;
 		}
 		r->body = body;
@@ -167,8 +167,7 @@ static int explain(const struct api_client *c, CURLcode result, const struct api
 	switch (result) {
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
-		fputs("  --ca-file or GCTOKEN_CA_FILE names another file of certificates to "
-		      "trust.\n",
+		fputs("  Name other certificates to trust with --ca-file or GCTOKEN_CA_FILE.\n",
 			stderr);
 		return EXIT_FAILED;
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -180,7 +179,7 @@ static int explain(const struct api_client *c, CURLcode result, const struct api
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
 	case CURLE_SSL_CONNECT_ERROR:
-		fputs("  'gctoken doctor' looks at names, connections and certificates.\n", stderr);
+		fputs("  'gctoken doctor' checks names, connections and certificates.\n", stderr);
 		return EXIT_TRY_LATER;
 	default:
 		return EXIT_FAILED;

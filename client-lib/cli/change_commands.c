@@ -22,7 +22,7 @@ static int read_token(char *ret, size_t size, size_t *ret_length)
 	size_t length = 0;
 
 	if (isatty(STDIN_FILENO)) {
-		complain("reject: which token? Give it on standard input, or --generation");
+		complain("reject: which token? Give it on standard input, or use --generation");
 		return EXIT_USAGE;
 	}
 	while (length < size) {
@@ -43,12 +43,12 @@ static int read_token(char *ret, size_t size, size_t *ret_length)
 	if (length && ret[length - 1] == '\r')
 		length--;
 	if (!length) {
-		complain("reject: which token? Standard input is empty; give it there, or "
+		complain("reject: which token? Standard input is empty; give it there, or use "
 			 "--generation");
 		return EXIT_USAGE;
 	}
 	if (!is_token(ret, length)) {
-		complain("reject: what standard input has is no token");
+		complain("reject: standard input does not hold a token");
 		return EXIT_USAGE;
 	}
 	*ret_length = length;
@@ -139,7 +139,7 @@ int command_refresh(const struct command *self, struct settings *s, int argc, ch
 	int64_t wait_s = 60;
 	const struct option_spec own[] = {
 		{"wait", OPTION_NUMBER, &wait_s, "S",
-			"how long to wait for the daemon's answer, in seconds (60)", WAIT_MAX_S},
+			"how long to wait for the daemon's reply, in seconds (60)", WAIT_MAX_S},
 	};
 	struct daemon_request request = {
 		.method = "POST",

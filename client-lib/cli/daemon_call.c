@@ -27,8 +27,8 @@ void daemon_reply_fini(struct daemon_reply *r)
 
 int daemon_reply_odd(const struct settings *s)
 {
-	complain("what answers at %s is not gctokend, or of another version: its answer makes no "
-		 "sense",
+	complain("the program at %s is not gctokend, or is another version of it: its reply makes "
+		 "no sense",
 		s->socket);
 	return EXIT_FAILED;
 }
@@ -42,8 +42,9 @@ int daemon_explain_silence(
 		return EXIT_FAILED;
 	case -EACCES:
 	case -EPERM:
-		complain("may not connect to %s: %s. Is this user in the socket's group? "
-			 "(ls -l %s; id)",
+		complain(
+			"may not connect to %s: %s. Is this user in the socket's group? (ls -l %s; "
+			"id)",
 			s->socket, strerror(-error), s->socket);
 		return EXIT_DENIED;
 	case -EINVAL:
@@ -53,18 +54,18 @@ int daemon_explain_silence(
 			s->socket);
 		return EXIT_USAGE;
 	case -ETIMEDOUT:
-		complain("the daemon at %s did not answer within %" PRId64
-			 " s. Is it well? (systemctl status gctokend)",
+		complain("the daemon at %s did not reply within %" PRId64
+			 " s. Is it running properly? (systemctl status gctokend)",
 			s->socket, request->timeout_s);
 		return EXIT_UNREACHABLE;
 	case -EBADMSG:
 		return daemon_reply_odd(s);
 	case -EMSGSIZE:
-		complain("the answer of the daemon at %s is too long", s->socket);
+		complain("the reply of the daemon at %s is too long", s->socket);
 		return EXIT_FAILED;
 	case -ECONNRESET:
-		complain("the daemon at %s closed the connection without an answer. Is it well? "
-			 "(systemctl status gctokend)",
+		complain("the daemon at %s closed the connection without a reply. Is it running "
+			 "properly? (systemctl status gctokend)",
 			s->socket);
 		return EXIT_UNREACHABLE;
 	default:
@@ -105,19 +106,19 @@ struct remedy {
 static const struct remedy remedies[] = {
 	{400, NULL, EXIT_USAGE, "the daemon does not accept this request", NULL},
 	{403, NULL, EXIT_DENIED, "access denied",
-		"allow_users and allow_groups of the profile in gctokend.conf say who may have its "
-		"token"},
+		"In gctokend.conf, allow_users and allow_groups of the profile say who may have "
+		"its token"},
 	{404, "not_found", EXIT_FAILED, "the daemon does not know this request",
 		"Is it older than this command?"},
 	{404, NULL, EXIT_CONFIG, "unknown profile",
-		"'gctoken status' lists those there are; name one with --profile or "
+		"'gctoken status' lists the profiles; choose one with --profile or "
 		"GCTOKEN_PROFILE"},
 	{408, NULL, EXIT_TRY_LATER, "the request took too long", NULL},
 	{429, NULL, EXIT_TRY_LATER, "too many requests", NULL},
 	{503, "login_required", EXIT_FAILED, "a person has to log this profile in",
-		"Whoever may do that: gctoken login"},
+		"Somebody who may log it in has to run: gctoken login"},
 	{503, "client_rejected", EXIT_FAILED, "Genesys Cloud refuses the client's credentials",
-		"Correct client_id and client_secret_file, then: systemctl reload gctokend"},
+		"Correct client_id and client_secret_file, then run: systemctl reload gctokend"},
 	{503, "revoked", EXIT_FAILED, "the token has been revoked",
 		"An administrator brings the profile back with: gctoken refresh"},
 	{503, NULL, EXIT_TRY_LATER, "no token is available now",
@@ -137,8 +138,8 @@ static const struct remedy *find_remedy(int status, const char *code)
 }
 
 const char daemon_denied_no_admin[] =
-	"Administrators may: root, and who stands in admin_users or admin_groups of [broker] in "
-	"gctokend.conf.\n  Try it with sudo, or ask to be entered there";
+	"Only administrators may: root, and those in admin_users or admin_groups of [broker] in "
+	"gctokend.conf.\n  Use sudo, or ask to be added there";
 
 static bool ends_sentence(const char *text)
 {

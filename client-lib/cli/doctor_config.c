@@ -16,7 +16,7 @@
 #define AREA "Configuration"
 #define OUTPUT_MAX (4 * 1024 * 1024)
 #define PROFILES_MAX 1000
-#define AS_ROOT "Run it as root to have it looked at: sudo gctoken doctor"
+#define AS_ROOT "Run it as root to check that: sudo gctoken doctor"
 
 /* Runs gctokend with that option and collects both its outputs. Its exit code, or -1. */
 static int run_daemon(const char *config_file, const char *option, char **ret_text)
@@ -148,7 +148,7 @@ static bool may_read(struct doctor *d)
 			d->config_file);
 	else
 		doctor_say(d, AREA, FOUND_PROBLEM,
-			"Write one; man gctokend.conf and the commented example tell how. If it is "
+			"Write one: man gctokend.conf and the commented example show how. If it is "
 			"elsewhere: gctoken doctor --config FILE",
 			"%s: %s", d->config_file, strerror(errno));
 	return false;
@@ -164,8 +164,8 @@ static void tell_allowed(struct doctor *d)
 		doctor_say(d, AREA, FOUND_OK, NULL, "profile %s (%s): for %s%s", p->name, p->grant,
 			p->everybody  ? "whoever can connect"
 			: *p->allowed ? p->allowed
-				      : "root and the daemon's user alone",
-			p->everybody && *p->allowed ? ", of the units named" : "");
+				      : "only root and the daemon's user",
+			p->everybody && *p->allowed ? ", within the units named" : "");
 	}
 }
 
@@ -184,7 +184,7 @@ void doctor_look_at_config(struct doctor *d)
 		doctor_say(d, AREA, FOUND_OK, NULL, "%s", text);
 	else if (geteuid())
 		doctor_say(d, AREA, FOUND_UNKNOWN, AS_ROOT,
-			"as this user sees it, which may not be as the daemon does:\n%s", text);
+			"as this user sees it; the daemon may see it differently:\n%s", text);
 	else
 		doctor_say(d, AREA, FOUND_PROBLEM,
 			"Correct it, then: systemctl reload gctokend (or start it)", "%s", text);

@@ -34,17 +34,17 @@ static void tell_silence(struct doctor *d, int error)
 		break;
 	case -ETIMEDOUT:
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
-			"journalctl -u gctokend tells more; systemctl restart gctokend keeps the "
-			"tokens",
-			"it accepts connections and does not answer");
+			"See journalctl -u gctokend; systemctl restart gctokend keeps the tokens",
+			"it accepts connections but does not reply");
 		break;
 	case -EBADMSG:
-		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM, "--socket or GCTOKEN_SOCKET names it",
-			"what answers at %s is not gctokend", d->s->socket);
+		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
+			"Name its socket with --socket or GCTOKEN_SOCKET",
+			"the program at %s is not gctokend", d->s->socket);
 		break;
 	default:
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
-			"systemctl status gctokend and journalctl -u gctokend tell why",
+			"See systemctl status gctokend and journalctl -u gctokend",
 			"nobody answers at %s: %s", d->s->socket, strerror(-error));
 	}
 }
@@ -56,14 +56,15 @@ static void advice_for(const struct status_row *r, char *ret, size_t size)
 			"Correct client_id and the client's secret, then: systemctl reload "
 			"gctokend");
 	else if (!strcmp(r->state, "login_required"))
-		snprintf(ret, size, "A person logs it in: gctoken login --profile %s", r->name);
+		snprintf(ret, size, "Somebody has to log it in: gctoken login --profile %s",
+			r->name);
 	else if (!strcmp(r->state, "revoked"))
 		snprintf(ret, size, "An administrator brings it back: gctoken refresh --profile %s",
 			r->name);
 	else
 		snprintf(ret, size,
-			"What follows here may tell the reason; the story so far (for "
-			"administrators): gctoken why --profile %s",
+			"The checks below may show the reason. For its history, an administrator "
+			"can run: gctoken why --profile %s",
 			r->name);
 }
 
@@ -105,11 +106,12 @@ bool doctor_look_at_daemon(struct doctor *d)
 				    : -EBADMSG;
 	if (error)
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM, NULL,
-			"its answer makes no sense (HTTP %d)", reply.status);
+			"its reply makes no sense (HTTP %d)", reply.status);
 	else if (*report.version && strcmp(report.version, GCTOKEN_VERSION))
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
 			"Was it updated and not restarted? systemctl restart gctokend",
-			"it is of version %s, this command of %s", report.version, GCTOKEN_VERSION);
+			"it has version %s, and this command version %s", report.version,
+			GCTOKEN_VERSION);
 	else
 		doctor_say(d, AREA_DAEMON, FOUND_OK, NULL, "it answers%s%s",
 			*report.version ? ", version " : "", report.version);

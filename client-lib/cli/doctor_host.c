@@ -58,8 +58,8 @@ static void look_at_secret(struct doctor *d, const struct doctor_profile *p)
 		bool hidden = errno == EACCES;
 
 		doctor_say(d, "Credentials", hidden ? FOUND_UNKNOWN : FOUND_PROBLEM,
-			hidden ? "Run it as root to have it looked at: sudo gctoken doctor"
-			       : "Put the client's secret there, readable for the daemon alone",
+			hidden ? "Run it as root to check that: sudo gctoken doctor"
+			       : "Put the client's secret there, readable only by the daemon",
 			"profile %s: %s: %s", p->name, p->secret_file, strerror(errno));
 	} else {
 		/* Whether that is strict enough was the configuration's to tell. */
@@ -77,7 +77,7 @@ void doctor_look_at_credentials(struct doctor *d)
 		look_at_secret(d, &d->plan.profiles[i]);
 	if (!d->plan.count)
 		doctor_say(d, "Credentials", FOUND_UNKNOWN, NULL,
-			"the configuration tells where they are, and could not be read");
+			"the configuration says where they are, but could not be read");
 }
 
 /* Those who are in the group by name; who has it as the primary group is not looked for. */
@@ -122,20 +122,20 @@ static void look_at_socket(struct doctor *d, const char *path, bool wanted)
 	if (stat(path, &st)) {
 		if (errno == EACCES)
 			doctor_say(d, "Sockets", FOUND_UNKNOWN,
-				"The folder is closed to this user: ask to be let in, or run it as "
+				"This user may not enter the folder: ask for access, or run it as "
 				"root",
 				"%s: %s", path, strerror(errno));
 		else
 			doctor_say(d, "Sockets", FOUND_PROBLEM,
-				"Start the daemon: systemctl start gctokend.socket gctokend. Does "
-				"it serve elsewhere? --socket and GCTOKEN_SOCKET say where",
+				"Start the daemon: systemctl start gctokend.socket gctokend. If it "
+				"uses another socket, name that with --socket or GCTOKEN_SOCKET",
 				"%s: %s", path, strerror(errno));
 		return;
 	}
 	if (!S_ISSOCK(st.st_mode)) {
 		doctor_say(d, "Sockets", FOUND_PROBLEM,
-			"Remove it, and start the daemon anew: systemctl restart gctokend",
-			"%s is no socket", path);
+			"Remove it, then run: systemctl restart gctokend", "%s is not a socket",
+			path);
 		return;
 	}
 	owner_text(&st, owner, sizeof(owner));
@@ -143,8 +143,8 @@ static void look_at_socket(struct doctor *d, const char *path, bool wanted)
 	if (access(path, W_OK)) {
 		group_name(st.st_gid, owner);
 		snprintf(todo, sizeof(todo),
-			"An administrator lets a user in with: usermod -aG %s USER (and a new "
-			"login of that user)",
+			"An administrator can give a user access: usermod -aG %s USER (then that "
+			"user logs in again)",
 			owner);
 		owner_text(&st, owner, sizeof(owner));
 		doctor_say(d, "Sockets", wanted ? FOUND_PROBLEM : FOUND_UNKNOWN, todo,

@@ -17,9 +17,8 @@ static void look_at_kernel_clock(struct doctor *d)
 	struct timex t = {.modes = 0};
 
 	if (adjtimex(&t) == -1 || t.status & STA_UNSYNC)
-		doctor_say(d, "Clock", FOUND_UNKNOWN, "timedatectl tells whether something does",
-			"the kernel does not know of anything that keeps this machine's clock "
-			"right");
+		doctor_say(d, "Clock", FOUND_UNKNOWN, "timedatectl shows whether something does",
+			"the kernel knows of nothing that keeps this machine's clock right");
 	else
 		doctor_say(d, "Clock", FOUND_OK, NULL, "is kept right by NTP or its like");
 }
@@ -90,7 +89,7 @@ static void collect(struct doctor *d, struct peers *all, struct token_parts *tok
 	if (d->plan.count)
 		return;
 	doctor_say(d, "DNS", FOUND_UNKNOWN, NULL,
-		"the configuration names the login server, and could not be read");
+		"the configuration names the login server, but could not be read");
 	if (ask_for_api(d, token))
 		add_peer(all, token->api_url, d->ca_file, NULL);
 }

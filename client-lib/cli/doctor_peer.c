@@ -61,8 +61,8 @@ void doctor_peer_look_up(struct doctor *d, struct doctor_peer *p)
 			error == EAI_AGAIN || error == EAI_FAIL
 				? "Does this machine reach its name server? (/etc/resolv.conf, "
 				  "resolvectl status)"
-				: "Is region, environment, token_url or api_url right? Does this "
-				  "machine's name server know names of the internet?",
+				: "Is region, environment, token_url or api_url right? Can this "
+				  "machine's name server resolve names on the internet?",
 			"%s: %s", name,
 			error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
 		return;
@@ -91,21 +91,20 @@ static const char *advice_for(CURLcode result)
 {
 	switch (result) {
 	case CURLE_PEER_FAILED_VERIFICATION:
-		return "Is a proxy or gateway with a certificate of its own in between? Its CA "
-		       "goes into ca_file of the profile. Else: apt install ca-certificates, and "
-		       "is this clock right?";
+		return "Is there a proxy or gateway with its own certificate in between? Then put "
+		       "its CA into the profile's ca_file. If not: apt install ca-certificates, "
+		       "and check this machine's clock";
 	case CURLE_SSL_CACERT_BADFILE:
 		return "ca_file of the profile, or the system's certificates, cannot be read: is "
 		       "ca-certificates installed?";
 	case CURLE_COULDNT_RESOLVE_PROXY:
-		return "proxy in the profile names a host that is not known";
+		return "The profile's proxy names an unknown host";
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_OPERATION_TIMEDOUT:
-		return "Does a firewall let this machine out to that port? Where a proxy is "
-		       "needed, the profile's proxy names it (the daemon takes none from the "
-		       "environment)";
+		return "Does a firewall let this machine connect to that port? If a proxy is "
+		       "needed, set it in the profile (the daemon takes none from the environment)";
 	default:
-		return "Something in between may break the connection off: a firewall, a proxy";
+		return "Something in between may be cutting the connection: a firewall or a proxy";
 	}
 }
 
@@ -179,15 +178,15 @@ void doctor_peer_compare_clocks(struct doctor *d, const struct doctor_peer *p)
 	if (!p->reached)
 		return;
 	if (p->date == -1) {
-		doctor_say(d, "Clock", FOUND_UNKNOWN, NULL, "%s tells no time", p->host);
+		doctor_say(d, "Clock", FOUND_UNKNOWN, NULL, "%s sends no Date", p->host);
 		return;
 	}
 	ahead = low > 0 ? low : high < 0 ? high : 0;
 	offset_text(ahead < 0 ? -ahead : ahead, text);
 	if (ahead < -CLOCK_GOOD_S || ahead > CLOCK_GOOD_S)
 		doctor_say(d, "Clock", FOUND_PROBLEM,
-			"Set it, and have NTP keep it: timedatectl set-ntp true. (Tokens are "
-			"handed out and replaced in time all the same.)",
+			"Set it, and let NTP keep it: timedatectl set-ntp true. (Tokens are handed "
+			"out and renewed in time regardless.)",
 			"this machine's is %s by %s, compared with %s",
 			ahead > 0 ? "ahead" : "behind", text + 1, p->host);
 	else if (ahead < 0 || ahead > 0)
@@ -195,7 +194,7 @@ void doctor_peer_compare_clocks(struct doctor *d, const struct doctor_peer *p)
 			d, "Clock", FOUND_OK, NULL, "within %s of that of %s", text + 1, p->host);
 	else
 		doctor_say(d, "Clock", FOUND_OK, NULL,
-			"agrees with that of %s as far as one answer tells", p->host);
+			"agrees with that of %s as far as one response shows", p->host);
 }
 
 void doctor_peer_reach(struct doctor *d, struct doctor_peer *p)
@@ -207,7 +206,7 @@ void doctor_peer_reach(struct doctor *d, struct doctor_peer *p)
 		return;
 	if (p->ca_file && access(p->ca_file, R_OK)) {
 		doctor_say(d, "TLS", errno == EACCES ? FOUND_UNKNOWN : FOUND_PROBLEM,
-			errno == EACCES ? "Run it as root to have it looked at: sudo gctoken doctor"
+			errno == EACCES ? "Run it as root to check that: sudo gctoken doctor"
 					: "ca_file names a file that is not there",
 			"%s: %s: %s", p->host, p->ca_file, strerror(errno));
 		return;
@@ -226,7 +225,7 @@ void doctor_peer_reach(struct doctor *d, struct doctor_peer *p)
 			? FOUND_PROBLEM
 			: FOUND_OK,
 		p->certificate_end != -1 && p->certificate_end - time(NULL) < CERTIFICATE_SHORT_S
-			? "Whoever runs that server has to replace it"
+			? "The operator of that server has to replace it"
 			: NULL,
 		"%s:%s answers and is trusted%s%s%s", p->host, p->port, days,
 		p->proxy ? ", by way of " : "", p->proxy ? p->proxy : "");

@@ -13,9 +13,8 @@
 /* The daemon replies when the login server has answered it, for as long as fetch_timeout allows. */
 #define FINISH_TIMEOUT_S 120
 
-const char login_denied[] =
-	"login_users and login_groups of the profile in gctokend.conf say who may log it in and "
-	"out, besides administrators";
+const char login_denied[] = "In gctokend.conf, login_users and login_groups of the profile say who "
+			    "may log it in and out, besides administrators";
 
 /* An address or a state is taken as it is or not at all: cut or mended it would be another. */
 static void take_exactly(const struct json_value *v, const char *path, char *ret, size_t size)
@@ -95,7 +94,7 @@ static int show_finished(
 	printf("%s: logged in.", s->profile);
 	if (f.login_ends_in > 0) {
 		duration_text(f.login_ends_in, lasts);
-		printf(" This login lasts %s and cannot be prolonged, since the login server gave "
+		printf(" This login lasts %s and cannot be extended, because the login server gave "
 		       "no\nrefresh token: log in again before it ends.\n",
 			lasts);
 	} else {
@@ -146,7 +145,7 @@ static int finish(const struct settings *s, const struct login *l,
 	if (write_query(l, response, query))
 		code = daemon_show(s, &request, quiet ? NULL : show_finished, NULL);
 	else
-		complain("login: the login server's answer is too long");
+		complain("login: the login server's response is too long");
 	explicit_bzero(query, sizeof(query));
 	/* The daemon's 400 is about the login, and not about how this command was called. */
 	return code == EXIT_USAGE ? EXIT_FAILED : code;

@@ -51,8 +51,8 @@ static int explain_end(const struct settings *s, const struct login *l, int erro
 
 	if (error == -ETIMEDOUT) {
 		duration_text(l->expires_in, lasted);
-		complain("login: nobody came back from the login page within %s, and this login is "
-			 "over. Begin again with: %s",
+		complain("login: nobody came back from the login page within %s, so this login has "
+			 "ended. Start again with: %s",
 			lasted, again(s));
 	} else if (error == -EINTR) {
 		complain("login: given up");
@@ -83,7 +83,7 @@ static void explain_denial(const struct settings *s, const struct redirect_respo
 		fputs(", ", stderr);
 		print_foreign(response->description);
 	}
-	fprintf(stderr, "\n  Was it the right account? Begin again with: %s\n", again(s));
+	fprintf(stderr, "\n  Was it the right account? Start again with: %s\n", again(s));
 }
 
 static int finish(const struct settings *s, const struct login *l,
@@ -105,12 +105,12 @@ static int finish(const struct settings *s, const struct login *l,
 static int explain_listen(const struct settings *s, const struct login *l, int error)
 {
 	if (error == -EADDRINUSE)
-		complain("login: another program has port %u of %s, where the browser has to come "
-			 "back to (redirect_uri). End that program, or use: %s --no-browser",
+		complain("login: another program has port %u of %s, to which the browser has to "
+			 "come back (redirect_uri). Stop that program, or run: %s --no-browser",
 			l->target.port, l->target.host, again(s));
 	else
-		complain("login: cannot listen at %s, where the browser has to come back to: %s. "
-			 "Without it: %s --no-browser",
+		complain("login: cannot listen at %s, to which the browser has to come back: %s. "
+			 "To do without, run: %s --no-browser",
 			l->redirect_uri, strerror(-error), again(s));
 	return EXIT_FAILED;
 }
@@ -167,8 +167,8 @@ static int with_listening(const struct settings *s, const struct login *l)
 static int explain_pasted(const struct login *l, int verdict)
 {
 	if (verdict == REDIRECT_WRONG_STATE)
-		complain("login: the state in that address is not this login's: it is of an older "
-			 "one, or forged. Open the address above again");
+		complain("login: the state in that address is not this login's: it belongs to an "
+			 "older one, or is forged. Open the address above again");
 	else
 		complain("login: that is not the address that the browser ends at, which begins "
 			 "with %.*s?",
@@ -215,9 +215,8 @@ static int without_listening(const struct settings *s, const struct login *l, bo
 
 	show_url(s, l, opened);
 	fprintf(talk(s),
-		"In the end it goes to an address that begins with %.*s\n"
-		"and may say that the page cannot be shown. That is as it should be: copy that "
-		"address, whole.\n\n",
+		"In the end the browser goes to an address that begins with %.*s\nand may say that "
+		"it cannot show the page. That is expected: copy that whole address.\n\n",
 		(int)l->target.base.length, l->target.base.at);
 	fflush(talk(s));
 	error = interrupt_begin(&stop);
@@ -242,7 +241,7 @@ int command_login(const struct command *self, struct settings *s, int argc, char
 	bool no_browser = false;
 	const struct option_spec own[] = {
 		{"no-browser", OPTION_FLAG, &no_browser, NULL,
-			"there is none on this machine: the address it ends at is pasted", 0},
+			"there is none on this machine: you paste the address that it ends at", 0},
 	};
 	struct login l;
 	int code = options_read_of_profile(self, s, own, 1, argc, argv);

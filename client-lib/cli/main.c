@@ -1,6 +1,6 @@
-/* gctoken: the command that people and shell scripts use. Shells call it in loops, so it starts
- * fast: it links the C library and the small yajl, loads libcrypto only where a fingerprint has to
- * be made, and leaves what needs libcurl to gctoken-net, the same program with that linked in. */
+/* gctoken: the command for people and shell scripts. Shells call it in loops, so it has to start
+ * fast: it links the C library and the small yajl, loads libcrypto only to make a fingerprint, and
+ * leaves what needs libcurl to gctoken-net, the same program with that linked in. */
 #include "cli.h"
 #include "command.h"
 #include "core/text.h"
@@ -16,92 +16,81 @@
 
 static const struct command commands[] = {
 	{"get", "", "Prints the token.",
-		"It is valid now, and the daemon replaces it ahead of its end: ask whenever one "
-		"is\nneeded, and do not store it.\n",
+		"The token is valid now. The daemon renews it in time, so ask whenever you\n"
+		"need one and do not store it.\n",
 		command_get},
 	{"header", "", "Prints the header line \"Authorization: Bearer ...\".",
-		"Keeps the token off the command line of others:\n"
+		"Keeps the token off the command line, where other users would see it:\n"
 		"  gctoken header | curl -H @- https://api.usw2.pure.cloud/api/v2/users/me\n",
 		command_header},
 	{"exec", "-- COMMAND [ARGUMENTS]", "Runs COMMAND with the token in its environment.",
-		"Sets GENESYSCLOUD_ACCESS_TOKEN and GENESYSCLOUD_REGION for COMMAND alone. The "
-		"token\n"
-		"is not replaced while COMMAND runs. Exits with COMMAND's own code; 127 where "
-		"there is\n"
-		"no such command, 126 where it cannot be run. --json has no effect.\n",
+		"Sets GENESYSCLOUD_ACCESS_TOKEN and GENESYSCLOUD_REGION for COMMAND only. The\n"
+		"token is not renewed while COMMAND runs. Exits with COMMAND's own code: 127\n"
+		"if it is not found, 126 if it cannot be run. --json has no effect.\n",
 		command_exec},
-	{"api", "METHOD PATH", "Calls the Genesys Cloud API and prints what it answers.",
-		"A 401 is reported to the daemon and the call made once more with a new token. A "
-		"429\n"
-		"is waited for, as long as the API asks. Exits by the status: 0 for 2xx, 77 for "
-		"401\n"
-		"and 403, 75 for 429, 408, 502, 503, 504 and a server that cannot be reached, "
-		"else 1.\n"
-		"The token goes to the profile's own API and nowhere else.\n"
+	{"api", "METHOD PATH", "Calls the Genesys Cloud API and prints the response.",
+		"On a 401 it rejects the token and calls once more with a new one. On a 429\n"
+		"it waits as long as the API asks. The exit code follows the status: 0 for\n"
+		"2xx, 77 for 401 and 403, 75 for 429, 408, 502, 503, 504 and a server that\n"
+		"cannot be reached, otherwise 1. The token goes to the profile's own API and\n"
+		"nowhere else.\n"
 		"  gctoken api GET /api/v2/users/me\n"
 		"  gctoken api GET '/api/v2/routing/queues?pageSize=100' --paginate\n"
-		"  gctoken api POST /api/v2/analytics/conversations/details/query -d "
-		"@query.json\n",
+		"  gctoken api POST /api/v2/routing/queues -d @queue.json\n",
 		command_api},
-	{"reject", "", "Reports that the API answered 401 to a token.",
-		"The token is read from standard input, or named by --generation. Prints nothing; "
-		"get\n"
-		"the new token with 'gctoken get'. 403 and 429 are no reason to report a token.\n",
+	{"reject", "", "Tells the daemon that the API rejected a token with 401.",
+		"Reads the token from standard input, unless --generation names it. Prints\n"
+		"nothing; 'gctoken get' prints the new token. A 403 or 429 is no reason to\n"
+		"reject a token.\n",
 		command_reject},
-	{"watch", "", "Prints a line for each new token, until it is ended.",
-		"The first line is for the token there is now. With --exec CMD, sh -c CMD runs "
-		"after\n"
-		"each line, with GENESYSCLOUD_ACCESS_TOKEN and GENESYSCLOUD_REGION set and "
-		"nothing on\n"
-		"standard input; one at a time: tokens that come meanwhile are one run, for the "
-		"newest.\n"
-		"A CMD that fails is told of, and the next token awaited. TERM and HUP are passed "
-		"on\n"
-		"to CMD. Restarts of the daemon are waited for. The lines hold no token.\n",
+	{"watch", "", "Prints a line for each new token, until it is stopped.",
+		"The first line is for the current token. With --exec CMD it runs sh -c CMD\n"
+		"after each line, with GENESYSCLOUD_ACCESS_TOKEN and GENESYSCLOUD_REGION set\n"
+		"and nothing on standard input. It runs one CMD at a time; if several tokens\n"
+		"come meanwhile, the next run is for the newest. If CMD fails, watch says so\n"
+		"and goes on. It passes TERM and HUP on to CMD, and waits for a daemon that\n"
+		"restarts. The lines contain no token.\n",
 		command_watch},
 	{"status", "", "Shows the profiles that this user may see.", "", command_status},
 	{"why", "", "Shows what happened to a profile and why (administrators).",
-		"The latest 128 events, newest last, and how things stand now.\n", command_why},
+		"The latest 128 events, newest last, and the state now.\n", command_why},
 	{"skew", "", "Shows how far this machine's clock is from the login server's.", "",
 		command_skew},
-	{"check", "", "Tells in one line whether the token is good, for monitoring.",
-		"Exits 0: fresh; 1: stale, or shorter than --min-ttl; 2: no token, or the daemon "
-		"cannot\n"
-		"be reached; 3: wrong usage. Asks for no token and changes nothing.\n",
+	{"check", "", "Says in one line whether the token is good, for monitoring.",
+		"Exits 0 if it is fresh; 1 if it is stale or ends within --min-ttl; 2 if\n"
+		"there is no token or no daemon; 3 for wrong usage. Fetches no token and\n"
+		"changes nothing.\n",
 		command_check},
 	{"metrics", "", "Prints the daemon's metrics, in Prometheus' text format.",
-		"For a timer that feeds the textfile collector: --output replaces the file in one "
-		"step.\n"
-		"--json has no effect.\n",
+		"For a timer that feeds the textfile collector: --output replaces the file in\n"
+		"one step. --json has no effect.\n",
 		command_metrics},
 	{"login", "", "Logs a profile in: a person allows it in a browser.",
-		"Opens a browser ($BROWSER, else the desktop's) at the login page and waits on "
-		"this\n"
-		"machine for it to come back. Without a browser here use --no-browser: the address "
-		"is\n"
-		"opened anywhere, and the one it ends at pasted. From then on the daemon keeps "
-		"the\n"
-		"profile supplied. With --json it prints the daemon's two answers, one per line.\n",
+		"Opens the login page in a browser ($BROWSER, or the desktop's) and waits for\n"
+		"the browser to return to this machine. With --no-browser you open the page\n"
+		"on any machine, and paste the address that the browser ends at. From then on\n"
+		"the daemon keeps the profile logged in. --json prints the daemon's two\n"
+		"replies, one per line.\n",
 		command_login},
 	{"logout", "", "Ends a login: its tokens are revoked and erased.", "", command_logout},
 	{"refresh", "", "Fetches a new token now (administrators).",
-		"Ignores the pause after a failure. The old token stays valid.\n", command_refresh},
-	{"revoke", "", "Ends the token at Genesys Cloud and stops (administrators).",
-		"All who use it are refused from now on, and nobody gets another one until "
-		"'gctoken\n"
+		"Does not wait out the pause after a failure. The old token stays valid.\n",
+		command_refresh},
+	{"revoke", "", "Revokes the token and stops the profile (administrators).",
+		"From then on nobody gets a token, until an administrator runs 'gctoken\n"
 		"refresh'.\n",
 		command_revoke},
-	{"doctor", "", "Looks for what is wrong with the installation, and says what to do.",
-		"Configuration, credentials, sockets, daemon, DNS, TLS, clock. Root sees more of "
-		"it;\n"
-		"what could not be looked at is said. Exits 0 if nothing is wrong, else 1.\n",
+	{"doctor", "", "Checks the installation, and says what to do.",
+		"Checks configuration, credentials, sockets, daemon, DNS, TLS and clock. Root\n"
+		"can check more; what could not be checked is listed. Exits 0 if nothing is\n"
+		"wrong, otherwise 1.\n",
 		command_doctor},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
-/* A descriptor 0 to 2 that is closed would go to the socket, and a token would be written to where
- * a message was meant to go. Read-only, so that writing there is an error and not a loss. */
+/* If one of descriptors 0 to 2 were closed, the socket would get its number, and messages would be
+ * written into it. Opened read-only, so that writing there fails instead of being lost. */
 static void fill_standard_descriptors(void)
 {
 	int fd;
@@ -158,8 +147,8 @@ static int dispatch(struct settings *s, int argc, char **argv)
 	list_commands(list, sizeof(list));
 	snprintf(details, sizeof(details),
 		"%s\n'gctoken COMMAND --help' says more.\n\n"
-		"Exit codes: 0 ok, 1 failed, 2 usage, 69 the daemon cannot be reached, 75 try "
-		"again\nlater, 77 denied, 78 configuration or unknown profile.\n",
+		"Exit codes: 0 ok, 1 failed, 2 usage, 69 daemon unreachable, 75 try again later,\n"
+		"77 denied, 78 configuration or unknown profile.\n",
 		list);
 	result = options_read(&general, s, NULL, 0, true, &argc, &argv);
 	if (result != GO_ON)

@@ -57,9 +57,9 @@ static void judge(const struct status_row *row, int64_t min_ttl_s, struct findin
 	ret->expires_in = row->expires_in;
 	if (row->expires_in < (double)min_ttl_s) {
 		ret->verdict = CHECK_WARNING;
-		snprintf(ret->words, sizeof(ret->words), "%s, good for %s only, %lld s are asked%s",
-			row->state, good_for, (long long)min_ttl_s,
-			!strcmp(row->state, "stale") ? error : "");
+		snprintf(ret->words, sizeof(ret->words),
+			"%s, good for only %s, --min-ttl is %lld s%s", row->state, good_for,
+			(long long)min_ttl_s, !strcmp(row->state, "stale") ? error : "");
 	} else if (!strcmp(row->state, "stale")) {
 		ret->verdict = CHECK_WARNING;
 		snprintf(ret->words, sizeof(ret->words), "stale, good for %s%s", good_for, error);
@@ -93,7 +93,7 @@ static void look(const struct settings *s, int64_t min_ttl_s, struct finding *re
 		snprintf(
 			ret->words, sizeof(ret->words), "the daemon answers HTTP %d", reply.status);
 	else if (status_report_read(reply.body, reply.length, &report))
-		snprintf(ret->words, sizeof(ret->words), "the answer at %s makes no sense",
+		snprintf(ret->words, sizeof(ret->words), "the reply at %s makes no sense",
 			s->socket);
 	else if (!(row = find_row(&report, s->profile)))
 		snprintf(ret->words, sizeof(ret->words),
@@ -126,7 +126,7 @@ int command_check(const struct command *self, struct settings *s, int argc, char
 	int64_t min_ttl_s = 0;
 	const struct option_spec own[] = {
 		{"min-ttl", OPTION_NUMBER, &min_ttl_s, "S",
-			"a token that lives shorter than that is a warning", INT32_MAX},
+			"warn if the token ends sooner than that, in seconds", INT32_MAX},
 	};
 	struct finding f = {.verdict = CHECK_UNKNOWN};
 	int code = options_read_of_profile(self, s, own, 1, argc, argv);

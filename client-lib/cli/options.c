@@ -219,7 +219,7 @@ int options_read(const struct command *command, struct settings *s, const struct
 		return EXIT_OK;
 	}
 	if (strcmp(s->color, "auto") && strcmp(s->color, "always") && strcmp(s->color, "never")) {
-		complain("--color: \"%s\" is none of auto, always, never", s->color);
+		complain("--color: \"%s\" is not one of auto, always, never", s->color);
 		point_to_help(command);
 		return EXIT_USAGE;
 	}

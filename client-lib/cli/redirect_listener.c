@@ -192,8 +192,9 @@ static bool hear(struct waiting *w, struct visitor *v, struct redirect_response 
 	v->length += (size_t)n;
 	verdict = redirect_request_read(v->head, v->length, w->wait->target, w->wait->state, ret);
 	if (verdict == REDIRECT_WRONG_STATE && !w->told_wrong_state) {
-		complain("login: an answer came whose state is not this login's: of an older one, "
-			 "or forged. It was not taken; still waiting");
+		complain(
+			"login: a browser came back with an answer whose state is not this "
+			"login's: it is of an older one, or forged. It was ignored; still waiting");
 		w->told_wrong_state = true;
 	}
 	if (verdict == REDIRECT_OTHER || verdict == REDIRECT_WRONG_STATE)

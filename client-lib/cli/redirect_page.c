@@ -15,7 +15,7 @@ static const struct page_text texts[] = {
 		"gctokend now has your login for the profile", ".", "You can close this window."},
 	[PAGE_DENIED] = {"You are not logged in", "&#10007;", "#b42318",
 		"The login page did not allow it for the profile", ". Nothing was changed.",
-		"The terminal has its answer. You can close this window."},
+		"The terminal shows what the login page said. You can close this window."},
 	[PAGE_FAILED] = {"The login did not work", "!", "#b42318",
 		"gctokend could not finish it for the profile", ".",
 		"The terminal says why, and what to do. You can close this window."},

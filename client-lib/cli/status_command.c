@@ -78,8 +78,8 @@ static void print_broker(const struct terminal *t, const struct status_report *r
 	terminal_style(t, STYLE_PLAIN);
 	if (*r->reload_problem) {
 		snprintf(text, sizeof(text),
-			"The latest reload was refused, the configuration before "
-			"it is still in force: %s",
+			"The latest reload was refused; the previous configuration is still in "
+			"force: %s",
 			r->reload_problem);
 		terminal_style(t, STYLE_BAD);
 		terminal_wrap(t, 0, text);
@@ -109,7 +109,7 @@ static int print_report(const struct settings *s, struct status_report *r)
 
 	if (s->profile_named && !select_row(r, s->profile)) {
 		complain("profile %s: there is none that this user may see. 'gctoken status' lists "
-			 "those there are",
+			 "those that there are",
 			s->profile);
 		return EXIT_CONFIG;
 	}
@@ -165,7 +165,7 @@ int command_status(const struct command *self, struct settings *s, int argc, cha
 	};
 	bool names = false;
 	const struct option_spec own[] = {
-		{"names", OPTION_FLAG, &names, NULL, "nothing but the profiles' names", 0},
+		{"names", OPTION_FLAG, &names, NULL, "only the profiles' names", 0},
 	};
 	int code = options_read_alone(self, s, own, 1, argc, argv);
 

@@ -25,7 +25,7 @@ static int read_options(const struct command *self, struct settings *s, bool in_
 	struct token_options o = {0, -1};
 	const struct option_spec own[] = {
 		{"min-ttl", OPTION_NUMBER, &o.min_ttl_s, "S",
-			"the token must live that many seconds, else it is replaced first",
+			"the token must be good for that many seconds, else it is renewed",
 			INT32_MAX},
 		{"wait", OPTION_NUMBER, &o.wait_s, "S",
 			"how long to wait for a token, in seconds (5)", WAIT_MAX_S},

@@ -79,7 +79,7 @@ def test_what_is_no_token_is_not_printed(folder, scripted, command, body):
     scripted(answer(200, body))
     result = run(folder, command)
     assert (result.returncode, result.stdout) == (1, "")
-    assert "is not gctokend, or of another version" in result.stderr
+    assert "is not gctokend, or is another version" in result.stderr
     assert_quiet_about_tokens(result)
 
 
@@ -196,7 +196,7 @@ def test_a_refresh_is_never_sent_twice(folder, scripted):
     daemon = scripted(None)
     result = run(folder, "refresh")
     assert result.returncode == 69
-    assert "closed the connection without an answer" in result.stderr
+    assert "closed the connection without a reply" in result.stderr
     assert len(daemon.requests) == 1
 
 
@@ -206,7 +206,7 @@ def test_a_daemon_that_says_nothing(folder, scripted):
     result = run(folder, "get", "--wait", "0")
     assert 0.9 < time.monotonic() - start < 5
     assert result.returncode == 69
-    assert "did not answer within 1 s" in result.stderr
+    assert "did not reply within 1 s" in result.stderr
 
 
 @pytest.mark.parametrize("garbage", [b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\n",
@@ -215,7 +215,7 @@ def test_something_else_at_the_socket(folder, scripted, garbage):
     scripted(garbage)
     result = run(folder, "get")
     assert result.returncode == 1
-    assert f"what answers at {folder}/sock is not gctokend" in result.stderr
+    assert f"the program at {folder}/sock is not gctokend" in result.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
@@ -251,7 +251,7 @@ def test_a_socket_that_may_not_be_used(folder, scripted):
     (["get", "--wait", "86401"], "from 0 to 86400"),
     (["get", "--min-ttl", "99999999999999999999"], "not a whole number"),
     (["get", "--json=yes"], "--json takes no value"),
-    (["status", "--color", "blue"], "none of auto, always, never"),
+    (["status", "--color", "blue"], "not one of auto, always, never"),
     (["status", "--wait", "1"], "unknown option --wait"),
     (["get", "--socket", ""], "cannot be a socket"),
     (["get", "--socket", "/" + "a" * 107], "cannot be a socket"),
@@ -393,7 +393,7 @@ def test_reject_is_repeated_safely(folder, scripted):
 def test_reject_of_what_is_no_token(folder, stdin):
     result = run(folder, "reject", stdin=stdin)
     assert (result.returncode, result.stdout) == (2, "")
-    assert "is no token" in result.stderr
+    assert "does not hold a token" in result.stderr
 
 
 def test_reject_of_the_longest_token(folder, scripted):

@@ -167,7 +167,7 @@ def test_a_429_that_asks_for_no_time_is_not_asked_at_full_speed(api, shared_fake
 @pytest.mark.parametrize("wait, after, words", [
     ("5", "6", "It asks to wait 6 s, --retry-wait is 5"),
     ("0", "1", "It asks to wait 1 s, --retry-wait is 0"),
-    ("1", None, "also after 1 s of waiting"),
+    ("1", None, "even after 1 s of waiting"),
     ("60", "99999999999999999999", "It asks to wait 1000000000 s"),
 ])
 def test_a_429_that_asks_too_much(api, shared_fake, wait, after, words):
@@ -224,8 +224,8 @@ def test_an_array_that_is_cut_short_is_not_closed(api, shared_fake):
 
 
 @pytest.mark.parametrize("body, words", [
-    ('{"id": 1}', "is no list"), ("", "is no list"),
-    ('{"entities": [1], "nextUri": "https://elsewhere.invalid/api"}', "no path of this API"),
+    ('{"id": 1}', "is not a list"), ("", "is not a list"),
+    ('{"entities": [1], "nextUri": "https://elsewhere.invalid/api"}', "not a path of this API"),
 ])
 def test_what_is_no_list_of_pages(api, shared_fake, body, words):
     shared_fake.fault("api", "answer", body=body)
@@ -338,18 +338,18 @@ def test_a_full_disk_is_noticed(api, shared_fake):
     ([], "a method and a path are needed"),
     (["GET"], "a method and a path are needed"),
     (["GET", ME, "x"], "one word too many"),
-    (["FETCH", ME], "is no method"),
-    (["GET", "api/v2"], "is no path"),
-    (["GET", "//evil.invalid/x"], "is no path"),
+    (["FETCH", ME], "is not a method"),
+    (["GET", "api/v2"], "is not a path"),
+    (["GET", "//evil.invalid/x"], "is not a path"),
     (["GET", "https://evil.invalid/x"], "is a URL"),
     (["GET", "/a b"], "%20"),
     (["GET", "/a#b"], "%23"),
     (["GET", "/ü"], "%XX"),
     (["GET", "/a\r\nHost: x"], "%XX"),
-    (["POST", ME, "--paginate"], "GET alone"),
+    (["POST", ME, "--paginate"], "only with GET"),
     (["POST", ME, "-d"], "-d needs a value"),
     (["HEAD", ME, "-d", "x"], "does not go with HEAD"),
-    (["POST", ME, "-d", "x", "--type", "a\r\nb: c"], "no content type"),
+    (["POST", ME, "-d", "x", "--type", "a\r\nb: c"], "not a content type"),
     (["GET", ME, "--d", "x"], "unknown option --d"),
     (["GET", ME, "-x"], "unknown option -x"),
     (["GET", ME, "--retry-wait", "soon"], "not a whole number"),

@@ -138,7 +138,7 @@ def test_no_daemon(make_daemon, server):
 def test_what_is_no_socket(make_daemon, server):
     d = make_daemon(server)
     open(d.socket, "w").close()
-    assert "is no socket" in of(doctor(d), "Sockets", "problem")[0]["words"]
+    assert "is not a socket" in of(doctor(d), "Sockets", "problem")[0]["words"]
 
 
 def test_another_daemons_configuration(well, make_daemon, server):

@@ -37,10 +37,10 @@ REJECTED = profile("default", state="client_rejected", **NO_TOKEN, last_error={
     ([profile("default")], ["--min-ttl", "3500"], 0,
      "OK default: fresh, good for 58m, generation 17 | expires_in=3500s"),
     ([profile("default")], ["--min-ttl=3501"], 1,
-     "WARNING default: fresh, good for 58m only, 3501 s are asked | expires_in=3500s"),
+     "WARNING default: fresh, good for only 58m, --min-ttl is 3501 s | expires_in=3500s"),
     ([STALE], [], 1, f"WARNING default: stale, good for 4m; latest failure: unavailable: "
      f"{BAD['words']} | expires_in=240s"),
-    ([STALE], ["--min-ttl=300"], 1, "WARNING default: stale, good for 4m only, 300 s are asked; "
+    ([STALE], ["--min-ttl=300"], 1, "WARNING default: stale, good for only 4m, --min-ttl is 300 s; "
      f"latest failure: unavailable: {BAD['words']} | expires_in=240s"),
     ([REJECTED], [], 2, "CRITICAL default: no token (client_rejected); latest failure: "
      "client_rejected: authentication failed"),
