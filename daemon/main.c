@@ -1,12 +1,14 @@
 /* Arguments, the process's own protection, and the order of start and stop. */
 #include "broker/broker.h"
 
+#include "failed_start.h"
+#include "print_config.h"
+
 #include "core/buffer.h"
 #include "core/config_help.h"
 #include "host/config_files.h"
 #include "host/log.h"
 #include "host/systemd.h"
-#include "print_config.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -157,6 +159,20 @@ static int print_config(const char *path)
 	return status;
 }
 
+/* The first, and how many they are; all of them stand in the log of the first start. */
+static void tell_again(const struct config_problems *problems)
+{
+	char text[1024] = "";
+
+	for (size_t i = 0; i < problems->count && !*text; i++)
+		if (problems->items[i].severity == CONFIG_ERROR)
+			config_problem_text(&problems->items[i], text, sizeof(text));
+	log_line(LOG_ERR,
+		"not started: the configuration is still not valid, %zu error%s (all of them: "
+		"gctokend --check-config): %s",
+		problems->errors, problems->errors == 1 ? "" : "s", text);
+}
+
 static struct config *load_or_tell(const char *path)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
@@ -164,16 +180,30 @@ static struct config *load_or_tell(const char *path)
 	char text[1024];
 	int r = config_load(path, &config, &problems);
 
-	for (size_t i = 0; i < problems.count; i++) {
+	for (size_t i = 0; i < problems.count && !(r && failed_starts_before()); i++) {
 		config_problem_text(&problems.items[i], text, sizeof(text));
 		log_line(problems.items[i].severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING, "%s",
 			text);
 	}
-	if (r)
-		log_line(LOG_ERR, "not started: %s",
-			r < 0 ? strerror(-r) : "the configuration is not valid");
+	if (r < 0)
+		log_line(LOG_ERR, "not started: %s", strerror(-r));
+	else if (r && failed_starts_before())
+		tell_again(&problems);
+	else if (r)
+		log_line(LOG_ERR, "not started: the configuration is not valid");
 	config_problems_fini(&problems);
 	return r ? NULL : config;
+}
+
+/* One that comes before anybody can heed it must not end the daemon. It stays pending, and once
+ * there is a handler it is a reload. */
+static void hold_hangup(int how)
+{
+	sigset_t hangup;
+
+	sigemptyset(&hangup);
+	sigaddset(&hangup, SIGHUP);
+	sigprocmask(how, &hangup, NULL);
 }
 
 static int serve(const char *path)
@@ -183,13 +213,17 @@ static int serve(const char *path)
 	struct config *config;
 	int status = EX_OSERR, r;
 
+	hold_hangup(SIG_BLOCK);
 	open_standard_descriptors();
 	log_open(LOG_INFO);
 	systemd_open();
+	failed_start_open();
 	protect_process();
 	config = load_or_tell(path);
-	if (!config)
-		return EX_CONFIG;
+	if (!config) {
+		status = EX_CONFIG;
+		goto out;
+	}
 	log_set_level(config->broker.log_level);
 	base = event_base_new();
 	if (!base) {
@@ -212,10 +246,14 @@ static int serve(const char *path)
 		status = EX_CONFIG;
 		goto out;
 	}
+	failed_start_forget();
+	hold_hangup(SIG_UNBLOCK);
 	broker_run(broker);
 	broker_free(broker);
 	status = 0;
 out:
+	if (status)
+		failed_start_end();
 	config_free(config);
 	if (base)
 		event_base_free(base);

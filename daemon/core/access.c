@@ -59,12 +59,14 @@ void id_list_fini(struct id_list *list)
 	*list = (struct id_list){0};
 }
 
-static bool user_find(const struct access_rules *rules, uid_t uid, size_t *ret_at)
+static bool user_find(const struct access_rules *rules, const struct peer *peer, size_t *ret_at)
 {
 	const struct id_list *users = &rules->lists[ACCESS_USERS];
 
+	if (peer->unmapped)
+		return false;
 	for (size_t i = 0; i < users->count; i++) {
-		if (users->ids[i] == uid) {
+		if (users->ids[i] == peer->uid) {
 			*ret_at = i;
 			return true;
 		}
@@ -124,13 +126,13 @@ static enum verdict judge(const struct access_rules *rules, const struct peer *p
 	/* first of all, so that -1 matches nothing, whatever the rules or daemon_uid hold */
 	if (peer->uid == (uid_t)-1)
 		return DENIED_PEER_UNKNOWN;
-	if (peer->uid == 0)
+	if (peer->uid == 0 && !rules->root_needs_rule)
 		return GRANTED_ROOT;
-	if (peer->uid == daemon_uid)
+	if (peer->uid == daemon_uid && peer->uid != 0 && !peer->unmapped)
 		return GRANTED_SELF;
 	if (rules->lists[ACCESS_USERS].everybody)
 		verdict = GRANTED_EVERYBODY;
-	else if (user_find(rules, peer->uid, ret_at))
+	else if (user_find(rules, peer, ret_at))
 		verdict = GRANTED_USER;
 	else if (group_find(rules, peer, ret_at))
 		verdict = GRANTED_GROUP;
@@ -221,6 +223,7 @@ int access_rules_digest(const struct access_rules *rules, const char *salt, uint
 
 	buffer_init(&b, storage, sizeof(storage));
 	buffer_put(&b, salt, strlen(salt) + 1);
+	buffer_put_char(&b, rules->root_needs_rule ? 'r' : '-');
 	for (size_t i = 0; i < ACCESS_LISTS; i++)
 		put_list(&b, &rules->lists[i]);
 	if (buffer_failed(&b))

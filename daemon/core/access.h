@@ -16,9 +16,15 @@ struct peer {
 	uid_t uid; /* (uid_t)-1: unknown */
 	gid_t gid; /* (gid_t)-1: unknown */
 	pid_t pid; /* 0: unknown */
-	uint32_t group_count;
+	uint32_t group_count : 31;
+	/* `uid` is the kernel's overflow uid: it stands for all users who have no number in the
+	 * daemon's user namespace, so no rule can name one. */
+	bool unmapped : 1;
 	const gid_t *groups; /* supplementary groups; gid is not repeated here */
 };
+
+/* Matches nobody: the kernel's word for "no user" and "no group". */
+#define ID_NOBODY ((uint32_t)-1)
 
 /* One list of names as the configuration has it, with what the kernel calls them. {0} is empty. */
 struct id_list {
@@ -41,6 +47,7 @@ enum access_list {
 
 struct access_rules {
 	struct id_list lists[ACCESS_LISTS];
+	bool root_needs_rule; /* uid 0 is a user like others, even if the daemon runs as it */
 };
 
 /* Of a profile's rules: "allow_users". */
@@ -54,16 +61,16 @@ struct access_decision {
 			   1001", ... */
 };
 
-/* `daemon_uid` and root are always granted. `unit`: the peer's systemd unit, NULL when unknown
- * (then rules with units deny); it is looked at only where access_needs_unit. Constant time is not
- * a goal; no allocation. */
+/* `daemon_uid` and root are always granted, but for root_needs_rule. `unit`: the peer's systemd
+ * unit, NULL when unknown (then rules with units deny); it is looked at only where
+ * access_needs_unit. Constant time is not a goal; no allocation. */
 void access_decide(const struct access_rules *rules, const struct peer *peer, const char *unit,
 	uid_t daemon_uid, struct access_decision *ret);
 /* The same without the words: for the serving path. */
 bool access_granted(const struct access_rules *rules, const struct peer *peer, const char *unit,
 	uid_t daemon_uid);
-/* A number for what the rules say, the same in every run: half of a SHA-256 of `salt` and of every
- * list in them. 0; -ENOMEM; -EIO. */
+/* A number for what the rules say, the same in every run: half of a SHA-256 of `salt` and of all
+ * that is in them. 0; -ENOMEM; -EIO. */
 int access_rules_digest(const struct access_rules *rules, const char *salt, uint64_t ret[2]);
 
 #endif

@@ -30,6 +30,7 @@ struct broker_settings {
 	char *page_socket; /* NULL: none */
 	struct access_rules admins;
 	struct access_rules metrics; /* may see every profile in /metrics */
+	bool root_needs_rule;        /* as in all the access_rules */
 	char *state_dir;
 	char *state_key_file;       /* NULL: none */
 	char *state_key_credential; /* NULL: none */

@@ -69,6 +69,10 @@ static const char *yes_no_read(const struct config_key *key, const char *text, v
 
 static const char *group_problem(const char *name)
 {
+	uint32_t id;
+
+	if (id_is_number(name, &id) && id == ID_NOBODY)
+		return "is too large for a group's number";
 	return strpbrk(name, "*:/, \t") ? "is not the name of a group" : NULL;
 }
 
@@ -146,10 +150,11 @@ TYPE(path, "an absolute path", HIDDEN(path_problem));
 TYPE(socket_path, "an absolute path of at most " STRING(SOCKET_PATH_LENGTH_MAX) " bytes",
 	TEXT(socket_path_problem));
 TYPE(mode, "an octal mode from 0600 to 0777", .read = mode_read);
-TYPE(group, "the name of a group, or nothing", .check = group_problem, .kept = &keep_group);
-TYPE(users, "names of users, separated by commas or spaces, or * for whoever can connect",
+TYPE(group, "the name or number of a group, or nothing", .check = group_problem, .kept = &keep_group);
+TYPE(users, "names or numbers of users, separated by commas or spaces, or * for whoever can "
+	"connect",
 	.check = users_problem, .kept = &keep_users);
-TYPE(groups, "names of groups, separated by commas or spaces",
+TYPE(groups, "names or numbers of groups, separated by commas or spaces",
 	.check = groups_problem, .kept = &keep_groups);
 TYPE(units, "full names of systemd units (backup.service), separated by commas or spaces",
 	.check = units_problem, .kept = &keep_units);
@@ -214,6 +219,10 @@ static const struct config_key keys[] = {
 	 "Groups whose members may administer."},
 	{"metrics_users", BROKER(metrics.lists[ACCESS_USERS]), OF(users), "", 0,
 	 "Users who see all profiles in /metrics, as admins do."},
+	{"root_needs_rule", BROKER(root_needs_rule), OF(yes_no), "no", NEEDED,
+	 "yes: uid 0 is a user like others and may have what a rule grants it. Set it where a "
+	 "container can reach the sockets: its root is uid 0, too, unless the container has a user "
+	 "namespace of its own."},
 	{"state_dir", BROKER(state_dir), OF(path), "", RESTART,
 	 "Where state is kept over restarts. Empty: $STATE_DIRECTORY, which systemd sets, else "
 	 "/var/lib/gctokend."},

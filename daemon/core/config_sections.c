@@ -95,6 +95,8 @@ int broker_section_finish(struct config_draft *d, struct broker_settings *broker
 		strcmp(broker->socket, broker->page_socket) == 0)
 		draft_problem(d, CONFIG_ERROR, section, "page_socket",
 			"the same path as socket; allowed: another one, or nothing");
+	broker->admins.root_needs_rule = broker->root_needs_rule;
+	broker->metrics.root_needs_rule = broker->root_needs_rule;
 	if (broker->admins.lists[ACCESS_USERS].everybody)
 		draft_problem(d, CONFIG_WARNING, section, "admin_users",
 			"with * whoever can connect may refresh and revoke every profile's tokens; "
@@ -235,6 +237,8 @@ int profile_section_finish(struct config_draft *d, struct draft_section *section
 	if (error < 0)
 		return error;
 	profile->socket_gid = broker->socket_gid;
+	profile->allow.root_needs_rule = broker->root_needs_rule;
+	profile->login.root_needs_rule = broker->root_needs_rule;
 
 	exclude(d, section, "region", "environment");
 	if (!draft_has(section, "region") && !draft_has(section, "environment") &&

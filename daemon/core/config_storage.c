@@ -52,7 +52,7 @@ static int group_store(const struct config_origin *from, const char *text, void 
 	int error;
 
 	*(gid_t *)member = (gid_t)-1;
-	if (!*text)
+	if (!*text || id_is_number(text, member))
 		return 0;
 	error = lookup->gid_by_name(lookup->context, text, member);
 	if (error < 0)
@@ -79,7 +79,7 @@ static int ids_store(const struct config_origin *from, const char *text, struct 
 			list->everybody = true;
 			continue;
 		}
-		error = by_name(from->lookup->context, name, &id);
+		error = id_is_number(name, &id) ? 0 : by_name(from->lookup->context, name, &id);
 		if (error < 0)
 			report_unknown(from, what, name, error, " or take the name out");
 		else if (id_list_add(list, name, &id) < 0)

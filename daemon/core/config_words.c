@@ -1,4 +1,5 @@
 #include "config_words.h"
+#include "access.h"
 #include <string.h>
 
 bool config_list_next(const char **list, char *name, size_t size)
@@ -14,8 +15,24 @@ bool config_list_next(const char **list, char *name, size_t size)
 	return true;
 }
 
+bool id_is_number(const char *name, uint32_t *ret)
+{
+	uint64_t number = 0;
+
+	if (!*name || name[strspn(name, "0123456789")])
+		return false;
+	for (; *name && number < ID_NOBODY; name++)
+		number = number * 10 + (uint64_t)(*name - '0');
+	*ret = number < ID_NOBODY ? (uint32_t)number : ID_NOBODY;
+	return true;
+}
+
 static const char *name_problem(const char *name)
 {
+	uint32_t id;
+
+	if (id_is_number(name, &id) && id == ID_NOBODY)
+		return "has a number that is too large for a user or group";
 	return strpbrk(name, "*:/;\"'") ? "is not a list of names" : NULL;
 }
 

@@ -1,6 +1,8 @@
 #include "peer.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,6 +12,7 @@
 #define GROUPS_AT_MOST 65536
 /* more users than that without a connection are not remembered */
 #define IDLE_AT_MOST 256
+#define OVERFLOW_DEFAULT 65534
 
 struct group_set {
 	struct group_set *next;
@@ -21,6 +24,51 @@ struct group_set {
 
 static const struct peer nobody = {.uid = (uid_t)-1, .gid = (gid_t)-1};
 
+/* What the kernel says in place of an id that has no number in our user namespace; ID_NOBODY where
+ * every id has one, and the number is a user's like another. A process has one namespace. */
+static struct {
+	bool known;
+	uint32_t uid, gid;
+} overflow;
+
+/* `map`: a file of lines "first here, first outside, how many". */
+static bool all_mapped(const char *map)
+{
+	FILE *file = fopen(map, "re");
+	unsigned long long count, mapped = 0;
+
+	if (!file)
+		return false;
+	while (fscanf(file, "%*u %*u %llu", &count) == 1)
+		mapped += count;
+	fclose(file);
+	return mapped >= ID_NOBODY;
+}
+
+static uint32_t overflow_read(const char *map, const char *path)
+{
+	FILE *file;
+	uint32_t id;
+
+	if (all_mapped(map))
+		return ID_NOBODY;
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%" SCNu32, &id) != 1)
+		id = OVERFLOW_DEFAULT;
+	if (file)
+		fclose(file);
+	return id;
+}
+
+static void overflow_find_out(void)
+{
+	if (overflow.known)
+		return;
+	overflow.uid = overflow_read("/proc/self/uid_map", "/proc/sys/kernel/overflowuid");
+	overflow.gid = overflow_read("/proc/self/gid_map", "/proc/sys/kernel/overflowgid");
+	overflow.known = true;
+}
+
 void peer_read_credentials(int fd, struct peer *ret)
 {
 	struct ucred credentials = {.uid = (uid_t)-1, .gid = (gid_t)-1};
@@ -30,8 +78,10 @@ void peer_read_credentials(int fd, struct peer *ret)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ||
 		length != sizeof(credentials))
 		return;
+	overflow_find_out();
 	ret->uid = credentials.uid;
-	ret->gid = credentials.gid;
+	ret->unmapped = credentials.uid == overflow.uid;
+	ret->gid = credentials.gid == overflow.gid ? (gid_t)-1 : credentials.gid;
 	ret->pid = credentials.pid > 0 ? credentials.pid : 0;
 }
 
@@ -108,12 +158,13 @@ void peer_read_groups(struct peer_table *t, int fd, struct peer *peer)
 	}
 	groups = heap ? heap : first;
 	count = without(groups, count, peer->gid);
+	count = without(groups, count, overflow.gid);
 	if (!count)
 		goto out;
 	set = set_take(t, groups, count);
 	if (set) {
 		peer->groups = set->groups;
-		peer->group_count = (uint32_t)set->count;
+		peer->group_count = (uint32_t)set->count & INT32_MAX;
 	} else {
 		*peer = nobody;
 	}

@@ -25,7 +25,9 @@ struct peer_table {
 	unsigned idle; /* users without a connection */
 };
 
-/* Neither fails: what cannot be found out makes the whole peer unknown, which every rule denies.
+/* The kernel's overflow ids name nobody: such a gid is left out, such a uid is marked.
+ *
+ * Neither fails: what cannot be found out makes the whole peer unknown, which every rule denies.
  * peer_read_groups keeps a reference in `peer` that peer_release gives back. */
 void peer_read_credentials(int fd, struct peer *ret);
 void peer_read_groups(struct peer_table *t, int fd, struct peer *peer);

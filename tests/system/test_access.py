@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from reloading import reload
 from unix_http import exchange
 from users import (User, account, as_user, become, connect_as, curl_status, needs_root,
                    unit)
@@ -116,6 +117,53 @@ def test_the_daemons_own_user(server, make_daemon):
     assert ask(d, GAMES, "GET", "/v1/token").status == 403
     assert ask(d, User(GAMES.uid, NOBODY.gid), "GET", "/v1/token").status == 403  # only its group
     assert ask(d, NOBODY, "POST", "/v1/refresh").status == 200
+
+
+# Numbers, containers.
+
+def test_users_and_groups_without_a_name(server, daemon):
+    """As those of containers are."""
+    d = daemon(server, broker=OPEN, profiles={
+        "user": {"allow_users": f"games, {STRANGER.uid}"},
+        "group": {"allow_groups": "054321"}})
+    in_group = User(70001, 70001, (STRANGER.gid,))
+    for name, user, status in [
+            ("user", STRANGER, 200), ("user", GAMES, 200), ("user", in_group, 403),
+            ("group", in_group, 200), ("group", User(70001, STRANGER.gid), 200),
+            ("group", GAMES, 403)]:
+        assert ask(d, user, "GET", f"/v1/token?profile={name}&wait=20").status == status
+
+
+def test_root_as_a_user_like_others(server, daemon):
+    """A container's root, too. Even if the daemon runs as root itself."""
+    d = daemon(server, broker={**OPEN, "root_needs_rule": "yes", "admin_users": "mail"}, profiles={
+        "none": {}, "named": {"allow_users": "root"}, "number": {"allow_users": "0 games"},
+        "all": {"allow_users": "*"}, "other": {"allow_users": "games"}})
+    for name, status in {"none": 403, "named": 200, "number": 200, "all": 200, "other": 403}.items():
+        assert ask(d, ROOT, "GET", f"/v1/token?profile={name}&wait=20").status == status, name
+    assert ask(d, ROOT, "GET", "/v1/history?profile=named").status == 403
+    assert ask(d, ROOT, "POST", "/v1/revoke?profile=named").status == 403
+    assert ask(d, MAIL, "GET", "/v1/history?profile=named").status == 200
+    assert "broker" not in ask(d, ROOT, "GET", "/v1/status").json
+    d.broker["root_needs_rule"] = "no"
+    reload(d)
+    assert ask(d, ROOT, "GET", "/v1/token?profile=other&wait=20").status == 200
+    assert ask(d, ROOT, "GET", "/v1/history?profile=named").status == 200
+
+
+def test_who_has_no_number_in_the_daemons_namespace(server, make_daemon):
+    """There all of them are called 65534 by the kernel, as nobody is; a rule for nobody is not for
+    them. Who can connect has what is for whoever can connect."""
+    d = make_daemon(server, broker=OPEN, wrap=["unshare", "--user", "--map-root-user"], profiles={
+        "user": {"allow_users": "nobody"}, "number": {"allow_users": "65534"},
+        "group": {"allow_groups": "nogroup"}, "gid": {"allow_groups": "65534"},
+        "all": {"allow_users": "*"}})
+    d.start()
+    for user in (GAMES, NOBODY, User(STRANGER.uid, NOBODY.gid, (NOBODY.gid, WWW))):
+        for name in ("user", "number", "group", "gid"):
+            assert ask(d, user, "GET", f"/v1/token?profile={name}").status == 403, name
+        assert ask(d, user, "GET", "/v1/token?profile=all&wait=20").status == 200
+    assert ask(d, ROOT, "GET", "/v1/token?profile=user&wait=20").status == 200
 
 
 # Profiles that are there, and profiles that are not.

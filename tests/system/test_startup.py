@@ -7,6 +7,7 @@ import pwd
 import re
 import resource
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -15,10 +16,12 @@ import pytest
 
 import daemon as daemon_module
 from daemon import GCTOKEND, Daemon, canary, environment
+from manager import Manager
 from unix_http import exchange
 from waiting import PATIENCE, wait_until
 
 EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78
+FAILED_STARTS_QUICK = 30
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
@@ -502,3 +505,79 @@ def test_closed_standard_descriptors_are_nobodys(server, make_daemon):
     assert d.token().status == 200
     for number in (0, 1, 2):
         assert os.readlink(f"/proc/{d.process.pid}/fd/{number}") == "/dev/null"
+
+
+# Starts that are disturbed, and starts that fail again and again.
+
+def _heeds_hangup(pid: int) -> bool:
+    """It is held back, or there is a handler."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        masks = re.findall(r"^Sig(?:Blk|Cgt):\s*([0-9a-f]+)$", file.read(), re.M)
+    return any(int(mask, 16) & 1 << signal.SIGHUP - 1 for mask in masks)
+
+
+def test_an_early_hangup_is_a_reload(make_daemon, server):
+    """As early as the daemon can tell what a signal is."""
+    d = make_daemon(server)
+    d.start(ready=False)
+    wait_until(lambda: _heeds_hangup(d.process.pid), "SIGHUP does not end it", pause=0.0005)
+    d.reload()
+    d.wait_log(r"^<5>configuration reloaded: 1 profile$")
+    assert d.get("/healthz").status == 200
+
+
+@pytest.fixture
+def failing(make_daemon, server):
+    """Under a manager, with a configuration that is wrong in three places."""
+    d = make_daemon(server)
+    good = d.config_text()
+    m = Manager(d)
+    d.write_config(good + "colour = red\ncolor = red\nuse_margin = 5\n")
+    yield m, good
+    m.close()
+
+
+def _fail(m: Manager) -> str:
+    seen = len(m.daemon.stderr_text())
+    m.start(ready=False)
+    assert m.daemon.wait_exit() == EX_CONFIG
+    return m.daemon.stderr_text()[seen:]
+
+
+def _fail_until_it_waits(m: Manager) -> None:
+    """The next start that fails is one that waits."""
+    for _ in range(FAILED_STARTS_QUICK - 1):
+        again = _fail(m).splitlines()
+        assert len(again) == 1 and "still not valid, 3 errors" in again[0], again
+        assert "colour" in again[0]
+
+
+def test_starts_that_fail_again_say_it_in_one_line_and_then_wait(failing):
+    m, good = failing
+    first = _fail(m)
+    assert len(re.findall(r"^<3>.*: (colour|color|use_margin): ", first, re.M)) == 3
+    _fail_until_it_waits(m)
+    m.start(ready=False)
+    m.wait_status("not started 31 times in a row")
+    assert m.daemon.process.poll() is None
+    m.daemon.process.send_signal(signal.SIGHUP)  # does not wait
+    assert m.daemon.wait_exit() == EX_CONFIG
+    m.daemon.write_config(good)
+    m.start()
+    assert not [name for name, _ in m.stored if name == "failed-start"]
+    m.daemon.write_config(good + "colour = red\n")
+    m.daemon.kill()
+    assert "still" not in _fail(m)
+
+
+def test_a_start_that_waits_can_be_stopped(failing):
+    m, good = failing
+    _fail(m)
+    _fail_until_it_waits(m)
+    # What is wrong beyond the file's words counts as well.
+    m.daemon.write_config(good)
+    m.daemon.set_secret("default", "two\nlines")
+    m.start(ready=False)
+    m.wait_status("not started 31 times in a row")
+    m.daemon.process.terminate()
+    assert m.daemon.wait_exit() == -signal.SIGTERM

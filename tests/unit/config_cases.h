@@ -26,7 +26,7 @@
 #define BASE "; allowed: https://HOST[:PORT][/PATH] without user, password, query or fragment\n"
 #define PROXY "; allowed: SCHEME://HOST:PORT with http, https, socks5 or socks5h, without user or password\n"
 #define REDIRECT "; allowed: https://HOST..., or http:// with 127.0.0.1, [::1] or localhost, without fragment\n"
-#define USERS "; allowed: names of users, separated by commas or spaces, or * for whoever can connect\n"
+#define USERS "; allowed: names or numbers of users, separated by commas or spaces, or * for whoever can connect\n"
 #define PARAMETERS "; allowed: form-encoded NAME=VALUE pairs joined by '&', no secrets\n"
 #define PROFILE_NAME "; allowed: a-z, 0-9, '_' and '-', at most 48 of them, the first a letter or a digit\n"
 #define DOMAIN "; allowed: a domain such as usw2.pure.cloud\n"
@@ -256,9 +256,9 @@ static const struct config_case {
 	CASE(GOOD BROKER "socket_group = nobodies\n",
 		"f:6: socket_group: there is no group \"nobodies\" on this system; create it, or leave the group alone with: socket_group =\n"),
 	CASE(GOOD BROKER "socket_group = a, b\n",
-		"f:6: socket_group: \"a, b\" is not the name of a group; allowed: the name of a group, or nothing\n"),
+		"f:6: socket_group: \"a, b\" is not the name of a group; allowed: the name or number of a group, or nothing\n"),
 	CASE(GOOD BROKER "socket_group = *\n",
-		"f:6: socket_group: \"*\" is not the name of a group; allowed: the name of a group, or nothing\n"),
+		"f:6: socket_group: \"*\" is not the name of a group; allowed: the name or number of a group, or nothing\n"),
 	CASE(GOOD BROKER "state_key_file = /k\nstate_key_credential = k\n",
 		"f:7: state_key_credential: state_key_file is set too; only one of the two may be\n"
 		"f:7: state_key_credential: warning: not checked, since CREDENTIALS_DIRECTORY is not set (systemd sets it for the service, with LoadCredential=k:PATH in its unit)\n"),
@@ -285,8 +285,19 @@ static const struct config_case {
 		"f:5: allow_users: \"alice:devs\" is not a list of names" USERS),
 	CASE(GOOD "allow_users = " X256 "\n",
 		"f:5: allow_users: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" has a name that is too long" USERS),
+	CASE(GOOD "allow_users = alice, 4294967295\n",
+		"f:5: allow_users: \"alice, 4294967295\" has a number that is too large for a user or group" USERS),
+	CASE(GOOD "login_users = 99999999999999999999999999\n",
+		"f:5: login_users: \"99999999999999999999999999\" has a number that is too large for a user or group" USERS),
+	CASE(GOOD "allow_users = 0x10 1001a\n",
+		"f:5: allow_users: there is no user \"0x10\" on this system; create it or take the name out\n"
+		"f:5: allow_users: there is no user \"1001a\" on this system; create it or take the name out\n"),
+	CASE(GOOD BROKER "socket_group = 4294967295\n",
+		"f:6: socket_group: \"4294967295\" is too large for a group's number; allowed: the name or number of a group, or nothing\n"),
+	CASE(GOOD BROKER "root_needs_rule = maybe\n",
+		"f:6: root_needs_rule: \"maybe\" is neither yes nor no; allowed: yes or no\n"),
 	CASE(GOOD "allow_groups = *\n",
-		"f:5: allow_groups: \"*\" cannot be *; for everybody write allow_users = *; allowed: names of groups, separated by commas or spaces\n"),
+		"f:5: allow_groups: \"*\" cannot be *; for everybody write allow_users = *; allowed: names or numbers of groups, separated by commas or spaces\n"),
 	CASE(GOOD "allow_groups = nogroup\n",
 		"f:5: allow_groups: there is no group \"nogroup\" on this system; create it or take the name out\n"),
 	CASE(GOOD "allow_units = x.service\n",

@@ -34,15 +34,20 @@ static const gid_t in_nothing[] = {5, 6, 7};
 static const gid_t in_unknown[] = {UNKNOWN};
 
 static const struct access_rules empty = {0};
-static const struct access_rules everybody = {{EVERYBODY}};
-static const struct access_rules users = {{ALICE_AND_BOB}};
-static const struct access_rules groups = {{WEB_AND_OPS}};
-static const struct access_rules both = {{ALICE_AND_BOB, WEB_AND_OPS}};
-static const struct access_rules everybody_in_units = {{EVERYBODY, TWO_UNITS}};
-static const struct access_rules both_in_units = {{ALICE_AND_BOB, WEB_AND_OPS, TWO_UNITS}};
-static const struct access_rules units_alone = {{TWO_UNITS}};
+static const struct access_rules everybody = {.lists = {EVERYBODY}};
+static const struct access_rules users = {.lists = {ALICE_AND_BOB}};
+static const struct access_rules groups = {.lists = {WEB_AND_OPS}};
+static const struct access_rules both = {.lists = {ALICE_AND_BOB, WEB_AND_OPS}};
+static const struct access_rules everybody_in_units = {.lists = {EVERYBODY, TWO_UNITS}};
+static const struct access_rules both_in_units = {.lists = {ALICE_AND_BOB, WEB_AND_OPS, TWO_UNITS}};
+static const struct access_rules units_alone = {.lists = {TWO_UNITS}};
 static const struct access_rules unknowns = {
-	{[ACCESS_USERS] = NOBODY_KNOWN, [ACCESS_GROUPS] = NOBODY_KNOWN}};
+	.lists = {[ACCESS_USERS] = NOBODY_KNOWN, [ACCESS_GROUPS] = NOBODY_KNOWN}};
+static const struct access_rules not_root = {.root_needs_rule = true};
+static const struct access_rules everybody_and_root = {
+	.lists = {EVERYBODY}, .root_needs_rule = true};
+static const struct access_rules users_not_root = {
+	.lists = {ALICE_AND_BOB, WEB_AND_OPS}, .root_needs_rule = true};
 
 static const struct peer root = {.uid = 0, .gid = 0, .pid = 1};
 static const struct peer self = {.uid = SELF, .gid = SELF, .pid = 2};
@@ -59,6 +64,13 @@ static const struct peer stranger_in_ops = {
 	.uid = UNKNOWN, .gid = 2001, .pid = 3, .groups = in_ops, .group_count = 3};
 static const struct peer no_groups = {
 	.uid = 1006, .gid = UNKNOWN, .pid = 3, .groups = in_unknown, .group_count = 1};
+
+static const struct peer root_in_ops = {
+	.uid = 0, .gid = 0, .pid = 1, .groups = in_ops, .group_count = 3};
+/* users without a number here: the kernel calls all of them by one */
+static const struct peer unmapped_alice = {.uid = 1001, .gid = 100, .pid = 3, .unmapped = true};
+static const struct peer unmapped_self = {.uid = SELF, .gid = SELF, .pid = 3, .unmapped = true};
+static const struct peer unmapped_in_web = {.uid = 65534, .gid = 2001, .pid = 3, .unmapped = true};
 
 static const struct {
 	const struct access_rules *rules;
@@ -113,6 +125,21 @@ static const struct {
 
 	/* a unit narrows and never grants */
 	{&units_alone, &carol, "shop.service", false, "no rule names uid 1003 or its groups"},
+
+	/* root as a user like others */
+	{&not_root, &root, NULL, false, "no rule names uid 0 or its groups"},
+	{&not_root, &self, NULL, true, "the daemon's own user"},
+	{&everybody_and_root, &root, NULL, true, "allow_users: *"},
+	{&users_not_root, &root, NULL, false, "no rule names uid 0 or its groups"},
+	{&users_not_root, &root_in_ops, NULL, true, "allow_groups: ops"},
+	{&users_not_root, &alice, NULL, true, "allow_users: alice"},
+
+	/* a number that stands for many is in no rule and is not the daemon; it can connect, and
+	 * its group may be a real one */
+	{&users, &unmapped_alice, NULL, false, "no rule names uid 1001 or its groups"},
+	{&users, &unmapped_self, NULL, false, "no rule names uid 990 or its groups"},
+	{&both, &unmapped_in_web, NULL, true, "allow_groups: web"},
+	{&everybody, &unmapped_alice, NULL, true, "allow_users: *"},
 
 	/* -1 is nobody, in the rules too */
 	{&unknowns, &stranger, NULL, false, "the peer's user is not known"},
@@ -206,6 +233,13 @@ static void every_list_is_in_the_digest(void **state)
 	}
 }
 
+static void that_root_needs_a_rule_is_in_the_digest(void **state)
+{
+	(void)state;
+	must_differ(&empty, &not_root);
+	must_differ(&everybody, &everybody_and_root);
+}
+
 static void the_digest_is_the_same_for_the_same_rules(void **state)
 {
 	uint64_t digests[3][2];
@@ -245,6 +279,7 @@ int main(void)
 		cmocka_unit_test(unknown_is_not_the_daemon),
 		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(every_list_is_in_the_digest),
+		cmocka_unit_test(that_root_needs_a_rule_is_in_the_digest),
 		cmocka_unit_test(the_digest_is_the_same_for_the_same_rules),
 		cmocka_unit_test(lists_grow_and_are_freed),
 	};

@@ -107,6 +107,7 @@ static void defaults_are_filled_in(void **state)
 	assert_int_equal(
 		b->admins.lists[ACCESS_USERS].count + b->admins.lists[ACCESS_GROUPS].count, 0);
 	assert_int_equal(b->metrics.lists[ACCESS_USERS].count, 0);
+	assert_false(b->root_needs_rule || b->admins.root_needs_rule || b->metrics.root_needs_rule);
 	assert_string_equal(b->state_dir, "/var/lib/gctokend");
 	assert_null(b->state_key_file);
 	assert_null(b->state_key_credential);
@@ -157,6 +158,7 @@ static void every_key_arrives(void **state)
 		"[broker]\n"
 		"socket = /x/s\nsocket_mode = 600\nsocket_group = devs\npage_socket =\n"
 		"admin_users = alice, bob\nadmin_groups = devs\nmetrics_users = bob\n"
+		"root_needs_rule = yes\n"
 		"state_dir = /x/state/\nstate_key_file = /x/key\nmax_connections = 10\n"
 		"max_connections_per_user = 3\nrequest_deadline = 250ms\nidle_timeout = 2h\n"
 		"max_wait = 1min\nlog_level = debug\n"
@@ -187,6 +189,7 @@ static void every_key_arrives(void **state)
 	assert_int_equal(b->admins.lists[ACCESS_GROUPS].count, 1);
 	assert_int_equal(b->admins.lists[ACCESS_GROUPS].ids[0], 950);
 	assert_int_equal(b->metrics.lists[ACCESS_USERS].ids[0], 1002);
+	assert_true(b->root_needs_rule && b->admins.root_needs_rule && b->metrics.root_needs_rule);
 	assert_string_equal(b->state_dir, "/x/state/");
 	assert_string_equal(b->state_key_file, "/x/key");
 	assert_int_equal(b->max_connections, 10);
@@ -214,6 +217,7 @@ static void every_key_arrives(void **state)
 	assert_string_equal(p->allow.lists[ACCESS_UNITS].names[1], "session-1.scope");
 	assert_int_equal(p->login.lists[ACCESS_USERS].ids[0], 1001);
 	assert_int_equal(p->login.lists[ACCESS_GROUPS].ids[0], 950);
+	assert_true(p->allow.root_needs_rule && p->login.root_needs_rule);
 	assert_false(p->refresh_margin.automatic);
 	assert_int_equal(p->refresh_margin.duration.ns, 90 * NS_PER_S);
 	assert_int_equal(p->use_margin.ns, 0);
@@ -223,6 +227,26 @@ static void every_key_arrives(void **state)
 	assert_false(p->clock_probe);
 	assert_string_equal(p->clock_probe_url, "https://time.example");
 	assert_int_equal(p->fetch.timeout.ns, 100 * NS_PER_MS);
+	config_free(c);
+}
+
+/* Users and groups of containers have no names here. */
+static void digits_are_a_number(void **state)
+{
+	struct config *c = must_parse_one("[broker]\nsocket_group = 100950\nadmin_users = 0\n" GOOD
+					  "allow_users = 100999, alice 007\n"
+					  "allow_groups = 4294967294\n");
+	const struct id_list *users = &c->profiles[0].allow.lists[ACCESS_USERS];
+
+	(void)state;
+	assert_int_equal(c->broker.socket_gid, 100950);
+	assert_int_equal(c->broker.admins.lists[ACCESS_USERS].ids[0], 0);
+	assert_int_equal(users->count, 3);
+	assert_int_equal(users->ids[0], 100999);
+	assert_string_equal(users->names[0], "100999");
+	assert_int_equal(users->ids[1], 1001);
+	assert_int_equal(users->ids[2], 7);
+	assert_int_equal(c->profiles[0].allow.lists[ACCESS_GROUPS].ids[0], 4294967294U);
 	config_free(c);
 }
 
@@ -576,6 +600,7 @@ int main(void)
 		cmocka_unit_test(secrets_are_not_repeated),
 		cmocka_unit_test(defaults_are_filled_in),
 		cmocka_unit_test(every_key_arrives),
+		cmocka_unit_test(digits_are_a_number),
 		cmocka_unit_test(everybody_is_a_star),
 		cmocka_unit_test(token_url_alone_is_enough),
 		cmocka_unit_test(an_exact_url_overrides_the_region),
