@@ -1,4 +1,4 @@
-/* The two clocks that are asked for: milliseconds, whole, rounded down. */
+/* The clocks that the library and the command read, in whole milliseconds, rounded down. */
 #ifndef GCTOKEN_CLOCKS_H
 #define GCTOKEN_CLOCKS_H
 

@@ -18,9 +18,9 @@
 /* What a call may take beyond the wait it asks the broker for: a local round trip, with room for a
  * busy machine. */
 #define GRACE_MS 1000
-/* An answer that was held longer than this is asked for once more, see call_for_token. */
+/* A reply that was held longer than this is asked for once more, see call_for_token. */
 #define HELD_MS 1000
-#define ANSWER_MAX (RESPONSE_HEAD_MAX + GCTOKEN_TOKEN_MAX + 1)
+#define REPLY_MAX (RESPONSE_HEAD_MAX + GCTOKEN_TOKEN_MAX + 1)
 
 _Static_assert(sizeof(struct gctoken_token) == 8312, "the layout is part of the soname");
 _Static_assert(offsetof(struct gctoken_token, generation) == 0, "layout");
@@ -100,7 +100,7 @@ static bool span_is(const struct response_span *s, const char *text)
 	return s->at && s->length == strlen(text) && !memcmp(s->at, text, s->length);
 }
 
-/* Fills the bytes up to `reserved`; false for an answer no broker would give. */
+/* Fills the bytes up to `reserved`; false for a reply that no broker would give. */
 static bool read_token(const struct http_result *result, struct gctoken_token *t)
 {
 	const struct response *r = &result->response;
@@ -192,7 +192,7 @@ static int error_of_call(int error)
 /* 0: *t is filled. */
 static int call_once(struct gctoken *g, const struct http_call *call, struct gctoken_token *t)
 {
-	char storage[ANSWER_MAX];
+	char storage[REPLY_MAX];
 	struct http_result result;
 	int error;
 
@@ -208,9 +208,9 @@ static int call_once(struct gctoken *g, const struct http_call *call, struct gct
 	return error;
 }
 
-/* An answer that was held for long tells how long the token is good, but not when that was said:
- * counted from the request, a wait of minutes would eat up a short token's whole life. Asking again
- * without waiting costs a local round trip and gives the answer to within that. */
+/* A reply that was held for long says how long the token is good, but not from when: counted from
+ * the request, a wait of minutes would use up a short token's whole life. Asking again without
+ * waiting costs a local round trip, and is exact to within that. */
 static void measure_again(struct gctoken *g, int64_t deadline_ms, struct gctoken_token *t)
 {
 	struct gctoken_token again;

@@ -1,7 +1,7 @@
-/* The page: what the broker and libgctoken share. One memfd per profile; the broker writes it,
- * whoever may have the profile's token gets a descriptor of it that can only be read, and from then
- * on reads the token where it lies, without a system call. docs/architecture.md tells how it is
- * asked for.
+/* The page: what the broker and libgctoken share. There is one memfd per profile, which the broker
+ * writes. Whoever may have the profile's token gets a read-only descriptor of it, and from then on
+ * reads the token where it lies, without a system call. docs/architecture.md says how it is asked
+ * for.
  *
  * Everything is words of 64 bits in the machine's byte order, read and written by relaxed atomic
  * accesses, in three parts:
@@ -11,22 +11,22 @@
  *   `sequence`             odd while the broker writes. It begins with an instant of CLOCK_BOOTTIME
  *                          in ns and only grows, so that no two pages ever have the same one
  *
- * A reader loads `sequence` (acquire), and if it is even what it wants of the rest; then, behind an
- * acquire fence, `sequence` again. The same: what it has read was all there at one moment. Another:
- * it has read a mixture, and tries anew, a bounded number of times: the broker may have been
- * descheduled or killed at an odd one, and then the socket is what is left. The writer stores the
- * odd number, a release fence, the content, and the even number (release).
+ * A reader loads `sequence` (acquire), and if it is even, what it wants of the rest; then, after
+ * an acquire fence, `sequence` again. If that is the same, all it has read was there at one moment.
+ * If not, it has read a mixture and tries again, a bounded number of times: the broker may have
+ * been descheduled or killed at an odd number, and then only the socket is left. The writer stores
+ * the odd number, a release fence, the content, and the even number (release).
  *
- * `state` decides: 0 is "retired", so that a page full of zeros is a retired one. The reader takes
- * the token if CLOCK_BOOTTIME, read after the words, is before `until`; from then on, and in every
- * state but GCTOKEN_PAGE_TOKEN, it has to ask the socket. Instants are of the time namespace whose
- * inode the page tells; a reader in another one cannot use the page.
+ * `state` decides: 0 is "retired", so that a page full of zeros is a retired one. The reader
+ * takes the token if CLOCK_BOOTTIME, read after the words, is before `until`; from then on, and in
+ * every state but GCTOKEN_PAGE_TOKEN, it has to ask the socket. Instants are of the time namespace
+ * whose inode the page names; a reader in another one cannot use the page.
  *
- * Versions. `magic`, `version`, `sequence` and `state` keep their place in every version, and state
- * 0 its meaning, so that a newer broker can retire the page that an older one has left. A reader
- * uses only versions it knows and asks for one of them by number; a broker that cannot make that
- * one says so, and the reader goes on using the socket. A reserved word (zero) may get a meaning
- * without a new version if readers who ignore it lose nothing by it; everything else makes a new
+ * Versions. `magic`, `version`, `sequence` and `state` keep their place in every version, and
+ * state 0 its meaning, so that a newer broker can retire the page that an older one has left. A
+ * reader uses only versions it knows and asks for one of them by number; a broker that cannot make
+ * that version says so, and the reader keeps using the socket. A reserved word (zero) may get a
+ * meaning without a new version if readers that ignore it lose nothing; everything else needs a new
  * version. */
 #ifndef GCTOKEN_PAGE_H
 #define GCTOKEN_PAGE_H
@@ -111,6 +111,6 @@ _Static_assert(offsetof(struct gctoken_page, token) % GCTOKEN_PAGE_LINE == 0 &&
  * 505: no such version. */
 #define GCTOKEN_PAGE_REQUEST "page %d %s\n"
 #define GCTOKEN_PAGE_REQUEST_MAX 80
-#define GCTOKEN_PAGE_ANSWER_LENGTH 4
+#define GCTOKEN_PAGE_REPLY_LENGTH 4
 
 #endif

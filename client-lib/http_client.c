@@ -1,8 +1,8 @@
 /* A call is one or more attempts: take or make a connection, send, receive. An attempt that ends
- * before a whole answer came is made again where that is safe, so that a restart of the daemon is
- * a delay and not an error: at once if the connection was an idle one that had died, after a pause
- * that grows otherwise. Nothing is locked at any time, and everything that blocks is a poll(2) up
- * to the call's deadline. */
+ * before a whole reply came is repeated where that is safe, so that a restart of the daemon is a
+ * delay and not an error: at once if it was an idle connection that had died, otherwise after a
+ * growing pause. Nothing is ever locked, and everything that blocks is a poll(2) up to the call's
+ * deadline. */
 #include "http_client.h"
 
 #include "clocks.h"
@@ -59,7 +59,8 @@ void gctoken_http_fini(struct http_client *c)
 	}
 }
 
-/* Silent and open. One that has bytes to read that nobody asked for would be answered with them. */
+/* Silent and open. A connection with bytes to read that nobody asked for would give them as the
+ * reply. */
 static bool connection_is_idle(int fd)
 {
 	char byte;
@@ -68,8 +69,8 @@ static bool connection_is_idle(int fd)
 	       (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* An idle connection of this process, or -1. What a parent left behind is closed: the stream is
- * the parent's, two processes reading it would each get parts of the other's answers. */
+/* An idle connection of this process, or -1. What a parent left behind is closed: the stream is the
+ * parent's, two processes reading it would each get parts of the other's replies. */
 static int take_idle(struct http_client *c)
 {
 	uint64_t mine = (uint32_t)getpid();
@@ -163,7 +164,7 @@ static int send_all(int fd, const char *bytes, size_t length, int64_t deadline_m
 	return 0;
 }
 
-/* 0 and *ret; -ECONNRESET: the other end closed before the answer was whole. */
+/* 0 and *ret; -ECONNRESET: the other end closed before the reply was whole. */
 static int receive(int fd, char *storage, size_t size, int64_t deadline_ms, struct response *ret)
 {
 	size_t length = 0;
@@ -226,8 +227,8 @@ static int exchange(struct http_client *c, const struct http_call *call, int fd,
 	result.sent_boot_ms = gctoken_boot_ms();
 	error = send_all(fd, request, (size_t)n, call->deadline_ms);
 	explicit_bzero(request, (size_t)n); /* it may hold a code, which is a secret */
-	/* A daemon that refuses a connection answers and closes without reading: the answer is
-	 * there although the request could not be sent. */
+	/* A daemon that refuses a connection replies and closes without reading: the reply is there
+	 * although the request could not be sent. */
 	if (!error || error == -EPIPE || error == -ECONNRESET)
 		error = receive(fd, storage, size, call->deadline_ms, &result.response);
 	if (error || !result.response.keep_alive)

@@ -1,5 +1,5 @@
-/* HTTP calls over a Unix socket, with a total deadline and a few idle connections kept. Used by the
- * library and by the command; not part of the public API. */
+/* HTTP calls over a Unix socket, with a total deadline, keeping a few idle connections. Used by the
+ * library and the command; not part of the public API. */
 #ifndef GCTOKEN_HTTP_CLIENT_H
 #define GCTOKEN_HTTP_CLIENT_H
 
@@ -31,12 +31,12 @@ struct http_call {
 	int64_t patience_ms;   /* until then a socket that is absent or refuses is tried again */
 	int64_t wait_until_ms; /* &wait= is appended with the whole seconds left until then;
 				  HTTP_CALL_NO_WAIT: it is not */
-	bool repeatable;       /* may be sent a second time, where the first got no whole answer */
+	bool repeatable;       /* may be sent a second time, if the first got no whole reply */
 };
 
 struct http_result {
 	struct response response;
-	int64_t sent_boot_ms; /* CLOCK_BOOTTIME just before the request that was answered left */
+	int64_t sent_boot_ms; /* CLOCK_BOOTTIME just before the request was sent */
 };
 
 /* 0; -EINVAL: empty; -ENAMETOOLONG. Holds no resources until the first call. */
@@ -44,14 +44,14 @@ int gctoken_http_init(struct http_client *c, const char *socket_path);
 /* Closes the idle connections; no call may be under way. */
 void gctoken_http_fini(struct http_client *c);
 
-/* One exchange. The answer is read into `storage`, which `ret->response` points into and which the
- * caller wipes where it held a token. 0: an answer with whatever status. Negative errno:
+/* One exchange. The reply is read into `storage`, which `ret->response` points into and which the
+ * caller wipes if it held a token. 0: a reply with whatever status. Negative errno:
  *   -ENOENT, -ECONNREFUSED  nobody at the socket, up to patience_ms
- *   -ECONNRESET             connected, but no whole answer came (and it was not repeatable)
+ *   -ECONNRESET             connected, but no whole reply came (and it was not repeatable)
  *   -EACCES                 this user may not connect
- *   -ETIMEDOUT              connected, but no answer by the deadline
- *   -EBADMSG                the answer is not HTTP as we know it
- *   -EMSGSIZE               the answer does not fit into `storage`, or the request is too long
+ *   -ETIMEDOUT              connected, but no reply by the deadline
+ *   -EBADMSG                the reply is not HTTP as we know it
+ *   -EMSGSIZE               the reply does not fit into `storage`, or the request is too long
  *   others                  as socket(2) and connect(2) have them. */
 int gctoken_http_call(struct http_client *c, const struct http_call *call, char *storage,
 	size_t size, struct http_result *ret);

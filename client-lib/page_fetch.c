@@ -1,4 +1,4 @@
-/* Asking for the page: one line to the page socket, one line and a descriptor back. */
+/* Asks for the page: one line to the page socket, one line and a descriptor back. */
 #include "clocks.h"
 #include "gctoken_page.h"
 #include "page_holder.h"
@@ -11,20 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct answer {
-	char text[GCTOKEN_PAGE_ANSWER_LENGTH];
+struct page_reply {
+	char text[GCTOKEN_PAGE_REPLY_LENGTH];
 	size_t length;
 	int page;
 };
 
 /* -EAGAIN: more has to come. */
-static int receive(int connection, struct answer *a)
+static int receive(int connection, struct page_reply *r)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	struct iovec io = {a->text + a->length, sizeof(a->text) - a->length};
+	struct iovec io = {r->text + r->length, sizeof(r->text) - r->length};
 	struct msghdr message = {.msg_iov = &io,
 		.msg_iovlen = 1,
 		.msg_control = &control,
@@ -37,14 +37,14 @@ static int receive(int connection, struct answer *a)
 	c = CMSG_FIRSTHDR(&message);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 		c->cmsg_len == CMSG_LEN(sizeof(int))) {
-		if (a->page >= 0)
-			close(a->page);
-		memcpy(&a->page, CMSG_DATA(c), sizeof(int));
+		if (r->page >= 0)
+			close(r->page);
+		memcpy(&r->page, CMSG_DATA(c), sizeof(int));
 	}
 	if (!n)
 		return -ECONNRESET;
-	a->length += (size_t)n;
-	return a->length < sizeof(a->text) ? -EAGAIN : 0;
+	r->length += (size_t)n;
+	return r->length < sizeof(r->text) ? -EAGAIN : 0;
 }
 
 static int await(int connection, int64_t deadline_ms)
@@ -59,29 +59,30 @@ static int await(int connection, int64_t deadline_ms)
 	return n < 0 && errno != EINTR && errno != EAGAIN ? -errno : 0;
 }
 
-static int ask(const struct page_holder *h, int connection, int64_t deadline_ms, struct answer *a)
+static int ask(
+	const struct page_holder *h, int connection, int64_t deadline_ms, struct page_reply *r)
 {
 	char line[GCTOKEN_PAGE_REQUEST_MAX];
 	int length = snprintf(
 		line, sizeof(line), GCTOKEN_PAGE_REQUEST, GCTOKEN_PAGE_VERSION, h->profile);
 	int error;
 
-	/* A line goes into an empty socket at once or not at all. An end that was told before it
-	 * was asked has its answer there all the same. */
+	/* A line goes into an empty socket at once or not at all. A broker that closed before it
+	 * was asked has still sent its reply. */
 	if (send(connection, line, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) != length &&
 		errno != EPIPE && errno != ECONNRESET)
 		return -errno;
 	do {
 		error = await(connection, deadline_ms);
 		if (!error)
-			error = receive(connection, a);
+			error = receive(connection, r);
 	} while (error == -EAGAIN);
 	if (error)
 		return error;
-	return memcmp(a->text, "200\n", sizeof(a->text)) == 0 && a->page >= 0 ? 0 : -EACCES;
+	return memcmp(r->text, "200\n", sizeof(r->text)) == 0 && r->page >= 0 ? 0 : -EACCES;
 }
 
-/* Nobody can take away what is mapped: else reading it could end in a SIGBUS. */
+/* Nobody can shrink what is mapped: reading it could else end in a SIGBUS. */
 static int check_page(int page)
 {
 	struct stat s;
@@ -95,7 +96,7 @@ static int check_page(int page)
 int gctoken_page_fetch(
 	const struct page_holder *h, int64_t deadline_ms, int *ret_connection, int *ret_page)
 {
-	struct answer a = {.page = -1};
+	struct page_reply r = {.page = -1};
 	int connection, error;
 
 	if (!h->address_length)
@@ -105,17 +106,17 @@ int gctoken_page_fetch(
 		return -errno;
 	error = connect(connection, (const struct sockaddr *)&h->address, h->address_length) < 0
 			? -errno
-			: ask(h, connection, deadline_ms, &a);
+			: ask(h, connection, deadline_ms, &r);
 	if (!error)
-		error = check_page(a.page);
+		error = check_page(r.page);
 	if (error) {
 		close(connection);
-		if (a.page >= 0)
-			close(a.page);
+		if (r.page >= 0)
+			close(r.page);
 		return error;
 	}
 	*ret_connection = connection;
-	*ret_page = a.page;
+	*ret_page = r.page;
 	return 0;
 }
 

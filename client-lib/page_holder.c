@@ -1,16 +1,16 @@
-/* Having a page, so that a read costs what the memory and one look at the clock cost: nothing that
- * threads share is written.
+/* Keeps a page mapped, so that a read costs only the memory accesses and one look at the clock: it
+ * writes nothing that threads share.
  *
- * What makes that possible is that a mapping's address stays good until the handle is closed. There
- * are two places; another page is mapped over the one that is not in use (MAP_FIXED replaces in one
- * step) and only then made the current one. A reader who was stopped in the old place, for however
- * long, finds either the old page or a newer one when it goes on, and the sequence tells: no two
- * pages ever have the same one. So neither locks nor counters nor garbage are needed.
+ * That works because a mapping's address stays valid until the handle is closed. There are two
+ * places: a new page is mapped over the one that is not in use (MAP_FIXED replaces in one step),
+ * and only then becomes the current one. A reader that was stopped in the old place, however long,
+ * finds the old page or a newer one when it continues, and the sequence tells them apart: no two
+ * pages ever have the same one. So there is no need for locks, counters or garbage.
  *
- * The handle keeps the connection by which the page came. It ends with the broker, and about once a
- * second somebody looks: a page whose writer is gone is no longer used, since rules could change
- * and tokens be rejected meanwhile. The first token that a handle is asked for comes from the
- * socket, so that a program which needs but one never asks for a page. */
+ * The handle keeps the connection by which the page came. It ends with the broker, and about once
+ * a second a reader checks it: a page whose writer is gone is not used any more, since rules could
+ * change and tokens be rejected meanwhile. A handle's first token comes from the socket, so that a
+ * program that needs only one never asks for a page. */
 #include "page_holder.h"
 
 #include "clocks.h"
@@ -30,8 +30,8 @@
 #define PAUSE_FIRST_NS UINT64_C(1000000000)
 #define PAUSE_MAX_NS UINT64_C(60000000000)
 
-/* One thread at a time; the others do without. What a parent's thread had taken when it forked is
- * taken over by the child: the thread is not there. */
+/* One thread at a time; the others do without. What a parent's thread owned at a fork the child
+ * takes over: that thread does not exist there. */
 static bool own(struct page_holder *h)
 {
 	uint64_t mine = (uint64_t)getpid();
@@ -89,7 +89,7 @@ static bool install(struct page_holder *h, int fd)
 		place, GCTOKEN_PAGE_SIZE, PROT_READ, MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0);
 
 	if (at == MAP_FAILED) {
-		/* Whether the old mapping is still there nobody knows: the place is given up. */
+		/* It is not known whether the old mapping is still there: the place is given up. */
 		h->places[other] = NULL;
 		return false;
 	}

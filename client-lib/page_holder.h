@@ -1,4 +1,4 @@
-/* The token read from the page that the broker shares (gctoken_page.h), and all that is needed to
+/* Reads the token from the page that the broker shares (gctoken_page.h), and does what is needed to
  * have a page at the right moments. Part of a handle; not part of the public API. */
 #ifndef GCTOKEN_PAGE_HOLDER_H
 #define GCTOKEN_PAGE_HOLDER_H
@@ -13,7 +13,7 @@
 #include <sys/un.h>
 
 #define PAGE_PROFILE_MAX 48
-/* How often somebody looks whether the broker is still there. */
+/* How often a reader checks that the broker is still there. */
 #define PAGE_CHECK_NS UINT64_C(1000000000)
 
 struct page_holder {
@@ -41,7 +41,7 @@ struct page_read {
 	int64_t started_ms; /* of gctoken_monotonic_ms, if it took long; else 0 */
 };
 
-/* The page socket lies beside the broker's. Holds no resources until the first read. */
+/* The page socket is beside the broker's. Holds no resources until the first read. */
 void gctoken_page_init(struct page_holder *h, const char *socket_path, const char *profile);
 /* No read may be under way. */
 void gctoken_page_fini(struct page_holder *h);
@@ -50,8 +50,8 @@ void gctoken_page_fini(struct page_holder *h);
 bool gctoken_page_get_slowly(
 	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *how);
 
-/* True: *ret is filled, as the broker would have answered. False: the socket has to be asked. May
- * be called by any number of threads; takes no lock and in the usual case makes no system call. */
+/* True: *ret is filled, as the broker would have replied. False: the socket has to be asked. May be
+ * called by any number of threads; takes no lock and in the usual case makes no system call. */
 static inline bool gctoken_page_get(
 	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *ret_how)
 {

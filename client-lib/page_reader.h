@@ -1,4 +1,4 @@
-/* Reading the page that the broker shares, see gctoken_page.h. Not part of the public API.
+/* Reads the page that the broker shares, see gctoken_page.h. Not part of the public API.
  *
  * Most of it is here to be inlined: a read has to cost little more than its look at the clock. */
 #ifndef GCTOKEN_PAGE_READER_H
@@ -30,10 +30,10 @@ enum page_reading {
 	PAGE_READ_RETIRED,
 };
 
-/* What the page says about a token that lives for min_ttl_s at least; *ret is filled where that is
- * PAGE_READ_TOKEN, and *ret_touched set once it was written to, for whatever result. *ret_now:
- * gctoken_page_now when the page said so. Takes no longer than a few microseconds, also where the
- * writer was killed in the middle. */
+/* What the page says about a token that is good for at least min_ttl_s; *ret is filled if that is
+ * PAGE_READ_TOKEN, and *ret_touched set once it was written to, whatever the result. *ret_now:
+ * gctoken_page_now when the page said so. Takes at most a few microseconds, even if the writer was
+ * killed in the middle. */
 enum page_reading gctoken_page_read(const struct gctoken_page *p, struct gctoken_token *ret,
 	uint64_t min_ttl_s, uint64_t *ret_now, bool *ret_touched);
 
@@ -53,10 +53,10 @@ static inline uint64_t page_load(const _Atomic uint64_t *word)
 
 /* Whole lines: zeros follow the token in the page, and both sides have room for them.
  *
- * C11 has no way to copy a block that somebody may be writing but word by word, which takes three
- * times as long. On x86-64 it is done in assembler, of which C11 says nothing: loads of 16 bytes,
- * and the processor keeps loads in order among each other, so that the second look at the sequence
- * decides about every byte. Elsewhere, and for ThreadSanitizer, it is relaxed atomic words. */
+ * In C11 a block that somebody may be writing can only be copied word by word, which takes three
+ * times as long. On x86-64 it is done in assembler, about which C11 says nothing: loads of 16
+ * bytes, which the processor keeps in order, so that the second look at the sequence decides about
+ * every byte. Elsewhere, and for ThreadSanitizer, it is relaxed atomic words. */
 static inline void page_copy_lines(char *to, const _Atomic uint64_t *from, size_t length)
 {
 #if defined(__x86_64__) && !PAGE_THREAD_SANITIZER
@@ -89,8 +89,8 @@ static inline bool page_unchanged(const struct gctoken_page *p, uint64_t sequenc
 	return page_load(&p->sequence) == sequence;
 }
 
-/* One try of gctoken_page_read: false if the writer came in between. The clock is looked at between
- * the two looks at the sequence, so that it is the time at which the page said that. */
+/* One try of gctoken_page_read: false if the writer came in between. The clock is read between the
+ * two looks at the sequence, so that it is the time at which the page said so. */
 static inline __attribute__((always_inline)) bool page_read_once(const struct gctoken_page *p,
 	struct gctoken_token *ret, uint64_t min_ttl_s, enum page_reading *ret_reading,
 	uint64_t *ret_now, bool *ret_touched)

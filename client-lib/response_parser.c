@@ -47,8 +47,8 @@ static int take_line(struct cursor *c, struct line *ret)
 	return -EAGAIN;
 }
 
-/* HTTP-version SP 3DIGIT SP [reason]. A 1xx never comes from the broker, and an answer that
- * announces another one is not whole: refused with the rest. */
+/* HTTP-version SP 3DIGIT SP [reason]. A 1xx never comes from the broker, and a reply that announces
+ * another one is not whole: refused with the rest. */
 static int parse_status_line(const struct line *l, struct response *r)
 {
 	const char *p = l->at;

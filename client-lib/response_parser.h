@@ -1,5 +1,5 @@
-/* Strict parser of the HTTP/1.1 answers gctokend gives: a head, and a body whose length the head
- * tells. What is in doubt is refused. Pure: bytes in, spans out. */
+/* Strict parser of gctokend's HTTP/1.1 responses: a head, and a body whose length the head gives.
+ * What is in doubt is refused. Pure: bytes in, spans out. */
 #ifndef GCTOKEN_RESPONSE_PARSER_H
 #define GCTOKEN_RESPONSE_PARSER_H
 
@@ -25,11 +25,11 @@ struct response {
 	struct response_span state;         /* Gctoken-State */
 	struct response_span retry_after;   /* Retry-After */
 	struct response_span body;
-	size_t length; /* bytes the whole answer takes */
+	size_t length; /* bytes of the whole response */
 };
 
-/* One answer at the front of `bytes`. 0: *ret is whole; -EAGAIN: so far so good, more is needed;
- * -EBADMSG: no such answer, whatever follows. *ret is untouched unless 0. */
+/* One response at the front of `bytes`. 0: *ret is whole; -EAGAIN: good so far, more is needed;
+ * -EBADMSG: not such a response, whatever follows. *ret is untouched unless 0. */
 int gctoken_response_parse(const char *bytes, size_t length, struct response *ret);
 
 /* A span of nothing but 1 to 19 decimal digits, at most INT64_MAX. False, *ret untouched,

@@ -1,7 +1,7 @@
-/* api: one call of the Genesys Cloud API, with the care that each caller would have to take: a
- * token from the daemon, a 401 reported and the call made once more with the token that replaces
- * it, a 429 waited for. Both say that the call was not carried out, so repeating it is safe
- * whatever its method. */
+/* api: one call of the Genesys Cloud API, with the care that every caller should take. It gets a
+ * token from the daemon; on a 401 it rejects that and calls once more with the new one; on a 429 it
+ * waits. Both statuses mean that the call was not carried out, so repeating it is safe whatever its
+ * method. */
 #include "api_options.h"
 #include "api_pages.h"
 #include "api_transfer.h"
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A server that sends the same page for ever is left after so many without an item. */
+/* A server that keeps sending empty pages is left after so many in a row. */
 #define EMPTY_PAGES_MAX 3
 
 struct session {
@@ -67,9 +67,9 @@ static int get_token(const struct session *x, double bad, struct token_parts *re
 	return code;
 }
 
-/* Sleeps as long as the 429 asks, or a growing time if it does not say; a little more, so that
- * those who were told the same do not come back together. One that asks for no time at all is not
- * called at full speed either. False if that is more than is left. */
+/* Sleeps as long as the 429 asks, or for a growing time if it does not say; a little longer, so
+ * that those who were told the same do not come back together. An API that asks for no time at all
+ * is not called at full speed either. False if that is more than is left. */
 static bool wait_for_rate(const struct api_response *r, int64_t *left_ms, int64_t *pause_ms)
 {
 	int64_t ms = r->retry_after_s >= 0 ? (int64_t)(r->retry_after_s * 1000) : *pause_ms;
@@ -91,7 +91,7 @@ static bool wait_for_rate(const struct api_response *r, int64_t *left_ms, int64_
 	return true;
 }
 
-/* One call with all its repetitions. EXIT_OK: *ret is the last answer; *ret_api_url takes 512
+/* One call with all its repetitions. EXIT_OK: *ret is the last response; *ret_api_url takes 512
  * bytes. Else the exit code; a body in *ret is still to be shown. */
 static int call_api(const struct session *x, const char *path, bool hold, struct api_response *ret,
 	char *ret_api_url)
@@ -148,7 +148,7 @@ static int code_of_status(int status)
 	}
 }
 
-/* A 2xx is no news. */
+/* Says nothing of a 2xx. */
 static int tell_status(const struct session *x, const char *path, const struct api_response *r)
 {
 	int code = code_of_status(r->status);
@@ -186,7 +186,7 @@ static int call_once(const struct session *x)
 			code = EXIT_FAILED;
 		ends_line = response.body[response.length - 1] == '\n';
 	}
-	/* The API ends its JSON without one, and a prompt belongs at a line's beginning. */
+	/* The API sends no newline after its JSON, and a prompt belongs at the start of a line. */
 	if ((response.printed || response.length) && !ends_line && isatty(STDOUT_FILENO))
 		api_print("\n", 1);
 	if (code == EXIT_OK)
@@ -280,7 +280,7 @@ static int call_pages(const struct session *x)
 			api_print(response.body, response.length);
 		api_response_fini(&response);
 	}
-	/* One that is cut short stays open, so that nobody takes it for the whole. */
+	/* A list that was cut short stays open, so that nobody takes it for whole. */
 	if (code == EXIT_OK)
 		fputs(l.begun ? "\n]\n" : "[]\n", stdout);
 	return code;

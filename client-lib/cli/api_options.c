@@ -20,7 +20,7 @@ void api_options_fini(struct api_options *o)
 	*o = API_OPTIONS_NONE;
 }
 
-/* In capitals, since HTTP's are; nobody types them so. */
+/* In capitals, as HTTP has them; people type them in any case. */
 static int read_method(const char *word, struct api_options *ret)
 {
 	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
@@ -159,7 +159,7 @@ int api_options_read(const struct command *self, struct settings *s, int argc, c
 		complain("api: --paginate goes only with GET");
 		code = EXIT_USAGE;
 	}
-	/* An answer to HEAD has no body, and libcurl would wait for one. */
+	/* A response to HEAD has no body, and libcurl would wait for one. */
 	if (code == GO_ON && data && !strcmp(o.method, "HEAD")) {
 		complain("api: -d does not go with HEAD");
 		code = EXIT_USAGE;

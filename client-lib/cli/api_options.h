@@ -1,4 +1,4 @@
-/* What the user of `gctoken api` asks for, checked. */
+/* The command line of `gctoken api`, checked. */
 #ifndef GCTOKEN_CLI_API_OPTIONS_H
 #define GCTOKEN_CLI_API_OPTIONS_H
 

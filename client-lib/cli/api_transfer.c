@@ -118,7 +118,7 @@ static const char *find_header(CURL *curl, const char *name)
 	return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &h) ? NULL : h->value;
 }
 
-/* A date is one of the server's clock, so its distance is taken from the answer's own Date. */
+/* A date is by the server's clock, so it is compared with the response's own Date. */
 static double retry_after(CURL *curl)
 {
 	const char *text = find_header(curl, "Retry-After"), *date;

@@ -19,8 +19,8 @@ struct api_call {
 };
 
 struct api_response {
-	int status;           /* 0: no answer */
-	double retry_after_s; /* -1: the answer does not say */
+	int status;           /* 0: no response */
+	double retry_after_s; /* -1: the response does not say */
 	char correlation_id[80];
 	char *body; /* what was not printed: of a 401 or 429, or all of it with `hold` */
 	size_t length, capacity;
@@ -36,7 +36,7 @@ struct api_client; /* keeps its connection from call to call */
 struct api_client *api_client_new(void);
 void api_client_free(struct api_client *c);
 
-/* Goes to no other host than api_url's: no redirect is followed. EXIT_OK: there is an answer, of
+/* Goes to no other host than api_url's: no redirect is followed. EXIT_OK: there is a response, of
  * whatever status. Otherwise the exit code, with the complaint made. *ret is to be ended with
  * api_response_fini in any case. */
 int api_exchange(struct api_client *c, const struct api_call *call, const char *token,

@@ -16,7 +16,7 @@ __attribute__((noreturn)) static void become(char **words, int report_fd)
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
 
-	/* What browsers have to say does not belong between the lines of this command. */
+	/* What browsers print does not belong between the lines of this command. */
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
@@ -31,8 +31,8 @@ __attribute__((noreturn)) static void become(char **words, int report_fd)
 	_exit(127);
 }
 
-/* Away from this terminal and this process group, so that Ctrl-C here ends no browser, and nobody's
- * child, so that nobody has to wait for it. */
+/* Away from this terminal and its process group, so that Ctrl-C here ends no browser; and an
+ * orphan, so that nobody has to wait for it. */
 static bool start(char **words)
 {
 	int report[2];
@@ -100,7 +100,7 @@ static bool is_set(const char *variable)
 
 bool browser_open(const char *url)
 {
-	/* Both to be cut into words, or handed to execvp. */
+	/* Copies: both are cut into words, or handed to execvp. */
 	char *own_url = strdup(url),
 	     *list = strdup(is_set("BROWSER") ? getenv("BROWSER") : "xdg-open");
 	char *command, *rest = NULL;

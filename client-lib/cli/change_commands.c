@@ -1,4 +1,4 @@
-/* reject, refresh, revoke: have the token replaced or ended. */
+/* reject, refresh, revoke: the token is replaced or ended. */
 #include "command.h"
 #include "daemon_call.h"
 #include "fingerprint.h"

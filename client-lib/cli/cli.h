@@ -1,5 +1,5 @@
 /* What every file of the gctoken command may know: exit codes, and the settings that all
- * subcommands have. */
+ * subcommands share. */
 #ifndef GCTOKEN_CLI_H
 #define GCTOKEN_CLI_H
 

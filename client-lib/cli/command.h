@@ -1,4 +1,4 @@
-/* The subcommands: their shape, and who they are. */
+/* The subcommands: what one is, and the list of them. */
 #ifndef GCTOKEN_CLI_COMMAND_H
 #define GCTOKEN_CLI_COMMAND_H
 

@@ -8,7 +8,7 @@
 enum finding {
 	FOUND_OK,
 	FOUND_PROBLEM,
-	FOUND_UNKNOWN, /* could not be looked at */
+	FOUND_UNKNOWN, /* could not be checked */
 };
 
 struct doctor_profile {
@@ -56,7 +56,7 @@ void doctor_plan_fini(struct doctor_plan *p);
 /* doctor_host.c: files and sockets of this machine. */
 void doctor_look_at_credentials(struct doctor *d);
 void doctor_look_at_sockets(struct doctor *d);
-/* doctor_daemon.c: what the daemon says; false if it does not answer. */
+/* doctor_daemon.c: what the daemon says; false if it does not reply. */
 bool doctor_look_at_daemon(struct doctor *d);
 /* doctor_network.c: names, TLS and the clocks at their other end. */
 void doctor_look_at_network(struct doctor *d);

@@ -1,6 +1,6 @@
-/* doctor: looks at everything a token depends on, in the order in which one thing needs the other,
- * and says of each whether it is well, what is wrong and what to do, or that it could not be looked
- * at. It changes nothing and sends no credentials anywhere. */
+/* doctor: checks everything that a token depends on, in the order of dependence. Of each it says
+ * that it is fine, or what is wrong and what to do, or that it could not be checked. It changes
+ * nothing and sends no credentials anywhere. */
 #include "command.h"
 #include "doctor.h"
 #include "options.h"

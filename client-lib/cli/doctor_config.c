@@ -1,4 +1,5 @@
-/* The daemon's own program reads the configuration, so that nobody else has to understand it. */
+/* The daemon's own program reads the configuration, so that only one program has to understand it.
+ */
 #include "doctor.h"
 #include "helper.h"
 #include "json_read.h"

@@ -80,7 +80,7 @@ void doctor_look_at_credentials(struct doctor *d)
 			"the configuration says where they are, but could not be read");
 }
 
-/* Those who are in the group by name; who has it as the primary group is not looked for. */
+/* The members that the group lists; users who have it as their primary group are not looked up. */
 static void members_text(gid_t gid, char *ret, size_t size)
 {
 	/* cppcheck-suppress getgrgidCalled ; likewise */

@@ -50,8 +50,7 @@ static void add_peer(struct peers *all, const char *url, const char *ca_file, co
 	all->list[all->count++] = p;
 }
 
-/* Without the configuration: the API's address comes with the token, where this user may have it.
- */
+/* Without the configuration: the API's address comes with the token, if this user may have it. */
 static bool ask_for_api(const struct doctor *d, struct token_parts *ret)
 {
 	const struct daemon_request request = {

@@ -168,8 +168,8 @@ static CURLcode exchange(struct doctor_peer *p, char *error)
 	return result;
 }
 
-/* The Date is cut to seconds, so the truth lies in an interval; the part of the difference that it
- * does not explain is told. */
+/* The Date is cut to seconds, so the truth lies in an interval; only what that does not explain is
+ * reported. */
 void doctor_peer_compare_clocks(struct doctor *d, const struct doctor_peer *p)
 {
 	double ahead, low = p->before - ((double)p->date + 1), high = p->after - (double)p->date;

@@ -1,4 +1,4 @@
-/* One host of the network as the doctor looks at it. */
+/* One host of the network, as the doctor checks it. */
 #ifndef GCTOKEN_CLI_DOCTOR_PEER_H
 #define GCTOKEN_CLI_DOCTOR_PEER_H
 
@@ -12,7 +12,7 @@ struct doctor_peer {
 	bool known, reached;
 	/* Once it was reached. */
 	time_t date;            /* -1: none came */
-	double before, after;   /* this machine's clock around the answer, seconds */
+	double before, after;   /* this machine's clock around the response, seconds */
 	time_t certificate_end; /* -1: not known */
 };
 

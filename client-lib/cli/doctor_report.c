@@ -43,7 +43,7 @@ static void print_json(
 	fputs("}\n", stdout);
 }
 
-/* Lines of what another program said stay lines. */
+/* What another program printed keeps its lines. */
 static void print_lines(const struct terminal *t, int indent, char *text)
 {
 	char *line, *rest = text;

@@ -1,6 +1,6 @@
-/* SHA-256 is OpenSSL's. Linking libcrypto would make every start of the command slower by more than
- * the command itself takes, for the one subcommand that needs it in one of its two forms: so it is
- * loaded here, where it is called for. */
+/* SHA-256 by OpenSSL. Linking libcrypto would slow every start of the command down by more than the
+ * command itself takes, for one subcommand that needs it in one of its two forms: so it is loaded
+ * here, when it is needed. */
 #include "fingerprint.h"
 
 #include "cli.h"

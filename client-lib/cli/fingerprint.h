@@ -1,4 +1,4 @@
-/* How the daemon names a token without telling it. */
+/* How the daemon names a token without revealing it. */
 #ifndef GCTOKEN_CLI_FINGERPRINT_H
 #define GCTOKEN_CLI_FINGERPRINT_H
 

@@ -1,4 +1,4 @@
-/* Where gctoken-net is. */
+/* Finds gctoken-net. */
 #ifndef GCTOKEN_CLI_HELPER_H
 #define GCTOKEN_CLI_HELPER_H
 

@@ -1,4 +1,4 @@
-/* Ctrl-C and its like while something has to be put back first, such as a terminal's echo: the
+/* Ctrl-C and the like while something has to be restored first, such as a terminal's echo: the
  * signals are held, and one that has come shows as a readable descriptor. */
 #ifndef GCTOKEN_CLI_INTERRUPT_H
 #define GCTOKEN_CLI_INTERRUPT_H

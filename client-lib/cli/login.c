@@ -16,7 +16,7 @@
 const char login_denied[] = "In gctokend.conf, login_users and login_groups of the profile say who "
 			    "may log it in and out, besides administrators";
 
-/* An address or a state is taken as it is or not at all: cut or mended it would be another. */
+/* An address or a state is taken whole or not at all: cut or repaired it would be another. */
 static void take_exactly(const struct json_value *v, const char *path, char *ret, size_t size)
 {
 	size_t i;

@@ -1,4 +1,5 @@
-/* A login under way: what the daemon said of it, and how its answer gets back there. */
+/* A login under way: what the daemon said of it, and how what the login server said gets back
+ * there. */
 #ifndef GCTOKEN_CLI_LOGIN_H
 #define GCTOKEN_CLI_LOGIN_H
 
@@ -12,8 +13,8 @@ struct login {
 	char state[257];
 	char redirect_uri[2048];
 	struct redirect_target target; /* of redirect_uri */
-	double expires_in;             /* seconds the login server's answer is waited for */
-	int64_t deadline_ms;           /* the same as an instant of gctoken_monotonic_ms */
+	double expires_in;   /* seconds; how long to wait for the login server's response */
+	int64_t deadline_ms; /* the same as an instant of gctoken_monotonic_ms */
 };
 
 /* What to do where the daemon refuses that. */
@@ -22,12 +23,12 @@ extern const char login_denied[];
 /* EXIT_OK, or another exit code with the complaint made. Each prints the daemon's JSON where
  * s->json. */
 int login_begin(const struct settings *s, struct login *ret);
-/* Takes the answer to the daemon, which asks the login server for the tokens. */
+/* Takes the response to the daemon, which asks the login server for the tokens. */
 int login_finish(
 	const struct settings *s, const struct login *l, const struct redirect_response *response);
 
-/* The login server said no, which the person has been told: the login is over at the daemon, too.
- * Where that cannot be said it ends by itself. */
+/* The login server said no, and the person knows: tells the daemon that this login is over. If that
+ * fails, it ends by itself. */
 void login_abandon(
 	const struct settings *s, const struct login *l, const struct redirect_response *response);
 

@@ -25,7 +25,7 @@ static FILE *talk(const struct settings *s)
 	return s->json ? stderr : stdout;
 }
 
-/* The words to type for another try: "gctoken login", or with the profile that was named. */
+/* What to type for another try: "gctoken login", with the profile if one was named. */
 static const char *again(const struct settings *s)
 {
 	static char words[96];
@@ -62,14 +62,14 @@ static int explain_end(const struct settings *s, const struct login *l, int erro
 	return EXIT_FAILED;
 }
 
-/* Words of a server that somebody else runs, or of whoever made up the address. */
+/* Words of somebody else's server, or of whoever made up the address. */
 static void print_foreign(const char *text)
 {
 	for (; *text; text++)
 		fputc(*text >= 0x20 && *text <= 0x7e ? *text : '?', stderr);
 }
 
-/* The login server said no. The daemon is told as well, so that this login is over there. */
+/* The login server said no. The daemon is told, so that it drops this login. */
 static void explain_denial(const struct settings *s, const struct redirect_response *response)
 {
 	fprintf(stderr, "gctoken: profile %s: ", s->profile);
@@ -141,7 +141,7 @@ static int with_listening(const struct settings *s, const struct login *l)
 	int error, fd = -1, code;
 	bool opened;
 
-	/* First of all: a quick browser would find nobody. */
+	/* Before the browser: a quick one would find nobody. */
 	error = redirect_listen(&l->target, &listener);
 	if (error)
 		return explain_listen(s, l, error);

@@ -1,4 +1,4 @@
-/* check and metrics: what monitoring calls. */
+/* check and metrics, for monitoring. */
 #include "command.h"
 #include "daemon_call.h"
 #include "options.h"

@@ -1,4 +1,4 @@
-/* api and doctor, as gctoken has them: run by gctoken-net in this process's place. */
+/* api and doctor, as gctoken has them: this process becomes gctoken-net. */
 #include "cli.h"
 #include "command.h"
 #include "helper.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The settings so far become options again; what the environment says it says there too. */
+/* The settings so far become options again; the environment is the same there. */
 static int run_elsewhere(const struct settings *s, int argc, char **argv)
 {
 	char path[PATH_MAX];

@@ -11,7 +11,7 @@
 
 #define SHARED_COUNT 6
 
-/* Set by a request that is answered at once. */
+/* Set by options that are served at once. */
 struct asked {
 	bool help;
 	bool version;

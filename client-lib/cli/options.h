@@ -28,8 +28,8 @@ struct option_spec {
 /* Reads the options of a command, its own and those that all have, from argv[1] on. --name VALUE
  * and --name=VALUE; "--" ends them. Where `in_order`, so does the first word that is no option;
  * else options and words may be mixed. GO_ON: the words that are left are at *argv[0 .. *argc-1].
- * Anything else is the exit code to end with: --help and --version have been answered, an error
- * has been explained. */
+ * Anything else is the exit code to end with: --help and --version have been served, an error has
+ * been explained. */
 int options_read(const struct command *command, struct settings *s, const struct option_spec *own,
 	size_t own_count, bool in_order, int *argc, char ***argv);
 

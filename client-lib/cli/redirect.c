@@ -95,7 +95,7 @@ static const char *find_head_end(const char *bytes, size_t length)
 	return memmem(bytes, length, "\r\n\r\n", 4);
 }
 
-/* A line up to its CRLF; `*at` moves behind it. False where it has what belongs into no line. */
+/* A line up to its CRLF; `*at` moves behind it. False if it has what no line may have. */
 static bool next_line(const char **at, const char *end, struct redirect_span *ret)
 {
 	const char *cr = memchr(*at, '\r', (size_t)(end - *at));

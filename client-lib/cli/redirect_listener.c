@@ -123,7 +123,7 @@ static void visitor_end(struct visitor *v)
 	v->length = 0;
 }
 
-/* What is sent is small enough for a socket's buffer; whoever does not take it does without. */
+/* What is sent fits into a socket's buffer; whoever does not take it goes without. */
 static void visitor_refuse(struct visitor *v)
 {
 	char page[REDIRECT_PAGE_SIZE];
@@ -177,7 +177,7 @@ static int welcome(struct waiting *w, int listener, int64_t now_ms)
 	return 0;
 }
 
-/* True: it is the one, and *ret its answer. */
+/* True: it is the one, and *ret its response. */
 static bool hear(struct waiting *w, struct visitor *v, struct redirect_response *ret)
 {
 	ssize_t n = recv(v->fd, v->head + v->length, REDIRECT_HEAD_MAX - v->length, 0);

@@ -29,10 +29,10 @@ struct redirect_wait {
 	const struct interrupt *stop;
 };
 
-/* Until the one request came. Others get a plain 404 meanwhile; that one came with another login's
- * state is said, once. 0: *ret is the answer, and at the connection *ret_fd somebody waits for
- * redirect_reply; nothing is listened for any more. -ETIMEDOUT, -EINTR (the person wants to stop),
- * other negative errno. */
+/* Until the one request came. Others get a plain 404 meanwhile; if one came with another login's
+ * state, that is said once. 0: *ret is the response, and at the connection *ret_fd somebody waits
+ * for redirect_reply; nothing is listened for any more. -ETIMEDOUT, -EINTR (the person wants to
+ * stop), other negative errno. */
 int redirect_listener_wait(struct redirect_listener *l, const struct redirect_wait *wait,
 	struct redirect_response *ret, int *ret_fd);
 

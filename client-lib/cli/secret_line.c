@@ -95,7 +95,7 @@ int secret_line_read(char *ret, size_t size, int64_t deadline_ms, const struct i
 	bool hidden = terminal_hide(&before);
 	int error = read_line(ret, size, deadline_ms, stop, hidden, ret_length);
 
-	/* What is left of a paste that was not taken is not for the shell either. */
+	/* What is left of a rejected paste must not reach the shell either. */
 	if (hidden)
 		tcsetattr(STDIN_FILENO, error ? TCSAFLUSH : TCSADRAIN, &before);
 	return error;

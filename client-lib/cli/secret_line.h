@@ -1,4 +1,4 @@
-/* A line that nobody should see, from standard input. */
+/* Reads a line that nobody should see from standard input. */
 #ifndef GCTOKEN_CLI_SECRET_LINE_H
 #define GCTOKEN_CLI_SECRET_LINE_H
 

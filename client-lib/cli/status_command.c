@@ -1,5 +1,5 @@
-/* status: a table of profiles that fits the terminal. What is wrong stands under the row it belongs
- * to. */
+/* status: a table of profiles that fits the terminal. What is wrong with a profile follows its row.
+ */
 #include "command.h"
 #include "core/text.h"
 #include "daemon_call.h"
@@ -128,7 +128,7 @@ static int print_report(const struct settings *s, struct status_report *r)
 	return EXIT_OK;
 }
 
-/* For completion in a shell: only what is a name. */
+/* For completion in a shell: only valid names. */
 static void print_names(const struct status_report *r)
 {
 	size_t i;

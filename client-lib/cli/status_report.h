@@ -1,4 +1,4 @@
-/* What GET /v1/status answers, as plain data. */
+/* The reply to GET /v1/status, as plain data. */
 #ifndef GCTOKEN_CLI_STATUS_REPORT_H
 #define GCTOKEN_CLI_STATUS_REPORT_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #define STATUS_CELL_SIZE 64
-/* A number that the answer does not have. */
+/* A number that the reply does not have. */
 #define STATUS_ABSENT (-1e300)
 
 /* Texts are printable ASCII, "" where absent; times are seconds from now. */

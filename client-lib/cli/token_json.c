@@ -19,7 +19,8 @@ static void see_value(void *context, const struct json_value *v)
 {
 	struct token_parts *t = context;
 
-	/* A token that was cut or altered on the way here is none: it is taken whole or not. */
+	/* A token that was cut or altered on the way is useless: it is taken whole or not at all.
+	 */
 	if (v->type == JSON_TEXT && !strcmp(v->path, "access_token") &&
 		is_token(v->text, v->length)) {
 		memcpy(t->token, v->text, v->length);

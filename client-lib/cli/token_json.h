@@ -1,4 +1,4 @@
-/* The token's JSON as the daemon answers it, taken apart for those who hand the token on. */
+/* The daemon's reply with a token as JSON, taken apart for those who hand the token on. */
 #ifndef GCTOKEN_CLI_TOKEN_JSON_H
 #define GCTOKEN_CLI_TOKEN_JSON_H
 

@@ -1,7 +1,7 @@
 /* watch: asks for the token after the one it knows, again and again; the daemon holds the request
- * until there is one. What a daemon that restarts, a login that is down or a profile that waits for
- * somebody cause is told once and waited out; what only a person can change by other arguments or
- * rules ends it. */
+ * until there is one. A daemon that restarts, a login server that is down, or a profile that waits
+ * for a person is reported once and waited for; what only other arguments or rules can change ends
+ * it. */
 #include "command.h"
 #include "daemon_call.h"
 #include "options.h"
@@ -30,8 +30,8 @@ struct watch {
 	const char *command; /* NULL: none */
 	double generation;   /* 0: none seen */
 	int64_t hold_s;      /* -1: as long as the daemon holds one that does not say */
-	bool reached;        /* the daemon has answered once */
-	char told[64];       /* the trouble that was told of last */
+	bool reached;        /* the daemon has replied once */
+	char told[64];       /* the trouble that was reported last */
 	int pause_ms;
 };
 
@@ -78,14 +78,14 @@ static int take_token(struct watch *w, const struct daemon_reply *reply)
 	return code;
 }
 
-/* Whether waiting may help. A profile that nobody may see any more, or that is not there, was
- * taken away by somebody. */
+/* Whether waiting may help. If a profile is gone or may not be seen any more, somebody took it
+ * away. */
 static bool may_pass(int code)
 {
 	return code == EXIT_TRY_LATER || code == EXIT_UNREACHABLE || code == EXIT_FAILED;
 }
 
-/* The same trouble again and again is told of once. GO_ON, or the exit code. */
+/* The same trouble again and again is reported once. GO_ON, or the exit code. */
 static int meet_trouble(
 	struct watch *w, const struct daemon_request *r, int error, const struct daemon_reply *a)
 {
@@ -109,7 +109,7 @@ static int meet_trouble(
 	return GO_ON;
 }
 
-/* As a write to a pipe that nobody reads would do it. */
+/* Ends as a write to a pipe that nobody reads would. */
 static void end_if_nobody_reads(void)
 {
 	struct pollfd p = {.fd = STDOUT_FILENO};
@@ -151,7 +151,7 @@ static int step(struct watch *w)
 		code = meet_trouble(w, &request, error, &reply);
 	}
 	daemon_reply_fini(&reply);
-	/* Whatever answers at once and has no news is not asked again at once. */
+	/* Whoever replies at once without news is not asked again at once. */
 	if (code == GO_ON && !news && gctoken_monotonic_ms() - began_ms < 1000) {
 		poll(NULL, 0, w->pause_ms);
 		w->pause_ms = w->pause_ms * 2 < PAUSE_MAX_MS ? w->pause_ms * 2 : PAUSE_MAX_MS;

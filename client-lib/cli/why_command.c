@@ -1,5 +1,5 @@
-/* why: the profile's history as a table, the newest last, where a person looks first; below it how
- * things stand now. */
+/* why: the profile's history as a table, newest last, where a person looks first; below it the
+ * state now. */
 #include "command.h"
 #include "daemon_call.h"
 #include "json_read.h"
@@ -46,7 +46,7 @@ static void see_value(void *context, const struct json_value *v)
 	json_take_number(v, "events[].times", &e->times);
 }
 
-/* The daemon's UTC as this user's clock shows it; without the date where it is today's. */
+/* The daemon's UTC in this user's time zone; without the date if that is today. */
 static void local_time_text(const struct event *e, time_t now, char *ret, size_t size)
 {
 	struct tm utc = {.tm_isdst = 0}, local, today;
@@ -182,7 +182,7 @@ static void print_title(const struct terminal *t, const struct layout *l)
 	putchar('\n');
 }
 
-/* How things stand; nothing where that cannot be had, the history was shown. */
+/* The state now; nothing if the daemon does not give it: the history has been shown. */
 static void print_now(const struct settings *s, const struct terminal *t)
 {
 	const struct daemon_request request = {

@@ -50,12 +50,12 @@ bool secret_file_judge(const struct stat *file, const struct secret_file_reader 
 		return false;
 	}
 	if (file->st_size <= 0) {
-		snprintf(problem, problem_size, "is empty; put the secret alone into it");
+		snprintf(problem, problem_size, "is empty; it must hold the secret");
 		return false;
 	}
 	if (file->st_size > SECRET_FILE_MAX + 2) { /* 2: CRLF */
 		snprintf(problem, problem_size,
-			"is longer than %d bytes; it holds the secret alone", SECRET_FILE_MAX);
+			"is longer than %d bytes; it must hold only the secret", SECRET_FILE_MAX);
 		return false;
 	}
 	return true;

@@ -238,7 +238,7 @@ int page_send(const struct page *p, int socket)
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {0};
-	struct iovec io = {(char *)(uintptr_t)words, GCTOKEN_PAGE_ANSWER_LENGTH};
+	struct iovec io = {(char *)(uintptr_t)words, GCTOKEN_PAGE_REPLY_LENGTH};
 	struct msghdr message = {.msg_iov = &io,
 		.msg_iovlen = 1,
 		.msg_control = &control,
@@ -255,5 +255,5 @@ int page_send(const struct page *p, int socket)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	return n == GCTOKEN_PAGE_ANSWER_LENGTH ? 0 : -EIO;
+	return n == GCTOKEN_PAGE_REPLY_LENGTH ? 0 : -EIO;
 }

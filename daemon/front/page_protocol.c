@@ -9,7 +9,7 @@
 _Static_assert(PAGE_REQUEST_MAX == GCTOKEN_PAGE_REQUEST_MAX, "both sides mean the same line");
 
 /* Three digits and a newline. */
-static void status_text(int status, char ret[GCTOKEN_PAGE_ANSWER_LENGTH])
+static void status_text(int status, char ret[GCTOKEN_PAGE_REPLY_LENGTH])
 {
 	ret[0] = (char)('0' + status / 100);
 	ret[1] = (char)('0' + status / 10 % 10);
@@ -19,7 +19,7 @@ static void status_text(int status, char ret[GCTOKEN_PAGE_ANSWER_LENGTH])
 
 static void refuse(int fd, const struct refusal *refusal, struct front_counters *counters)
 {
-	char text[GCTOKEN_PAGE_ANSWER_LENGTH];
+	char text[GCTOKEN_PAGE_REPLY_LENGTH];
 
 	(void)counters; /* of HTTP requests */
 	status_text(refusal->status, text);
@@ -41,7 +41,7 @@ static int hand_over(const struct serving *s, const struct caller *caller, const
 static enum served serve(struct serving *s, struct caller *caller, const char *bytes, size_t length,
 	size_t *ret_used)
 {
-	char text[GCTOKEN_PAGE_ANSWER_LENGTH];
+	char text[GCTOKEN_PAGE_REPLY_LENGTH];
 	struct page_request request;
 	int status, r = page_request_read(bytes, length, &request);
 

@@ -19,19 +19,19 @@ static int check_content(const struct secret_source *s, const char *bytes, size_
 	if (n < *length && n > 0 && bytes[n - 1] == '\r')
 		n--;
 	if (n == 0)
-		return secret_complain(s, -EINVAL, "is empty; put the value alone into it");
+		return secret_complain(s, -EINVAL, "is empty; it must hold the value");
 	if (n > SECRET_FILE_MAX)
 		return secret_complain(
-			s, -EFBIG, "is longer than 4096 bytes; it holds the value alone");
+			s, -EFBIG, "is longer than 4096 bytes; it must hold only the value");
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)bytes[i];
 
 		if (c == '\n' || c == '\r')
 			return secret_complain(
-				s, -EINVAL, "has more than one line; put the value alone into it");
+				s, -EINVAL, "has more than one line; it must hold only the value");
 		if (c < 0x20 || c == 0x7f)
 			return secret_complain(s, -EINVAL,
-				"holds a control character; put the value alone, as text, into it");
+				"has a control character; it must hold only the value, as text");
 	}
 	*length = n;
 	return 0;

@@ -220,8 +220,8 @@ static void secrets_that_are_not_strict(void **state)
 		"everybody; at most 0640 is allowed, 0600 is best\n");
 	write_file("secret", "", 0600);
 	must_refuse("main.conf",
-		"DIR/main.conf:6: client_secret_file: DIR/secret is empty; put the "
-		"secret alone into it\n");
+		"DIR/main.conf:6: client_secret_file: DIR/secret is empty; it must "
+		"hold the secret\n");
 	unlink(path_of("secret"));
 	must_refuse("main.conf",
 		"DIR/main.conf:6: client_secret_file: DIR/secret cannot be read: No "

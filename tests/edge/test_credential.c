@@ -138,13 +138,13 @@ static void contents(void **state)
 	write_text("secret", "hunter2\r", 0600);
 	must_fail(&p, -EINVAL, "has more than one line");
 	write_file("secret", "hunter2\0x", 9, 0600);
-	must_fail(&p, -EINVAL, "holds a control character");
+	must_fail(&p, -EINVAL, "has a control character");
 	write_file("secret", "hunter2\0", 8, 0600);
-	must_fail(&p, -EINVAL, "holds a control character");
+	must_fail(&p, -EINVAL, "has a control character");
 	write_text("secret", "hunter2\t", 0600);
-	must_fail(&p, -EINVAL, "holds a control character");
+	must_fail(&p, -EINVAL, "has a control character");
 	write_text("secret", "hunter2\177", 0600);
-	must_fail(&p, -EINVAL, "holds a control character");
+	must_fail(&p, -EINVAL, "has a control character");
 }
 
 static void modes(void **state)
