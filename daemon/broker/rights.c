@@ -38,9 +38,9 @@ bool rights_may(
 	case RIGHT_METRICS:
 		return granted(b, &b->config->broker.metrics, c) || granted(b, admins, c);
 	case RIGHT_ADMIN:
-		return granted(b, admins, c);
+		break;
 	}
-	return false;
+	return granted(b, admins, c);
 }
 
 void rights_refused(struct profile *p, struct connection *c, enum right right)
