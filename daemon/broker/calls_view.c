@@ -135,6 +135,7 @@ static void report_of_broker(
 		.refused_user_rate = n->refused_user_rate,
 		.accept_failures = n->accept_failures,
 		.deadline_cut = n->deadline_cut,
+		.descriptors_refused = n->descriptors_refused,
 		.reload_failed = b->reload_failed,
 		.reload_problem = b->reload_problem,
 	};

@@ -24,7 +24,7 @@
 /* Descriptors that are not callers': the log, the state files, login servers, a reserve. */
 #define DESCRIPTORS_ELSEWHERE 128
 #define CONNECTIONS_MIN 16
-#define TELL_FAILURES_APART_S 60
+#define TELL_APART_S 60
 
 /* A low limit of descriptors lowers ours: better to refuse a caller than to accept one who cannot
  * be served. */
@@ -114,21 +114,41 @@ static int open_place(struct broker *b, struct socket_place *place, const char *
 	return r;
 }
 
+/* Not each time that it happens. */
+static bool tell_again(struct boot_time *told)
+{
+	struct boot_time now = clock_boot_now();
+
+	if (told->ns && boot_since(now, *told).ns < TELL_APART_S * NS_PER_S)
+		return false;
+	*told = now;
+	return true;
+}
+
 /* Logs that callers were kept waiting, once in a while. */
 static void accept_failed(void *context)
 {
 	struct broker *b = context;
-	struct boot_time now = clock_boot_now();
 
-	if (b->sockets.accept_failure_told.ns &&
-		boot_since(now, b->sockets.accept_failure_told).ns <
-			TELL_FAILURES_APART_S * NS_PER_S)
+	if (!tell_again(&b->sockets.accept_failure_told))
 		return;
-	b->sockets.accept_failure_told = now;
 	log_line(LOG_ERR,
 		"connections could not be accepted (%llu times so far): descriptors or memory ran "
 		"out; raise LimitNOFILE or lower max_connections",
 		(unsigned long long)front_counters(b->sockets.front)->accept_failures);
+}
+
+static void descriptor_refused(void *context, const struct connection *c)
+{
+	struct broker *b = context;
+
+	if (!tell_again(&b->sockets.descriptor_told))
+		return;
+	log_line(LOG_WARNING,
+		"uid %ld passed a descriptor over a socket, which is refused (%llu times so far, "
+		"by anybody)",
+		(long)connection_peer(c)->uid,
+		(unsigned long long)front_counters(b->sockets.front)->descriptors_refused);
 }
 
 static void abandoned(void *context, struct connection *c)
@@ -141,6 +161,7 @@ static const struct front_handler handler = {
 	.request = routes_request,
 	.abandoned = abandoned,
 	.accept_failed = accept_failed,
+	.descriptor_refused = descriptor_refused,
 	.page = calls_page_asked,
 };
 

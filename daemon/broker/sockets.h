@@ -17,7 +17,8 @@ struct socket_place {
 struct sockets {
 	struct front *front; /* NULL: not open */
 	struct socket_place http, page;
-	struct boot_time accept_failure_told; /* when it was logged; 0: never */
+	/* when these were logged; 0: never */
+	struct boot_time accept_failure_told, descriptor_told;
 };
 
 /* Opens what b->config names. 0 or negative errno; what was wrong is in the log. */

@@ -268,6 +268,10 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 	put_plain(out, "gctokend_deadline_cuts_total", "counter",
 		"Connections cut because a request or the reading of a reply took too long.",
 		b->deadline_cut);
+	put_plain(out, "gctokend_descriptors_refused_total", "counter",
+		"Connections closed because a descriptor was passed, where the kernel does not "
+		"refuse it.",
+		b->descriptors_refused);
 	put_plain(out, "gctokend_config_reload_failed", "gauge",
 		"1 if the latest reload was refused and the older configuration goes on.",
 		b->reload_failed);

@@ -1,6 +1,7 @@
 #include "accept.h"
 
 #include "connection.h"
+#include "passing.h"
 #include "protocol.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -22,6 +23,7 @@ struct listening {
 	struct acceptor *acceptor;
 	const struct protocol *protocol;
 	struct event event;
+	bool forbidden; /* nothing can be passed to who connects from now on */
 };
 
 static int accept_one(int listening_fd)
@@ -34,23 +36,25 @@ static int accept_one(int listening_fd)
 static void linger_end(struct lingering *l)
 {
 	event_del(&l->event);
-	close(event_get_fd(&l->event));
+	passing_close(event_get_fd(&l->event), l->reaper);
 	l->taken = false;
 }
 
 /* Its request has come, or its end, or it took too long. */
 static void lingered(evutil_socket_t fd, short what, void *context)
 {
+	struct lingering *l = context;
+
 	/* Closing over unread bytes would look like a broken connection to the other end. */
 	if (what & EV_READ)
-		stream_discard(fd);
-	linger_end(context);
+		stream_discard(fd, l->reaper);
+	linger_end(l);
 }
 
 /* Consumes `fd`. A caller that finds its connection closed before it has sent its request is told
  * of a broken pipe, or of no connection at all, and never reads why: so a few at a time are kept
  * for a moment. */
-static void linger(struct acceptor *a, int fd)
+static void linger(struct acceptor *a, int fd, struct reaper *reaper)
 {
 	static const struct timeval a_moment = {.tv_sec = LINGER_S};
 	struct lingering *l = NULL;
@@ -59,28 +63,36 @@ static void linger(struct acceptor *a, int fd)
 		if (!a->lingering[i].taken)
 			l = &a->lingering[i];
 	if (!l || shutdown(fd, SHUT_WR) < 0) {
-		close(fd);
+		passing_close(fd, reaper);
 		return;
 	}
+	l->reaper = reaper;
 	event_assign(&l->event, a->base, fd, EV_READ, lingered, l);
 	if (event_add(&l->event, &a_moment) < 0) {
-		close(fd);
+		passing_close(fd, reaper);
 		return;
 	}
 	l->taken = true;
 }
 
 /* Consumes `fd`. */
-static void turn_away(const struct listening *l, int fd, const struct refusal *refusal)
+static void turn_away(
+	const struct listening *l, int fd, struct reaper *reaper, const struct refusal *refusal)
 {
 	l->protocol->refuse(fd, refusal, NULL);
-	linger(l->acceptor, fd);
+	linger(l->acceptor, fd, reaper);
 }
 
 static void reserve_open(struct acceptor *a)
 {
 	if (a->reserve < 0)
 		a->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Who closes `fd`, which was accepted: see passing.h. */
+static struct reaper *guard_of(const struct listening *l, int fd)
+{
+	return passing_possible(fd, l->forbidden) ? l->acceptor->reaper : NULL;
 }
 
 static void reserve_use(const struct listening *l, int listening_fd)
@@ -97,7 +109,8 @@ static void reserve_use(const struct listening *l, int listening_fd)
 	fd = accept_one(listening_fd);
 	if (fd >= 0) {
 		l->protocol->refuse(fd, &no_descriptors, NULL);
-		close(fd); /* at once: it is the reserve */
+		/* at once, because it is the reserve */
+		passing_close(fd, guard_of(l, fd));
 	}
 	reserve_open(a);
 }
@@ -141,23 +154,25 @@ static unsigned admit(const struct listening *l, int fd)
 	static const struct refusal user_rate = {
 		429, "too_many_requests", "this user connects too often while others wait", 1};
 
-	switch (connections_admit(l->acceptor->connections, fd, l->protocol)) {
+	struct reaper *reaper = guard_of(l, fd);
+
+	switch (connections_admit(l->acceptor->connections, fd, reaper != NULL, l->protocol)) {
 	case ADMITTED:
 	case ADMISSION_FAILED:
 		break;
 	case REFUSED_TOTAL_LIMIT:
-		turn_away(l, fd, &total_limit);
+		turn_away(l, fd, reaper, &total_limit);
 		break;
 	case REFUSED_USER_LIMIT:
-		turn_away(l, fd, &user_limit);
+		turn_away(l, fd, reaper, &user_limit);
 		break;
 	case REFUSED_USER_RATE:
-		turn_away(l, fd, &user_rate);
+		turn_away(l, fd, reaper, &user_rate);
 		return HASTY_COST;
 	case REFUSED_UNTOLD:
 		/* Who comes next waits for this: those who do not listen anyway are told nothing.
 		 */
-		close(fd);
+		passing_close(fd, reaper);
 		return HASTY_COST;
 	}
 	return ADMITTED_COST;
@@ -197,10 +212,11 @@ static void accept_event(evutil_socket_t listening_fd, short what, void *context
 }
 
 void accept_init(struct acceptor *a, struct event_base *base, struct connections *connections,
-	void (*failed)(void *context), void *context)
+	struct reaper *reaper, void (*failed)(void *context), void *context)
 {
 	*a = (struct acceptor){.base = base,
 		.connections = connections,
+		.reaper = reaper,
 		.failed = failed,
 		.context = context,
 		.reserve = -1};
@@ -274,6 +290,7 @@ int accept_listen(struct acceptor *a, int fd, const struct protocol *protocol)
 	}
 	l->acceptor = a;
 	l->protocol = protocol;
+	l->forbidden = passing_forbid(fd);
 	l->next = a->listening;
 	a->listening = l;
 	return 0;

@@ -14,16 +14,19 @@
 struct connections;
 struct listening;
 struct protocol;
+struct reaper;
 
 /* Turned away and told so; its end waits a moment for the request that is on its way. */
 struct lingering {
 	struct event event;
+	struct reaper *reaper; /* see passing.h */
 	bool taken;
 };
 
 struct acceptor {
 	struct event_base *base;
 	struct connections *connections;
+	struct reaper *reaper;
 	void (*failed)(void *context); /* descriptors or memory ran out; may be NULL */
 	void *context;
 	struct listening *listening;
@@ -32,8 +35,9 @@ struct acceptor {
 	struct lingering lingering[LINGERING_MAX];
 };
 
+/* `reaper` closes what was accepted and may not be closed here. */
 void accept_init(struct acceptor *a, struct event_base *base, struct connections *connections,
-	void (*failed)(void *context), void *context);
+	struct reaper *reaper, void (*failed)(void *context), void *context);
 /* `fd` is a listening Unix stream socket, at which `protocol` is spoken; owned here after success.
  * 0; -EINVAL: it is none; another negative errno. */
 int accept_listen(struct acceptor *a, int fd, const struct protocol *protocol);

@@ -11,6 +11,7 @@
 #include "core/secret.h"
 #include "deadlines.h"
 #include "http_protocol.h"
+#include "passing.h"
 #include "peer.h"
 #include "peer_unit.h"
 #include <assert.h>
@@ -19,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* Then replies are sent before more requests are looked at. */
 #define REPLIES_FULL 49152
@@ -31,6 +31,7 @@
 
 struct connections {
 	struct event_base *base;
+	struct reaper *reaper;
 	struct front_limits limits;
 	struct serving serving;
 	struct peer_table peers;
@@ -79,7 +80,13 @@ struct connection {
 	bool refused : 1;              /* closing because of what was sent: drain */
 	bool attached : 1;             /* all was said */
 	bool unit_known : 1;
+	bool guarded : 1; /* see passing.h */
 };
+
+static struct reaper *reaper_of(const struct connection *c)
+{
+	return c->guarded ? c->all->reaper : NULL;
+}
 
 static int place_move(struct connection *c, enum connection_place place)
 {
@@ -106,7 +113,7 @@ static void connection_free(struct connection *c)
 		c->held = false;
 		all->serving.handler->abandoned(all->serving.context, c);
 	}
-	stream_close(&c->stream);
+	stream_close(&c->stream, reaper_of(c));
 	link_remove(&c->deadline.link);
 	share_forget(&c->user->share, &c->turn);
 	peer_release(&all->peers, &c->peer);
@@ -319,11 +326,26 @@ static void received(struct connection *c, size_t length)
 
 /* ---- what the loop tells ---- */
 
+/* A descriptor came along, which nobody looks at. */
+static void passed(struct connection *c)
+{
+	static const struct refusal no_descriptors = {
+		400, "invalid_request", "descriptors cannot be passed here", -1};
+	struct serving *s = &c->all->serving;
+
+	s->counters.descriptors_refused++;
+	if (s->handler->descriptor_refused)
+		s->handler->descriptor_refused(s->context, c);
+	if (!c->held && c->place != PLACE_DRAINING)
+		refuse(c, &no_descriptors);
+	connection_free(c);
+}
+
 static void read_more(struct connection *c)
 {
 	struct connections *all = c->all;
-	ssize_t n = stream_receive(
-		&c->stream, all->read_bytes, STREAM_READ_SIZE - stream_unparsed(&c->stream));
+	ssize_t n = stream_receive(&c->stream, reaper_of(c), all->read_bytes,
+		STREAM_READ_SIZE - stream_unparsed(&c->stream));
 
 	if (n > 0 && !c->attached) {
 		received(c, (size_t)n);
@@ -333,6 +355,8 @@ static void read_more(struct connection *c)
 			connection_free(c);
 		else
 			settle(c, &all->serving.replies, false);
+	} else if (n == -EBADMSG) {
+		passed(c);
 	} else if (n != -EAGAIN && n != -EINTR) {
 		/* Whoever has a page has nothing more to say. */
 		connection_free(c);
@@ -341,9 +365,11 @@ static void read_more(struct connection *c)
 
 static void drain(struct connection *c)
 {
-	ssize_t n = stream_discard(stream_fd(&c->stream));
+	ssize_t n = stream_discard(stream_fd(&c->stream), reaper_of(c));
 
-	if (n <= 0 && n != -EAGAIN && n != -EINTR)
+	if (n == -EBADMSG)
+		passed(c);
+	else if (n <= 0 && n != -EAGAIN && n != -EINTR)
 		connection_free(c);
 }
 
@@ -487,7 +513,7 @@ void connection_reply_end(struct connection *c, int status)
 
 /* ---- all of them ---- */
 
-int connections_new(struct connections **ret, struct event_base *base,
+int connections_new(struct connections **ret, struct event_base *base, struct reaper *reaper,
 	const struct front_handler *handler, void *context, const struct front_limits *limits)
 {
 	struct connections *all = calloc(1, sizeof(*all));
@@ -496,6 +522,7 @@ int connections_new(struct connections **ret, struct event_base *base,
 	if (!all)
 		return -ENOMEM;
 	all->base = base;
+	all->reaper = reaper;
 	all->limits = *limits;
 	s = &all->serving;
 	s->handler = handler;
@@ -556,10 +583,13 @@ void connections_stop(struct connections *all)
 	/* None comes back to this list: whatever it has sent, it is closed with the reply. */
 	while (!link_alone(&all->idle.list)) {
 		struct connection *c = connection_first(&all->idle.list);
-		ssize_t n = stream_receive(&c->stream, all->read_bytes, STREAM_READ_SIZE);
+		ssize_t n =
+			stream_receive(&c->stream, reaper_of(c), all->read_bytes, STREAM_READ_SIZE);
 
 		if (n > 0)
 			received(c, (size_t)n);
+		else if (n == -EBADMSG)
+			passed(c);
 		else
 			connection_free(c);
 	}
@@ -571,8 +601,8 @@ struct front_counters *connections_counters(struct connections *all)
 }
 
 /* Consumes `fd` and the reference in `peer`, whatever the result. */
-static int connection_open(
-	struct connections *all, int fd, struct peer *peer, const struct protocol *protocol)
+static int connection_open(struct connections *all, int fd, bool guarded, struct peer *peer,
+	const struct protocol *protocol)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 
@@ -584,6 +614,7 @@ static int connection_open(
 	c->all = all;
 	c->protocol = protocol;
 	c->peer = *peer;
+	c->guarded = guarded;
 	c->watch = WATCH_READ;
 	c->partial = protocol->speaks_at_once;
 	link_init(&c->deadline.link);
@@ -599,12 +630,13 @@ static int connection_open(
 
 no_memory:
 	free(c);
-	close(fd);
+	passing_close(fd, guarded ? all->reaper : NULL);
 	peer_release(&all->peers, peer);
 	return -ENOMEM;
 }
 
-enum admission connections_admit(struct connections *all, int fd, const struct protocol *protocol)
+enum admission connections_admit(
+	struct connections *all, int fd, bool guarded, const struct protocol *protocol)
 {
 	struct front_counters *counters = &all->serving.counters;
 	struct sharing *sharing = &all->serving.sharing;
@@ -626,7 +658,7 @@ enum admission connections_admit(struct connections *all, int fd, const struct p
 		return share_refused(sharing, &user->share) ? REFUSED_USER_RATE : REFUSED_UNTOLD;
 	}
 	peer_read_groups(&all->peers, fd, &peer);
-	if (connection_open(all, fd, &peer, protocol) < 0) {
+	if (connection_open(all, fd, guarded, &peer, protocol) < 0) {
 		counters->accept_failures++;
 		return ADMISSION_FAILED;
 	}

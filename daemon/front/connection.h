@@ -2,6 +2,8 @@
 #ifndef GCTOKEND_FRONT_CONNECTION_H
 #define GCTOKEND_FRONT_CONNECTION_H
 
+#include <stdbool.h>
+
 struct connection;
 struct connections;
 struct event_base;
@@ -10,6 +12,7 @@ struct front_handler;
 struct front_limits;
 struct peer;
 struct protocol;
+struct reaper;
 struct reply;
 
 /* ---- for the handler of requests ---- */
@@ -42,8 +45,8 @@ enum admission {
 	REFUSED_UNTOLD, /* likewise, and so often that it is not worth telling */
 };
 
-/* `base` and `handler` must outlive them. 0 or -ENOMEM. */
-int connections_new(struct connections **ret, struct event_base *base,
+/* `base`, `reaper` and `handler` must outlive them. 0 or -ENOMEM. */
+int connections_new(struct connections **ret, struct event_base *base, struct reaper *reaper,
 	const struct front_handler *handler, void *context, const struct front_limits *limits);
 /* Closes every one, held ones by way of the handler's `abandoned`. NULL is fine. */
 void connections_free(struct connections *all);
@@ -53,8 +56,9 @@ void connections_set_limits(struct connections *all, const struct front_limits *
 void connections_stop(struct connections *all);
 struct front_counters *connections_counters(struct connections *all);
 
-/* `fd` has connected and would speak `protocol`. It is consumed if admitted, or if that failed;
- * those refused are the caller's to tell and to close. */
-enum admission connections_admit(struct connections *all, int fd, const struct protocol *protocol);
+/* `fd` has connected and would speak `protocol`; `guarded`: see passing.h. It is consumed if
+ * admitted, or if that failed; those refused are the caller's to tell and to close. */
+enum admission connections_admit(
+	struct connections *all, int fd, bool guarded, const struct protocol *protocol);
 
 #endif

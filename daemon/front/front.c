@@ -4,12 +4,14 @@
 #include "connection.h"
 #include "http_protocol.h"
 #include "page_protocol.h"
+#include "reaper.h"
 #include <errno.h>
 #include <stdlib.h>
 
 struct front {
 	struct connections *connections;
 	struct acceptor acceptor;
+	struct reaper *reaper;
 	bool stopping;
 };
 
@@ -21,12 +23,15 @@ int front_new(struct front **ret, struct event_base *base, const struct front_ha
 
 	if (!f)
 		return -ENOMEM;
-	r = connections_new(&f->connections, base, handler, context, limits);
+	r = reaper_new(&f->reaper);
+	if (!r)
+		r = connections_new(&f->connections, base, f->reaper, handler, context, limits);
 	if (r < 0) {
+		reaper_free(f->reaper);
 		free(f);
 		return r;
 	}
-	accept_init(&f->acceptor, base, f->connections, handler->accept_failed, context);
+	accept_init(&f->acceptor, base, f->connections, f->reaper, handler->accept_failed, context);
 	*ret = f;
 	return 0;
 }
@@ -61,6 +66,7 @@ void front_free(struct front *f)
 		return;
 	accept_fini(&f->acceptor);
 	connections_free(f->connections);
+	reaper_free(f->reaper);
 	free(f);
 }
 

@@ -14,7 +14,7 @@
 struct event_base;
 struct front;
 
-/* `base` and `handler` must outlive the front. 0 or -ENOMEM. */
+/* `base` and `handler` must outlive the front. 0 or a negative errno. */
 int front_new(struct front **ret, struct event_base *base, const struct front_handler *handler,
 	void *context, const struct front_limits *limits);
 /* A reload: applies to what comes; nobody already connected is cut at once, though a shorter time

@@ -25,6 +25,9 @@ struct front_handler {
 	/* Descriptors or memory ran out, and accepting pauses for a moment: up to ten times a
 	 * second. May be NULL. */
 	void (*accept_failed)(void *context);
+	/* `c` is being closed because a descriptor came with its bytes. Not called where the
+	 * kernel refuses them. May be NULL. */
+	void (*descriptor_refused)(void *context, const struct connection *c);
 	/* A caller on the page socket asks for the page of `profile`, a string that is not yet
 	 * known to be a profile's name. 200 and *ret_page, which is handed over before anything
 	 * else happens; or another status of gctoken_page.h. NULL where there is no such socket. */
@@ -47,10 +50,11 @@ struct front_limits {
 struct front_counters {
 	uint64_t accepted;
 	uint64_t refused_total_limit, refused_user_limit, refused_user_rate;
-	uint64_t accept_failures; /* descriptors or memory ran out */
-	uint64_t deadline_cut;    /* 408, or replies not read in time */
-	uint64_t requests[600];   /* replied to, by status; not those turned away at accept */
-	uint32_t connections;     /* now */
+	uint64_t accept_failures;     /* descriptors or memory ran out */
+	uint64_t descriptors_refused; /* connections that were closed for one */
+	uint64_t deadline_cut;        /* 408, or replies not read in time */
+	uint64_t requests[600];       /* replied to, by status; not those turned away at accept */
+	uint32_t connections;         /* now */
 };
 
 #endif

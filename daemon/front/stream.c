@@ -2,13 +2,13 @@
 
 #include "core/http_request.h"
 #include "core/secret.h"
+#include "passing.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 struct stream_bytes {
 	struct buffer in; /* not yet parsed, from in_at */
@@ -61,10 +61,10 @@ static void bytes_free(struct stream *s)
 	s->own = NULL;
 }
 
-void stream_close(struct stream *s)
+void stream_close(struct stream *s, struct reaper *reaper)
 {
 	event_del(&s->event);
-	close(stream_fd(s));
+	passing_close(stream_fd(s), reaper);
 	bytes_free(s);
 }
 
@@ -90,21 +90,19 @@ bool stream_hung_up(const struct stream *s)
 	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
 }
 
-ssize_t stream_receive(const struct stream *s, char *bytes, size_t room)
+ssize_t stream_receive(
+	const struct stream *s, const struct reaper *reaper, char *bytes, size_t room)
 {
-	ssize_t n = recv(stream_fd(s), bytes, room, MSG_DONTWAIT);
-
-	return n < 0 ? -errno : n;
+	return passing_receive(stream_fd(s), reaper, bytes, room);
 }
 
-ssize_t stream_discard(int fd)
+ssize_t stream_discard(int fd, const struct reaper *reaper)
 {
 	char bytes[STREAM_READ_SIZE];
-	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	ssize_t n = passing_receive(fd, reaper, bytes, sizeof(bytes));
 
-	if (n < 0)
-		return -errno;
-	secret_wipe(bytes, (size_t)n);
+	if (n > 0)
+		secret_wipe(bytes, (size_t)n);
 	return n;
 }
 

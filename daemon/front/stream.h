@@ -17,6 +17,7 @@
 #define REPLIES_SIZE 65536     /* a single reply larger than this goes by the heap */
 
 struct http_parser;
+struct reaper;
 struct stream_bytes;
 
 /* Replies that are being written, in storage that connections share. */
@@ -44,18 +45,19 @@ enum stream_watch {
 /* Watches `fd`, which it owns from here on, for something to read. 0 or -ENOMEM. */
 int stream_open(struct stream *s, struct event_base *base, int fd,
 	void (*ready)(evutil_socket_t fd, short what, void *context), void *context);
-/* Closes it and wipes what is kept. */
-void stream_close(struct stream *s);
+/* Closes it and wipes what is kept. `reaper`, here and below: see passing.h. */
+void stream_close(struct stream *s, struct reaper *reaper);
 int stream_fd(const struct stream *s);
 /* Watches for something else than before. 0 or -ENOMEM. */
 int stream_watch(struct stream *s, enum stream_watch watch);
 /* Both directions are closed: nobody will read a reply. */
 bool stream_hung_up(const struct stream *s);
 
-/* How many bytes came; 0: the end; a negative errno. */
-ssize_t stream_receive(const struct stream *s, char *bytes, size_t room);
+/* How many bytes came; 0: the end; a negative errno, -EBADMSG as in passing.h. */
+ssize_t stream_receive(
+	const struct stream *s, const struct reaper *reaper, char *bytes, size_t room);
 /* The same, for bytes that nobody wants. */
-ssize_t stream_discard(int fd);
+ssize_t stream_discard(int fd, const struct reaper *reaper);
 
 /* Bytes that have come and are kept, and how many. */
 const char *stream_kept(const struct stream *s);

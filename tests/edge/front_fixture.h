@@ -38,6 +38,10 @@
 #define H "Host: t\r\n"
 #define REQUEST(path) "GET " path " HTTP/1.1\r\n" H "\r\n"
 #define HELD_MOST 4096
+/* Headers are older than kernels. */
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 /* What is late by half a second at most, on a machine that does nothing else. */
 #define SLACK_MS 2500
 
@@ -61,6 +65,7 @@ static int accept_error;
 static int getsockopt_error;
 static int getsockopt_failing; /* the option */
 static uid_t pretended_uid;    /* of clients that the front accepts, while not 0 */
+static bool old_kernel;        /* does not know SO_PASSRIGHTS */
 
 ssize_t counted_recv(int fd, void *bytes, size_t size, int flags) __asm__("recv");
 ssize_t counted_recv_chk(int fd, void *bytes, size_t size, size_t room, int flags) __asm__(
@@ -69,6 +74,8 @@ ssize_t counted_send(int fd, const void *bytes, size_t size, int flags) __asm__(
 int counted_accept(int fd, struct sockaddr *a, socklen_t *length, int flags) __asm__("accept4");
 int failing_getsockopt(int fd, int level, int option, void *value, socklen_t *length) __asm__(
 	"getsockopt");
+int refusing_setsockopt(int fd, int level, int option, const void *value, socklen_t length) __asm__(
+	"setsockopt");
 int counted_epoll_wait(int fd, void *events, int count, int timeout) __asm__("epoll_wait");
 int counted_epoll_ctl(int fd, int operation, int target, void *event) __asm__("epoll_ctl");
 
@@ -112,6 +119,15 @@ int failing_getsockopt(int fd, int level, int option, void *value, socklen_t *le
 	if (r == 0 && pretended_uid && level == SOL_SOCKET && option == SO_PEERCRED)
 		((struct ucred *)value)->uid = pretended_uid;
 	return r;
+}
+
+int refusing_setsockopt(int fd, int level, int option, const void *value, socklen_t length)
+{
+	if (old_kernel && level == SOL_SOCKET && option == SO_PASSRIGHTS) {
+		errno = ENOPROTOOPT;
+		return -1;
+	}
+	return (int)syscall(SYS_setsockopt, fd, level, option, value, length);
 }
 
 int counted_epoll_wait(int fd, void *events, int count, int timeout)
@@ -160,7 +176,7 @@ static char directory[64], path[80];
 
 /* The handler's world. */
 static struct connection *held[HELD_MOST];
-static unsigned held_count, abandoned_count, asked_count;
+static unsigned held_count, abandoned_count, asked_count, refused_count;
 static char last_query[256];
 static const char filling[4096] = "what a large answer is made of";
 
@@ -256,8 +272,17 @@ static void test_abandoned(void *context, struct connection *c)
 #define TEST_PAGE NULL
 #endif
 
-static const struct front_handler handler = {
-	.request = test_request, .abandoned = test_abandoned, .page = TEST_PAGE};
+static void test_descriptor_refused(void *context, const struct connection *c)
+{
+	assert_ptr_equal(context, &front);
+	assert_non_null(connection_peer(c));
+	refused_count++;
+}
+
+static const struct front_handler handler = {.request = test_request,
+	.abandoned = test_abandoned,
+	.descriptor_refused = test_descriptor_refused,
+	.page = TEST_PAGE};
 
 static struct front_limits limits_default(void)
 {
@@ -285,7 +310,7 @@ static int front_setup(void **state)
 	if (!mkdtemp(directory) || chmod(directory, 0755) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/s", directory);
-	held_count = abandoned_count = asked_count = 0;
+	held_count = abandoned_count = asked_count = refused_count = 0;
 	accept_error = getsockopt_error = 0;
 	pretended_uid = 0;
 	base = event_base_new();

@@ -127,11 +127,12 @@ def traced(d, path):
 
 
 def calls_in(path):
-    """Of all threads; but for the one futex that a thread without work was found waiting for."""
+    """Of all threads; but for the futex that each thread without work was found waiting for."""
     with open(path, encoding="ascii", errors="replace") as file:
         found = re.findall(r"^(\d+) +(\w+)\(", file.read(), re.M)
     counted = collections.Counter("wait" if name in WAITS else name for _, name in found)
-    if counted["futex"] == 1:
+    waiting = [thread for thread, name in found if name == "futex"]
+    if all(count == 1 for count in collections.Counter(waiting).values()):
         del counted["futex"]
     return counted
 

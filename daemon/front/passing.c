@@ -1,0 +1,86 @@
+#include "passing.h"
+
+#include "reaper.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Headers are older than kernels. */
+#if !defined(SO_PASSRIGHTS) && !defined(__sparc__) && !defined(__hppa__)
+#define SO_PASSRIGHTS 83
+#endif
+
+static bool set(int fd, int option, int value)
+{
+	return setsockopt(fd, SOL_SOCKET, option, &value, sizeof(value)) == 0;
+}
+
+bool passing_forbid(int listening_fd)
+{
+	/* A service manager may have been told to ask for these. They would come with every byte
+	 * and look like a descriptor. */
+	set(listening_fd, SO_PASSCRED, 0);
+	set(listening_fd, SO_PASSSEC, 0);
+#ifdef SO_PASSPIDFD
+	set(listening_fd, SO_PASSPIDFD, 0);
+#endif
+#ifdef SO_PASSRIGHTS
+	return set(listening_fd, SO_PASSRIGHTS, 0);
+#else
+	return false;
+#endif
+}
+
+/* It is decided when a connection is made, not when it is accepted. So one that had been queued
+ * before we forbade it, while systemd held the socket, is another than those after it. */
+static bool forbidden_for(int fd)
+{
+#ifdef SO_PASSRIGHTS
+	int allowed = 1;
+	socklen_t length = sizeof(allowed);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &allowed, &length) == 0 && !allowed;
+#else
+	(void)fd;
+	return false;
+#endif
+}
+
+bool passing_possible(int fd, bool forbidden)
+{
+	if (forbidden && forbidden_for(fd))
+		return false;
+	/* An urgent byte would be dropped unseen by the next read, with what came along. In line it
+	 * is one like the others. */
+	set(fd, SO_OOBINLINE, 1);
+	return true;
+}
+
+ssize_t passing_receive(int fd, const struct reaper *reaper, char *bytes, size_t room)
+{
+	struct iovec part = {.iov_base = bytes, .iov_len = room};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	ssize_t n;
+
+	if (reaper) {
+		/* Looking installs nothing and drops nothing; that something had no room tells. */
+		n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+		if (n < 0)
+			return -errno;
+		if (message.msg_flags & MSG_CTRUNC)
+			return -EBADMSG;
+		if (!n)
+			return 0;
+		room = (size_t)n;
+	}
+	n = recv(fd, bytes, room, MSG_DONTWAIT);
+	return n < 0 ? -errno : n;
+}
+
+void passing_close(int fd, struct reaper *reaper)
+{
+	if (reaper)
+		reaper_close(reaper, fd);
+	else
+		close(fd);
+}

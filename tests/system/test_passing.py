@@ -1,0 +1,183 @@
+"""Descriptors that somebody passes to the daemon, whose close takes long: a TCP socket that lingers
+over bytes which nobody reads. Nobody else may wait for it, on any kernel."""
+
+import array
+import contextlib
+import os
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from daemon import GCTOKEND
+from manager import Manager
+from unix_http import exchange
+from waiting import PATIENCE, wait_until
+
+SHIM = os.environ.get("GCTOKEN_NO_PASSRIGHTS") or os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(GCTOKEND))), "tests", "system",
+    "no_passrights.so")
+LINGER = 20  # seconds, while nobody is woken
+
+
+@pytest.fixture(params=["this kernel", "an older kernel"])
+def make(request, make_daemon, server):
+    def made(**keys):
+        d = make_daemon(server, **keys)
+        if request.param == "an older kernel":
+            assert os.path.exists(SHIM), f"{SHIM} is not there: build it"
+            sanitizer = os.environ.get("ASAN_OPTIONS", "")
+            d.env.update(LD_PRELOAD=SHIM,
+                         ASAN_OPTIONS=f"{sanitizer}:verify_asan_link_order=0".lstrip(":"))
+        return d
+    return made
+
+
+class Lingering:
+    """Sockets whose close sleeps, made and passed on; the other ends are kept here."""
+
+    def __init__(self):
+        self._unread = []
+
+    def new(self) -> socket.socket:
+        with socket.socket() as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(1)
+            sender = socket.socket()
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+            sender.connect(listening.getsockname())
+            self._unread.append(listening.accept()[0])
+        sender.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sender.send(b"x" * 4096)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, LINGER))
+        return sender
+
+    def pass_to(self, client: socket.socket, flags: int = 0) -> bool:
+        """False: the kernel refused."""
+        sender = self.new()
+        try:
+            client.sendmsg([b"G"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                     array.array("i", [sender.fileno()]))], flags)
+            return True
+        except PermissionError:
+            return False
+        finally:
+            # The daemon may have been faster, and then it is here that it lingers.
+            threading.Thread(target=sender.close, daemon=True).start()
+
+    def close(self) -> None:
+        for one in self._unread:
+            one.close()
+
+
+@pytest.fixture
+def lingering():
+    with contextlib.closing(Lingering()) as made:
+        yield made
+
+
+class Watch:
+    """Asks all the time on a connection of its own, and notes how long the slowest answer took."""
+
+    def __init__(self, d):
+        self.worst = 0.0
+        self._connection = d.connect()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            begun = time.monotonic()
+            assert exchange(self._connection, "GET", "/healthz").status == 200
+            self.worst = max(self.worst, time.monotonic() - begun)
+            time.sleep(0.001)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._end.set()
+        self._thread.join()
+        self._connection.close()
+        print(f"the slowest of the others' answers took {self.worst * 1000:.1f} ms")
+
+
+def connected(path: str) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(20 * PATIENCE)
+    client.connect(path)
+    return client
+
+
+def refused(d) -> int:
+    text = d.get("/metrics").text
+    return int(next(line.split()[1] for line in text.splitlines()
+                    if line.startswith("gctokend_descriptors_refused_total ")))
+
+
+@pytest.mark.parametrize("flags", [0, socket.MSG_OOB], ids=["plain", "urgent"])
+def test_nobody_waits_for_what_is_passed(make, lingering, flags):
+    """Over both sockets, as soon as connected and a while after, and with the connection closed over
+    what was not read."""
+    d = make()
+    d.start()
+    passed = 0
+    with Watch(d) as watch:
+        for path in (d.socket, d.path("page.sock")):
+            for patient in (False, True):
+                for _ in range(5):
+                    client = connected(path)
+                    if patient:
+                        time.sleep(0.002)
+                    passed += lingering.pass_to(client, flags=flags)
+                    client.close()
+    assert watch.worst < PATIENCE
+    if passed:
+        wait_until(lambda: refused(d) == passed, "all were refused")
+        assert len([line for line in d.stderr_text().splitlines()
+                    if "passed a descriptor over a socket" in line]) == 1
+    else:
+        assert refused(d) == 0
+    begun = time.monotonic()
+    d.stop()
+    assert time.monotonic() - begun < LINGER / 2
+
+
+def test_what_was_queued_before_a_start(make, lingering):
+    """A manager holds the sockets, and for a first start nobody has forbidden anything yet."""
+    d = make()
+    manager = Manager(d)
+    clients = []
+    try:
+        for path in (d.socket, d.path("page.sock")):
+            for flags in (0, socket.MSG_OOB, 0):
+                clients.append(connected(path))
+                assert lingering.pass_to(clients[-1], flags=flags)
+        begun = time.monotonic()
+        manager.start()
+        with Watch(d) as watch:
+            for client in clients:
+                with contextlib.suppress(ConnectionResetError):
+                    while client.recv(4096):
+                        pass
+        assert time.monotonic() - begun < LINGER / 2
+        assert watch.worst < PATIENCE
+        # Between two runs the manager has the same sockets still.
+        d.stop()
+        late = connected(d.socket)
+        clients.append(late)
+        lingering.pass_to(late)
+        begun = time.monotonic()
+        manager.start()
+        assert d.get("/healthz").status == 200
+        assert time.monotonic() - begun < LINGER / 2
+    finally:
+        for client in clients:
+            client.close()
+        manager.close()
