@@ -30,6 +30,7 @@ static char *unit_names[] = {shop_unit, cart_unit}, *unknown_names[] = {unknown_
 	}
 
 static const gid_t in_ops[] = {5, 2002, 7};
+static const gid_t in_ops_first[] = {2002, 5};
 static const gid_t in_nothing[] = {5, 6, 7};
 static const gid_t in_unknown[] = {UNKNOWN};
 
@@ -58,6 +59,8 @@ static const struct peer carol = {
 static const struct peer web = {.uid = 1004, .gid = 2001, .pid = 3};
 static const struct peer ops = {
 	.uid = 1005, .gid = 100, .pid = 3, .groups = in_ops, .group_count = 3};
+static const struct peer ops_first = {
+	.uid = 1007, .gid = 100, .pid = 3, .groups = in_ops_first, .group_count = 2};
 static const struct peer stranger = {.uid = UNKNOWN, .gid = UNKNOWN};
 /* what a half-failed look-up might leave behind */
 static const struct peer stranger_in_ops = {
@@ -97,6 +100,7 @@ static const struct {
 
 	{&groups, &web, NULL, true, "allow_groups: web"},
 	{&groups, &ops, NULL, true, "allow_groups: ops"},
+	{&groups, &ops_first, NULL, true, "allow_groups: ops"},
 	{&groups, &bob, NULL, true, "allow_groups: web"},
 	{&groups, &alice, NULL, false, "no rule names uid 1001 or its groups"},
 	{&groups, &stranger_in_ops, NULL, false, "the peer's user is not known"},
@@ -240,6 +244,23 @@ static void that_root_needs_a_rule_is_in_the_digest(void **state)
 	must_differ(&everybody, &everybody_and_root);
 }
 
+/* Numbers whose bytes look like the border between two lists. */
+static void lists_do_not_run_together(void **state)
+{
+	static char name[] = "x";
+	static char *names[] = {name, name};
+	static uint32_t ids[2];
+	struct access_rules in_users = {
+		.lists = {[ACCESS_USERS] = {.ids = ids, .names = names, .count = 2}}};
+	struct access_rules in_groups = {
+		.lists = {[ACCESS_USERS] = {.ids = ids, .names = names, .count = 1},
+			[ACCESS_GROUPS] = {.ids = ids + 1, .names = names, .count = 1}}};
+
+	(void)state;
+	memcpy(&ids[1], "-:-:", 4);
+	must_differ(&in_users, &in_groups);
+}
+
 static void the_digest_is_the_same_for_the_same_rules(void **state)
 {
 	uint64_t digests[3][2];
@@ -280,6 +301,7 @@ int main(void)
 		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(every_list_is_in_the_digest),
 		cmocka_unit_test(that_root_needs_a_rule_is_in_the_digest),
+		cmocka_unit_test(lists_do_not_run_together),
 		cmocka_unit_test(the_digest_is_the_same_for_the_same_rules),
 		cmocka_unit_test(lists_grow_and_are_freed),
 	};
