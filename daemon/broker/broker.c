@@ -2,7 +2,6 @@
 
 #include "endpoint.h"
 #include "handover.h"
-#include "login.h"
 #include "login_file.h"
 #include "oauth_client.h"
 #include "pages.h"
@@ -12,6 +11,7 @@
 #include "revoke.h"
 #include "service.h"
 #include "sockets.h"
+#include "token_exchange.h"
 
 #include "host/clock.h"
 #include "host/log.h"
@@ -51,7 +51,7 @@ static struct boot_time take_turn(void *context)
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	wake_at = boot_min(wake_at, endpoint_turn(e, &now));
 	for (size_t i = 0; i < b->profiles.count; i++)
-		if (!profile_send_waiting(b->profiles.items[i])) {
+		if (!token_exchange_send_waiting(b->profiles.items[i]->exchange)) {
 			/* The end of an exchange causes a turn; but a resolver that was given up
 			 * frees its place silently. */
 			wake_at = boot_min(
@@ -233,7 +233,7 @@ void broker_free(struct broker *b)
 	b->stopping = true;
 	service_stopping(b);
 	sockets_close(b);
-	broker_finish_logins(b);
+	token_exchanges_finish(b);
 	write_last_handover(b);
 	revoke_free_all(b);
 	for (size_t i = 0; i < b->profiles.count; i++)

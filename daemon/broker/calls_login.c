@@ -5,7 +5,7 @@
 #include "broker.h"
 #include "login.h"
 #include "login_code.h"
-#include "login_file.h"
+#include "login_waiters.h"
 #include "oauth_client.h"
 #include "pages.h"
 #include "profile_log.h"

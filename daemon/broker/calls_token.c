@@ -204,8 +204,7 @@ int call_revoke(struct call *c)
 		free(w);
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	}
-	if (p->client->login)
-		login_stop_code(p->client->login);
+	login_stop_code(p->client->login);
 	token_source_revoke(&p->source, &c->now, tokens);
 	pages_publish(p, &c->now);
 	turn_soon(&c->broker->turn);

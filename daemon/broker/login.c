@@ -1,32 +1,23 @@
 #include "login.h"
 
 #include "broker.h"
-#include "endpoint.h"
-#include "login_code.h"
 #include "login_file.h"
 #include "oauth_client.h"
-#include "profile.h"
 #include "profile_type.h"
+#include "token_exchange.h"
 
-#include "host/clock.h"
-#include "host/log.h"
-#include "upstream/fetch.h"
-
-#include "core/token_fetch.h"
 #include "core/token_login.h"
+#include "host/log.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* A disk that hangs must not keep a token that is there from everybody for ever. */
 #define STORE_PATIENCE_S 10
 /* Less than TimeoutStopSec= of the unit. */
 #define FINISH_PATIENCE_S 60
-
-static void deliver(struct login *l);
 
 static void patience_ended(int fd, short events, void *context)
 {
@@ -38,7 +29,58 @@ static void patience_ended(int fd, short events, void *context)
 		"%s/%s: storing a new refresh token takes longer than %d s; the token that came "
 		"with it is served before. A crash now would lose the login",
 		l->client->broker->state_dir, l->file, STORE_PATIENCE_S);
-	deliver(l);
+	l->exchange->kept(l->exchange);
+}
+
+static void file_written(struct login *l)
+{
+	if (l->storing && l->writes_ended >= l->storing)
+		l->exchange->kept(l->exchange);
+}
+
+/* Stores what there is now. False: what came waits for that. */
+static bool store(struct login *l)
+{
+	const struct timeval patience = {.tv_sec = STORE_PATIENCE_S};
+
+	l->storing = login_store(l);
+	if (l->storing && !evtimer_add(&l->patience, &patience))
+		return false;
+	l->storing = 0;
+	return true;
+}
+
+static bool refresh_refused(struct login *l)
+{
+	l->refused = true;
+	return store(l);
+}
+
+/* Somebody else may have refreshed the login and stored the result: another machine's daemon on the
+ * same directory, or a person who brought back a copy. */
+static bool take_found(struct login *l, struct token *found)
+{
+	struct token_response *r = &l->exchange->response;
+
+	/* What a person has ended meanwhile does not come back from the file that is being removed.
+	 */
+	if (l->exchange->forgotten)
+		return true;
+	/* A file that could not be written has an older one, which is void by now. */
+	if (!found->text || !l->stored || token_equal(found, &l->refresh))
+		return refresh_refused(l);
+	token_move(&l->refresh, found);
+	r->class = RESPONSE_UNAVAILABLE;
+	snprintf(r->words, sizeof(r->words),
+		"the refresh token was refused, but there is another in the state file: that one "
+		"is tried next");
+	return true;
+}
+
+static void file_read(struct login *l, struct token *found)
+{
+	if (l->exchange && take_found(l, found))
+		l->exchange->kept(l->exchange);
 }
 
 int login_new(struct login **ret, struct oauth_client *c)
@@ -49,6 +91,8 @@ int login_new(struct login **ret, struct oauth_client *c)
 	if (!l)
 		return -ENOMEM;
 	l->client = c;
+	l->written = file_written;
+	l->read = file_read;
 	TAILQ_INIT(&l->erasers);
 	evtimer_assign(&l->patience, c->broker->base, patience_ended, l);
 	r = login_load(l);
@@ -60,20 +104,12 @@ int login_new(struct login **ret, struct oauth_client *c)
 	return 0;
 }
 
-static void login_abandon(struct login *l)
-{
-	if (l->fetch)
-		fetch_cancel(l->fetch);
-	l->fetch = NULL;
-}
-
 void login_free(struct login *l)
 {
-	login_abandon(l);
+	if (!l)
+		return;
 	login_unload(l);
 	evtimer_del(&l->patience);
-	token_request_fini(&l->sent);
-	token_response_fini(&l->answer);
 	login_code_drop(&l->code);
 	token_fini(&l->refresh);
 	free(l);
@@ -81,91 +117,58 @@ void login_free(struct login *l)
 
 enum source_login login_state(const struct login *l)
 {
+	if (!l)
+		return SOURCE_LOGIN_NOT_NEEDED;
 	if (!l->refresh.text)
 		return SOURCE_LOGIN_NONE;
 	return l->refused ? SOURCE_LOGIN_REFUSED : SOURCE_LOGIN_READY;
 }
 
-bool login_busy(const struct login *l)
+void login_end(struct login *l, struct login_eraser *e)
 {
-	return l->fetch || l->held;
+	if (l->exchange)
+		l->exchange->forgotten = true;
+	l->refused = false;
+	token_fini(&l->refresh);
+	login_code_drop(&l->code);
+	login_erase(l, e);
 }
 
-/* Whoever uses the login now. Config allows one profile for each. */
-struct profile *login_user(const struct login *l)
+int login_request(struct login *l, struct token_exchange *x, const struct token_request_client *who)
 {
-	struct broker *b = l->client->broker;
+	const struct login_code *code = &l->code;
 
-	for (size_t i = 0; i < b->profiles.count; i++)
-		if (b->profiles.items[i]->client == l->client)
-			return b->profiles.items[i];
-	return NULL;
+	if (l->exchange)
+		return -EAGAIN;
+	if (!(x->with_code ? code->text : l->refresh.text))
+		return -ENOENT;
+	if (x->with_code)
+		return token_request_authorization_code(
+			&x->sent, who, code->text, code->verifier, code->redirect_uri);
+	return token_request_refresh_token(&x->sent, who, l->refresh.text);
 }
 
-static void tell_source(struct login *l)
+void login_sent(struct login *l, struct token_exchange *x)
 {
-	struct profile *p = login_user(l);
-
-	if (p)
-		token_source_set_login(&p->source, login_state(l));
-}
-
-/* The answer is the profile's now, and what it waited for is done. */
-static void deliver(struct login *l)
-{
-	struct profile *p = l->profile;
-	struct token_response answer = l->answer;
-	bool with_code = l->with_code, stopped = false;
-
-	evtimer_del(&l->patience);
-	l->answer = TOKEN_RESPONSE_NONE; /* taken */
-	l->profile = NULL;
-	l->held = l->with_code = l->ended = false;
-	tell_source(l);
-	if (p)
-		stopped = profile_fetched(p, &l->x, &answer, l->has_sample ? &l->sample : NULL) ==
-			  FETCHED_UNWANTED;
-	if (with_code)
-		login_code_ended(l, &answer, stopped);
-	token_response_fini(&answer);
-	turn_now(&l->client->broker->turn);
-}
-
-void login_stored(struct login *l)
-{
-	if (l->held && l->held_for && l->writes_ended >= l->held_for)
-		deliver(l);
-}
-
-/* Until the write `number` has ended. */
-static void hold(struct login *l, uint64_t number)
-{
-	struct timeval patience = {.tv_sec = STORE_PATIENCE_S};
-
-	if (!number || evtimer_add(&l->patience, &patience)) {
-		deliver(l);
-		return;
-	}
-	l->held = true;
-	l->held_for = number;
+	l->exchange = x;
 }
 
 /* The refresh token that came is the one from here on: nothing that comes later brings the one
  * before it back. */
-static void take_tokens(struct login *l)
+static bool keep_tokens(struct login *l, struct token_exchange *x)
 {
-	struct token_response *a = &l->answer;
-	bool changed = a->refresh_token.text && !token_equal(&a->refresh_token, &l->refresh);
+	struct token_response *r = &x->response;
+	bool changed = r->refresh_token.text && !token_equal(&r->refresh_token, &l->refresh);
 
-	if (l->with_code) {
-		changed |= l->refresh.text && !a->refresh_token.text;
-		token_move(&l->refresh, &a->refresh_token);
-		l->logged_in_s = l->x.received.wall.ns / NS_PER_S;
-		if (l->profile)
-			login_code_note(l, l->profile);
+	if (x->with_code) {
+		changed |= l->refresh.text && !r->refresh_token.text;
+		token_move(&l->refresh, &r->refresh_token);
+		l->logged_in_s = x->http.received.wall.ns / NS_PER_S;
+		if (x->profile)
+			login_code_note(l, x->profile, r);
 	} else if (changed) {
-		token_move(&l->refresh, &a->refresh_token);
-	} else if (a->bad_refresh_token) {
+		token_move(&l->refresh, &r->refresh_token);
+	} else if (r->bad_refresh_token) {
 		log_line(LOG_WARNING,
 			"%s: the login server's new refresh token cannot be used (longer than 8 "
 			"KiB, or with characters that no token has); the one before it stays",
@@ -173,142 +176,43 @@ static void take_tokens(struct login *l)
 	}
 	changed |= l->refused;
 	l->refused = false;
-	hold(l, changed ? login_store(l) : 0);
+	return changed ? store(l) : true;
 }
 
-static void login_refused(struct login *l)
+bool login_keep(struct login *l, struct token_exchange *x)
 {
-	l->refused = true;
-	hold(l, login_store(l));
+	if (x->forgotten)
+		return true;
+	if (x->response.class == RESPONSE_TOKEN)
+		return keep_tokens(l, x);
+	if (x->with_code || x->response.class != RESPONSE_LOGIN_REQUIRED || l->refused)
+		return true;
+	return login_begin_reading(l) ? refresh_refused(l) : false;
 }
 
-/* Somebody else may have refreshed the login and stored the result: another machine's daemon on the
- * same directory, or a person who brought back a copy. */
-void login_read_again(struct login *l, struct token *found)
+/* Whoever uses the login now: it need not be who sent the request. */
+void login_served(struct login *l)
 {
-	/* What a person has ended meanwhile does not come back from the file that is being removed.
-	 */
-	if (l->ended) {
-		deliver(l);
-		return;
-	}
-	/* A file that could not be written has an older one, which is void by now. */
-	if (!found->text || !l->stored || token_equal(found, &l->refresh)) {
-		login_refused(l);
-		return;
-	}
-	token_move(&l->refresh, found);
-	l->answer.class = RESPONSE_UNAVAILABLE;
-	snprintf(l->answer.words, sizeof(l->answer.words),
-		"the refresh token was refused, but there is another in the state file: that one "
-		"is tried next");
-	deliver(l);
+	struct profile *p = profile_set_find_client(&l->client->broker->profiles, l->client);
+
+	evtimer_del(&l->patience);
+	l->storing = 0;
+	l->exchange = NULL;
+	if (p)
+		token_source_set_login(&p->source, login_state(l));
 }
 
-static void take_answer(struct login *l)
-{
-	bool refresh = !l->ended && !l->with_code;
-
-	if (!l->ended && l->answer.class == RESPONSE_TOKEN) {
-		take_tokens(l);
-	} else if (refresh && l->answer.class == RESPONSE_LOGIN_REQUIRED && !l->refused) {
-		l->held = true;
-		l->held_for = 0;
-		if (login_begin_reading(l))
-			login_refused(l);
-	} else {
-		deliver(l);
-	}
-}
-
-static void login_fetched(void *context, const struct exchange *x)
-{
-	const char *secrets[TOKEN_REQUEST_SECRETS];
-	struct exchange judged = *x;
-	struct login *l = context;
-	struct clock_reading now;
-
-	clock_read(&now);
-	l->fetch = NULL;
-	token_request_secrets(&l->sent, secrets);
-	judged.secrets = secrets;
-	token_response_read(&judged, &l->answer);
-	token_request_fini(&l->sent);
-	l->has_sample = l->profile &&
-			server_clock_post_ended(&l->profile->endpoint->clock, &now, x, &l->sample);
-	/* of what may have to wait only the times are needed: the bytes are gone by then */
-	l->x = (struct exchange){.sent = x->sent, .received = x->received, .status = x->status};
-	take_answer(l);
-}
-
-void login_not_sent(struct profile *p, const struct exchange *x)
-{
-	struct login *l = p->client->login;
-
-	l->profile = p;
-	login_fetched(l, x);
-}
-
-int login_send(struct profile *p)
-{
-	const struct token_request_client client = {
-		.id = p->credential.client_id,
-		.secret = p->credential.client_secret,
-		.extra_params = p->settings->extra_params,
-	};
-	struct login *l = p->client->login;
-	int r;
-
-	if (login_busy(l))
-		return -EAGAIN;
-	l->with_code = p->with_code;
-	if (l->with_code)
-		r = l->code.text ? token_request_authorization_code(&l->sent, &client, l->code.text,
-					   l->code.verifier, l->code.redirect_uri)
-				 : -ENOENT;
-	else
-		r = l->refresh.text
-			    ? token_request_refresh_token(&l->sent, &client, l->refresh.text)
-			    : -ENOENT;
-	if (!r)
-		r = profile_post(p, &l->sent, login_fetched, l, &l->fetch);
-	if (r) {
-		token_request_fini(&l->sent);
-		return r;
-	}
-	l->profile = p;
-	return 0;
-}
-
-void login_lose_profile(struct profile *p)
-{
-	struct login *l = p->client->login;
-
-	if (l->profile == p)
-		l->profile = NULL;
-	login_code_lose_profile(p);
-}
-
-void login_end(struct login *l, struct login_eraser *e)
-{
-	l->ended = login_busy(l);
-	l->refused = false;
-	token_fini(&l->refresh);
-	login_code_drop(&l->code);
-	login_erase(l, e);
-}
-
-static bool any_busy(const struct broker *b)
+static bool any_under_way(const struct broker *b)
 {
 	const struct oauth_client *c;
 
 	TAILQ_FOREACH(c, &b->oauth_clients, link)
-	if (c->login && login_busy(c->login))
+	if (c->login && c->login->exchange)
 		return true;
 	return false;
 }
 
-static void finish_patience_ended(int fd, short events, void *context)
+static void wait_ended(int fd, short events, void *context)
 {
 	bool *ended = context;
 
@@ -318,28 +222,24 @@ static void finish_patience_ended(int fd, short events, void *context)
 }
 
 /* A refresh token is on its way: the one we have is void once the server has answered. Nobody is
- * connected any more, so that nobody waits for this but the service manager. */
-void broker_finish_logins(struct broker *b)
+ * connected any more, so only the service manager waits for this. */
+void logins_wait(struct broker *b)
 {
 	const struct timeval patience = {.tv_sec = FINISH_PATIENCE_S};
 	struct event *timer;
-	struct oauth_client *c;
 	bool ended = false;
 
-	if (any_busy(b)) {
-		log_line(LOG_NOTICE, "stopping when the login server has answered a refresh");
-		timer = evtimer_new(b->base, finish_patience_ended, &ended);
-		ended = !timer || evtimer_add(timer, &patience);
-		while (!ended && any_busy(b) && event_base_loop(b->base, EVLOOP_ONCE) == 0)
-			;
-		if (timer)
-			event_free(timer);
-		if (any_busy(b))
-			log_line(LOG_ERR,
-				"stopping although a refresh has not been answered: if the server "
-				"took it, somebody has to log in again");
-	}
-	TAILQ_FOREACH(c, &b->oauth_clients, link)
-	if (c->login)
-		login_abandon(c->login);
+	if (!any_under_way(b))
+		return;
+	log_line(LOG_NOTICE, "stopping when the login server has answered a refresh");
+	timer = evtimer_new(b->base, wait_ended, &ended);
+	ended = !timer || evtimer_add(timer, &patience);
+	while (!ended && any_under_way(b) && event_base_loop(b->base, EVLOOP_ONCE) == 0)
+		;
+	if (timer)
+		event_free(timer);
+	if (any_under_way(b))
+		log_line(LOG_ERR,
+			"stopping although a refresh has not been answered: if the server took it, "
+			"somebody has to log in again");
 }

@@ -2,8 +2,10 @@
 #include "login_code.h"
 
 #include "login.h"
+#include "login_waiters.h"
 #include "oauth_client.h"
 #include "profile_type.h"
+#include "token_exchange.h"
 
 #include "core/secret.h"
 #include "core/token_login.h"
@@ -37,7 +39,7 @@ void login_finish(struct profile *p, struct login_code *code, struct login_finis
 	token_source_code_came(&p->source);
 }
 
-void login_code_ended(struct login *l, const struct token_response *answer, bool stopped)
+void login_code_ended(struct login *l, const struct token_response *response, bool stopped)
 {
 	struct login_result *r;
 
@@ -49,16 +51,17 @@ void login_code_ended(struct login *l, const struct token_response *answer, bool
 	*r = (struct login_result){
 		.ended = true,
 		.stopped = stopped,
-		.class = answer->class,
-		.expires_in_s = answer->expires_in.ns / NS_PER_S,
+		.class = response->class,
+		.expires_in_s = response->expires_in.ns / NS_PER_S,
 		.refreshes = l->refresh.text != NULL,
 	};
-	snprintf(r->words, sizeof(r->words), "%s%s%.240s", answer->error,
-		*answer->error ? ": " : "", answer->words);
+	snprintf(r->words, sizeof(r->words), "%s%s%.240s", response->error,
+		*response->error ? ": " : "", response->words);
 	waiter_make_ready(&l->finisher->waiter);
 }
 
-void login_code_note(struct login *l, struct profile *p)
+void login_code_note(
+	const struct login *l, struct profile *p, const struct token_response *response)
 {
 	struct clock_reading now;
 
@@ -71,15 +74,15 @@ void login_code_note(struct login *l, struct profile *p)
 		history_add(&p->history, &now, EVENT_LOGGED_IN, 0,
 			"uid %ld logged in; the login server gave no refresh token, so this login "
 			"lasts %lld s and then somebody has to log in again%s",
-			(long)(int)l->code.uid, (long long)(l->answer.expires_in.ns / NS_PER_S),
-			l->answer.bad_refresh_token ? " (it gave one that cannot be used)" : "");
+			(long)(int)l->code.uid, (long long)(response->expires_in.ns / NS_PER_S),
+			response->bad_refresh_token ? " (it gave one that cannot be used)" : "");
 }
 
 void login_stop_code(struct login *l)
 {
 	const struct token_response none = TOKEN_RESPONSE_NONE;
 
-	if (!l->code_for || !token_source_code_gone(&l->code_for->source))
+	if (!l || !l->code_for || !token_source_code_gone(&l->code_for->source))
 		return;
 	login_code_ended(l, &none, true);
 }
@@ -88,11 +91,11 @@ void login_code_lose_profile(const struct profile *p)
 {
 	struct login *l = p->client->login;
 
-	if (l->code_for != p)
+	if (!l || l->code_for != p)
 		return;
 	l->code_for = NULL;
 	/* on its way it is exchanged to the end, as a refresh token is */
-	if (!(l->with_code && login_busy(l)))
+	if (!l->exchange || !l->exchange->with_code)
 		login_code_drop(&l->code);
 }
 

@@ -4,6 +4,7 @@
 
 #include "broker.h"
 #include "login.h"
+#include "login_waiters.h"
 #include "oauth_client.h"
 #include "profile_log.h"
 #include "profile_type.h"
@@ -31,7 +32,7 @@
 __attribute__((format(printf, 3, 4))) static void tell(
 	struct login *l, int priority, const char *format, ...)
 {
-	struct profile *p = login_user(l);
+	struct profile *p = profile_set_find_client(&l->client->broker->profiles, l->client);
 	char words[HISTORY_WORDS];
 	struct clock_reading now;
 	va_list arguments;
@@ -251,14 +252,14 @@ static void written(void *context, int error)
 		l->problem[0] = '\0';
 	}
 	tell_erasers(l, error);
-	login_stored(l);
+	l->written(l);
 }
 
 /* 0 or negative errno. */
 static int begin_write(struct login *l, struct buffer *out)
 {
 	struct broker *b = l->client->broker;
-	const struct profile *p = login_user(l);
+	const struct profile *p = profile_set_find_client(&b->profiles, l->client);
 	unsigned char nonce[SEALED_NONCE_LENGTH];
 	char kept[sizeof(l->file) + 32] = "";
 	struct login_record record = {
@@ -322,7 +323,7 @@ static void was_read(void *context, int error, const char *bytes, size_t length)
 	/* A file that is refused, too, or cannot be read has nothing to offer. */
 	if (judge(l, error, bytes, length, &record) == SEALED_GOOD && record.refused)
 		login_record_fini(&record);
-	login_read_again(l, &record.refresh_token);
+	l->read(l, &record.refresh_token);
 	login_record_fini(&record);
 }
 
@@ -335,8 +336,11 @@ int login_begin_reading(struct login *l)
  * the file is as it should be once it is gone. */
 void login_report(const struct login *l, struct profile_view *ret)
 {
-	bool nothing = !l->refresh.text && l->writes_ended == l->writes_begun && !l->failing;
+	bool nothing;
 
+	if (!l)
+		return;
+	nothing = !l->refresh.text && l->writes_ended == l->writes_begun && !l->failing;
 	ret->has_login = true;
 	ret->login = (struct login_view){
 		.stored = l->stored || nothing,

@@ -2,7 +2,6 @@
 
 #include "broker.h"
 #include "login.h"
-#include "profile.h"
 #include "profile_type.h"
 
 #include "core/buffer.h"
@@ -123,6 +122,7 @@ int oauth_client_get(struct oauth_client **ret, struct broker *b, const char *to
 		return -ENOMEM;
 	c->broker = b;
 	c->grant = grant;
+	TAILQ_INIT(&c->waits);
 	c->token_url = strdup(token_url);
 	c->client_id = strdup(client_id);
 	if (!c->token_url || !c->client_id)
@@ -153,8 +153,7 @@ fail:
 void oauth_client_free(struct oauth_client *c)
 {
 	TAILQ_REMOVE(&c->broker->oauth_clients, c, link);
-	if (c->login)
-		login_free(c->login);
+	login_free(c->login);
 	free(c->token_url);
 	free(c->client_id);
 	free(c);
@@ -182,30 +181,39 @@ void oauth_client_have_generation(struct oauth_client *c, uint64_t generation)
 		s->generation_reserved = generation;
 }
 
-static void state_written_now(void *context, int error)
+void state_wait_cancel(struct state_wait *w)
+{
+	if (w->client)
+		TAILQ_REMOVE(&w->client->waits, w, link);
+	w->client = NULL;
+}
+
+static void written(void *context, int error)
 {
 	struct oauth_client *c = context;
-	struct broker *b = c->broker;
+	const char *directory = c->broker->state_dir;
+	struct state_wait *w;
 
 	c->writes_ended++;
 	if (error && !c->write_failing)
 		log_line(LOG_ERR,
 			"%s/%s cannot be written: %s. Tokens go on being fetched and served, but a "
 			"restart now would forget how many were; make room or repair the directory",
-			b->state_dir, c->file, strerror(-error));
+			directory, c->file, strerror(-error));
 	else if (!error && c->write_failing)
-		log_line(LOG_NOTICE, "%s/%s can be written again", b->state_dir, c->file);
+		log_line(LOG_NOTICE, "%s/%s can be written again", directory, c->file);
 	c->write_failing = error != 0;
-	for (size_t i = 0; i < b->profiles.count; i++)
-		if (b->profiles.items[i]->client == c)
-			profile_state_written(b->profiles.items[i]);
+	while ((w = TAILQ_FIRST(&c->waits)) != NULL && w->number <= c->writes_ended) {
+		state_wait_cancel(w);
+		w->ended(w->context);
+	}
 }
 
-uint64_t oauth_client_save(struct oauth_client *c, const struct profile *p)
+int oauth_client_save(struct oauth_client *c, const struct profile *p, struct state_wait *w)
 {
 	struct client_state *s = &c->state;
 	struct buffer text;
-	uint64_t ret = 0;
+	int r;
 
 	s->generation_used = generations_used(c->broker);
 	/* Half a block ahead, so that a disk that is full for a while stops nobody. */
@@ -216,9 +224,17 @@ uint64_t oauth_client_save(struct oauth_client *c, const struct profile *p)
 
 	buffer_init(&text, NULL, 0);
 	client_state_write(s, c->broker->boot_id, &text);
-	if (!buffer_failed(&text) && !state_write(c->broker->writer, c->file, text.data,
-					     text.length, state_written_now, c))
-		ret = ++c->writes_begun;
+	r = buffer_failed(&text)
+		    ? -ENOMEM
+		    : state_write(c->broker->writer, c->file, text.data, text.length, written, c);
 	buffer_fini(&text);
-	return ret;
+	if (r)
+		return r;
+	c->writes_begun++;
+	if (w) {
+		w->client = c;
+		w->number = c->writes_begun;
+		TAILQ_INSERT_TAIL(&c->waits, w, link);
+	}
+	return 0;
 }

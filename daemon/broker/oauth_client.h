@@ -14,6 +14,15 @@ struct broker;
 struct login;
 struct profile;
 
+/* Somebody who waits for what a client has to remember to be durable. All zero: nobody. */
+struct state_wait {
+	TAILQ_ENTRY(state_wait) link; /* client->waits */
+	struct oauth_client *client;  /* NULL: it waits for nothing */
+	uint64_t number;              /* of the write */
+	void (*ended)(void *context); /* hook: it is, or that has failed */
+	void *context;
+};
+
 struct oauth_client {
 	TAILQ_ENTRY(oauth_client) link; /* broker->oauth_clients */
 	struct broker *broker;
@@ -23,6 +32,7 @@ struct oauth_client {
 	char file[40];
 	struct client_state state;
 	uint64_t writes_begun, writes_ended; /* of the state file; they end in order */
+	TAILQ_HEAD(, state_wait) waits;      /* in the same order */
 	bool write_failing;
 	struct login *login; /* NULL unless it is people who log in */
 };
@@ -39,8 +49,11 @@ uint64_t oauth_client_next_generation(const struct oauth_client *c);
 void oauth_client_use_generation(struct oauth_client *c, uint64_t generation);
 /* A token of an earlier run has it: nothing up to it may be given again. */
 void oauth_client_have_generation(struct oauth_client *c, uint64_t generation);
-/* Remembers what the source must not forget and writes it. Returns the number of the write, 0 if
- * none could be started. */
-uint64_t oauth_client_save(struct oauth_client *c, const struct profile *p);
+/* Remembers what the profile's source must not forget, and begins to write it; `w` (may be NULL)
+ * waits for the end of that, which is never told from within. 0; or negative errno: nothing is
+ * written, and nobody waits. */
+int oauth_client_save(struct oauth_client *c, const struct profile *p, struct state_wait *w);
+/* Waits no longer, if it does. */
+void state_wait_cancel(struct state_wait *w);
 
 #endif

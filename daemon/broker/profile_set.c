@@ -76,3 +76,12 @@ struct profile *profile_set_find(const struct profile_set *s, const char *name)
 		at = (at + 1) & s->mask;
 	return s->slots[at];
 }
+
+struct profile *profile_set_find_client(
+	const struct profile_set *s, const struct oauth_client *client)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->items[i]->client == client)
+			return s->items[i];
+	return NULL;
+}

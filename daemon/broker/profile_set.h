@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+struct oauth_client;
 struct profile;
 
 /* All zero is empty. */
@@ -23,5 +24,8 @@ void profile_set_add(struct profile_set *s, struct profile *p);
 void profile_set_sort(struct profile_set *s);
 /* NULL: there is none of that name. */
 struct profile *profile_set_find(const struct profile_set *s, const char *name);
+/* The first that uses the client; NULL: none does. */
+struct profile *profile_set_find_client(
+	const struct profile_set *s, const struct oauth_client *client);
 
 #endif

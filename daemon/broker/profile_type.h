@@ -10,18 +10,15 @@
 #include "core/login_attempt.h"
 #include "core/reply_token.h"
 #include "core/times.h"
-#include "core/token_request.h"
 #include "core/token_source.h"
 #include "host/credential.h"
 
-#include <event2/event_struct.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 struct broker;
 struct endpoint;
-struct fetch;
 struct oauth_client;
+struct token_exchange;
 
 struct profile {
 	struct broker *broker;
@@ -37,17 +34,10 @@ struct profile {
 	struct token_reply_cache reply_cache;
 	struct boot_time wake_at;
 	struct profile_page page;
-	/* the token request under way */
-	uint64_t after_write; /* it waits for this write of the client's state */
-	struct event write_deadline;
-	bool waits_for_room; /* too many exchanges are under way */
-	struct fetch *fetch;
-	struct token_request sent;
-	/* where people log in */
-	struct login_attempts attempts;
-	bool with_code;            /* the token request under way exchanges a code */
-	struct waiter_list asking; /* who wait for a token */
-	uint32_t waiting_count;    /* those, and whoever waits for anything else of it */
+	struct token_exchange *exchange;
+	struct login_attempts attempts; /* where people log in */
+	struct waiter_list asking;      /* who wait for a token */
+	uint32_t waiting_count;         /* those, and whoever waits for anything else of it */
 };
 
 #endif

@@ -321,6 +321,16 @@ static int begin(enum disk_kind kind, const char *name, const char *kept, const 
 	return 0;
 }
 
+/* The next, if the disk is well. */
+static bool do_disk_job(void)
+{
+	struct disk_job *j = rig->disk_hangs ? NULL : TAILQ_FIRST(&rig->disk);
+
+	if (j)
+		job_end(j, 0, true);
+	return j;
+}
+
 int __wrap_state_write(struct state_writer *w, const char *name, const char *bytes, size_t length,
 	state_written *done, void *context)
 {
@@ -516,7 +526,11 @@ static void call_then(int fd, short events, void *context)
 
 	(void)fd;
 	(void)events;
+	r->inside = true;
 	r->then(r);
+	r->inside = false;
+	while (do_disk_job())
+		;
 }
 
 static void keep_line(const char *line)
@@ -737,11 +751,10 @@ void rig_reload(struct rig *r)
 
 void rig_run(struct rig *r)
 {
-	for (int i = 0; i < PASSES; i++) {
+	for (int i = 0; i < PASSES && !r->inside; i++) {
 		event_base_loop(r->base, EVLOOP_NONBLOCK);
 		boot_timer_look();
-		if (!r->disk_hangs && !TAILQ_EMPTY(&r->disk))
-			job_end(TAILQ_FIRST(&r->disk), 0, true);
+		do_disk_job();
 	}
 }
 

@@ -54,6 +54,7 @@ struct rig {
 	size_t log_length;
 	const char *awaited; /* in the log; NULL: nothing is */
 	void (*then)(struct rig *r);
+	bool inside; /* of a loop that is turned by the broker */
 };
 
 /* One broker at a time. `sections`: keys of [broker], then the profiles. Where they do not say
