@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_named_and_kept(server, logged_in, spoil, words):
     posts = server.posts
     d.start()
     d.wait_log(rf"^<3>{re.escape(path)} {words}: the login in it cannot be used\. Mend it, or log in "
-               r"anew; it is kept as \S+\.damaged-TIME then$")
+               r"again; it is kept as \S+\.damaged-TIME then$")
     assert d.token().json["error"] == "login_required"
     login = d.status()["login"]
     assert login["state"] == "none" and words in login["problem"]
