@@ -24,36 +24,57 @@
 /* Descriptors that are not callers': the log, the state files, login servers, a reserve. */
 #define DESCRIPTORS_ELSEWHERE 128
 #define CONNECTIONS_MIN 16
+#define TURNED_AWAY_MIN 32
+#define TURNED_AWAY_MAX 4096
 #define TELL_APART_S 60
+
+static rlim_t descriptors_possible(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) ? RLIM_INFINITY : limit.rlim_cur;
+}
 
 /* A low limit of descriptors lowers ours: better to refuse a caller than to accept one who cannot
  * be served. */
-static uint32_t connections_possible(uint32_t wanted)
+static uint32_t connections_possible(rlim_t descriptors, uint32_t wanted)
 {
-	struct rlimit limit;
-	uint32_t possible;
+	uint32_t possible = CONNECTIONS_MIN;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY ||
-		limit.rlim_cur >= (rlim_t)wanted + DESCRIPTORS_ELSEWHERE)
+	if (descriptors == RLIM_INFINITY || descriptors >= (rlim_t)wanted + DESCRIPTORS_ELSEWHERE)
 		return wanted;
-	possible = limit.rlim_cur > DESCRIPTORS_ELSEWHERE + CONNECTIONS_MIN
-			   ? (uint32_t)limit.rlim_cur - DESCRIPTORS_ELSEWHERE
-			   : CONNECTIONS_MIN;
+	if (descriptors > DESCRIPTORS_ELSEWHERE + CONNECTIONS_MIN)
+		possible = (uint32_t)descriptors - DESCRIPTORS_ELSEWHERE;
+	/* Telling those who are refused takes a descriptor for a moment, too. */
+	if (possible > TURNED_AWAY_MIN * 4)
+		possible -= possible / 4;
 	log_line(LOG_WARNING,
 		"max_connections is %u, but RLIMIT_NOFILE of %llu allows %u: raise LimitNOFILE",
-		wanted, (unsigned long long)limit.rlim_cur, possible);
+		wanted, (unsigned long long)descriptors, possible);
 	return possible;
+}
+
+static uint32_t turned_away_possible(rlim_t descriptors, uint32_t connections)
+{
+	rlim_t used = (rlim_t)connections + DESCRIPTORS_ELSEWHERE;
+
+	if (descriptors == RLIM_INFINITY || descriptors >= used + TURNED_AWAY_MAX)
+		return TURNED_AWAY_MAX;
+	return descriptors > used + TURNED_AWAY_MIN ? (uint32_t)(descriptors - used)
+						    : TURNED_AWAY_MIN;
 }
 
 static struct front_limits limits_of(const struct broker_settings *s)
 {
-	uint32_t connections = connections_possible(s->max_connections);
+	rlim_t descriptors = descriptors_possible();
+	uint32_t connections = connections_possible(descriptors, s->max_connections);
 
 	return (struct front_limits){
 		.max_connections = connections,
 		.max_connections_per_user = s->max_connections_per_user < connections
 						    ? s->max_connections_per_user
 						    : connections,
+		.max_turned_away = turned_away_possible(descriptors, connections),
 		.request_deadline = s->request_deadline,
 		.idle_timeout = s->idle_timeout,
 	};

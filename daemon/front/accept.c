@@ -16,7 +16,6 @@
 #define ADMITTED_COST 8
 #define HASTY_COST 1
 #define PAUSE_MS 100
-#define LINGER_S 1
 
 struct listening {
 	struct listening *next;
@@ -33,54 +32,12 @@ static int accept_one(int listening_fd)
 	return fd < 0 ? -errno : fd;
 }
 
-static void linger_end(struct lingering *l)
-{
-	event_del(&l->event);
-	passing_close(event_get_fd(&l->event), l->reaper);
-	l->taken = false;
-}
-
-/* Its request has come, or its end, or it took too long. */
-static void lingered(evutil_socket_t fd, short what, void *context)
-{
-	struct lingering *l = context;
-
-	/* Closing over unread bytes would look like a broken connection to the other end. */
-	if (what & EV_READ)
-		stream_discard(fd, l->reaper);
-	linger_end(l);
-}
-
-/* Consumes `fd`. A caller that finds its connection closed before it has sent its request is told
- * of a broken pipe, or of no connection at all, and never reads why: so a few at a time are kept
- * for a moment. */
-static void linger(struct acceptor *a, int fd, struct reaper *reaper)
-{
-	static const struct timeval a_moment = {.tv_sec = LINGER_S};
-	struct lingering *l = NULL;
-
-	for (size_t i = 0; i < LINGERING_MAX && !l; i++)
-		if (!a->lingering[i].taken)
-			l = &a->lingering[i];
-	if (!l || shutdown(fd, SHUT_WR) < 0) {
-		passing_close(fd, reaper);
-		return;
-	}
-	l->reaper = reaper;
-	event_assign(&l->event, a->base, fd, EV_READ, lingered, l);
-	if (event_add(&l->event, &a_moment) < 0) {
-		passing_close(fd, reaper);
-		return;
-	}
-	l->taken = true;
-}
-
 /* Consumes `fd`. */
 static void turn_away(
 	const struct listening *l, int fd, struct reaper *reaper, const struct refusal *refusal)
 {
 	l->protocol->refuse(fd, refusal, NULL);
-	linger(l->acceptor, fd, reaper);
+	lingering_add(&l->acceptor->lingering, fd, reaper);
 }
 
 static void reserve_open(struct acceptor *a)
@@ -169,11 +126,6 @@ static unsigned admit(const struct listening *l, int fd)
 	case REFUSED_USER_RATE:
 		turn_away(l, fd, reaper, &user_rate);
 		return HASTY_COST;
-	case REFUSED_UNTOLD:
-		/* Who comes next waits for this: those who do not listen anyway are told nothing.
-		 */
-		passing_close(fd, reaper);
-		return HASTY_COST;
 	}
 	return ADMITTED_COST;
 }
@@ -212,7 +164,8 @@ static void accept_event(evutil_socket_t listening_fd, short what, void *context
 }
 
 void accept_init(struct acceptor *a, struct event_base *base, struct connections *connections,
-	struct reaper *reaper, void (*failed)(void *context), void *context)
+	struct reaper *reaper, uint32_t max_turned_away, void (*failed)(void *context),
+	void *context)
 {
 	*a = (struct acceptor){.base = base,
 		.connections = connections,
@@ -220,8 +173,14 @@ void accept_init(struct acceptor *a, struct event_base *base, struct connections
 		.failed = failed,
 		.context = context,
 		.reserve = -1};
+	lingering_init(&a->lingering, base, max_turned_away);
 	reserve_open(a);
 	evtimer_assign(&a->again, base, accept_again, a);
+}
+
+void accept_set_max_turned_away(struct acceptor *a, uint32_t max_turned_away)
+{
+	a->lingering.most = max_turned_away;
 }
 
 void accept_stop(struct acceptor *a)
@@ -234,9 +193,7 @@ void accept_stop(struct acceptor *a)
 void accept_fini(struct acceptor *a)
 {
 	accept_stop(a);
-	for (size_t i = 0; i < LINGERING_MAX; i++)
-		if (a->lingering[i].taken)
-			linger_end(&a->lingering[i]);
+	lingering_fini(&a->lingering);
 	while (a->listening) {
 		struct listening *l = a->listening;
 

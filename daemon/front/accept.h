@@ -6,22 +6,14 @@
 #ifndef GCTOKEND_FRONT_ACCEPT_H
 #define GCTOKEND_FRONT_ACCEPT_H
 
+#include "lingering.h"
 #include <event2/event_struct.h>
 #include <stdbool.h>
-
-#define LINGERING_MAX 32
 
 struct connections;
 struct listening;
 struct protocol;
 struct reaper;
-
-/* Turned away and told so; its end waits a moment for the request that is on its way. */
-struct lingering {
-	struct event event;
-	struct reaper *reaper; /* see passing.h */
-	bool taken;
-};
 
 struct acceptor {
 	struct event_base *base;
@@ -30,14 +22,17 @@ struct acceptor {
 	void (*failed)(void *context); /* descriptors or memory ran out; may be NULL */
 	void *context;
 	struct listening *listening;
-	struct event again; /* after a shortage of descriptors or memory */
-	int reserve;        /* a descriptor to give up when there are no others */
-	struct lingering lingering[LINGERING_MAX];
+	struct event again;         /* after a shortage of descriptors or memory */
+	int reserve;                /* a descriptor to give up when there are no others */
+	struct lingering lingering; /* turned away */
 };
 
 /* `reaper` closes what was accepted and may not be closed here. */
 void accept_init(struct acceptor *a, struct event_base *base, struct connections *connections,
-	struct reaper *reaper, void (*failed)(void *context), void *context);
+	struct reaper *reaper, uint32_t max_turned_away, void (*failed)(void *context),
+	void *context);
+/* See struct front_limits. */
+void accept_set_max_turned_away(struct acceptor *a, uint32_t max_turned_away);
 /* `fd` is a listening Unix stream socket, at which `protocol` is spoken; owned here after success.
  * 0; -EINVAL: it is none; another negative errno. */
 int accept_listen(struct acceptor *a, int fd, const struct protocol *protocol);

@@ -655,7 +655,7 @@ enum admission connections_admit(
 	}
 	if (!share_may_connect(sharing, user ? &user->share : NULL)) {
 		counters->refused_user_rate++;
-		return share_refused(sharing, &user->share) ? REFUSED_USER_RATE : REFUSED_UNTOLD;
+		return REFUSED_USER_RATE;
 	}
 	peer_read_groups(&all->peers, fd, &peer);
 	if (connection_open(all, fd, guarded, &peer, protocol) < 0) {

@@ -42,7 +42,6 @@ enum admission {
 	REFUSED_TOTAL_LIMIT,
 	REFUSED_USER_LIMIT,
 	REFUSED_USER_RATE,
-	REFUSED_UNTOLD, /* likewise, and so often that it is not worth telling */
 };
 
 /* `base`, `reaper` and `handler` must outlive them. 0 or -ENOMEM. */

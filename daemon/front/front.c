@@ -31,7 +31,8 @@ int front_new(struct front **ret, struct event_base *base, const struct front_ha
 		free(f);
 		return r;
 	}
-	accept_init(&f->acceptor, base, f->connections, f->reaper, handler->accept_failed, context);
+	accept_init(&f->acceptor, base, f->connections, f->reaper, limits->max_turned_away,
+		handler->accept_failed, context);
 	*ret = f;
 	return 0;
 }
@@ -39,6 +40,7 @@ int front_new(struct front **ret, struct event_base *base, const struct front_ha
 void front_set_limits(struct front *f, const struct front_limits *limits)
 {
 	connections_set_limits(f->connections, limits);
+	accept_set_max_turned_away(&f->acceptor, limits->max_turned_away);
 }
 
 int front_listen(struct front *f, int fd)

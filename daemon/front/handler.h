@@ -39,6 +39,8 @@ struct front_limits {
 	uint32_t max_connections;
 	uint32_t max_connections_per_user; /* one more is told 429 and closed; so are more than
 					      that a second, while others want to be served */
+	uint32_t max_turned_away;          /* over one of these limits and told so, kept until
+					      they have asked */
 	struct duration request_deadline;  /* from a request's first byte to its last: 408; also how
 					      long a caller may take to read its replies, and to
 					      close after it was refused. Late by 1/16, at most

@@ -16,8 +16,6 @@
 #define CONNECTION_COST 4
 /* A lower limit of connections at a time is none of new ones. */
 #define CONNECTS_PER_SECOND_LEAST 1000
-/* Of the connections turned away. */
-#define TOLD_PER_SECOND 1000
 
 #define REQUESTS_PER_TURN 16
 #define REQUESTS_PER_TURN_BEHIND 4
@@ -93,16 +91,6 @@ void share_served(struct sharing *s, struct share_user *user)
 	s->requests++;
 	share_fill(&user->served, 1, SHARE_PER_SECOND, now);
 	note_served(s, user, now);
-}
-
-bool share_refused(struct sharing *s, struct share_user *user)
-{
-	int64_t now = now_ms(s);
-
-	if (level_at(&user->refused, TOLD_PER_SECOND, now) >= TOLD_PER_SECOND * 1000)
-		return false;
-	share_fill(&user->refused, 1, TOLD_PER_SECOND, now);
-	return true;
 }
 
 /* As many at once as are allowed a second. */

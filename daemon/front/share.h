@@ -23,7 +23,7 @@ struct share {
 /* What a user has taken of late, and which of its connections wait. */
 struct share_user {
 	uid_t uid;
-	struct share connected, refused, served;
+	struct share connected, served;
 	struct link behind;    /* its connections that wait behind others, by their own link */
 	struct link in_behind; /* in sharing.behind while there are any */
 };
@@ -60,9 +60,6 @@ void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t n
 /* One connection more, or one request. */
 void share_connected(struct sharing *s, struct share_user *user);
 void share_served(struct sharing *s, struct share_user *user);
-/* One connection that was refused more: true if it should be told why. Thousands a second are
- * not. */
-bool share_refused(struct sharing *s, struct share_user *user);
 /* False for a user who connects so fast that others wait for it. NULL: has not connected of late.
  */
 bool share_may_connect(const struct sharing *s, const struct share_user *user);

@@ -288,6 +288,7 @@ static struct front_limits limits_default(void)
 {
 	return (struct front_limits){.max_connections = 10000,
 		.max_connections_per_user = 10000,
+		.max_turned_away = 4096,
 		.request_deadline = duration_s(5),
 		.idle_timeout = duration_s(600)};
 }

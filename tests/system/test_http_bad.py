@@ -340,6 +340,29 @@ def test_one_user_has_so_many_connections_and_no_more(idle):
         connection.close()
 
 
+@needs_root
+def test_whoever_is_over_the_limit_is_told(idle):
+    """However many there are, and though all connect before any of them asks."""
+    d = idle(max_connections_per_user=5, socket_mode="0666")
+    games = account("games")
+    held = fill(d, 5, games)
+    over = []
+    with as_user(games):
+        for _ in range(800):
+            over.append(socket.socket(socket.AF_UNIX))
+            over[-1].settimeout(20 * PATIENCE)
+            over[-1].connect(d.socket)
+    for client in over:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    for client in over:
+        assert client.recv(4096).startswith(b"HTTP/1.1 429 ")
+        assert client.recv(4096) == b"", "it ends, and is not broken off"
+        client.close()
+    assert counted(d, 'gctokend_connections_refused_total{reason="user_limit"}') == 800
+    for connection in held:
+        connection.close()
+
+
 def test_so_many_connections_and_no_more(idle):
     d = idle(max_connections=8)
     alone(d)
