@@ -10,7 +10,7 @@ from handover_copy import Copy, record, records_of
 from manager import Manager
 from waiting import wait_until
 
-DROPPED = "handed over is dropped: "
+DROPPED = "handed over was dropped: "
 
 
 @pytest.fixture
