@@ -41,18 +41,18 @@ static void print_usage(FILE *to)
 	fputs("Usage: gctokend [-c FILE] [--check-config | --print-config]\n"
 	      "       gctokend --help-config | --version | --help\n"
 	      "\n"
-	      "Obtains OAuth tokens for Genesys Cloud, refreshes them ahead of their expiry and\n"
+	      "Obtains OAuth tokens for Genesys Cloud, refreshes them before they expire and\n"
 	      "serves them to local processes over a Unix socket.\n"
 	      "\n"
 	      "  -c, --config FILE  read FILE, then FILE.d/*.conf (" CONFIG_FILE_DEFAULT ")\n"
-	      "      --check-config say everything that is wrong with the configuration, and end:\n"
+	      "      --check-config print all that is wrong with the configuration, and exit:\n"
 	      "                     0 if nothing is, 78 otherwise\n"
-	      "      --print-config tell where things are and who may have what, as JSON\n"
+	      "      --print-config print where things are and who may have what, as JSON\n"
 	      "      --help-config  list every configuration key, with its default\n"
 	      "      --version      print the version\n"
 	      "  -h, --help         print this\n"
 	      "\n"
-	      "SIGHUP reads the configuration and the secrets anew, SIGTERM ends the daemon.\n",
+	      "SIGHUP reads the configuration and the secrets again, SIGTERM ends the daemon.\n",
 		to);
 }
 

@@ -38,7 +38,7 @@ static bool goes_on(const struct profile *p, const struct profile_settings *s,
 	       !strcmp(p->client->client_id, credential->client_id);
 }
 
-/* In which unit a client runs is told by /proc; a sandbox may hide it. Who cannot be told is
+/* In which unit a caller runs is told by /proc; a sandbox may hide it. Who cannot be told is
  * denied, and whoever wrote the rule should not have to guess why. */
 static void warn_of_hidden_units(const struct config *config)
 {

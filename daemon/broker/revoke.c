@@ -129,7 +129,7 @@ const char *revoke_problem(const struct waiter *w)
 		if (r->waiter != w)
 			continue;
 		if (!r->ended)
-			problem = "no answer in time";
+			problem = "no response in time";
 		else if (r->problem[0])
 			problem = r->problem;
 	}

@@ -44,7 +44,7 @@ struct broker_settings {
 
 struct profile_settings {
 	char *name;
-	char *region;        /* what answers show: the AWS region where the table knows it, else the
+	char *region;        /* what replies show: the AWS region where the table knows it, else the
 				environment's domain, else "" */
 	char *token_url;     /* https, whole */
 	char *authorize_url; /* "" where only token_url says where the login server is */

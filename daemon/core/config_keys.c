@@ -203,7 +203,7 @@ TYPE(parameters, "form-encoded NAME=VALUE pairs joined by '&', no secrets",
 /* Name, member, type, default, what it is like, help. */
 static const struct config_key keys[] = {
 	{"socket", BROKER(socket), OF(socket_path), "/run/gctokend/gctokend.sock", NEEDED | RESTART,
-	 "The Unix socket that clients connect to, speaking HTTP. Not used where systemd passes "
+	 "The Unix socket that callers connect to, speaking HTTP. Not used where systemd passes "
 	 "one."},
 	{"socket_mode", BROKER(socket_mode), OF(mode), "0660", NEEDED | RESTART,
 	 "Access mode of the sockets. It decides who may connect; who may have a token is decided "
@@ -220,7 +220,7 @@ static const struct config_key keys[] = {
 	{"metrics_users", BROKER(metrics.lists[ACCESS_USERS]), OF(users), "", 0,
 	 "Users who see all profiles in /metrics, as admins do."},
 	{"root_needs_rule", BROKER(root_needs_rule), OF(yes_no), "no", NEEDED,
-	 "yes: uid 0 is a user like others and may have what a rule grants it. Set it where a "
+	 "yes: uid 0 is a user like others and has only what a rule grants it. Set it where a "
 	 "container can reach the sockets: its root is uid 0, too, unless the container has a user "
 	 "namespace of its own."},
 	{"state_dir", BROKER(state_dir), OF(path), "", RESTART,
@@ -242,7 +242,7 @@ static const struct config_key keys[] = {
 	{"idle_timeout", BROKER(idle_timeout), WITHIN(duration, SEC(1), HOUR(24)), "10min", NEEDED,
 	 "A connection without a request for this long is closed."},
 	{"max_wait", BROKER(max_wait), WITHIN(duration, SEC(1), HOUR(1)), "300s", NEEDED,
-	 "The longest wait that a client may ask for."},
+	 "The longest wait that a caller may ask for."},
 	{"log_level", BROKER(log_level), OF(log_level), "info", NEEDED,
 	 "The least urgent messages that are logged."},
 
@@ -270,7 +270,7 @@ static const struct config_key keys[] = {
 	{"authorize_url", PROFILE(authorize_url), OF(url), "", 0,
 	 "Exact authorization endpoint. Empty: https://login.ENVIRONMENT/oauth/authorize."},
 	{"api_url", PROFILE(api_url), OF(base_url), "", 0,
-	 "Base of the API, told to clients and used to revoke. Empty: https://api.ENVIRONMENT."},
+	 "Base of the API, told to callers and used to revoke. Empty: https://api.ENVIRONMENT."},
 	{"ca_file", PROFILE(fetch.ca_file), OF(path), "", 0,
 	 "PEM file of the certificate authorities to trust, in place of the system's."},
 	{"proxy", PROFILE(fetch.proxy), OF(proxy), "", 0,
@@ -287,7 +287,7 @@ static const struct config_key keys[] = {
 	{"allow_groups", PROFILE(allow.lists[ACCESS_GROUPS]), OF(groups), "", 0,
 	 "Groups whose members may have this token."},
 	{"allow_units", PROFILE(allow.lists[ACCESS_UNITS]), OF(units), "", 0,
-	 "Narrows the two above: a client they match must also run in one of these systemd units. "
+	 "Narrows the two above: a caller they match must also run in one of these systemd units. "
 	 "Install the drop-in allow-units.conf, or gctokend's sandbox hides the unit."},
 	{"login_users", PROFILE(login.lists[ACCESS_USERS]), OF(users), "", 0,
 	 "Users who may log this profile in, besides admins."},
@@ -300,16 +300,16 @@ static const struct config_key keys[] = {
 	 "A token is not handed out this close to its end: the time a request takes to reach the "
 	 "API."},
 	{"prefetch", PROFILE(prefetch), OF(yes_no), "yes", NEEDED,
-	 "yes: fetch at the start and refresh ahead. no: fetch when a client first asks."},
+	 "yes: fetch at the start and refresh ahead. no: fetch when a caller first asks."},
 	{"reject_cooldown", PROFILE(reject_cooldown), WITHIN(duration, MS(100), HOUR(1)), "30s",
-	 NEEDED, "After a client's report of a 401 has replaced the token, further reports are "
-	 "refused for this long."},
+	 NEEDED, "After a rejected token was replaced, further rejections are refused for this "
+	 "long."},
 	{"mint_limit", PROFILE(mint_limit), WITHIN(count, 1, 1000), "15", NEEDED,
 	 "Token requests in any 300 s, whatever their cause, over restarts too."},
 	{"clock_probe", PROFILE(clock_probe), OF(yes_no), "yes", NEEDED,
 	 "Measure the login server's clock with HEAD requests."},
 	{"clock_probe_url", PROFILE(clock_probe_url), OF(url), "", 0,
-	 "The URL they go to. Empty: / on the token endpoint's host."},
+	 "The URL of these requests. Empty: / on the token endpoint's host."},
 	{"fetch_timeout", PROFILE(fetch.timeout), WITHIN(duration, MS(100), MIN(2)), "10s", NEEDED,
 	 "How long one exchange with the login server may take."},
 };

@@ -125,7 +125,7 @@ static char *text_lower(const char *text)
 	return copy;
 }
 
-/* The domain, NULL if the profile names none. *ret_region: what answers show. Both malloc'd. */
+/* The domain, NULL if the profile names none. *ret_region: what replies show. Both malloc'd. */
 static int read_environment(
 	struct draft_section *section, char **ret_environment, char **ret_region)
 {

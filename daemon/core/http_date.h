@@ -9,8 +9,8 @@
  * (RFC 850) 70-99 are 19xx, 00-69 are 20xx. */
 int http_date_parse(const char *text, size_t length, int64_t *ret_s);
 
-/* Whole seconds or an HTTP date, which is taken relative to `server_now_s` (the answer's own Date,
- * seconds since 1970). A date in the past gives zero; digits too many to count saturate. 0 or
+/* Whole seconds or an HTTP date, which is taken relative to `server_now_s` (the response's own
+ * Date, seconds since 1970). A date in the past gives zero; digits too many to count saturate. 0 or
  * -EINVAL. */
 int retry_after_parse(const char *text, size_t length, int64_t server_now_s, struct duration *ret);
 

@@ -25,7 +25,7 @@ struct http_span {
 enum http_method {
 	HTTP_GET,
 	HTTP_POST,
-	HTTP_OTHER, /* well-formed but not served: 405 (or 404) is the router's answer */
+	HTTP_OTHER, /* well-formed but not served: 405 (or 404) is the router's reply */
 };
 
 /* Spans point into the parsed bytes. */
@@ -58,7 +58,7 @@ struct http_parser {
  * once. The result does not depend on how the bytes were cut up.
  * 0: *ret is whole and the parser is zero again. -EAGAIN: so far so good, more is needed. A
  * positive number is the HTTP status to refuse with (400, 414, 431, 505): the framing is in doubt,
- * answer and close; *ret_reason then is a plain phrase that says what was wrong. */
+ * reply and close; *ret_reason then is a plain phrase that says what was wrong. */
 int http_parser_run(struct http_parser *parser, const char *bytes, size_t length,
 	struct http_request *ret, const char **ret_reason);
 

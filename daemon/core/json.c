@@ -128,7 +128,7 @@ static int on_string(void *context, const unsigned char *text, size_t length)
 static int deeper(struct reader *r)
 {
 	if (r->depth == JSON_DEPTH_MAX)
-		return stop(r, -EBADMSG, "is nested too deep");
+		return stop(r, -EBADMSG, "is nested too deeply");
 	r->depth++;
 	return 1;
 }

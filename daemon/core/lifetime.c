@@ -161,7 +161,8 @@ enum lifetime_step lifetime_exchange(
 	 */
 	if (!l->dated)
 		return LIFETIME_STEP_NONE;
-	/* Answers may overtake each other: one sent before a step says nothing of what came after.
+	/* Responses may overtake each other: one sent before a step says nothing of what came
+	 * after.
 	 */
 	if (!boot_before(sample->sent.boot, l->wall_ref_at)) {
 		l->wall_ref = clock_wall_offset(&sample->sent);

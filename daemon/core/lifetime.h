@@ -31,7 +31,7 @@ struct lifetime_policy {
 struct lifetime_evidence {
 	struct clock_reading sent;
 	struct boot_time received;
-	const struct skew_sample *sample; /* NULL: its answer's Date proves nothing */
+	const struct skew_sample *sample; /* NULL: its response's Date proves nothing */
 	struct duration expires_in;       /* L */
 	struct jwt_claims claims;
 	struct duration spread; /* of the estimator, this exchange included */
@@ -58,7 +58,7 @@ struct lifetime {
 
 enum lifetime_verdict {
 	LIFETIME_FINE = 0,
-	LIFETIME_CLAIMS_IGNORED = 1, /* they contradict the answer's own expires_in */
+	LIFETIME_CLAIMS_IGNORED = 1, /* they contradict the response's own expires_in */
 	LIFETIME_DEAD = 2,           /* of no use even so: *ret is not set */
 };
 

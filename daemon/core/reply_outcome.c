@@ -40,7 +40,7 @@ static void describe_failure(
 	struct boot_time room = mint_window_next(s->mint, s->settings.mint_limit, now->boot);
 	/* What the caller waits for is whichever comes later: room, or the end of a backoff. */
 	bool limited = boot_before(boot_max(now->boot, s->not_before), room);
-	char status[32] = "no answer";
+	char status[32] = "no response";
 	int length = 0;
 
 	if (limited)

@@ -38,7 +38,7 @@ bool secret_file_judge(const struct stat *file, const struct secret_file_reader 
 	 * reason is that every client could read the secret. */
 	if ((mode & 0040) && file->st_gid == reader->socket_gid) {
 		snprintf(problem, problem_size,
-			"is readable by the socket's group (gid %lu): every client could read it; "
+			"is readable by the socket's group (gid %lu): every caller could read it; "
 			"make it mode 0600 or give it another group",
 			(unsigned long)file->st_gid);
 		return false;

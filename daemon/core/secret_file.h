@@ -15,7 +15,7 @@ struct stat;
 struct secret_file_reader {
 	uid_t uid;
 	gid_t gid;
-	gid_t socket_gid; /* the group of the sockets' clients; (gid_t)-1: none */
+	gid_t socket_gid; /* the group of the sockets' callers; (gid_t)-1: none */
 };
 
 /* `file` is what fstat said of it. True where it is strict: a regular file of root's or the

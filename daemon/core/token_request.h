@@ -13,7 +13,7 @@ struct token_request {
 	size_t body_length;
 	char *authorization; /* value of the Authorization header, "Basic ..."; NULL: a public
 				client's request, which has none */
-	char *secrets[TOKEN_REQUEST_SECRETS]; /* to recognise them in an answer; NULL behind the
+	char *secrets[TOKEN_REQUEST_SECRETS]; /* to recognise them in a response; NULL behind the
 						 last */
 };
 

@@ -1,4 +1,4 @@
-/* A login server's answer is judged in one direction only: it is a failure until everything about
+/* A login server's response is judged in one direction only: it is a failure until everything about
  * it has proved right. What is wrong for good (credentials, request) is told apart from what time
  * heals, because the one must not be retried and the other must. */
 #include "token_response.h"
@@ -241,17 +241,17 @@ static int body_read(const struct exchange *x, struct body *b, const char **ret_
 static const char *token_problem(const struct body *b)
 {
 	if (!b->has_token)
-		return "the answer has no access_token";
+		return "the response has no access_token";
 	if (b->token_error == -EINVAL)
 		return "access_token is empty, longer than 8 KiB, or has characters no token has";
 	if (!b->token.text)
 		return "access_token is not a string";
 	if (!b->has_type)
-		return "the answer has no token_type";
+		return "the response has no token_type";
 	if (!b->bearer)
 		return "token_type is not bearer";
 	if (!b->has_expires_in)
-		return "the answer has no expires_in";
+		return "the response has no expires_in";
 	if (!*b->expires_in_text)
 		return "expires_in is not a number";
 	return NULL;
@@ -325,7 +325,7 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 		/* Half a body proves nothing, but a status that needs none stands. */
 		if (x->status == 429)
 			a.class = RESPONSE_THROTTLED;
-		put_words(&a, "%s", x->failure ? x->failure : "no answer");
+		put_words(&a, "%s", x->failure ? x->failure : "no response");
 	} else if (x->status >= 300 && x->status <= 399) {
 		put_words(&a, "the server answered HTTP %ld, a redirect, which is never followed",
 			x->status);
@@ -334,7 +334,7 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 	} else {
 		r = body_read(x, &b, &problem);
 		if (r < 0 && x->status == 200) {
-			put_words(&a, "the answer's body %s", problem);
+			put_words(&a, "the response body %s", problem);
 		} else if (r < 0) {
 			/* Members read before the body turned out bad count for nothing. */
 			body_fini(&b);

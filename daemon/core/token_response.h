@@ -1,4 +1,4 @@
-/* status + headers + body of a token endpoint's answer -> a token, or a classified failure. */
+/* status + headers + body of a token endpoint's response -> a token, or a classified failure. */
 #ifndef GCTOKEND_CORE_TOKEN_RESPONSE_H
 #define GCTOKEND_CORE_TOKEN_RESPONSE_H
 
@@ -10,7 +10,7 @@
 
 enum response_class {
 	RESPONSE_TOKEN,       /* a usable token */
-	RESPONSE_UNAVAILABLE, /* no answer, TLS, 3xx, 5xx, a gateway's 4xx, an unreadable body */
+	RESPONSE_UNAVAILABLE, /* no response, TLS, 3xx, 5xx, a gateway's 4xx, an unreadable body */
 	RESPONSE_THROTTLED,   /* 429, or Genesys' 400 "rate limit exceeded" */
 	RESPONSE_CLIENT_REJECTED, /* the server refuses these credentials or this request for good
 				   */
@@ -23,10 +23,10 @@ enum response_class {
 
 struct token_response {
 	enum response_class class;
-	long status; /* HTTP; 0: there was no answer */
+	long status; /* HTTP; 0: there was no response */
 	/* RESPONSE_TOKEN only */
 	struct token token;
-	struct token refresh_token; /* TOKEN_NONE: the answer has none that can be used */
+	struct token refresh_token; /* TOKEN_NONE: the response has none that can be used */
 	bool bad_refresh_token;     /* it has one that no request could carry */
 	struct duration expires_in;
 	struct jwt_claims claims;

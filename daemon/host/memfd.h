@@ -1,4 +1,4 @@
-/* Memory that is handed over as a descriptor, to clients or to the next run. It is sealed, so that
+/* Memory that is handed over as a descriptor, to callers or to the next run. It is sealed, so that
  * nobody who has it can change its size: with that, no access to a mapping of it ends in SIGBUS for
  * want of a page behind the file's end. */
 #ifndef GCTOKEND_HOST_MEMFD_H

@@ -1,7 +1,7 @@
 /* One thread, one queue. The loop appends jobs under a mutex; the thread takes them one by one,
  * writes with no lock held, appends them to the list of finished ones and rings an eventfd. The
  * loop then takes that whole list and calls back. Jobs are never merged: what asks for durability
- * (a reserved generation, a mint about to happen) waits for its own answer. */
+ * (a reserved generation, a mint about to happen) waits for its own end. */
 #include "state_file.h"
 #include "core/secret.h"
 #include "durable_file.h"

@@ -59,10 +59,10 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 			"TLS: the CA file cannot be read or holds no certificate");
 		break;
 	case CURLE_GOT_NOTHING:
-		snprintf(ret, FAILURE_MAX, "%s closed the connection without an answer", e->host);
+		snprintf(ret, FAILURE_MAX, "%s closed the connection without a response", e->host);
 		break;
 	case CURLE_PARTIAL_FILE:
-		snprintf(ret, FAILURE_MAX, "the answer was cut short");
+		snprintf(ret, FAILURE_MAX, "the response was cut short");
 		break;
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
@@ -94,7 +94,7 @@ void failure_of_deadline(
 		[PHASE_RESOLVING] = "resolving",
 		[PHASE_CONNECTING] = "connecting to",
 		[PHASE_WAITING] = "waiting for",
-		[PHASE_READING] = "reading the answer of",
+		[PHASE_READING] = "reading the response of",
 	};
 	long long ms = (long long)(timeout.ns / NS_PER_MS);
 

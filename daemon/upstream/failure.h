@@ -15,7 +15,7 @@ struct failure_evidence {
 	const char *host;    /* of the URL */
 	const char *words;   /* CURLOPT_ERRORBUFFER */
 	long os_error;       /* CURLINFO_OS_ERRNO */
-	long connect_status; /* the proxy's answer to CONNECT, 0 if there was none */
+	long connect_status; /* the proxy's response to CONNECT, 0 if there was none */
 };
 
 enum failure_phase {

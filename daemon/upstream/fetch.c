@@ -97,9 +97,9 @@ static const char *failure_find(struct fetch *x, CURLcode code)
 		return x->reply.problem;
 	/* A connection that ends within the header, or after a 1xx, is no failure to libcurl. */
 	if (code == CURLE_OK && x->exchange.status == 0)
-		return "the server sent no final answer";
+		return "the server sent no final response";
 	if (code == CURLE_OK)
-		return x->reply.part == HTTP_RESPONSE_CONTENT ? NULL : "the answer was cut short";
+		return x->reply.part == HTTP_RESPONSE_CONTENT ? NULL : "the response was cut short";
 	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e.os_error);
 	curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &e.connect_status);
 	failure_of_curl(x->failure, &e);

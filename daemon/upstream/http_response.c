@@ -134,14 +134,14 @@ bool http_response_header_line(struct http_response *r, struct exchange *x, cons
 	*ret_final = false;
 	r->header_bytes += length;
 	if (r->header_bytes > HTTP_RESPONSE_HEADER_MAX)
-		return refuse(r, "the answer's header is larger than 64 KiB");
+		return refuse(r, "the response header is larger than 64 KiB");
 	if (++r->header_lines > HTTP_RESPONSE_HEADER_LINES_MAX)
-		return refuse(r, "the answer's header has more than 1000 lines");
+		return refuse(r, "the response header has more than 1000 lines");
 
 	while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
 		length--;
 	if (r->part == HTTP_RESPONSE_STATUS) {
-		/* Lines of a 1xx answer come here too and are none. */
+		/* Lines of a 1xx response come here too and are none. */
 		long status = status_read(line, length);
 
 		if (status < 200)
@@ -163,7 +163,7 @@ bool http_response_header_line(struct http_response *r, struct exchange *x, cons
 bool http_response_body(struct http_response *r, const char *bytes, size_t length)
 {
 	if (length > HTTP_RESPONSE_BODY_MAX - r->body_length)
-		return refuse(r, "answer larger than 64 KiB");
+		return refuse(r, "response larger than 64 KiB");
 	/* All of it at once: growing would leave copies of a token behind. */
 	if (!r->body)
 		r->body = malloc(HTTP_RESPONSE_BODY_MAX + 1);

@@ -400,7 +400,7 @@ static void test_revoked_and_it_fails(void **state)
 	(void)state;
 	assert_int_equal(rig_posts(r), 1);
 	caller_gone(r, caller_ask(r, "POST", "/v1/revoke?profile=a"));
-	rig_answer_failure(r, rig_post(r), "no answer");
+	rig_answer_failure(r, rig_post(r), "no response");
 	assert_null(rig_delete(r));
 	assert_string_equal(rig_token(r, "a"), "");
 	rig_free(r);

@@ -248,7 +248,7 @@ static void a_secret_that_clients_could_read(void **state)
 	assert_int_equal(chmod(path_of("secret"), 0640), 0);
 	snprintf(words, sizeof(words),
 		"DIR/main.conf:6: client_secret_file: DIR/secret is readable by the socket's group "
-		"(gid %u): every client could read it; make it mode 0600 or give it another "
+		"(gid %u): every caller could read it; make it mode 0600 or give it another "
 		"group\n",
 		(unsigned)group->gr_gid);
 	must_refuse("main.conf", words);

@@ -499,15 +499,15 @@ static void bounds_what_it_reads(void **state)
 		const char *answer, *failure;
 	} cases[] = {
 		{flood_bytes, "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n",
-			"answer larger than 64 KiB"},
-		{flood_bytes, "HTTP/1.1 200 OK\r\n\r\n", "answer larger than 64 KiB"},
+			"response larger than 64 KiB"},
+		{flood_bytes, "HTTP/1.1 200 OK\r\n\r\n", "response larger than 64 KiB"},
 		{flood_chunks, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-			"answer larger than 64 KiB"},
-		{flood_interim, "", "the answer's header has more than 1000 lines"},
+			"response larger than 64 KiB"},
+		{flood_interim, "", "the response header has more than 1000 lines"},
 		{flood_fields, "HTTP/1.1 200 OK\r\n",
-			"the answer's header has more than 1000 lines"},
+			"the response header has more than 1000 lines"},
 		{flood_long_fields, "HTTP/1.1 200 OK\r\n",
-			"the answer's header is larger than 64 KiB"},
+			"the response header is larger than 64 KiB"},
 		{flood_bytes, "HTTP/1.1 200 OK\r\nX: ",
 			"out of memory, or a header line too long to be taken into it"},
 		{flood_bytes, "HTTP/1.1 200 ",
@@ -550,7 +550,7 @@ static void accepts_64_kib(void **state)
 		s = (struct server){.behaviour = say_answer, .answer = answer};
 		server_start(&s, &good);
 		post_to(&s, o);
-		assert_string_equal(o->failure, extra ? "answer larger than 64 KiB" : "");
+		assert_string_equal(o->failure, extra ? "response larger than 64 KiB" : "");
 		if (!extra)
 			assert_int_equal(o->x.body_length, 65536);
 		server_stop(&s);
@@ -566,26 +566,26 @@ static void tells_half_an_answer_from_a_whole_one(void **state)
 		long status;
 	} cases[] = {
 		{say_answer_and_close, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" JSON,
-			"the answer was cut short", 200},
+			"the response was cut short", 200},
 		{say_answer_and_cut, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" JSON,
-			"the answer was cut short", 200},
+			"the response was cut short", 200},
 		/* Without a length only close_notify would tell, and libcurl does not. JSON does:
 		 * cut anywhere, an object is none. */
 		{say_answer_and_cut, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" JSON, "", 200},
 		{say_answer_and_close,
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n" JSON "\r\n",
-			"the answer was cut short", 200},
+			"the response was cut short", 200},
 		{say_answer_and_close, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" JSON, "",
 			200},
-		{say_answer_and_close, "HTTP/1.1 200 OK\r\nContent-Le", "the answer was cut short",
-			200},
+		{say_answer_and_close, "HTTP/1.1 200 OK\r\nContent-Le",
+			"the response was cut short", 200},
 		{say_answer_and_close, "HTTP/1.1 103 Early Hints\r\n\r\n",
-			"127.0.0.1 closed the connection without an answer", 0},
+			"127.0.0.1 closed the connection without a response", 0},
 		{say_answer_and_close, "HTTP/1.1 101 Switching Protocols\r\n\r\n",
-			"127.0.0.1 closed the connection without an answer", 0},
+			"127.0.0.1 closed the connection without a response", 0},
 		{say_answer_and_close, "HTTP/1.1 101 Switching Protocols\r\n\r\n" JSON,
-			"the server sent no final answer", 0},
-		{close_at_once, NULL, "127.0.0.1 closed the connection without an answer", 0},
+			"the server sent no final response", 0},
+		{close_at_once, NULL, "127.0.0.1 closed the connection without a response", 0},
 		{say_answer_and_close, "SSH-2.0-OpenSSH\r\n",
 			"127.0.0.1 did not answer in HTTP/1.1", 0},
 		{say_answer_and_close, JSON, "127.0.0.1 did not answer in HTTP/1.1", 0},
@@ -929,7 +929,7 @@ static void ends_at_the_deadline(void **state)
 	} cases[] = {
 		{hang, NULL, false, "waiting for"},
 		{say_answer, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" JSON, false,
-			"reading the answer of"},
+			"reading the response of"},
 		{say_answer, NULL, true, "connecting to"},
 		{say_answer, "HTTP/1.1 100 Continue\r\n\r\n", false, "waiting for"},
 	};

@@ -25,7 +25,7 @@ PACE = 0.1  # seconds between two looks
 
 def failure_words(trouble: Trouble) -> str:
     """A pattern of the error_description that a caller without a token gets."""
-    status = f"HTTP {trouble.status}" if trouble.status else "no answer"
+    status = f"HTTP {trouble.status}" if trouble.status else "no response"
     error = f", {re.escape(trouble.error)}" if trouble.error else ""
     return rf"{trouble.kind} \({status}{error}\): .*({trouble.words})"
 

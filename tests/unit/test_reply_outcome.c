@@ -161,7 +161,7 @@ static void failures_by_class(void **state)
 		{RESPONSE_UNAVAILABLE, 500, "", "temporarily_unavailable",
 			"unavailable (HTTP 500): words of the server"},
 		{RESPONSE_UNAVAILABLE, 0, "", "temporarily_unavailable",
-			"unavailable (no answer): words of the server"},
+			"unavailable (no response): words of the server"},
 		{RESPONSE_THROTTLED, 429, "slow_down", "temporarily_unavailable",
 			"throttled (HTTP 429, slow_down): words of the server"},
 		{RESPONSE_CLIENT_REJECTED, 401, "invalid_client", "client_rejected",

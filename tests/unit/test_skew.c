@@ -53,7 +53,7 @@ static void clockless_exchange_gives_none(void **state)
 		{"an error has a Date too", NULL, "", 503, 40 * MS, 0, true},
 		{"in no time", NULL, "", 200, 0, 0, true},
 		{"Age 0", NULL, "0", 200, 40 * MS, 0, true},
-		{"no answer", NULL, "", 0, 40 * MS, 0, false},
+		{"no response", NULL, "", 0, 40 * MS, 0, false},
 		{"no Date", "", "", 200, 40 * MS, 0, false},
 		{"Age 1", NULL, "1", 200, 40 * MS, 0, false},
 		{"Age 00007", NULL, "00007", 200, 40 * MS, 0, false},

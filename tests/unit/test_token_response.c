@@ -133,7 +133,7 @@ static void longest_token_and_largest_body(void **state)
 	token_response_fini(&a);
 	read_bytes(200, body, TOKEN_RESPONSE_BODY_MAX + 1, &x, &a);
 	assert_no_token(&a);
-	assert_string_equal(a.words, "the answer's body is larger than 64 KiB");
+	assert_string_equal(a.words, "the response body is larger than 64 KiB");
 }
 
 #define T "\"access_token\":\"T0ken\","
@@ -306,7 +306,7 @@ static void refuses_floods(void **state)
 				       "\"expires_in\":300}");
 	read_bytes(200, body, n, &x, &a);
 	assert_no_token(&a);
-	assert_string_equal(a.words, "the answer's body has too many members");
+	assert_string_equal(a.words, "the response body has too many members");
 
 	/* The largest strings, with and without escapes, whole and cut: yajl's buffers at their
 	 * largest. */
@@ -328,7 +328,7 @@ static void refuses_floods(void **state)
 
 static void a_cut_answer_is_never_a_token(void **state)
 {
-	struct exchange x = {.failure = "the answer was cut short"};
+	struct exchange x = {.failure = "the response was cut short"};
 	struct token_response a;
 
 	(void)state;
@@ -336,7 +336,7 @@ static void a_cut_answer_is_never_a_token(void **state)
 	assert_no_token(&a);
 	assert_int_equal(a.class, RESPONSE_UNAVAILABLE);
 	assert_int_equal(a.status, 200);
-	assert_string_equal(a.words, "the answer was cut short");
+	assert_string_equal(a.words, "the response was cut short");
 	/* nor is half a body a reason to stop for good */
 	read_bytes(401, "{\"error\":\"invalid_client\"}", 26, &x, &a);
 	assert_int_equal(a.class, RESPONSE_UNAVAILABLE);
