@@ -23,7 +23,7 @@ from typing import Callable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
-LINT_CHECKS = ["format", "includes", "pure", "shellcheck", "cppcheck", "clang-tidy"]
+LINT_CHECKS = ["format", "includes", "pure", "docs", "shellcheck", "cppcheck", "clang-tidy"]
 
 
 @dataclass
