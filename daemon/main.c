@@ -8,6 +8,7 @@
 #include "core/config_help.h"
 #include "host/config_files.h"
 #include "host/log.h"
+#include "host/name_lookup.h"
 #include "host/systemd.h"
 
 #include <errno.h>
@@ -29,6 +30,8 @@
  * what does not fit goes to the ordinary heap, wiped all the same. */
 #define SECURE_HEAP_SIZE (1024 * 1024)
 #define SECURE_HEAP_SMALLEST 64
+/* A start waits that long for the system's name service. */
+#define NAMES_PATIENCE_S 1
 
 enum action {
 	ACTION_SERVE,
@@ -124,7 +127,7 @@ static int check_config(const char *path)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL;
-	int r = config_load(path, &config, &problems);
+	int r = config_load(path, CONFIG_FOR_CHECK, NULL, &config, &problems);
 
 	config_problems_print(&problems, stdout);
 	if (r < 0)
@@ -145,7 +148,7 @@ static int print_config(const char *path)
 	struct buffer text;
 	int status = EX_CONFIG;
 
-	if (!config_load(path, &config, &problems)) {
+	if (!config_load(path, CONFIG_FOR_CHECK, NULL, &config, &problems)) {
 		buffer_init(&text, NULL, 0);
 		config_print_json(config, &text);
 		status = !buffer_failed(&text) &&
@@ -173,13 +176,23 @@ static void tell_again(const struct config_problems *problems)
 		problems->errors, problems->errors == 1 ? "" : "s", text);
 }
 
-static struct config *load_or_tell(const char *path)
+static struct config *load_or_tell(const char *path, struct name_table *names)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL;
 	char text[1024];
-	int r = config_load(path, &config, &problems);
+	int r;
 
+	/* Whom the name service knows by then is known before the first request is answered. Who
+	 * serves meanwhile must not wait for the others. */
+	config_ask_for_names(path, CONFIG_FOR_START, names);
+	name_table_wait(names, duration_s(NAMES_PATIENCE_S));
+	r = config_load(path, CONFIG_FOR_START, names, &config, &problems);
+	/* What does not start anyhow tells all that --check-config would. */
+	if (r == CONFIG_INVALID) {
+		config_problems_fini(&problems);
+		r = config_load(path, CONFIG_FOR_RELOAD, names, &config, &problems);
+	}
 	for (size_t i = 0; i < problems.count && !(r && failed_starts_before()); i++) {
 		config_problem_text(&problems.items[i], text, sizeof(text));
 		log_line(problems.items[i].severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING, "%s",
@@ -210,7 +223,8 @@ static int serve(const char *path)
 {
 	struct event_base *base = NULL;
 	struct broker *broker = NULL;
-	struct config *config;
+	struct config *config = NULL;
+	struct name_table *names = NULL;
 	int status = EX_OSERR, r;
 
 	hold_hangup(SIG_BLOCK);
@@ -219,19 +233,20 @@ static int serve(const char *path)
 	systemd_open();
 	failed_start_open();
 	protect_process();
-	config = load_or_tell(path);
+	base = event_base_new();
+	if (!base || name_table_new(&names, base)) {
+		log_line(LOG_ERR, "the event loop cannot be made");
+		goto out;
+	}
+	config = load_or_tell(path, names);
 	if (!config) {
 		status = EX_CONFIG;
 		goto out;
 	}
 	log_set_level(config->broker.log_level);
-	base = event_base_new();
-	if (!base) {
-		log_line(LOG_ERR, "the event loop cannot be made");
-		goto out;
-	}
-	r = broker_new(&broker, base, path, config, GCTOKEND_VERSION);
+	r = broker_new(&broker, base, path, config, names, GCTOKEND_VERSION);
 	config = NULL; /* consumed */
+	names = NULL;
 	switch (r) {
 	case 0:
 		break;
@@ -255,6 +270,7 @@ out:
 	if (status)
 		failed_start_end();
 	config_free(config);
+	name_table_free(names);
 	if (base)
 		event_base_free(base);
 	libevent_global_shutdown();

@@ -99,6 +99,7 @@ static void see_value(void *context, const struct json_value *v)
 		return;
 	}
 	json_take_text(v, "broker.version", r->version, sizeof(r->version));
+	json_take_text(v, "broker.unknown_names", r->unknown_names, sizeof(r->unknown_names));
 	json_take_text(v, "broker.reload_problem", r->reload_problem, sizeof(r->reload_problem));
 	json_take_number(v, "broker.uptime", &r->uptime);
 	json_take_number(v, "broker.connections", &r->connections);

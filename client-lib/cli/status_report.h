@@ -32,6 +32,7 @@ struct status_report {
 	bool out_of_memory;
 	char version[STATUS_CELL_SIZE]; /* this and what follows: for administrators only */
 	char reload_problem[512];
+	char unknown_names[512]; /* users and groups of rules that the system does not know */
 	double uptime, connections, waiting;
 };
 

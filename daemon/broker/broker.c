@@ -3,6 +3,7 @@
 #include "endpoint.h"
 #include "handover.h"
 #include "login_file.h"
+#include "names.h"
 #include "oauth_client.h"
 #include "pages.h"
 #include "profile.h"
@@ -15,6 +16,7 @@
 
 #include "host/clock.h"
 #include "host/log.h"
+#include "host/name_lookup.h"
 #include "host/state_file.h"
 #include "host/systemd.h"
 #include "upstream/fetch.h"
@@ -100,6 +102,7 @@ static int start_events(struct broker *b)
 
 	waiters_init(&b->waiters, b->base);
 	service_init(b);
+	reload_init(b);
 	for (size_t i = 0; i < 3; i++) {
 		evsignal_assign(&b->signals[i], b->base, numbers[i], signalled, b);
 		if (evsignal_add(&b->signals[i], NULL))
@@ -127,7 +130,7 @@ static int open_state(struct broker *b)
 }
 
 int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
-	struct config *config, const char *version)
+	struct config *config, struct name_table *names, const char *version)
 {
 	struct broker *b = calloc(1, sizeof(*b));
 	char problem[512];
@@ -136,9 +139,11 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	if (!b) {
 		log_line(LOG_ERR, "out of memory");
 		config_free(config);
+		name_table_free(names);
 		return -ENOMEM;
 	}
 	b->base = base;
+	names_init(b, names);
 	b->version = version;
 	b->uid = geteuid();
 	b->handover.fd = -1;
@@ -189,6 +194,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		goto fail;
 	}
 	handover_restore(b, &b->started);
+	names_started(b);
 	pages_adopt(b);
 	systemd_drop_fds();
 	*ret = b;
@@ -232,6 +238,7 @@ void broker_free(struct broker *b)
 
 	b->stopping = true;
 	service_stopping(b);
+	reload_fini(b);
 	sockets_close(b);
 	token_exchanges_finish(b);
 	write_last_handover(b);
@@ -252,6 +259,7 @@ void broker_free(struct broker *b)
 		if (event_initialized(&b->signals[i]))
 			event_del(&b->signals[i]);
 	waiters_fini(&b->waiters);
+	names_fini(b);
 	login_forget_key(b);
 	config_free(b->config);
 	free(b->state_dir);

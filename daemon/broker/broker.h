@@ -4,6 +4,7 @@
 #define GCTOKEND_BROKER_BROKER_H
 
 #include "handover.h"
+#include "names.h"
 #include "profile_set.h"
 #include "service.h"
 #include "sockets.h"
@@ -25,6 +26,7 @@ struct config;
 struct endpoint;
 struct event_base;
 struct fetcher;
+struct name_table;
 struct oauth_client;
 struct revocation;
 struct state_writer;
@@ -46,6 +48,7 @@ struct broker {
 	struct fetcher *fetcher;
 	struct sockets sockets;
 	struct service service;
+	struct names names;
 	struct handover handover;
 	struct state_writer *writer;
 	unsigned char *state_key; /* of SEALED_KEY_LENGTH; NULL: none (yet) */
@@ -58,15 +61,18 @@ struct broker {
 	struct waiters waiters;
 	TAILQ_HEAD(, revocation) revocations;
 
+	bool reload_waits; /* for the name service, until reload_deadline */
+	struct event reload_deadline;
 	bool reload_failed;
 	char reload_problem[512];
 	bool stopping;
 };
 
-/* Consumes `config`, which has been validated, even on failure. 0 or negative errno; what was wrong
+/* Consumes `config`, which has been validated, and `names`, which has been asked for its users and
+ * groups, even on failure. 0 or negative errno; what was wrong
  * is in the log. */
 int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
-	struct config *config, const char *version);
+	struct config *config, struct name_table *names, const char *version);
 void broker_free(struct broker *b);
 /* Serves until SIGTERM or SIGINT. */
 void broker_run(struct broker *b);

@@ -137,6 +137,8 @@ static void report_of_broker(
 		.descriptors_refused = n->descriptors_refused,
 		.reload_failed = b->reload_failed,
 		.reload_problem = b->reload_problem,
+		.unknown_count = b->names.unknown.count,
+		.unknown_names = b->names.unknown.text,
 	};
 }
 

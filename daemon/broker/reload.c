@@ -4,6 +4,7 @@
 #include "broker.h"
 #include "endpoint.h"
 #include "login_file.h"
+#include "names.h"
 #include "oauth_client.h"
 #include "profile.h"
 #include "profile_set.h"
@@ -14,13 +15,18 @@
 
 #include "host/config_files.h"
 #include "host/log.h"
+#include "host/name_lookup.h"
 #include "upstream/fetch.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A reload waits that long for the system's name service, serving meanwhile. */
+#define NAMES_PATIENCE_S 30
 
 /* What one profile of the new configuration will be. */
 struct adoption {
@@ -191,13 +197,13 @@ static void warn_of_restart(const struct config *before, const struct config *af
 				names[i]);
 }
 
-static void reload(struct broker *b)
+static void take_over_or_refuse(struct broker *b)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL, *old = b->config;
 	char problem[512] = "out of memory";
 	bool had_key = b->state_key;
-	int r = config_load(b->config_path, &config, &problems);
+	int r = config_load(b->config_path, CONFIG_FOR_RELOAD, b->names.table, &config, &problems);
 
 	for (size_t i = 0; i < problems.count; i++) {
 		bool error = problems.items[i].severity == CONFIG_ERROR;
@@ -231,9 +237,65 @@ static void reload(struct broker *b)
 		b->profiles.count == 1 ? "" : "s");
 }
 
+static void finish(struct broker *b)
+{
+	b->reload_waits = false;
+	evtimer_del(&b->reload_deadline);
+	take_over_or_refuse(b);
+	names_reloaded(b);
+	turn_now(&b->turn);
+}
+
+/* Who is not known by now counts as one who cannot be looked up. */
+static void waited_enough(int fd, short events, void *context)
+{
+	struct broker *b = context;
+
+	(void)fd;
+	(void)events;
+	log_line(LOG_WARNING, "the system's name service takes longer than %d s", NAMES_PATIENCE_S);
+	finish(b);
+}
+
+static void names_answered(void *context)
+{
+	struct broker *b = context;
+
+	if (b->stopping)
+		return;
+	names_apply(b);
+	if (!b->reload_waits || name_table_pending(b->names.table))
+		return;
+	/* The files may have come to name others meanwhile. */
+	config_ask_for_names(b->config_path, CONFIG_FOR_RELOAD, b->names.table);
+	if (!name_table_pending(b->names.table))
+		finish(b);
+}
+
+void reload_init(struct broker *b)
+{
+	evtimer_assign(&b->reload_deadline, b->base, waited_enough, b);
+	name_table_set_hook(b->names.table, names_answered, b);
+}
+
+void reload_fini(struct broker *b)
+{
+	if (event_initialized(&b->reload_deadline))
+		evtimer_del(&b->reload_deadline);
+	b->reload_waits = false;
+}
+
 void broker_reload(struct broker *b)
 {
+	const struct timeval patience = {.tv_sec = NAMES_PATIENCE_S};
+	bool waits = b->reload_waits;
+
 	service_reloading(b);
-	reload(b);
-	turn_now(&b->turn);
+	/* Everybody, also those who are being asked for since before the signal. */
+	name_table_refresh(b->names.table);
+	config_ask_for_names(b->config_path, CONFIG_FOR_RELOAD, b->names.table);
+	b->reload_waits = true;
+	if (!name_table_pending(b->names.table) ||
+		(!waits && evtimer_add(&b->reload_deadline, &patience)))
+		finish(b);
 }

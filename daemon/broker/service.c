@@ -69,6 +69,8 @@ static void describe(const struct broker *b, const struct clock_reading *now, st
 	}
 	if (b->reload_failed)
 		put(w, "; the latest reload was refused, see the log");
+	if (b->names.unknown.count)
+		put(w, "; in rules, but not known to the system: %s", b->names.unknown.text);
 }
 
 static bool tell(struct broker *b, const struct clock_reading *now)
@@ -76,13 +78,15 @@ static bool tell(struct broker *b, const struct clock_reading *now)
 	struct service *s = &b->service;
 	char status[sizeof(s->status)] = "";
 	struct words w = {.text = status, .size = sizeof(status)};
+	bool ready;
 
 	describe(b, now, &w);
-	if (s->ready && !strcmp(status, s->status))
+	if ((s->ready || b->reload_waits) && !strcmp(status, s->status))
 		return true;
-	if (systemd_notify("%sSTATUS=%s", s->ready ? "" : "READY=1\n", status))
+	ready = s->ready || !b->reload_waits;
+	if (systemd_notify("%sSTATUS=%s", ready && !s->ready ? "READY=1\n" : "", status))
 		return false;
-	s->ready = true;
+	s->ready = ready;
 	memcpy(s->status, status, w.length + 1);
 	return true;
 }

@@ -30,6 +30,24 @@ void config_free(struct config *c)
 	free(c);
 }
 
+bool config_look_up_names(
+	struct config *c, const struct config_lookup *lookup, struct config_unknown *ret)
+{
+	size_t count;
+	const struct config_key *keys = config_keys(&count);
+	bool changed = false;
+
+	*ret = (struct config_unknown){0};
+	for (const struct config_key *key = keys; key < keys + count; key++) {
+		if (key->section == CONFIG_SECTION_BROKER)
+			changed |= config_member_look_again(key, lookup, &c->broker, ret);
+		for (size_t i = 0; key->section == CONFIG_SECTION_PROFILE && i < c->profile_count;
+			i++)
+			changed |= config_member_look_again(key, lookup, &c->profiles[i], ret);
+	}
+	return changed;
+}
+
 const char *grant_name(enum grant grant)
 {
 	const struct config_word *w = config_key_find(CONFIG_SECTION_PROFILE, "grant")->type->words;

@@ -11,6 +11,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct config_lookup;
+struct config_unknown;
+
 #define PROFILES_MAX 1000
 
 enum grant {
@@ -79,6 +82,10 @@ struct config {
 };
 
 void config_free(struct config *c);
+/* Looks up again who the names in all rules are, and puts them into the rules. True if one of them
+ * has become another. *ret: those who are nobody. */
+bool config_look_up_names(
+	struct config *c, const struct config_lookup *lookup, struct config_unknown *ret);
 /* As the configuration and OAuth write it. */
 const char *grant_name(enum grant grant);
 /* After a reload: the names of keys whose change needs a restart. At most `max` are stored; returns

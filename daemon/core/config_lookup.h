@@ -10,9 +10,12 @@
 /* `context` is passed to every call. */
 struct config_lookup {
 	void *context;
-	/* 0; -ENOENT: there is none of that name; other negative errno: could not be found out. */
+	/* 0; -ENOENT: there is none of that name; -EINPROGRESS: that is not known yet; other
+	 * negative errno: could not be found out. */
 	int (*uid_by_name)(void *context, const char *name, uid_t *ret);
 	int (*gid_by_name)(void *context, const char *name, gid_t *ret);
+	/* A rule's user or group that cannot be resolved is no error: nothing is granted to it. */
+	bool names_may_be_missing;
 	/* True if it is fit; else `problem` says in a phrase after the path what is wrong with it.
 	 * `socket_gid` as in broker_settings. */
 	bool (*secret_file)(void *context, const char *path, gid_t socket_gid, char *problem,

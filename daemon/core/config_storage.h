@@ -5,6 +5,7 @@
 
 #include "config_problems.h"
 #include <stdbool.h>
+#include <stddef.h>
 
 struct config_key;
 struct config_lookup;
@@ -17,6 +18,13 @@ struct config_origin {
 	struct config_place place;
 };
 
+/* The users and groups of rules to whom nothing is granted, since there are none of these names or
+ * none are known yet. */
+struct config_unknown {
+	size_t count;
+	char text[400]; /* user "bob", group "ops": each once, as many as there is room for */
+};
+
 /* NULL where there is nothing to do. */
 struct config_storage {
 	/* `text` is good by its type, or "". What it says that does not hold on this system is a
@@ -24,6 +32,9 @@ struct config_storage {
 	int (*store)(const struct config_origin *from, const char *text, void *member);
 	bool (*same)(const void *a, const void *b);
 	void (*fini)(void *member);
+	/* Names are looked up again. True if one of them has become another id. */
+	bool (*look_again)(
+		const struct config_lookup *lookup, void *member, struct config_unknown *unknown);
 };
 
 extern const struct config_storage keep_text;    /* char *, NULL: none */
@@ -39,5 +50,7 @@ int config_member_store(const struct config_key *key, const struct config_origin
 	const char *text, const union config_value *value, void *base);
 bool config_member_same(const struct config_key *key, const void *base_a, const void *base_b);
 void config_member_fini(const struct config_key *key, void *base);
+bool config_member_look_again(const struct config_key *key, const struct config_lookup *lookup,
+	void *base, struct config_unknown *unknown);
 
 #endif

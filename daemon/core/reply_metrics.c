@@ -275,6 +275,8 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 	put_plain(out, "gctokend_config_reload_failed", "gauge",
 		"1 if the latest reload was refused and the older configuration goes on.",
 		b->reload_failed);
+	put_plain(out, "gctokend_unknown_names", "gauge",
+		"Users and groups that rules name and the system does not know.", b->unknown_count);
 }
 
 void reply_metrics(struct reply *r, const struct clock_reading *now,

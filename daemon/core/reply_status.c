@@ -156,6 +156,8 @@ void reply_status(struct reply *r, const struct clock_reading *now,
 		buffer_put_unsigned(out, broker->waiting);
 		put_member(out, ",\"reload_problem\":",
 			broker->reload_failed ? broker->reload_problem : NULL);
+		put_member(out, ",\"unknown_names\":",
+			broker->unknown_count ? broker->unknown_names : NULL);
 		buffer_put_char(out, '}');
 	}
 	buffer_put_text(out, "}\n");

@@ -4,6 +4,7 @@
 
 #include "times.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct history;
@@ -45,6 +46,8 @@ struct broker_view {
 		accept_failures, deadline_cut, descriptors_refused;
 	bool reload_failed;         /* the latest reload was refused */
 	const char *reload_problem; /* its first problem; NULL: none */
+	size_t unknown_count;       /* users and groups of rules that the system does not know */
+	const char *unknown_names;  /* they, as text */
 };
 
 #endif

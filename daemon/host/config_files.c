@@ -1,17 +1,15 @@
 #include "config_files.h"
 #include "core/secret_file.h"
+#include "name_lookup.h"
 #include "secret_reader.h"
 #include <dirent.h>
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define DAEMON_ACCOUNT "gctokend"
-#define NAME_BUFFER_MAX (1024 * 1024)
 
 /* 0 and malloc'd bytes; -EFBIG; other negative errno. */
 static int read_whole(int fd, char **ret, size_t *ret_length)
@@ -104,68 +102,34 @@ static int add_drop_ins(struct config_builder *b, const char *main_path)
 	return error;
 }
 
-/* The *_r functions say ERANGE until the buffer is large enough, and 0 without an entry, or one of
- * several errors, for a name that does not exist. */
-static int name_error(int error, bool found)
+/* What is asked while one configuration is read. */
+struct asked {
+	enum config_purpose purpose;
+	struct name_table *names; /* NULL: the name service itself is asked, and waited for */
+};
+
+static int by_name(void *context, enum name_kind kind, const char *name, uint32_t *ret)
 {
-	if (error == 0 && found)
-		return 0;
-	if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM)
-		return -ENOENT;
-	return -error;
+	const struct asked *asked = context;
+
+	return asked->names ? name_table_get(asked->names, kind, name, ret)
+			    : name_look_up(kind, name, ret);
 }
 
 static int uid_by_name(void *context, const char *name, uid_t *ret)
 {
-	struct passwd entry, *found = NULL;
-	char *buffer = NULL;
-	int error = ERANGE;
-
-	(void)context;
-	for (size_t size = 1024; error == ERANGE && size <= NAME_BUFFER_MAX; size *= 2) {
-		char *grown = realloc(buffer, size);
-
-		if (!grown) {
-			free(buffer);
-			return -ENOMEM;
-		}
-		buffer = grown;
-		error = getpwnam_r(name, &entry, buffer, size, &found);
-	}
-	error = name_error(error, found);
-	if (error == 0)
-		*ret = entry.pw_uid;
-	free(buffer);
-	return error;
+	return by_name(context, NAME_USER, name, ret);
 }
 
 static int gid_by_name(void *context, const char *name, gid_t *ret)
 {
-	struct group entry, *found = NULL;
-	char *buffer = NULL;
-	int error = ERANGE;
-
-	(void)context;
-	for (size_t size = 1024; error == ERANGE && size <= NAME_BUFFER_MAX; size *= 2) {
-		char *grown = realloc(buffer, size);
-
-		if (!grown) {
-			free(buffer);
-			return -ENOMEM;
-		}
-		buffer = grown;
-		error = getgrnam_r(name, &entry, buffer, size, &found);
-	}
-	error = name_error(error, found);
-	if (error == 0)
-		*ret = entry.gr_gid;
-	free(buffer);
-	return error;
+	return by_name(context, NAME_GROUP, name, ret);
 }
 
 static bool secret_file(
 	void *context, const char *path, gid_t socket_gid, char *problem, size_t problem_size)
 {
+	const struct asked *asked = context;
 	struct secret_file_reader reader = {geteuid(), getegid(), socket_gid};
 	struct stat st;
 	char as_account[256];
@@ -180,7 +144,8 @@ static bool secret_file(
 	if (secret_file_judge(&st, &reader, problem, problem_size))
 		return true;
 	/* Root checks the file by hand for a daemon that will run under its own account. */
-	return reader.uid == 0 && uid_by_name(context, DAEMON_ACCOUNT, &reader.uid) == 0 &&
+	return asked->purpose == CONFIG_FOR_CHECK && reader.uid == 0 &&
+	       uid_by_name(context, DAEMON_ACCOUNT, &reader.uid) == 0 &&
 	       gid_by_name(context, DAEMON_ACCOUNT, &reader.gid) == 0 &&
 	       secret_file_judge(&st, &reader, as_account, sizeof(as_account));
 }
@@ -209,15 +174,24 @@ static const char *variable(void *context, const char *name)
 	return getenv(name);
 }
 
-int config_load(const char *path, struct config **ret, struct config_problems *ret_problems)
+static struct config_lookup lookup_for(struct asked *asked)
 {
-	static const struct config_lookup lookup = {
+	return (struct config_lookup){
+		.context = asked,
 		.uid_by_name = uid_by_name,
 		.gid_by_name = gid_by_name,
+		.names_may_be_missing = asked->purpose == CONFIG_FOR_START,
 		.secret_file = secret_file,
 		.readable_file = readable_file,
 		.variable = variable,
 	};
+}
+
+int config_load(const char *path, enum config_purpose purpose, struct name_table *names,
+	struct config **ret, struct config_problems *ret_problems)
+{
+	struct asked asked = {purpose, names};
+	const struct config_lookup lookup = lookup_for(&asked);
 	struct config_builder *b;
 	int error = config_builder_new(&b);
 
@@ -241,4 +215,23 @@ void config_problems_print(const struct config_problems *problems, FILE *to)
 	}
 	if (problems->left_off > 0)
 		fprintf(to, "and %zu more\n", problems->left_off);
+}
+
+void config_ask_for_names(const char *path, enum config_purpose purpose, struct name_table *names)
+{
+	struct config_problems problems = CONFIG_PROBLEMS_NONE;
+	struct config *config = NULL;
+
+	config_load(path, purpose, names, &config, &problems);
+	config_problems_fini(&problems);
+	config_free(config);
+}
+
+bool config_take_names(
+	struct config *config, struct name_table *names, struct config_unknown *ret_unknown)
+{
+	struct asked asked = {CONFIG_FOR_START, names};
+	const struct config_lookup lookup = lookup_for(&asked);
+
+	return config_look_up_names(config, &lookup, ret_unknown);
 }

@@ -4,16 +4,33 @@
 
 #include "core/config.h"
 #include "core/config_parse.h"
+#include <stdbool.h>
 #include <stdio.h>
+
+struct config_unknown;
+struct name_table;
 
 #define CONFIG_FILE_DEFAULT "/etc/gctokend/gctokend.conf"
 #define CONFIG_FILE_MAX (1024 * 1024) /* bytes of one file */
 
-/* Reads `path`, then `path`.d's files *.conf in byte order. Blocks, and asks the system's name
- * services for users and groups: for the start and for reloads. CONFIG_VALID: *ret is whole (end it
- * with config_free) and *ret_problems holds warnings at most. CONFIG_INVALID: *ret is untouched and
- * *ret_problems says all that is wrong. -ENOMEM: neither is set. */
-int config_load(const char *path, struct config **ret, struct config_problems *ret_problems);
+enum config_purpose {
+	CONFIG_FOR_CHECK,
+	CONFIG_FOR_START, /* a user or group of a rule that is not known is a warning at most */
+	CONFIG_FOR_RELOAD,
+};
+
+/* Reads `path`, then `path`.d's files *.conf in byte order. Blocks for the disk. Users and groups
+ * are looked up in `names`, which does not; where that is NULL the name service is waited for.
+ * CONFIG_VALID: *ret is whole (end it with config_free) and *ret_problems holds warnings at most.
+ * CONFIG_INVALID: *ret is untouched and *ret_problems says all that is wrong. -ENOMEM: neither is
+ * set. */
+int config_load(const char *path, enum config_purpose purpose, struct name_table *names,
+	struct config **ret, struct config_problems *ret_problems);
+/* Has `names` ask for all the users and groups that this configuration names. */
+void config_ask_for_names(const char *path, enum config_purpose purpose, struct name_table *names);
+/* Puts into the rules who the names in them are by now; as config_look_up_names. */
+bool config_take_names(
+	struct config *config, struct name_table *names, struct config_unknown *ret_unknown);
 
 /* One line each: "file:line: key: what is wrong, what is allowed". */
 void config_problems_print(const struct config_problems *problems, FILE *to);

@@ -6,6 +6,7 @@
 #include "host/clock.h"
 #include "host/config_files.h"
 #include "host/log.h"
+#include "host/name_lookup.h"
 #include "host/state_file.h"
 #include <dirent.h>
 #include <errno.h>
@@ -664,13 +665,19 @@ void rig_start(struct rig *r)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL;
-	int status = config_load(r->config, &config, &problems);
+	struct name_table *names;
+	int status;
 
+	assert_int_equal(name_table_new(&names, r->base), 0);
+	config_ask_for_names(r->config, CONFIG_FOR_START, names);
+	while (name_table_pending(names))
+		event_base_loop(r->base, EVLOOP_ONCE);
+	status = config_load(r->config, CONFIG_FOR_START, names, &config, &problems);
 	if (status)
 		config_problems_print(&problems, stderr);
 	config_problems_fini(&problems);
 	assert_int_equal(status, CONFIG_VALID);
-	assert_int_equal(broker_new(&r->broker, r->base, r->config, config, "test"), 0);
+	assert_int_equal(broker_new(&r->broker, r->base, r->config, config, names, "test"), 0);
 	turn_now(&r->broker->turn);
 }
 
@@ -746,6 +753,8 @@ void rig_free(struct rig *r)
 void rig_reload(struct rig *r)
 {
 	broker_reload(r->broker);
+	while (r->broker->reload_waits)
+		event_base_loop(r->base, EVLOOP_ONCE);
 	rig_run(r);
 }
 
