@@ -269,6 +269,12 @@ static inline unsigned rig_told(const struct rig *r, enum event_kind kind)
 	return n;
 }
 
+/* The words of the latest event. */
+static inline const char *rig_told_last(const struct rig *r)
+{
+	return history_get(&r->history, r->history.count)->words;
+}
+
 /* Sleeps until the next decision is due; true if it is to fetch. */
 static inline bool rig_wake(struct rig *r)
 {

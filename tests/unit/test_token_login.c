@@ -267,6 +267,7 @@ static void logging_out_forgets_all(void **state)
 		;
 	/* with a refresh under way, whose token nobody may have */
 	token_source_log_out(&r->s, &r->now, tokens);
+	assert_int_equal(rig_told(r, EVENT_LOGGED_OUT), 1);
 	assert_string_equal(tokens[0].text, "one");
 	assert_null(tokens[1].text);
 	token_fini(&tokens[0]);
@@ -279,6 +280,69 @@ static void logging_out_forgets_all(void **state)
 	assert_null(rig_served(r));
 	log_in(r, SOURCE_LOGIN_READY, "new", 3600);
 	assert_string_equal(rig_served(r), "new");
+	rig_free(r);
+}
+
+/* What went wrong before was about the login that is gone. */
+static void logging_out_forgets_failures(void **state)
+{
+	struct rig *r = rig_with(SOURCE_LOGIN_READY);
+	struct token tokens[2];
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		assert_true(i ? rig_wake(r) : rig_decide(r));
+		rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
+		rig_decide(r);
+	}
+	token_source_log_out(&r->s, &r->now, tokens);
+	assert_int_equal(rig_state(r), SOURCE_LOGIN_REQUIRED);
+	token_source_set_login(&r->s, SOURCE_LOGIN_READY);
+	rig_pass(r, 10 * S);
+	assert_true(rig_decide(r));
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
+	assert_in_range(boot_since(r->s.not_before, r->now.boot).ns, 500 * MS, S); /* the first */
+	rig_free(r);
+}
+
+/* Of the person who was logged in before nothing is served, not even while the new token is to wait
+ * for a moment. */
+static void another_person_gets_nothing_of_the_one_before(void **state)
+{
+	struct rig *r = rig_with(SOURCE_LOGIN_READY);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	assert_true(rig_wake(r));
+	r->spread = duration_ms(1500);
+	assert_true(rig_answer_token(r, "two", 3600));
+	rig_decide(r);
+	assert_string_equal(rig_served(r), "one"); /* two waits out its guard: there are both */
+	token_source_code_came(&r->s);
+	assert_true(rig_decide(r));
+	assert_true(rig_answer_token(r, "other", 3600));
+	ask = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	while (rig_served(r) == NULL)
+		rig_wake(r);
+	assert_string_equal(rig_served(r), "other");
+	rig_free(r);
+}
+
+static void a_refused_login_has_ended(void **state)
+{
+	struct rig *r = rig_with(SOURCE_LOGIN_READY);
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	assert_true(rig_wake(r));
+	token_source_set_login(&r->s, SOURCE_LOGIN_REFUSED);
+	rig_answer_failure(r, RESPONSE_LOGIN_REQUIRED, -1);
+	assert_int_equal(rig_told(r, EVENT_LOGIN_REQUIRED), 1);
+	assert_string_equal(rig_told_last(r),
+		"words of the server (HTTP 400, correlation id c0ffee); the login has ended: "
+		"somebody has to log in again");
 	rig_free(r);
 }
 
@@ -433,6 +497,9 @@ int main(void)
 		cmocka_unit_test(a_code_that_nobody_waits_for_is_not_sent),
 		cmocka_unit_test(codes_count_in_the_mint_limit),
 		cmocka_unit_test(logging_out_forgets_all),
+		cmocka_unit_test(logging_out_forgets_failures),
+		cmocka_unit_test(another_person_gets_nothing_of_the_one_before),
+		cmocka_unit_test(a_refused_login_has_ended),
 		cmocka_unit_test(a_login_starts_what_was_revoked),
 		cmocka_unit_test(whatever_people_do_in_any_order),
 	};

@@ -327,6 +327,8 @@ static void revoked_stays_stopped(void **state)
 	assert_true(rig_wake(r));
 	rig_answer_token(r, "two", 3600); /* in its guard: there are two */
 	token_source_revoke(&r->s, &r->now, tokens);
+	assert_int_equal(rig_told(r, EVENT_REVOKED), 1);
+	assert_int_equal(r->s.current.generation, 0); /* metrics show it */
 	assert_string_equal(tokens[0].text, "two");
 	assert_string_equal(tokens[1].text, "one");
 	token_fini(&tokens[0]);

@@ -17,11 +17,16 @@ static void server_step_is_confirmed_then_counted(void **state)
 	r->theta += 600 * S;
 	rig_head(r);
 	assert_true(token_source_needs_turn(&r->s));
+	assert_int_equal(rig_told(r, EVENT_SERVER_STEP), 1);
 	assert_true(rig_decide(r)); /* one says so: to be sure, a fetch and a HEAD */
+	assert_false(r->d.changed);
 	assert_int_equal(r->d.probes, 1);
 	assert_int_equal(lifetime_dead(&r->s.current.life).ns, dead);
 	assert_string_equal(rig_served(r), "one");
 	rig_head(r);
+	assert_int_equal(rig_told(r, EVENT_SERVER_STEP), 2);
+	rig_decide(r);
+	assert_true(r->d.changed);
 	assert_in_range(lifetime_dead(&r->s.current.life).ns, dead - 600 * S, dead - 596 * S);
 	assert_int_equal(
 		refresh_at - r->s.refresh_at.ns, dead - lifetime_dead(&r->s.current.life).ns);
@@ -120,6 +125,34 @@ static void lone_lie_costs_one_fetch(void **state)
 			assert_int_equal(r->d.probes, 0);
 			rig_pass(r, 60 * S);
 		}
+		rig_free(r);
+	}
+}
+
+static void lone_exchanges_fetch_once_a_minute(void **state)
+{
+	static const struct {
+		int64_t apart_ns;
+		bool again;
+	} cases[] = {{60 * S - 1, false}, {60 * S, true}};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct rig *r = rig_new(NULL, 1);
+		int64_t honest = r->theta;
+
+		rig_fetch_token(r, "one", 3600);
+		rig_pass(r, 100 * S);
+		r->theta = honest + 60 * S;
+		rig_head(r);
+		assert_true(rig_decide(r));
+		r->theta = honest;
+		assert_true(rig_answer_token(r, "two", 3600));
+		assert_false(rig_decide(r));
+		rig_pass(r, cases[i].apart_ns - 2 * r->rtt);
+		r->theta = honest + 60 * S;
+		rig_head(r);
+		assert_int_equal(rig_decide(r), cases[i].again);
 		rig_free(r);
 	}
 }
@@ -277,6 +310,7 @@ int main(void)
 		cmocka_unit_test(counted_step_may_end_a_token),
 		cmocka_unit_test(counted_step_refuses_no_min_ttl),
 		cmocka_unit_test(lone_lie_costs_one_fetch),
+		cmocka_unit_test(lone_exchanges_fetch_once_a_minute),
 		cmocka_unit_test(clocks_that_always_disagree_make_no_loop),
 		cmocka_unit_test(token_of_the_future_is_waited_for),
 		cmocka_unit_test(token_without_a_future_is_let_go),

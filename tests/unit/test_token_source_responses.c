@@ -325,6 +325,9 @@ static void token_dead_on_arrival_is_a_failure(void **state)
 	rig_pass(r, 9 * S); /* it took that long, of a life of ten */
 	assert_false(rig_answer_token(r, "one", 10));
 	assert_int_equal(r->fetched, FETCHED_FAILED);
+	assert_string_equal(r->s.last_failure.words,
+		"the token was dead on arrival: expires_in 10 s, the login server's clocks 0 ms "
+		"apart");
 	assert_null(rig_served(r));
 	assert_int_equal(rig_state(r), SOURCE_UNAVAILABLE);
 	assert_int_equal(rig_told(r, EVENT_FETCH_FAILED), 1);
