@@ -143,10 +143,14 @@ def mutants_at(tokens: list[Token], i: int, controls: set[int], in_for: bool):
             yield token.at, tokens[last].at + 1, "", f"{text}() deleted"
 
 
-def mutants_of(file: str) -> list[Mutant]:
+def text_of(file: str, root: str) -> str:
+    """Of the tree, or of the copy, which stays as it is while people go on with the tree."""
+    with open(os.path.join(root, file), encoding="utf-8") as opened:
+        return opened.read()
+
+
+def mutants_of(file: str, whole: str) -> list[Mutant]:
     """All that can be done to a file, in its order."""
-    with open(os.path.join(ROOT, file), encoding="utf-8") as opened:
-        whole = opened.read()
     found: list[Mutant] = []
     alike: collections.Counter = collections.Counter()
 
@@ -301,9 +305,10 @@ def judge(mutant: Mutant, whole: str, made: str, seen: set[str], tests: list[Tes
     return "survived"
 
 
-def chosen(options: argparse.Namespace) -> list[Mutant]:
+def chosen(options: argparse.Namespace, root: str) -> list[Mutant]:
     """In the order of files, since each file has to be built anew when it is left."""
-    found = [mutant for file in options.files or FILES for mutant in mutants_of(file)]
+    found = [mutant for file in options.files or FILES
+             for mutant in mutants_of(file, text_of(file, root))]
     if options.survived:
         with open(SURVIVED, encoding="utf-8") as file:
             keys = set(file.read().splitlines())
@@ -326,8 +331,7 @@ def run(mutants: list[Mutant], tests: list[Test]) -> dict[str, collections.Count
     begun = time.monotonic()
     with open(SURVIVED, "w", encoding="utf-8") as survived:
         for file in dict.fromkeys(mutant.file for mutant in mutants):
-            with open(os.path.join(ROOT, file), encoding="utf-8") as opened:
-                whole = opened.read()
+            whole = text_of(file, COPY)
             made = object_of(file)
             seen = {content_of(made)}
             for mutant in (mutant for mutant in mutants if mutant.file == file):
@@ -355,13 +359,13 @@ def main() -> int:
     parser.add_argument("--least", type=float, default=90.0, help="per cent to be caught (90)")
     parser.add_argument("files", nargs="*", metavar="FILE", help="all that decide, or these")
     options = parser.parse_args()
-    mutants = chosen(options)
     if options.list:
-        for mutant in mutants:
+        for mutant in chosen(options, ROOT):
             print(f"{mutant.file}:{mutant.line}: {mutant.key().partition(': ')[2]}")
         return 0
     os.nice(10)
-    result = run(mutants, prepare())
+    tests = prepare()
+    result = run(chosen(options, COPY), tests)
     total: collections.Counter = collections.Counter()
     for file, counts in [*result.items(), ("all", total)]:
         total.update(counts if file != "all" else {})

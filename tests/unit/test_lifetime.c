@@ -181,22 +181,22 @@ static void jwt_claims_are_evidence(void **state)
 static void dead_on_arrival(void **state)
 {
 	static const struct {
-		int64_t expires_in_s, took_ms, spread_ms;
+		int64_t expires_in_s, took_us, spread_us;
 		enum lifetime_verdict verdict;
 	} cases[] = {
 		/* 7.9991 s after `sent`, of which a second has to be left */
-		{10, 200, 0, LIFETIME_FINE},
-		{10, 6999, 0, LIFETIME_FINE},
-		{10, 7000, 0, LIFETIME_DEAD},
-		{10, 60000, 0, LIFETIME_DEAD},
+		{10, 200000, 0, LIFETIME_FINE},
+		{10, 6999100, 0, LIFETIME_FINE},
+		{10, 6999101, 0, LIFETIME_DEAD},
+		{10, 60000000, 0, LIFETIME_DEAD},
 		/* the spread counts at both ends */
-		{10, 200, 3399, LIFETIME_FINE},
-		{10, 200, 3400, LIFETIME_DEAD},
-		{10, 200, 5000, LIFETIME_DEAD},
-		{60, 200, 5000, LIFETIME_FINE},
-		{0, 200, 0, LIFETIME_DEAD},
-		{-3600, 200, 0, LIFETIME_DEAD},
-		{INT64_MIN, 200, 0, LIFETIME_DEAD},
+		{10, 200000, 3399550, LIFETIME_FINE},
+		{10, 200000, 3399551, LIFETIME_DEAD},
+		{10, 200000, 5000000, LIFETIME_DEAD},
+		{60, 200000, 5000000, LIFETIME_FINE},
+		{0, 200000, 0, LIFETIME_DEAD},
+		{-3600, 200000, 0, LIFETIME_DEAD},
+		{INT64_MIN, 200000, 0, LIFETIME_DEAD},
 	};
 
 	(void)state;
@@ -206,8 +206,8 @@ static void dead_on_arrival(void **state)
 		struct lifetime l = {.issued = {77}};
 
 		e.sample = NULL;
-		e.received.ns = SENT + cases[i].took_ms * MS;
-		e.spread = duration_ms(cases[i].spread_ms);
+		e.received.ns = SENT + cases[i].took_us * 1000;
+		e.spread = duration_ns(cases[i].spread_us * 1000);
 		assert_int_equal(lifetime_begin(&l, &e, &policy), cases[i].verdict);
 		if (cases[i].verdict == LIFETIME_DEAD)
 			assert_int_equal(l.issued.ns, 77); /* untouched */
@@ -309,7 +309,7 @@ static void refresh_is_never_in_the_first_half(void **state)
 		int64_t half = RECEIVED + (lifetime_dead(&l).ns - RECEIVED) / 2;
 
 		for (int n = 0; n < 100; n++)
-			assert_true(lifetime_refresh_at(&l, &policy, &random).ns >= half);
+			assert_int_equal(lifetime_refresh_at(&l, &policy, &random).ns, half);
 	}
 }
 
@@ -397,6 +397,7 @@ static void steps_of_the_server(void **state)
 		{"a repair is no witness twice",
 			{{-500, 30000, 0, NONE, 0}, {30000, 30000, 0, ALONE, 0}}, 2},
 		{"the clocks of a cluster", {{1500, 0, 2000, NONE, 0}}, 1},
+		{"just as far as those", {{2000, 0, 2000, NONE, 0}}, 1},
 		{"beyond the cluster", {{2001, 0, 2000, ALONE, 0}}, 1},
 	};
 

@@ -89,7 +89,7 @@ static void aims_at_the_boundary(void **state)
  * run away. */
 static void planned_instant_is_reached(void **state)
 {
-	static const int64_t late_us[] = {0, 1, 900, 2000, 20000, 49000};
+	static const int64_t late_us[] = {0, 1, 900, 2000, 20000, 50000};
 	struct skew_sample sample = sample_of(100 * S, -500 * MS, 500 * MS);
 
 	(void)state;
@@ -130,6 +130,8 @@ static void missed_boundary_is_aimed_at_anew(void **state)
 	assert_int_equal(probe_next(&p, &s, &now).ns, 100 * S + 980 * MS);
 	now = reading_at(8 * 3600 * S + 300 * MS); /* slept */
 	assert_int_equal(probe_next(&p, &s, &now).ns, 8 * 3600 * S + 980 * MS);
+	now = reading_at(8 * 3600 * S + 980 * MS + 50 * MS + 1000); /* a little is too late, too */
+	assert_int_equal(probe_next(&p, &s, &now).ns, (8 * 3600 + 1) * S + 980 * MS);
 }
 
 static void aims_anew_when_a_post_taught_something(void **state)
@@ -274,6 +276,26 @@ static void series_narrows_and_stops(void **state)
 			assert_int_equal(drive(&p, &s, &m, rtt, INT64_MAX), 2);
 		}
 		assert_in_range(all, 200 * cases[i].heads - 100, 200 * cases[i].heads + 20);
+	}
+}
+
+/* Where 100 ms are enough, a microsecond more is not. */
+static void series_ends_at_its_width(void **state)
+{
+	struct clock_reading now = reading_at(100 * S);
+
+	(void)state;
+	for (int64_t more_us = 0; more_us < 2; more_us++) {
+		struct skew_sample sample = sample_of(100 * S, -50 * MS, 50 * MS + more_us * 1000);
+		struct probe_plan p;
+		struct skew s = {0};
+
+		skew_add(&s, &sample, NULL);
+		probe_init(&p, true);
+		probe_posted(&p, &sample, duration_ms(40));
+		probe_want_series(&p);
+		assert_int_equal(is_never(probe_next(&p, &s, &now)), more_us == 0);
+		assert_int_equal(is_never(probe_next(&p, &s, &now)), more_us == 0);
 	}
 }
 
@@ -449,6 +471,7 @@ int main(void)
 		cmocka_unit_test(urgent_ones_leave_at_once),
 		cmocka_unit_test(wishes_do_not_add_up),
 		cmocka_unit_test(series_narrows_and_stops),
+		cmocka_unit_test(series_ends_at_its_width),
 		cmocka_unit_test(later_wish_is_no_series),
 		cmocka_unit_test(window_bounds_them_all),
 		cmocka_unit_test(silence_makes_pauses),
