@@ -23,7 +23,6 @@ from typing import Callable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
-LINT_CHECKS = ["format", "includes", "pure", "docs", "shellcheck", "cppcheck", "clang-tidy"]
 
 
 @dataclass
@@ -51,7 +50,9 @@ def command_case(name: str, *command: str, env: dict[str, str] | None = None) ->
 def run_lint(_build: str) -> list[Case]:
     """The compile commands of the clang build are what clang-tidy reads, so it comes first."""
     cases = [command_case("build with clang", "./dev", "build-clang")]
-    return cases + [command_case(check, "tests/lint", check) for check in LINT_CHECKS]
+    checks = subprocess.run(["tests/lint", "--list"], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                            check=True).stdout.split()
+    return cases + [command_case(check, "tests/lint", check) for check in checks]
 
 
 TAP_LINE = re.compile(r"(not )?ok\b *\d*(?: *- *)?(.*)")
