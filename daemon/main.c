@@ -6,6 +6,7 @@
 
 #include "core/buffer.h"
 #include "core/config_help.h"
+#include "core/wiping.h"
 #include "host/config_files.h"
 #include "host/log.h"
 #include "host/name_lookup.h"
@@ -81,6 +82,24 @@ static void clear_environment(void)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		unsetenv(names[i]);
+}
+
+static void *openssl_realloc(void *p, size_t size, const char *file, int line)
+{
+	(void)file, (void)line;
+	return wiping_realloc(p, size);
+}
+
+static void openssl_free(void *p, const char *file, int line)
+{
+	(void)file, (void)line;
+	wiping_free(p);
+}
+
+/* False: something used OpenSSL before, which then stays with the allocator that it has. */
+static bool wipe_what_openssl_frees(void)
+{
+	return CRYPTO_set_mem_functions(NULL, openssl_realloc, openssl_free) == 1;
 }
 
 static void protect_process(void)
@@ -219,7 +238,7 @@ static void hold_hangup(int how)
 	sigprocmask(how, &hangup, NULL);
 }
 
-static int serve(const char *path)
+static int serve(const char *path, bool wiping)
 {
 	struct event_base *base = NULL;
 	struct broker *broker = NULL;
@@ -233,6 +252,9 @@ static int serve(const char *path)
 	systemd_open();
 	failed_start_open();
 	protect_process();
+	if (!wiping)
+		log_line(LOG_WARNING,
+			"what OpenSSL frees is not wiped: something used it before the daemon did");
 	base = event_base_new();
 	if (!base || name_table_new(&names, base)) {
 		log_line(LOG_ERR, "the event loop cannot be made");
@@ -292,6 +314,7 @@ int main(int argc, char **argv)
 	};
 	enum action action = ACTION_SERVE;
 	const char *path = CONFIG_FILE_DEFAULT;
+	bool wiping = wipe_what_openssl_frees(); /* before anything uses it */
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -329,6 +352,6 @@ int main(int argc, char **argv)
 	case ACTION_PRINT_CONFIG:
 		return print_config(path);
 	default:
-		return serve(path);
+		return serve(path, wiping);
 	}
 }

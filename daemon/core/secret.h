@@ -22,8 +22,9 @@
  *   code           a request, front/stream, front/connection -> core/api -> broker/calls_login ->
  *                  broker/login_code -> core/token_request
  *
- * Out of reach: what libcurl, OpenSSL and the kernel keep of what they send and receive. main.c
- * turns core dumps off. libgctoken, which links libc alone, wipes by itself. */
+ * What libcurl and OpenSSL hold for an exchange comes from core/wiping and is wiped when they free
+ * it. Out of reach: the kernel's buffers. main.c turns core dumps off. libgctoken, which links libc
+ * alone, wipes by itself. */
 #ifndef GCTOKEND_CORE_SECRET_H
 #define GCTOKEND_CORE_SECRET_H
 

@@ -11,10 +11,11 @@
  * the callbacks, its place among FETCHES_MAX still taken, until libcurl ends it by itself. That
  * bounds the threads. CURLOPT_QUICK_EXIT lets go of them when the whole fetcher ends.
  *
- * What is out of reach: libcurl formats the header with the Authorization field into a buffer of
- * its own, and OpenSSL keeps records; neither is wiped when freed. */
+ * libcurl formats the header with the Authorization field into a buffer of its own, and OpenSSL
+ * keeps records. Both get their memory from core/wiping, and an exchange's is freed with it. */
 #include "fetch.h"
 #include "core/secret.h"
+#include "core/wiping.h"
 #include "fetch_handle.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -323,7 +324,8 @@ int fetcher_new(struct fetcher **ret, struct event_base *base,
 {
 	struct fetcher *f;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, wiping_malloc, wiping_free, wiping_realloc,
+		    wiping_strdup, wiping_calloc) != CURLE_OK)
 		return -EIO;
 	f = calloc(1, sizeof(*f));
 	if (!f) {

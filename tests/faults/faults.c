@@ -179,7 +179,9 @@
 		(cipher, ret, ret_length, bytes, length), 0) \
 	WRAP(int, EVP_DecryptFinal_ex, (void *cipher, unsigned char *ret, int *ret_length), \
 		(cipher, ret, ret_length), 0) \
-	WRAP(int, curl_global_init, (long flags), (flags), CURLE_OUT_OF_MEMORY) \
+	WRAP(int, curl_global_init_mem, \
+		(long flags, void *make, void *let_go, void *grow, void *copy, void *zeroed), \
+		(flags, make, let_go, grow, copy, zeroed), CURLE_OUT_OF_MEMORY) \
 	WRAP(void *, curl_easy_init, (void), (), NULL) \
 	WRAP(int, curl_easy_setopt, (void *handle, int option, void *value), \
 		(handle, option, value), CURLE_OUT_OF_MEMORY) \
@@ -252,11 +254,14 @@ __attribute__((constructor)) static void page_map(void)
 	page = map;
 }
 
+static _Thread_local bool for_library;
+
 static int fault(enum call call, const void *where)
 {
 	uint64_t number;
 
-	if (!page) /* not yet: what a sanitizer does first */
+	/* Not yet: what a sanitizer does first. */
+	if (!page || for_library)
 		return 0;
 	number = atomic_fetch_add_explicit(&page->counts[call], 1, memory_order_relaxed) + 1;
 	if (page->call != call || number < page->first || number > page->last)
@@ -307,3 +312,24 @@ int __wrap___asprintf_chk(char **ret, int flag, const char *format, ...)
 	va_end(arguments);
 	return length;
 }
+
+/* What core/wiping allocates is for libcurl and OpenSSL, whose calls do not fail here. */
+#define LIBRARY_CALLS(LEAVE) \
+	LEAVE(void *, wiping_malloc, (size_t size), (size)) \
+	LEAVE(void *, wiping_calloc, (size_t count, size_t size), (count, size)) \
+	LEAVE(char *, wiping_strdup, (const char *text), (text)) \
+	LEAVE(void *, wiping_realloc, (void *old, size_t size), (old, size))
+
+#define DEFINE_LIBRARY(type, name, parameters, arguments) \
+	type __real_##name parameters; \
+	type __wrap_##name parameters; \
+	type __wrap_##name parameters \
+	{ \
+		type made; \
+\
+		for_library = true; \
+		made = __real_##name arguments; \
+		for_library = false; \
+		return made; \
+	}
+LIBRARY_CALLS(DEFINE_LIBRARY)

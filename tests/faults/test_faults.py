@@ -35,7 +35,7 @@ MEMORY = ("malloc calloc realloc reallocarray strdup strndup vasprintf __vasprin
           "CRYPTO_secure_malloc CRYPTO_secure_malloc_init EVP_MD_CTX_new EVP_DigestInit_ex "
           "EVP_Q_digest RAND_bytes RAND_priv_bytes EVP_CIPHER_CTX_new EVP_CIPHER_CTX_ctrl "
           "EVP_EncryptInit_ex EVP_EncryptUpdate EVP_EncryptFinal_ex EVP_DecryptInit_ex "
-          "EVP_DecryptUpdate EVP_DecryptFinal_ex curl_global_init curl_easy_init curl_easy_setopt "
+          "EVP_DecryptUpdate EVP_DecryptFinal_ex curl_global_init_mem curl_easy_init curl_easy_setopt "
           "curl_multi_init curl_multi_setopt curl_multi_add_handle curl_multi_assign curl_url "
           "curl_url_set").split()
 ERRORS = {
