@@ -36,6 +36,9 @@ FILES = """
 daemon/core/access.c daemon/core/lifetime.c daemon/core/probe.c daemon/core/retry.c
 daemon/core/server_clock.c daemon/core/skew.c daemon/core/token_ask.c daemon/core/token_decide.c
 daemon/core/token_login.c daemon/core/token_sibling.c daemon/core/token_source.c
+daemon/broker/endpoint.c daemon/broker/login.c daemon/broker/login_code.c daemon/broker/profile.c
+daemon/broker/reload.c daemon/broker/rights.c daemon/broker/token_exchange.c daemon/broker/turn.c
+daemon/broker/waiter.c
 """.split()
 
 # Deleted, these leak or leave bytes behind, which the sanitizers and test_leaks.py are for.

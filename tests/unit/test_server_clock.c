@@ -63,6 +63,7 @@ static void rig_free(struct rig *r)
 	}
 	server_clock_fini(&r->unused);
 	server_clock_fini(&r->clock);
+	assert_true(LIST_EMPTY(&r->all.list));
 	free(r);
 }
 
@@ -317,6 +318,7 @@ static void conflict_is_asked_about_at_once(void **state)
 		post(r, 503, true);
 		skew_query(&r->clock.skew, &r->now, &e);
 		assert_int_equal(e.consistent, !cases[i].step_ms);
+		assert_int_equal(r->clock.plan.wanted, cases[i].asked);
 		assert_int_equal(head_is_due(r), cases[i].asked);
 		rig_free(r);
 	}
@@ -341,6 +343,7 @@ static void another_clock_teaches_nothing(void **state)
 	assert_int_equal(r->sources[0].current.life.step_most.ns, 0);
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(told(r, i, EVENT_CLOCK_FOREIGN), 1);
+		assert_int_equal(history_get(&r->histories[i], 1)->generation, 0);
 		assert_non_null(strstr(history_get(&r->histories[i], 1)->words, "HEAD " URL " "));
 	}
 	assert_int_equal(server_clock_may_measure(&r->clock, &r->now, &in), SERVER_CLOCK_FOREIGN);
@@ -400,10 +403,15 @@ static void wall_step_is_noticed_from_half_a_second_on(void **state)
 			assert_int_equal(told(r, n, EVENT_WALL_STEP), cases[i].noticed);
 			assert_int_equal(r->sources[n].attention, cases[i].noticed);
 		}
-		if (cases[i].noticed)
-			assert_non_null(strstr(history_get(&r->histories[0], 1)->words,
+		if (cases[i].noticed) {
+			const struct history_event *event = history_get(&r->histories[0], 1);
+
+			assert_int_equal(event->generation, 0);
+			assert_non_null(strstr(event->words,
 				cases[i].step_ns > 0 ? "set ahead by" : "set back by"));
+		}
 		/* one HEAD, at once; of a server that nobody uses none, now or later */
+		assert_int_equal(r->clock.plan.wanted, cases[i].noticed);
 		assert_int_equal(head_is_due(r), cases[i].noticed);
 		assert_int_equal(r->unused.plan.wanted, 0);
 		/* once */
@@ -471,6 +479,7 @@ static void one_head_at_a_time(void **state)
 
 	(void)state;
 	server_clock_measure(&r->clock, &r->now);
+	assert_int_equal(r->clock.plan.wanted, 1);
 	assert_true(head_is_due(r));
 	server_clock_measure(&r->clock, &r->now);
 	assert_false(head_is_due(r));

@@ -393,6 +393,33 @@ static void fifth_clock_displaces_the_least(void **state)
 	assert_int_equal(e.point.ns, -8950 * MS);
 }
 
+static bool has_group_at(const struct skew *s, int64_t lo_ms)
+{
+	for (size_t i = 0; i < SKEW_GROUPS_MAX; i++)
+		if (s->groups[i].born && s->groups[i].lo.ns == lo_ms * MS)
+			return true;
+	return false;
+}
+
+static void least_is_not_the_oldest(void **state)
+{
+	struct skew s = {0};
+
+	(void)state;
+	for (int64_t clock = 0; clock < 4; clock++)
+		for (int n = 0; n < 2; n++)
+			add_ms(&s, 0, clock * 2000, clock * 2000 + 500, NULL);
+	/* the oldest goes on answering */
+	for (int n = 0; n < 2; n++)
+		add_ms(&s, 0, 0, 500, NULL);
+	add_ms(&s, 0, -9000, -8900, NULL);
+	assert_true(has_group_at(&s, 0));
+	assert_false(has_group_at(&s, 2000));
+	assert_true(has_group_at(&s, 4000));
+	assert_true(has_group_at(&s, 6000));
+	assert_true(has_group_at(&s, -9000));
+}
+
 /* Answers may overtake one another: an older exchange is judged with the drift between. */
 static void order_of_arrival_does_not_matter(void **state)
 {
@@ -424,6 +451,7 @@ int main(void)
 		cmocka_unit_test(real_step_is_believed_after_eight),
 		cmocka_unit_test(conflict_is_remembered_for_32),
 		cmocka_unit_test(fifth_clock_displaces_the_least),
+		cmocka_unit_test(least_is_not_the_oldest),
 		cmocka_unit_test(order_of_arrival_does_not_matter),
 	};
 
