@@ -146,14 +146,19 @@ static int check_config(const char *path)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL;
-	int r = config_load(path, CONFIG_FOR_CHECK, NULL, &config, &problems);
+	char reader[128];
+	int r = config_become_reader(path, reader, sizeof(reader));
 
+	if (!r)
+		r = config_load(path, CONFIG_FOR_CHECK, NULL, &config, &problems);
 	config_problems_print(&problems, stdout);
 	if (r < 0)
 		fprintf(stderr, "gctokend: %s\n", strerror(-r));
 	else if (!r)
 		printf("%s: %zu profile%s, nothing wrong\n", path, config->profile_count,
 			config->profile_count == 1 ? "" : "s");
+	if (*reader)
+		printf("(Files are judged as the daemon's %s reads them.)\n", reader);
 	config_problems_fini(&problems);
 	config_free(config);
 	return r ? EX_CONFIG : 0;

@@ -7,6 +7,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+enum config_file {
+	CONFIG_FILE_SECRET,
+	CONFIG_FILE_KEY, /* a secret as well */
+	CONFIG_FILE_ID,
+	CONFIG_FILE_CA,
+	CONFIG_FILE_CREDENTIAL, /* systemd has seen to its mode */
+	CONFIG_FILE_KEY_CREDENTIAL,
+};
+
 /* `context` is passed to every call. */
 struct config_lookup {
 	void *context;
@@ -16,12 +25,13 @@ struct config_lookup {
 	int (*gid_by_name)(void *context, const char *name, gid_t *ret);
 	/* A rule's user or group that cannot be resolved is no error: nothing is granted to it. */
 	bool names_may_be_missing;
-	/* True if it is fit; else `problem` says in a phrase after the path what is wrong with it.
-	 * `socket_gid` as in broker_settings. */
-	bool (*secret_file)(void *context, const char *path, gid_t socket_gid, char *problem,
-		size_t problem_size);
-	/* True if it can be read and is a regular file; for ca_file and client_id_file. */
-	bool (*readable_file)(void *context, const char *path, char *problem, size_t problem_size);
+	/* True if the file that a key names can be read, and holds what such a key is about; else
+	 * `problem` says in a phrase after the path what is wrong with it. `socket_gid` as in
+	 * broker_settings: the group that must not read a secret. */
+	bool (*file_fit)(void *context, enum config_file what, const char *path, gid_t socket_gid,
+		char *problem, size_t problem_size);
+	/* Likewise of the directory of the state, if there is one yet. */
+	bool (*state_dir_fit)(void *context, const char *path, char *problem, size_t problem_size);
 	/* A variable of the environment, NULL if unset: STATE_DIRECTORY, CREDENTIALS_DIRECTORY. */
 	const char *(*variable)(void *context, const char *name);
 };

@@ -299,6 +299,18 @@ void config_builder_add_problem(struct config_builder *b, const char *file, cons
 		problem_here(b, 0, "", message);
 }
 
+void config_builder_complain(struct config_builder *b, const char *message)
+{
+	problem_here(b, 0, "", message);
+}
+
+char *config_builder_state_dir(struct config_builder *b, const char *from_environment)
+{
+	const char *text = draft_setting(&b->draft.broker, "state_dir")->text;
+
+	return text && *text ? strdup(text) : state_dir_default(from_environment);
+}
+
 static int build_profiles(struct config_draft *d, struct config *config)
 {
 	config->profiles = calloc(d->profile_count + 1, sizeof(*config->profiles));

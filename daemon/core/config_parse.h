@@ -29,6 +29,12 @@ void config_builder_add(
  * not what they leave out. */
 void config_builder_add_problem(struct config_builder *b, const char *file, const char *message);
 
+/* Something is wrong with the file added last, whatever it says. */
+void config_builder_complain(struct config_builder *b, const char *message);
+/* What the files added so far say of state_dir, or its default; `from_environment`:
+ * STATE_DIRECTORY, NULL if unset. malloc'd; NULL: no memory. */
+char *config_builder_state_dir(struct config_builder *b, const char *from_environment);
+
 /* Once, after the last file. CONFIG_VALID: *ret is set, and *ret_problems holds warnings at most.
  * CONFIG_INVALID: *ret_problems has at least one error, in order of files and lines. -ENOMEM:
  * neither is touched. The caller ends *ret_problems with config_problems_fini. */

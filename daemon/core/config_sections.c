@@ -18,31 +18,21 @@ static void exclude(
 			"%s is set too; only one of the two may be", one);
 }
 
-static void check_readable(
-	struct config_draft *d, struct draft_section *section, const char *key, const char *path)
+/* `socket_gid`: the group that must not read a secret. */
+static void check_file(struct config_draft *d, struct draft_section *section, const char *key,
+	enum config_file what, const char *path, gid_t socket_gid)
 {
 	const struct config_lookup *lookup = d->lookup;
 	char problem[256];
 
-	if (path && !lookup->readable_file(lookup->context, path, problem, sizeof(problem)))
-		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
-}
-
-/* `socket_gid`: the group that must not read it. */
-static void check_secret(struct config_draft *d, struct draft_section *section, const char *key,
-	const char *path, gid_t socket_gid)
-{
-	const struct config_lookup *lookup = d->lookup;
-	char problem[256];
-
-	if (path &&
-		!lookup->secret_file(lookup->context, path, socket_gid, problem, sizeof(problem)))
+	if (path && !lookup->file_fit(
+			    lookup->context, what, path, socket_gid, problem, sizeof(problem)))
 		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
 }
 
 /* It must be there, where systemd says it would be. */
-static void check_credential(
-	struct config_draft *d, struct draft_section *section, const char *key, const char *name)
+static void check_credential(struct config_draft *d, struct draft_section *section, const char *key,
+	enum config_file what, const char *name)
 {
 	const struct config_lookup *lookup = d->lookup;
 	const char *directory = lookup->variable(lookup->context, "CREDENTIALS_DIRECTORY");
@@ -64,10 +54,27 @@ static void check_credential(
 		d->problems.out_of_memory = true;
 		return;
 	}
-	if (!lookup->readable_file(lookup->context, path, problem, sizeof(problem)))
+	if (!lookup->file_fit(lookup->context, what, path, (gid_t)-1, problem, sizeof(problem)))
 		draft_problem(d, CONFIG_ERROR, section, key,
 			"%s %s; the unit needs LoadCredential=%s:PATH", path, problem, name);
 	free(path);
+}
+
+char *state_dir_default(const char *directories)
+{
+	/* systemd lists all StateDirectory= with colons; the first is the daemon's. */
+	if (!directories || !*directories)
+		directories = "/var/lib/gctokend";
+	return strndup(directories, strcspn(directories, ":"));
+}
+
+static void check_state_dir(struct config_draft *d, struct draft_section *section, const char *path)
+{
+	const struct config_lookup *lookup = d->lookup;
+	char problem[256];
+
+	if (!lookup->state_dir_fit(lookup->context, path, problem, sizeof(problem)))
+		draft_problem(d, CONFIG_ERROR, section, "state_dir", "%s %s", path, problem);
 }
 
 int broker_section_finish(struct config_draft *d, struct broker_settings *broker)
@@ -78,18 +85,13 @@ int broker_section_finish(struct config_draft *d, struct broker_settings *broker
 	if (error < 0)
 		return error;
 	if (!broker->state_dir) {
-		const char *directories =
-			d->lookup->variable(d->lookup->context, "STATE_DIRECTORY");
-
-		/* systemd lists all StateDirectory= with colons; the first is the daemon's. */
-		if (!directories || !*directories)
-			directories = "/var/lib/gctokend";
-		if (*directories != '/')
-			draft_problem(d, CONFIG_ERROR, section, "state_dir",
-				"the environment's STATE_DIRECTORY is not an absolute path");
-		broker->state_dir = strndup(directories, strcspn(directories, ":"));
+		broker->state_dir = state_dir_default(
+			d->lookup->variable(d->lookup->context, "STATE_DIRECTORY"));
 		if (!broker->state_dir)
 			return -ENOMEM;
+		if (*broker->state_dir != '/')
+			draft_problem(d, CONFIG_ERROR, section, "state_dir",
+				"the environment's STATE_DIRECTORY is not an absolute path");
 	}
 	if (broker->socket && broker->page_socket &&
 		strcmp(broker->socket, broker->page_socket) == 0)
@@ -102,8 +104,11 @@ int broker_section_finish(struct config_draft *d, struct broker_settings *broker
 			"with * whoever can connect may refresh and revoke every profile's tokens; "
 			"name those who should");
 	exclude(d, section, "state_key_file", "state_key_credential");
-	check_secret(d, section, "state_key_file", broker->state_key_file, broker->socket_gid);
-	check_credential(d, section, "state_key_credential", broker->state_key_credential);
+	check_file(d, section, "state_key_file", CONFIG_FILE_KEY, broker->state_key_file,
+		broker->socket_gid);
+	check_credential(d, section, "state_key_credential", CONFIG_FILE_KEY_CREDENTIAL,
+		broker->state_key_credential);
+	check_state_dir(d, section, broker->state_dir);
 	return 0;
 }
 
@@ -264,11 +269,14 @@ int profile_section_finish(struct config_draft *d, struct draft_section *section
 			"it only narrows allow_users and allow_groups, and neither is set; if the "
 			"unit alone is to decide, add: allow_users = *");
 
-	check_readable(d, section, "client_id_file", profile->client_id_file);
-	check_readable(d, section, "ca_file", profile->fetch.ca_file);
-	check_secret(
-		d, section, "client_secret_file", profile->client_secret_file, broker->socket_gid);
-	check_credential(d, section, "client_secret_credential", profile->client_secret_credential);
+	check_file(d, section, "client_id_file", CONFIG_FILE_ID, profile->client_id_file,
+		broker->socket_gid);
+	check_file(
+		d, section, "ca_file", CONFIG_FILE_CA, profile->fetch.ca_file, broker->socket_gid);
+	check_file(d, section, "client_secret_file", CONFIG_FILE_SECRET,
+		profile->client_secret_file, broker->socket_gid);
+	check_credential(d, section, "client_secret_credential", CONFIG_FILE_CREDENTIAL,
+		profile->client_secret_credential);
 	return fill_urls(section, profile);
 }
 

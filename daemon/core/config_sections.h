@@ -9,6 +9,8 @@ struct config_draft;
 struct draft_section;
 struct profile_settings;
 
+/* By the environment's STATE_DIRECTORY, NULL if unset. malloc'd; NULL: no memory. */
+char *state_dir_default(const char *directories);
 /* Both fill in a whole section. Problems are added to the draft; 0 or -ENOMEM. */
 int broker_section_finish(struct config_draft *d, struct broker_settings *broker);
 /* After the broker's. The profile has its name. */

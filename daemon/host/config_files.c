@@ -1,5 +1,6 @@
 #include "config_files.h"
-#include "core/secret_file.h"
+#include "account.h"
+#include "file_fit.h"
 #include "name_lookup.h"
 #include "secret_reader.h"
 #include <dirent.h>
@@ -8,8 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define DAEMON_ACCOUNT "gctokend"
 
 /* 0 and malloc'd bytes; -EFBIG; other negative errno. */
 static int read_whole(int fd, char **ret, size_t *ret_length)
@@ -32,7 +31,7 @@ static int read_whole(int fd, char **ret, size_t *ret_length)
 static void add_file(struct config_builder *b, const char *path)
 {
 	struct stat st;
-	char message[160];
+	char message[512];
 	char *text = NULL;
 	size_t length = 0;
 	int fd = -1;
@@ -50,6 +49,8 @@ static void add_file(struct config_builder *b, const char *path)
 			config_builder_add_problem(b, path, message);
 		} else {
 			config_builder_add(b, path, text, length);
+			if (!config_file_fit(path, &st, message, sizeof(message)))
+				config_builder_complain(b, message);
 		}
 	}
 	free(text);
@@ -126,46 +127,19 @@ static int gid_by_name(void *context, const char *name, gid_t *ret)
 	return by_name(context, NAME_GROUP, name, ret);
 }
 
-static bool secret_file(
-	void *context, const char *path, gid_t socket_gid, char *problem, size_t problem_size)
+static bool check_file(void *context, enum config_file what, const char *path, gid_t socket_gid,
+	char *problem, size_t problem_size)
 {
 	const struct asked *asked = context;
-	struct secret_file_reader reader = {geteuid(), getegid(), socket_gid};
-	struct stat st;
-	char as_account[256];
-	int fd = -1;
-	int error = file_open(path, &fd, &st);
 
-	if (error < 0) {
-		snprintf(problem, problem_size, "cannot be read: %s", strerror(-error));
-		return false;
-	}
-	close(fd);
-	if (secret_file_judge(&st, &reader, problem, problem_size))
-		return true;
-	/* Root checks the file by hand for a daemon that will run under its own account. */
-	return asked->purpose == CONFIG_FOR_CHECK && reader.uid == 0 &&
-	       uid_by_name(context, DAEMON_ACCOUNT, &reader.uid) == 0 &&
-	       gid_by_name(context, DAEMON_ACCOUNT, &reader.gid) == 0 &&
-	       secret_file_judge(&st, &reader, as_account, sizeof(as_account));
+	return file_fit(
+		what, asked->purpose == CONFIG_FOR_CHECK, path, socket_gid, problem, problem_size);
 }
 
-static bool readable_file(void *context, const char *path, char *problem, size_t problem_size)
+static bool check_state_dir(void *context, const char *path, char *problem, size_t problem_size)
 {
-	struct stat st;
-	int fd = -1;
-	int error = file_open(path, &fd, &st);
-
 	(void)context;
-	if (error < 0) {
-		snprintf(problem, problem_size, "cannot be read: %s", strerror(-error));
-		return false;
-	}
-	close(fd);
-	if (S_ISREG(st.st_mode))
-		return true;
-	snprintf(problem, problem_size, "is not a regular file");
-	return false;
+	return state_dir_fit(path, problem, problem_size);
 }
 
 static const char *variable(void *context, const char *name)
@@ -181,10 +155,44 @@ static struct config_lookup lookup_for(struct asked *asked)
 		.uid_by_name = uid_by_name,
 		.gid_by_name = gid_by_name,
 		.names_may_be_missing = asked->purpose == CONFIG_FOR_START,
-		.secret_file = secret_file,
-		.readable_file = readable_file,
+		.file_fit = check_file,
+		.state_dir_fit = check_state_dir,
 		.variable = variable,
 	};
+}
+
+static int read_files(const char *path, struct config_builder **ret)
+{
+	struct config_builder *b;
+	int error = config_builder_new(&b);
+
+	if (error < 0)
+		return error;
+	add_file(b, path);
+	error = add_drop_ins(b, path);
+	if (error < 0)
+		config_builder_free(b);
+	else
+		*ret = b;
+	return error;
+}
+
+int config_become_reader(const char *path, char *text, size_t size)
+{
+	struct config_builder *b;
+	char *state_dir;
+	int error = read_files(path, &b);
+
+	*text = '\0';
+	if (error < 0)
+		return error;
+	state_dir = config_builder_state_dir(b, getenv("STATE_DIRECTORY"));
+	config_builder_free(b);
+	if (!state_dir)
+		return -ENOMEM;
+	error = account_become(state_dir, text, size);
+	free(state_dir);
+	return error;
 }
 
 int config_load(const char *path, enum config_purpose purpose, struct name_table *names,
@@ -193,14 +201,11 @@ int config_load(const char *path, enum config_purpose purpose, struct name_table
 	struct asked asked = {purpose, names};
 	const struct config_lookup lookup = lookup_for(&asked);
 	struct config_builder *b;
-	int error = config_builder_new(&b);
+	int error = read_files(path, &b);
 
 	if (error < 0)
 		return error;
-	add_file(b, path);
-	error = add_drop_ins(b, path);
-	if (error == 0)
-		error = config_builder_finish(b, &lookup, ret, ret_problems);
+	error = config_builder_finish(b, &lookup, ret, ret_problems);
 	config_builder_free(b);
 	return error;
 }

@@ -26,6 +26,10 @@ enum config_purpose {
  * set. */
 int config_load(const char *path, enum config_purpose purpose, struct name_table *names,
 	struct config **ret, struct config_problems *ret_problems);
+/* For root who checks a configuration by hand: the process goes on as the account that the daemon
+ * runs under (see account.h), so that it finds what that one may not read. 0 or negative errno;
+ * `text` as account_become. */
+int config_become_reader(const char *path, char *text, size_t size);
 /* Has `names` ask for all the users and groups that this configuration names. */
 void config_ask_for_names(const char *path, enum config_purpose purpose, struct name_table *names);
 /* Puts into the rules who the names in them are by now; as config_look_up_names. */

@@ -108,6 +108,15 @@ int credential_load(const struct profile_settings *profile, struct credential *r
 	return 0;
 }
 
+int credential_check(const struct secret_source *source)
+{
+	char *value = NULL;
+	int error = read_value(source, &value);
+
+	secret_text_free(value);
+	return error;
+}
+
 void credential_fini(struct credential *c)
 {
 	secret_text_free(c->client_id);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct profile_settings;
+struct secret_source;
 
 struct credential {
 	char *client_id;
@@ -19,6 +20,8 @@ struct credential {
  */
 int credential_load(const struct profile_settings *profile, struct credential *ret, char *problem,
 	size_t problem_size);
+/* Could the value be used that the source holds? As credential_load. */
+int credential_check(const struct secret_source *source);
 void credential_fini(struct credential *c);
 
 #endif

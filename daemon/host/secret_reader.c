@@ -56,7 +56,9 @@ static const char *credentials_directory(void)
 
 int secret_complain(const struct secret_source *s, int error, const char *what)
 {
-	if (s->credential)
+	if (!s->key)
+		snprintf(s->problem, s->problem_size, "%s", what);
+	else if (s->credential)
 		snprintf(s->problem, s->problem_size, "%s: %s/%s %s", s->key,
 			credentials_directory(), s->credential, what);
 	else

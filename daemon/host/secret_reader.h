@@ -18,7 +18,8 @@ int file_read(int fd, char *bytes, size_t size, size_t *ret_length);
 
 /* Where one value of the configuration is kept, and where to say what is wrong with it. */
 struct secret_source {
-	const char *key;        /* of the configuration, for messages */
+	const char *key;        /* of the configuration, for messages; NULL: they are phrases that
+				   go on after the path */
 	const char *path;       /* NULL where there is a credential */
 	const char *credential; /* a name in $CREDENTIALS_DIRECTORY: systemd has set owner and
 				   mode; NULL: none */

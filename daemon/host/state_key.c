@@ -82,3 +82,15 @@ int state_key_load(const struct broker_settings *settings, const char *directory
 		return read_key(&s, ret_key);
 	return load_own(&s, directory, ret_key, ret_made);
 }
+
+int state_key_check(const struct secret_source *source, bool thorough)
+{
+	unsigned char key[SEALED_KEY_LENGTH];
+	char first;
+	size_t length;
+	int error = thorough ? read_key(source, key) : secret_read(source, &first, 1, &length);
+
+	secret_wipe(key, sizeof(key));
+	secret_wipe(&first, sizeof(first));
+	return error;
+}

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 struct broker_settings;
+struct secret_source;
 
 /* In the state directory, where none is configured. */
 #define STATE_KEY_NAME "state.key"
@@ -16,5 +17,9 @@ struct broker_settings;
  * the file, what is wrong, and what to do; never a byte of the file. */
 int state_key_load(const struct broker_settings *settings, const char *directory,
 	unsigned char *ret_key, bool *ret_made, char *problem, size_t problem_size);
+
+/* Could the key be used that the source holds? Without `thorough` only whether it can be read. As
+ * state_key_load. */
+int state_key_check(const struct secret_source *source, bool thorough);
 
 #endif

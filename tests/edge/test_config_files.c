@@ -41,7 +41,7 @@ static void write_file(const char *name, const char *text, mode_t mode)
 static int load(const char *name, struct config **ret, char **ret_words)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
-	int result = config_load(path_of(name), CONFIG_FOR_CHECK, NULL, ret, &problems);
+	int result = config_load(path_of(name), CONFIG_FOR_RELOAD, NULL, ret, &problems);
 	char *words = NULL, *at;
 	size_t size;
 	FILE *to = open_memstream(&words, &size);

@@ -40,7 +40,7 @@ static void check_fit(const char *path, gid_t socket_gid)
 	if (!path)
 		return;
 	CHECK(*path == '/');
-	CHECK(fake_secret(NULL, path, socket_gid, problem, sizeof(problem)));
+	CHECK(fake_file(NULL, CONFIG_FILE_SECRET, path, socket_gid, problem, sizeof(problem)));
 }
 
 /* Nothing that two readers could read in two ways: host and port, then a path. */

@@ -581,3 +581,107 @@ def test_a_start_that_waits_can_be_stopped(failing):
     m.wait_status("not started 31 times in a row")
     m.daemon.process.terminate()
     assert m.daemon.wait_exit() == -signal.SIGTERM
+
+
+# Files, as the daemon will find them.
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root checks for another")
+@pytest.mark.parametrize("closed, key", [
+    ("default.secret", "client_secret_file"), ("ca.pem", "ca_file"), ("id", "client_id_file"),
+    ("key", "state_key_file"), ("shut/ca.pem", "ca_file"), ("gctokend.conf", None)])
+def test_check_config_by_root_finds_what_the_daemon_may_not_read(make_daemon, server, closed, key):
+    """Root's umask 027 makes files that root can read, and the daemon's account cannot."""
+    account = pwd.getpwnam("games")
+    d = make_daemon(server, profiles={"default": {"client_id": None}})
+    os.mkdir(d.path("shut"))
+    for name, text in [("id", server.clients[0]["id"]), ("key", "ab" * 32), ("ca.pem", None),
+                       ("shut/ca.pem", None)]:
+        if text is None:
+            shutil.copy(server.ca_file, d.path(name))
+        else:
+            with open(d.path(name), "w", encoding="ascii") as file:
+                file.write(text + "\n")
+    d.profiles["default"].update(client_id_file=d.path("id"),
+                                 ca_file=d.path("shut/ca.pem" if "shut" in closed else "ca.pem"))
+    d.broker["state_key_file"] = d.path("key")
+    d.write_config()
+    os.chown(d.state_dir, account.pw_uid, account.pw_gid)
+    for name in ("default.secret", "id", "key", "ca.pem", "shut/ca.pem", "gctokend.conf"):
+        os.chown(d.path(name), 0, account.pw_gid)
+        os.chmod(d.path(name), 0o640)
+    os.chmod(d.path("shut"), 0o755)
+    good = check(d)
+    assert good.returncode == 0, good.stdout
+    assert f"as the daemon's user games (uid {account.pw_uid}) reads them" in good.stdout
+    if "/" in closed:
+        os.chmod(d.path("shut"), 0o700)
+    else:
+        os.chown(d.path(closed), 0, 0)
+    told = check(d)
+    assert told.returncode == EX_CONFIG
+    assert re.search(rf"{key or 'gctokend.conf'}: .*(Permission denied|may read it)", told.stdout)
+    d.wrap = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    if key != "state_key_file":  # it is read with the first profile that needs it
+        d.start(ready=False)
+        assert d.wait_exit() == EX_CONFIG
+
+
+@pytest.mark.parametrize("content", [b"s3cret\n\n", b"two\nlines\n", b"tab\t\n", b"\n", b"a\0b"])
+def test_check_config_reads_secrets_as_the_daemon_does(make_daemon, server, content):
+    d = make_daemon(server)
+    with open(d.path("default.secret"), "wb") as file:
+        file.write(content)
+    told = check(d)
+    assert told.returncode == EX_CONFIG
+    assert re.search(r"^\S+:\d+: client_secret_file: ", told.stdout, re.M), told.stdout
+    fail_to_start(d)
+
+
+@pytest.mark.parametrize("key, content", [
+    ("ca_file", "no certificate"), ("client_id_file", "two\nlines\n"), ("state_key_file", "short")])
+def test_check_config_reads_the_other_files_too(make_daemon, server, key, content):
+    d = make_daemon(server)
+    with open(d.path("file"), "w", encoding="ascii") as file:
+        file.write(content)
+    os.chmod(d.path("file"), 0o600)
+    if key == "client_id_file":
+        d.profiles["default"]["client_id"] = None
+    (d.broker if key == "state_key_file" else d.profiles["default"])[key] = d.path("file")
+    d.write_config()
+    told = check(d)
+    assert told.returncode == EX_CONFIG
+    assert re.search(rf"^\S+:\d+: {key}: ", told.stdout, re.M), told.stdout
+
+
+def _open_to_others(d: Daemon, what: str) -> None:
+    if what == "file":
+        os.chmod(d.config_file, 0o666)
+    elif what == "file of a group":
+        os.chmod(d.config_file, 0o664)
+    elif what == "folder":
+        os.chmod(d.directory, 0o777)
+    elif what == "state":
+        os.chmod(d.state_dir, 0o777)
+    elif what == "owner":
+        os.chown(d.config_file, 54321, 0)
+    elif what == "drop-in":
+        os.mkdir(d.config_file + ".d")
+        with open(d.config_file + ".d/a.conf", "w", encoding="ascii") as file:
+            file.write("[profile default]\n")
+        os.chmod(d.config_file + ".d", 0o777)
+    elif what == "folder above":
+        os.makedirs(d.path("up/down"))
+        os.chmod(d.path("up"), 0o777)
+        d.config_file = shutil.copy(d.config_file, d.path("up/down/gctokend.conf"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of others take root")
+@pytest.mark.parametrize("what", ["file", "file of a group", "folder", "folder above", "state",
+                                  "owner", "drop-in"])
+def test_a_configuration_that_others_can_change_is_refused(make_daemon, server, what):
+    d = make_daemon(server)
+    _open_to_others(d, what)
+    told = check(d)
+    assert told.returncode == EX_CONFIG
+    assert re.search("others could change|everybody can change|belongs to uid 54321", told.stdout)
+    fail_to_start(d)

@@ -262,6 +262,8 @@ static const struct config_case {
 	CASE(GOOD BROKER "state_key_file = /k\nstate_key_credential = k\n",
 		"f:7: state_key_credential: state_key_file is set too; only one of the two may be\n"
 		"f:7: state_key_credential: warning: not checked, since CREDENTIALS_DIRECTORY is not set (systemd sets it for the service, with LoadCredential=k:PATH in its unit)\n"),
+	CASE(GOOD BROKER "state_dir = /bad/state\n",
+		"f:6: state_dir: /bad/state is writable by others\n"),
 	CASE(GOOD BROKER "state_key_file = /bad/key\n",
 		"f:6: state_key_file: /bad/key has mode 0644, which is open to everybody\n"),
 	CASE(GOOD BROKER "admin_users = mallory\n",

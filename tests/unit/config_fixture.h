@@ -38,25 +38,29 @@ static inline int fake_gid(void *context, const char *name, gid_t *ret)
 }
 
 /* Paths under /bad are bad, and a secret under /group-950 is readable for that group. */
-static inline bool fake_secret(
-	void *context, const char *path, gid_t socket_gid, char *problem, size_t size)
+static inline bool fake_file(void *context, enum config_file what, const char *path,
+	gid_t socket_gid, char *problem, size_t size)
 {
+	const bool secret = what == CONFIG_FILE_SECRET || what == CONFIG_FILE_KEY;
+
 	(void)context;
-	if (strncmp(path, "/bad/", 5) == 0)
+	if (strncmp(path, "/bad/", 5) == 0 && !secret)
+		snprintf(problem, size, "cannot be read: No such file or directory");
+	else if (strncmp(path, "/bad/", 5) == 0)
 		snprintf(problem, size, "has mode 0644, which is open to everybody");
-	else if (strncmp(path, "/group-950/", 11) == 0 && socket_gid == 950)
+	else if (secret && strncmp(path, "/group-950/", 11) == 0 && socket_gid == 950)
 		snprintf(problem, size, "is readable by the socket's group");
 	else
 		return true;
 	return false;
 }
 
-static inline bool fake_readable(void *context, const char *path, char *problem, size_t size)
+static inline bool fake_state_dir(void *context, const char *path, char *problem, size_t size)
 {
 	(void)context;
 	if (strncmp(path, "/bad/", 5) != 0)
 		return true;
-	snprintf(problem, size, "cannot be read: No such file or directory");
+	snprintf(problem, size, "is writable by others");
 	return false;
 }
 
@@ -77,8 +81,8 @@ static inline struct config_lookup fake_lookup(struct fake_system *system)
 		.context = system,
 		.uid_by_name = fake_uid,
 		.gid_by_name = fake_gid,
-		.secret_file = fake_secret,
-		.readable_file = fake_readable,
+		.file_fit = fake_file,
+		.state_dir_fit = fake_state_dir,
 		.variable = fake_variable,
 	};
 }

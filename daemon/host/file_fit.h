@@ -1,0 +1,23 @@
+/* Is a file that the configuration names, or is made of, what it has to be? Judged as the process's
+ * effective user and group see it. All of it blocks. `problem` is a phrase that goes on after the
+ * path. */
+#ifndef GCTOKEND_HOST_FILE_FIT_H
+#define GCTOKEND_HOST_FILE_FIT_H
+
+#include "core/config_lookup.h"
+
+struct stat;
+
+/* Can it be read, and does it hold what it should? Of what is not read at every start (a key, the
+ * authorities of ca_file) the content is looked at only where `thorough`. */
+bool file_fit(enum config_file what, bool thorough, const char *path, gid_t socket_gid,
+	char *problem, size_t problem_size);
+/* A file of the configuration, which has been opened: belongs to root or to us, is writable for
+ * nobody else, and lies in a folder of which both can be said too; above it no folder is open to
+ * the world, but with the sticky bit. */
+bool config_file_fit(const char *path, const struct stat *file, char *problem, size_t problem_size);
+/* The directory of the state, where it is there already: root's or ours, writable for nobody else,
+ * but with the sticky bit. */
+bool state_dir_fit(const char *path, char *problem, size_t problem_size);
+
+#endif
