@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Holds what the documents say of this source: the files that they name are there, links lead
-somewhere, and docs/architecture.md has the layers of tests/layers and, in its table of changes, names
-that stand in the files beside them. Silent when all is well."""
+somewhere, docs/operations.md has every metric, and docs/architecture.md has layers as in tests/layers
+and, in its table of changes, names that stand in the files beside them. Silent when all is well."""
 
 import fnmatch
 import os
@@ -10,6 +10,8 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OPERATIONS = "docs/operations.md"
+METRICS = "daemon/core/reply_metrics.c"
 ARCHITECTURE = "docs/architecture.md"
 SOURCE = re.compile(r"[\w*./-]+\.(?:c|h|py)")
 # The name that a reader gives to an example.
@@ -44,6 +46,13 @@ def wrong_names(document: str, files: list[str]) -> list[str]:
     return wrong
 
 
+def wrong_metrics() -> list[str]:
+    """Metrics that the operator's guide does not have."""
+    told = read(OPERATIONS)
+    made = re.findall(r'"(gctokend_[a-z_]+)"', read(METRICS))
+    return [f"{OPERATIONS}: there is no {name}" for name in made if f"`{name}`" not in told]
+
+
 def rows_after(text: str, mark: str) -> list[list[str]]:
     """The cells of all rows of tables from a mark to the next heading."""
     part = re.split(r"^## ", text.partition(f"<!-- {mark}:")[2], maxsplit=1, flags=re.MULTILINE)[0]
@@ -65,7 +74,7 @@ def layers_of(lines: list[str]) -> set[tuple[str, str, str]]:
 
 
 def wrong_layers(text: str) -> list[str]:
-    """Where the page and the table of layers differ."""
+    """What the page says of layers that tests/layers does not. It need not name every file."""
     told, folder = set(), ""
     for cells in rows_after(text, "layers"):
         if cells[0].startswith("`"):
@@ -73,9 +82,11 @@ def wrong_layers(text: str) -> list[str]:
         else:
             told |= {(folder, cells[0], name) for name in quoted(cells[1])}
     held = layers_of(read("tests/layers").splitlines())
-    return [f"{ARCHITECTURE}: {folder}, layer {layer}: {name} is only "
-            f"{'there' if (folder, layer, name) in told else 'in tests/layers'}"
-            for folder, layer, name in sorted(told ^ held)]
+    wrong = [f"{ARCHITECTURE}: {name} is not in layer {layer} of {folder}"
+             for folder, layer, name in sorted(told - held)]
+    wrong += [f"{ARCHITECTURE}: layer {layer} of {folder} is missing" for folder, layer in
+              sorted({row[:2] for row in held} - {row[:2] for row in told})]
+    return wrong
 
 
 def wrong_changes(text: str) -> list[str]:
@@ -106,7 +117,7 @@ def main() -> int:
         if document == "README.md" or re.fullmatch(r"docs/[\w-]+\.md", document):
             wrong += wrong_names(document, files)
     text = read(ARCHITECTURE)
-    wrong += wrong_layers(text) + wrong_changes(text)
+    wrong += wrong_metrics() + wrong_layers(text) + wrong_changes(text)
     print("".join(line + "\n" for line in wrong), end="")
     return 1 if wrong else 0
 

