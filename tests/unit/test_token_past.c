@@ -31,7 +31,7 @@ static void read_past(const struct rig *before, struct token_source_past *ret)
 /* Another run begins, with the same clocks and the same login server. */
 static struct rig *rig_after(struct rig *before)
 {
-	struct rig *r = rig_new(NULL, 2);
+	struct rig *r = rig_new(&before->s.settings, 2);
 
 	r->now = before->now;
 	r->theta = before->theta;
@@ -120,6 +120,35 @@ static void another_request_fetches_at_once(void **state)
 /* The fetch that was to replace it went with the run that had begun it. */
 static void a_rejected_token_is_still_replaced(void **state)
 {
+	(void)state;
+	for (int prefetch = 0; prefetch < 2; prefetch++) {
+		struct token_source_settings settings = usual_settings();
+		struct token_ask ask;
+		struct rig *r;
+
+		settings.prefetch = prefetch;
+		r = rig_new(&settings, 1);
+		ask = rig_get(r, 5);
+		assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+		rig_fetch_token(r, "one", 3600);
+		ask = rig_reject(r, 1, 5);
+		assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+		assert_true(rig_decide(r));
+		r = rig_restarted(r);
+		assert_true(rig_decide(r));
+		ask = rig_get(r, 5);
+		assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+		assert_true(rig_answer_token(r, "two", 3600));
+		assert_int_equal(rig_told(r, EVENT_REPLACED), 1);
+		assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+		assert_string_equal(r->o.slot->token.text, "two");
+		rig_free(r);
+	}
+}
+
+/* Nobody gets it meanwhile, not even before the first decision. */
+static void a_rejected_token_is_held_back_at_once(void **state)
+{
 	struct rig *r = rig_new(NULL, 1);
 	struct token_ask ask;
 
@@ -131,12 +160,6 @@ static void a_rejected_token_is_still_replaced(void **state)
 	r = rig_restarted(r);
 	ask = rig_get(r, 5);
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
-	assert_true(rig_decide(r));
-	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
-	assert_true(rig_answer_token(r, "two", 3600));
-	assert_int_equal(rig_told(r, EVENT_REPLACED), 1);
-	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
-	assert_string_equal(r->o.slot->token.text, "two");
 	rig_free(r);
 }
 
@@ -297,6 +320,7 @@ int main(void)
 		cmocka_unit_test(both_tokens_go_on),
 		cmocka_unit_test(another_request_fetches_at_once),
 		cmocka_unit_test(a_rejected_token_is_still_replaced),
+		cmocka_unit_test(a_rejected_token_is_held_back_at_once),
 		cmocka_unit_test(a_rejected_token_serves_through_a_backoff),
 		cmocka_unit_test(a_rejected_token_that_was_not_replaced),
 		cmocka_unit_test(a_revoked_source_stays_stopped),
