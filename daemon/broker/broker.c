@@ -2,7 +2,7 @@
 
 #include "endpoint.h"
 #include "handover.h"
-#include "login_file.h"
+#include "login_key.h"
 #include "names.h"
 #include "oauth_client.h"
 #include "pages.h"
@@ -260,7 +260,7 @@ void broker_free(struct broker *b)
 			event_del(&b->signals[i]);
 	waiters_fini(&b->waiters);
 	names_fini(b);
-	login_forget_key(b);
+	login_key_forget(b);
 	config_free(b->config);
 	free(b->state_dir);
 	free(b->config_path);

@@ -27,14 +27,14 @@ static void patience_ended(int fd, short events, void *context)
 	(void)events;
 	log_line(LOG_ERR,
 		"%s/%s: storing a new refresh token takes longer than %d s; the token that came "
-		"with it is served before. A crash now would lose the login",
-		l->client->broker->state_dir, l->file, STORE_PATIENCE_S);
+		"with it is served without waiting. A crash now would lose the login",
+		l->client->broker->state_dir, l->file.name, STORE_PATIENCE_S);
 	l->exchange->kept(l->exchange);
 }
 
 static void file_written(struct login *l)
 {
-	if (l->storing && l->writes_ended >= l->storing)
+	if (l->storing && l->file.writes_ended >= l->storing)
 		l->exchange->kept(l->exchange);
 }
 
@@ -56,24 +56,24 @@ static bool refresh_refused(struct login *l)
 	return store(l);
 }
 
-/* Somebody else may have refreshed the login and stored the result: another machine's daemon on the
- * same directory, or a person who brought back a copy. */
+/* Somebody else may have refreshed the login and stored the result: a daemon on another machine
+ * with the same directory, or a person who restored a copy. */
 static bool take_found(struct login *l, struct token *found)
 {
 	struct token_response *r = &l->exchange->response;
 
-	/* What a person has ended meanwhile does not come back from the file that is being removed.
+	/* A login that a person has ended does not come back from the file that is being removed.
 	 */
 	if (l->exchange->forgotten)
 		return true;
-	/* A file that could not be written has an older one, which is void by now. */
-	if (!found->text || !l->stored || token_equal(found, &l->refresh))
+	/* If the latest write failed, the file has an older token, which is void by now. */
+	if (!found->text || !l->file.stored || token_equal(found, &l->refresh))
 		return refresh_refused(l);
 	token_move(&l->refresh, found);
 	r->class = RESPONSE_UNAVAILABLE;
 	snprintf(r->words, sizeof(r->words),
-		"the refresh token was refused, but there is another in the state file: that one "
-		"is tried next");
+		"the refresh token was refused, but there is another in the state file, which is "
+		"tried next");
 	return true;
 }
 
@@ -91,9 +91,9 @@ int login_new(struct login **ret, struct oauth_client *c)
 	if (!l)
 		return -ENOMEM;
 	l->client = c;
-	l->written = file_written;
-	l->read = file_read;
-	TAILQ_INIT(&l->erasers);
+	l->file.written = file_written;
+	l->file.read = file_read;
+	TAILQ_INIT(&l->file.erasers);
 	evtimer_assign(&l->patience, c->broker->base, patience_ended, l);
 	r = login_load(l);
 	if (r) {
@@ -153,8 +153,8 @@ void login_sent(struct login *l, struct token_exchange *x)
 	l->exchange = x;
 }
 
-/* The refresh token that came is the one from here on: nothing that comes later brings the one
- * before it back. */
+/* From here on the refresh token that came is the one: nothing that comes later brings the previous
+ * one back. */
 static bool keep_tokens(struct login *l, struct token_exchange *x)
 {
 	struct token_response *r = &x->response;
@@ -170,9 +170,9 @@ static bool keep_tokens(struct login *l, struct token_exchange *x)
 		token_move(&l->refresh, &r->refresh_token);
 	} else if (r->bad_refresh_token) {
 		log_line(LOG_WARNING,
-			"%s: the login server's new refresh token cannot be used (longer than 8 "
-			"KiB, or with characters that no token has); the one before it stays",
-			l->file);
+			"%s: the login server's new refresh token cannot be used (it is longer "
+			"than 8 KiB, or has characters that no token has); the previous one stays",
+			l->file.name);
 	}
 	changed |= l->refused;
 	l->refused = false;
@@ -190,7 +190,7 @@ bool login_keep(struct login *l, struct token_exchange *x)
 	return login_begin_reading(l) ? refresh_refused(l) : false;
 }
 
-/* Whoever uses the login now: it need not be who sent the request. */
+/* The profile that uses the login now need not be the one that sent the request. */
 void login_served(struct login *l)
 {
 	struct profile *p = profile_set_find_client(&l->client->broker->profiles, l->client);

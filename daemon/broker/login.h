@@ -14,9 +14,8 @@
 #define GCTOKEND_BROKER_LOGIN_H
 
 #include "login_code.h"
-#include "waiter_list.h"
+#include "login_file.h"
 
-#include "core/sealed_state.h"
 #include "core/text.h"
 #include "core/token.h"
 #include "core/token_source.h"
@@ -36,33 +35,19 @@ struct login {
 	struct token refresh; /* the newest there is; TOKEN_NONE: none */
 	bool refused;         /* the server did not take it */
 
-	/* the only token request of it that is sent and not yet served; NULL: none is */
+	/* its token request that is sent and not yet served; NULL: none. There is one at a time. */
 	struct token_exchange *exchange;
-	uint64_t storing;      /* the write that it waits for; 0: for none */
+	uint64_t storing;      /* the write that the request waits for; 0: none */
 	struct event patience; /* with that write */
 
-	/* being finished */
+	/* of a person who came back from the login server */
 	struct login_code code;
-	struct profile *code_for; /* whose token request is to send it; NULL: none is (any more) */
-	struct login_finisher *finisher; /* NULL: nobody waits for it (any more) */
+	struct profile *code_for;        /* whose token request is to send it; NULL: nobody's */
+	struct login_finisher *finisher; /* who waits for what becomes of it; NULL: nobody */
 
-	/* the file */
-	char file[40];
-	struct sealed_client binding;
-	int64_t logged_in_s;                 /* wall clock; 0: not known */
-	char user[PROFILE_NAME_MAX + 1];     /* the latest profile that it served */
-	uint64_t writes_begun, writes_ended; /* they end in order */
-	bool stored;                         /* what there is is on the disk */
-	bool failing;                        /* the latest write did not work */
-	bool keep_aside;                     /* what stands in the file could not be read: not to be
-						overwritten */
-	char problem[200];                   /* with the file; "": none */
-	struct event again;                  /* a write that failed is tried again */
-	struct waiter_list erasers;          /* who wait for the file to be removed: login_eraser */
-	/* hooks of the file */
-	void (*written)(struct login *l); /* a write has ended */
-	/* it was read anew; takes the token that it had, TOKEN_NONE if none */
-	void (*read)(struct login *l, struct token *found);
+	struct login_file file;
+	int64_t logged_in_s;             /* wall clock; 0: not known */
+	char user[PROFILE_NAME_MAX + 1]; /* the latest profile that it served */
 };
 
 int login_new(struct login **ret, struct oauth_client *c);
@@ -70,22 +55,22 @@ int login_new(struct login **ret, struct oauth_client *c);
 void login_free(struct login *l);
 /* NULL is a client that nobody has to log in to. */
 enum source_login login_state(const struct login *l);
-/* The refresh token is void from here on, also one that is on its way. `e` waits until it is erased
- * from the disk as well. */
+/* The refresh token is dropped, and so is one that is on its way. `e` waits until it is gone from
+ * the disk as well. */
 void login_end(struct login *l, struct login_eraser *e);
 
 /* ---- its token requests, one at a time ---- */
 
-/* Makes x->sent, of the code or of the refresh token. 0; -EAGAIN: another has to be served first;
- * -ENOENT: what it was to be made of was ended; -ENOMEM. */
+/* Fills x->sent, from the code or from the refresh token. 0; -EAGAIN: another request has to be
+ * served first; -ENOENT: the login was ended; -ENOMEM. */
 int login_request(
 	struct login *l, struct token_exchange *x, const struct token_request_client *who);
-/* It is sent. */
+/* `x` is sent. */
 void login_sent(struct login *l, struct token_exchange *x);
-/* Its response came, and is in `x`. True: it may be served. False: not before x->kept is called,
- * when that is kept which must not be lost. */
+/* The response to `x` came. True: it may be served now. False: x->kept is called when it may,
+ * because what must not be lost is on the disk. */
 bool login_keep(struct login *l, struct token_exchange *x);
-/* It is served, or given up: the next one may be sent. */
+/* What was sent is served, or given up: the next request may be sent. */
 void login_served(struct login *l);
 /* Turns the loop until none is under way any more, or for a minute. */
 void logins_wait(struct broker *b);

@@ -1,4 +1,3 @@
-/* A code that a person brought back from the login server, and who waits for what becomes of it. */
 #include "login_code.h"
 
 #include "login.h"
@@ -94,7 +93,7 @@ void login_code_lose_profile(const struct profile *p)
 	if (!l || l->code_for != p)
 		return;
 	l->code_for = NULL;
-	/* on its way it is exchanged to the end, as a refresh token is */
+	/* one that was sent is exchanged to the end, as a refresh token is */
 	if (!l->exchange || !l->exchange->with_code)
 		login_code_drop(&l->code);
 }
@@ -106,6 +105,6 @@ void login_forget_finisher(struct login_finisher *f)
 	if (!l || l->finisher != f)
 		return;
 	l->finisher = NULL;
-	/* nobody is there any more to be logged in */
+	/* the person who logged in has left */
 	login_stop_code(l);
 }

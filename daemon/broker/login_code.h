@@ -21,20 +21,20 @@ struct login_code {
 	uid_t uid; /* who logged in */
 };
 
-/* Is a code waiting for its end, or somebody for the end of one? */
+/* Is a code being exchanged, or somebody waiting for what became of one? */
 bool login_finishing(const struct login *l);
-/* A person came back from the login server, and none is being finished. Takes the code's texts. `f`
- * is ready when it is known what has become of it. */
+/* A person came back from the login server with a code, and no other is being exchanged. Takes the
+ * code's texts. `f` is ready when it is known what became of it. */
 void login_finish(struct profile *p, struct login_code *code, struct login_finisher *f);
-/* A code that no token request has begun to send will not be sent; whoever waits for it is told
- * that the profile was stopped. NULL is a client that nobody logs in to. */
+/* A code whose token request has not begun will not be sent; whoever waits for it is told that the
+ * profile was stopped. NULL is a client that nobody logs in to. */
 void login_stop_code(struct login *l);
-/* Nobody waits there any more. */
+/* It is going away. */
 void login_forget_finisher(struct login_finisher *f);
 void login_code_drop(struct login_code *code);
-/* What became of the code, for the one who brought it. */
+/* What became of the code, for whoever brought it. */
 void login_code_ended(struct login *l, const struct token_response *response, bool stopped);
-/* A login succeeded, and what came is taken: for the history. */
+/* Adds to the history that a login succeeded; its refresh token is taken already. */
 void login_code_note(
 	const struct login *l, struct profile *p, const struct token_response *response);
 /* The profile goes away, whether or not it is one that people log in to. */

@@ -1,5 +1,3 @@
-/* The login's file. What is in it that cannot be read is never overwritten: it is named in the log
- * and in the status, stays where it is until somebody logs in anew, and gets another name then. */
 #include "login_file.h"
 
 #include "broker.h"
@@ -28,7 +26,8 @@
 
 #define WRITE_AGAIN_S 5
 
-/* To the log always; to the status until it is over; to the history of whoever uses the login. */
+/* In the history of the profile that uses the login, and thereby in the log; else in the log alone.
+ */
 __attribute__((format(printf, 3, 4))) static void tell(
 	struct login *l, int priority, const char *format, ...)
 {
@@ -47,46 +46,6 @@ __attribute__((format(printf, 3, 4))) static void tell(
 	} else {
 		log_line(priority, "%s", words);
 	}
-}
-
-/* A key that is configured has to be there; one of the daemon's own that is not to be had is no
- * reason to keep everybody else's tokens from them. */
-int login_get_key(
-	struct broker *b, const struct broker_settings *s, char *problem, size_t problem_size)
-{
-	unsigned char *key;
-	bool made;
-	int r;
-
-	if (b->state_key)
-		return 0;
-	key = secret_alloc(SEALED_KEY_LENGTH);
-	if (!key) {
-		snprintf(problem, problem_size, "the state key: out of memory");
-		return -ENOMEM;
-	}
-	r = state_key_load(s, b->state_dir, key, &made, problem, problem_size);
-	if (r) {
-		secret_free(key, SEALED_KEY_LENGTH);
-		if (s->state_key_file || s->state_key_credential)
-			return r;
-		log_line(LOG_ERR, "%s", problem);
-		return 0;
-	}
-	if (made)
-		log_line(LOG_NOTICE,
-			"%s/" STATE_KEY_NAME
-			" was made: it seals refresh tokens. state_key_file or "
-			"state_key_credential can keep the key apart from what it seals",
-			b->state_dir);
-	b->state_key = key;
-	return 0;
-}
-
-void login_forget_key(struct broker *b)
-{
-	secret_free(b->state_key, SEALED_KEY_LENGTH);
-	b->state_key = NULL;
 }
 
 static void take_record(struct login *l, struct login_record *record)
@@ -108,24 +67,26 @@ static enum sealed_verdict judge(const struct login *l, int error, const char *b
 		return SEALED_NO_MEMORY;
 	if (error)
 		return SEALED_DAMAGED;
-	return key ? login_record_read(key, &l->binding, bytes, length, ret) : SEALED_OTHER_KEY;
+	return key ? login_record_read(key, &l->file.binding, bytes, length, ret)
+		   : SEALED_OTHER_KEY;
 }
 
 static void note_bad(struct login *l, int error, enum sealed_verdict verdict)
 {
-	l->keep_aside = true;
-	snprintf(l->problem, sizeof(l->problem), "the login's file %s %s%s", l->file,
+	l->file.keep_aside = true;
+	snprintf(l->file.problem, sizeof(l->file.problem), "the login's file %s %s%s", l->file.name,
 		error ? "cannot be read: " : "",
 		error ? strerror(-error) : sealed_verdict_words(verdict));
 	tell(l, LOG_ERR,
-		"%s/%s %s%s: the login in it cannot be used. Mend it, or log in again; it is kept "
-		"as %s.damaged-TIME then",
-		l->client->broker->state_dir, l->file, error ? "cannot be read: " : "",
-		error ? strerror(-error) : sealed_verdict_words(verdict), l->file);
+		"%s/%s %s%s: the login in it cannot be used. Repair it, or log in again: then it "
+		"is "
+		"kept as %s.damaged-TIME",
+		l->client->broker->state_dir, l->file.name, error ? "cannot be read: " : "",
+		error ? strerror(-error) : sealed_verdict_words(verdict), l->file.name);
 }
 
-/* A write that was cut short by the end of its process: if all of it is there it is newer than the
- * file, and the refresh token in that is void. */
+/* What an earlier run was writing when it ended. If it is complete it is newer than the file, whose
+ * refresh token is void then. */
 static bool take_unfinished(struct login *l)
 {
 	struct login_record record;
@@ -133,7 +94,7 @@ static bool take_unfinished(struct login *l)
 	char *bytes;
 	bool good;
 
-	if (state_read_unfinished(l->client->broker->state_dir, l->file, &bytes, &length))
+	if (state_read_unfinished(l->client->broker->state_dir, l->file.name, &bytes, &length))
 		return false;
 	good = judge(l, 0, bytes, length, &record) == SEALED_GOOD;
 	free(bytes);
@@ -141,13 +102,14 @@ static bool take_unfinished(struct login *l)
 		return false;
 	take_record(l, &record);
 	log_line(LOG_NOTICE,
-		"%s/%s: an earlier run ended while it wrote this file, but all of it was there",
-		l->client->broker->state_dir, l->file);
-	/* Not written anew: that would begin with removing the only copy there is. */
-	if (state_finish(l->client->broker->state_dir, l->file))
+		"%s/%s: an earlier run ended while it was writing this file, but what it wrote is "
+		"complete",
+		l->client->broker->state_dir, l->file.name);
+	/* Not written again: that would begin by removing the only copy. */
+	if (state_finish(l->client->broker->state_dir, l->file.name))
 		login_store(l);
 	else
-		l->stored = true;
+		l->file.stored = true;
 	return true;
 }
 
@@ -167,15 +129,15 @@ int login_load(struct login *l)
 	char *bytes = NULL;
 	int r;
 
-	evtimer_assign(&l->again, c->broker->base, write_again, l);
-	client_state_name(c->token_url, c->client_id, grant_name(c->grant), l->file);
-	memcpy(strrchr(l->file, '.'), ".login", sizeof(".login"));
-	r = sealed_client_init(&l->binding, c->token_url, c->client_id, grant_name(c->grant));
+	evtimer_assign(&l->file.again, c->broker->base, write_again, l);
+	client_state_name(c->token_url, c->client_id, grant_name(c->grant), l->file.name);
+	memcpy(strrchr(l->file.name, '.'), ".login", sizeof(".login"));
+	r = sealed_client_init(&l->file.binding, c->token_url, c->client_id, grant_name(c->grant));
 	if (r)
 		return r;
 	if (take_unfinished(l))
 		return 0;
-	r = state_read(c->broker->state_dir, l->file, &bytes, &length);
+	r = state_read(c->broker->state_dir, l->file.name, &bytes, &length);
 	if (r == -ENOENT)
 		return 0;
 	verdict = judge(l, r, bytes, length, &record);
@@ -184,7 +146,7 @@ int login_load(struct login *l)
 		return -ENOMEM;
 	if (verdict == SEALED_GOOD) {
 		take_record(l, &record);
-		l->stored = true;
+		l->file.stored = true;
 	} else {
 		note_bad(l, r, verdict);
 	}
@@ -193,19 +155,19 @@ int login_load(struct login *l)
 
 void login_unload(struct login *l)
 {
-	if (event_initialized(&l->again))
-		evtimer_del(&l->again);
+	if (event_initialized(&l->file.again))
+		evtimer_del(&l->file.again);
 }
 
 static void tell_erasers(struct login *l, int error)
 {
 	struct waiter *w, *next;
 
-	for (w = TAILQ_FIRST(&l->erasers); w; w = next) {
+	for (w = TAILQ_FIRST(&l->file.erasers); w; w = next) {
 		struct login_eraser *e = (struct login_eraser *)w;
 
 		next = TAILQ_NEXT(w, link);
-		if (!e->erasing || e->erased_by > l->writes_ended)
+		if (!e->erasing || e->erased_by > l->file.writes_ended)
 			continue;
 		e->erasing = false;
 		e->error = error;
@@ -216,43 +178,43 @@ static void tell_erasers(struct login *l, int error)
 static void write_failed(struct login *l, int error)
 {
 	const struct timeval again = {.tv_sec = WRITE_AGAIN_S};
-	bool told = l->failing;
+	bool told = l->file.failing;
 
-	l->failing = true;
-	snprintf(l->problem, sizeof(l->problem), "the login's file %s cannot be %s: %s", l->file,
-		l->refresh.text ? "written" : "removed", strerror(-error));
+	l->file.failing = true;
+	snprintf(l->file.problem, sizeof(l->file.problem), "the login's file %s cannot be %s: %s",
+		l->file.name, l->refresh.text ? "written" : "removed", strerror(-error));
 	if (!told)
 		tell(l, LOG_ERR,
 			"%s/%s cannot be %s: %s. The login goes on in memory, but a restart now "
 			"would %s; make room or repair the directory. It is tried again every %d s",
-			l->client->broker->state_dir, l->file,
+			l->client->broker->state_dir, l->file.name,
 			l->refresh.text ? "written" : "removed", strerror(-error),
 			l->refresh.text ? "lose it" : "bring the old one back", WRITE_AGAIN_S);
-	evtimer_add(&l->again, &again);
+	evtimer_add(&l->file.again, &again);
 }
 
 static void written(void *context, int error)
 {
 	struct login *l = context;
 
-	l->writes_ended++;
-	/* only the latest tells how things are now */
-	if (l->writes_ended == l->writes_begun) {
-		l->stored = !error;
+	l->file.writes_ended++;
+	/* only the latest says what is on the disk now */
+	if (l->file.writes_ended == l->file.writes_begun) {
+		l->file.stored = !error;
 		if (error)
 			write_failed(l, error);
-		else if (l->failing) {
-			l->failing = false;
+		else if (l->file.failing) {
+			l->file.failing = false;
 			tell(l, LOG_NOTICE, "%s/%s is written", l->client->broker->state_dir,
-				l->file);
+				l->file.name);
 		}
 	}
 	if (!error) {
-		l->keep_aside = false;
-		l->problem[0] = '\0';
+		l->file.keep_aside = false;
+		l->file.problem[0] = '\0';
 	}
 	tell_erasers(l, error);
-	l->written(l);
+	l->file.written(l);
 }
 
 /* 0 or negative errno. */
@@ -261,7 +223,7 @@ static int begin_write(struct login *l, struct buffer *out)
 	struct broker *b = l->client->broker;
 	const struct profile *p = profile_set_find_client(&b->profiles, l->client);
 	unsigned char nonce[SEALED_NONCE_LENGTH];
-	char kept[sizeof(l->file) + 32] = "";
+	char kept[sizeof(l->file.name) + 32] = "";
 	struct login_record record = {
 		.refresh_token = l->refresh, /* lent */
 		.refused = l->refused,
@@ -277,13 +239,15 @@ static int begin_write(struct login *l, struct buffer *out)
 	if (p)
 		snprintf(l->user, sizeof(l->user), "%s", p->settings->name);
 	memcpy(record.profile, l->user, sizeof(record.profile));
-	r = login_record_write(&record, b->state_key, nonce, &l->binding, out);
+	r = login_record_write(&record, b->state_key, nonce, &l->file.binding, out);
 	if (r)
 		return r;
 	clock_read(&now);
-	if (l->keep_aside)
-		snprintf(kept, sizeof(kept), "%s.damaged-%lld", l->file, (long long)now.wall.ns);
-	return state_write_keeping(b->writer, l->file, kept, out->data, out->length, written, l);
+	if (l->file.keep_aside)
+		snprintf(kept, sizeof(kept), "%s.damaged-%lld", l->file.name,
+			(long long)now.wall.ns);
+	return state_write_keeping(
+		b->writer, l->file.name, kept, out->data, out->length, written, l);
 }
 
 uint64_t login_store(struct login *l)
@@ -291,14 +255,14 @@ uint64_t login_store(struct login *l)
 	struct buffer bytes;
 	int r;
 
-	evtimer_del(&l->again);
-	l->stored = false;
+	evtimer_del(&l->file.again);
+	l->file.stored = false;
 	buffer_init(&bytes, NULL, 0);
 	r = l->refresh.text ? begin_write(l, &bytes)
-			    : state_remove(l->client->broker->writer, l->file, written, l);
+			    : state_remove(l->client->broker->writer, l->file.name, written, l);
 	buffer_fini(&bytes);
 	if (!r)
-		return ++l->writes_begun;
+		return ++l->file.writes_begun;
 	write_failed(l, r);
 	return 0;
 }
@@ -312,7 +276,7 @@ void login_erase(struct login *l, struct login_eraser *e)
 	}
 	e->erasing = true;
 	e->waiter.pending++;
-	waiter_wait(&e->waiter, &l->erasers);
+	waiter_wait(&e->waiter, &l->file.erasers);
 }
 
 static void was_read(void *context, int error, const char *bytes, size_t length)
@@ -320,31 +284,32 @@ static void was_read(void *context, int error, const char *bytes, size_t length)
 	struct login_record record = LOGIN_RECORD_NONE;
 	struct login *l = context;
 
-	/* A file that is refused, too, or cannot be read has nothing to offer. */
+	/* A file that says refused as well, or cannot be read, is of no help. */
 	if (judge(l, error, bytes, length, &record) == SEALED_GOOD && record.refused)
 		login_record_fini(&record);
-	l->read(l, &record.refresh_token);
+	l->file.read(l, &record.refresh_token);
 	login_record_fini(&record);
 }
 
 int login_begin_reading(struct login *l)
 {
-	return state_read_later(l->client->broker->writer, l->file, was_read, l);
+	return state_read_later(l->client->broker->writer, l->file.name, was_read, l);
 }
 
-/* Nobody is logged in, or in a way that cannot be refreshed: then there is nothing to store, and
- * the file is as it should be once it is gone. */
+/* If nobody is logged in, or the login cannot be refreshed, there is nothing to store: then the
+ * file is as it should be once it is gone. */
 void login_report(const struct login *l, struct profile_view *ret)
 {
 	bool nothing;
 
 	if (!l)
 		return;
-	nothing = !l->refresh.text && l->writes_ended == l->writes_begun && !l->failing;
+	nothing = !l->refresh.text && l->file.writes_ended == l->file.writes_begun &&
+		  !l->file.failing;
 	ret->has_login = true;
 	ret->login = (struct login_view){
-		.stored = l->stored || nothing,
-		.problem = l->problem,
+		.stored = l->file.stored || nothing,
+		.problem = l->file.problem,
 		.logged_in_s = l->logged_in_s,
 	};
 }

@@ -1,34 +1,49 @@
-/* The login's file. */
+/* The sealed file of a login. If what is in it cannot be read it is never overwritten: the log and
+ * the status name it, it stays where it is until somebody logs in again, and then it is renamed. */
 #ifndef GCTOKEND_BROKER_LOGIN_FILE_H
 #define GCTOKEND_BROKER_LOGIN_FILE_H
 
-#include <stddef.h>
+#include "waiter_list.h"
+
+#include "core/sealed_state.h"
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-struct broker;
-struct broker_settings;
 struct login;
 struct login_eraser;
 struct profile_view;
+struct token;
 
-/* The key for the files, by the settings of a configuration that has logins, unless it was read
- * before. Blocks. 0, also if the daemon's own cannot be had: then logins are kept in memory only;
- * negative errno and the problem where it is the configured one. */
-int login_get_key(struct broker *b, const struct broker_settings *settings, char *problem,
-	size_t problem_size);
-void login_forget_key(struct broker *b);
-/* What an earlier run left. 0; -ENOMEM. */
+struct login_file {
+	char name[40];
+	struct sealed_client binding;
+	uint64_t writes_begun, writes_ended; /* they end in order */
+	bool stored;                         /* the disk has what the login has */
+	bool failing;                        /* the latest write failed */
+	bool keep_aside;                     /* its content could not be read: it is to be renamed,
+						not overwritten */
+	char problem[200];                   /* with it; "": none */
+	struct event again;                  /* a write that failed is tried again */
+	struct waiter_list erasers;          /* who wait for it to be removed: login_eraser */
+	/* Hooks of the login: a write has ended; and what was read, whose token is taken,
+	 * TOKEN_NONE if there was none. */
+	void (*written)(struct login *l);
+	void (*read)(struct login *l, struct token *found);
+};
+
+/* Names the file, and takes what an earlier run left in it. 0; -ENOMEM. */
 int login_load(struct login *l);
 void login_unload(struct login *l);
-/* Begins to store what there is: the refresh token, or that there is none; l->written follows.
- * Returns the number of the write, 0 if it could not be begun. */
+/* Begins to store what the login has: its refresh token, or that it has none. `written` follows.
+ * Returns the number of the write; 0: it could not begin. */
 uint64_t login_store(struct login *l);
-/* Begins to remove it; until that has ended it is one thing more that is pending for `e`. */
+/* Begins to remove the file; until it is gone, that is one more thing pending for `e`. */
 void login_erase(struct login *l, struct login_eraser *e);
-/* Begins to read the file anew; l->read follows. 0 or negative errno. */
+/* Begins to read the file again; `read` follows. 0 or negative errno. */
 int login_begin_reading(struct login *l);
-
-/* What is told of it besides the token. NULL is a client that nobody logs in to. */
+/* What is told about it. NULL is a client that nobody logs in to. */
 void login_report(const struct login *l, struct profile_view *ret);
 
 #endif

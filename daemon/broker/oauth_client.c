@@ -54,12 +54,14 @@ void oauth_clients_read_generations(struct broker *b)
 	if (r)
 		log_line(LOG_WARNING,
 			"%s cannot be listed: %s. Generations of clients that are no "
-			"longer configured may come again",
+			"longer configured may be used again",
 			b->state_dir, strerror(-r));
 }
 
-/* One count for all clients: a profile may be given another client, and neither may a report about
- * the old one's token hit the new one's, nor may who waits for another generation miss it. */
+/* One count for all clients: a profile may be given another client, and then a rejection of the old
+ * one's token must not hit the new one's, and whoever waits for another generation must not miss
+ * it.
+ */
 static uint64_t generations_used(const struct broker *b)
 {
 	uint64_t used = b->generation_floor;
@@ -71,9 +73,10 @@ static uint64_t generations_used(const struct broker *b)
 	return used;
 }
 
-/* What an earlier run left. A file that cannot be read must not bring back a generation that was
- * used already, so the count goes on from the time of day: more than any number of tokens that one
- * client was ever given, and if the file is damaged again, more than what came after the first. */
+/* What an earlier run left. If the file cannot be read, no generation that was used already may
+ * come back. So the count goes on from the time of day: that is more than all the tokens a client
+ * was ever given, and if the file is damaged a second time, more than what was used since the
+ * first. */
 static void read_state(struct oauth_client *c)
 {
 	const char *directory = c->broker->state_dir;
@@ -197,8 +200,9 @@ static void written(void *context, int error)
 	c->writes_ended++;
 	if (error && !c->write_failing)
 		log_line(LOG_ERR,
-			"%s/%s cannot be written: %s. Tokens go on being fetched and served, but a "
-			"restart now would forget how many were; make room or repair the directory",
+			"%s/%s cannot be written: %s. Tokens are still fetched and served, but a "
+			"restart now would forget how many were fetched; make room or repair the "
+			"directory",
 			directory, c->file, strerror(-error));
 	else if (!error && c->write_failing)
 		log_line(LOG_NOTICE, "%s/%s can be written again", directory, c->file);

@@ -14,12 +14,12 @@ struct broker;
 struct login;
 struct profile;
 
-/* Somebody who waits for what a client has to remember to be durable. All zero: nobody. */
+/* Somebody who waits for a client's state to be durable. `client` is NULL while nobody does. */
 struct state_wait {
 	TAILQ_ENTRY(state_wait) link; /* client->waits */
-	struct oauth_client *client;  /* NULL: it waits for nothing */
+	struct oauth_client *client;
 	uint64_t number;              /* of the write */
-	void (*ended)(void *context); /* hook: it is, or that has failed */
+	void (*ended)(void *context); /* hook: it is durable, or the write failed */
 	void *context;
 };
 
@@ -34,26 +34,27 @@ struct oauth_client {
 	uint64_t writes_begun, writes_ended; /* of the state file; they end in order */
 	TAILQ_HEAD(, state_wait) waits;      /* in the same order */
 	bool write_failing;
-	struct login *login; /* NULL unless it is people who log in */
+	struct login *login; /* NULL unless people log in to it */
 };
 
-/* Finds it, or makes it out of what its state file says. 0 or negative errno. */
+/* Finds it, or makes it, with what its state file says. 0 or negative errno. */
 int oauth_client_get(struct oauth_client **ret, struct broker *b, const char *token_url,
 	const char *client_id, enum grant grant);
 void oauth_client_free(struct oauth_client *c);
-/* At the start: which generations the state files have used, also those of clients that are not
- * configured now. */
+/* At the start: which generations the state files have used, including those of clients that are no
+ * longer configured. */
 void oauth_clients_read_generations(struct broker *b);
-/* The number for a token that may come; kept once it was used. */
+/* The generation that a token gets if it comes. */
 uint64_t oauth_client_next_generation(const struct oauth_client *c);
+/* It has come. */
 void oauth_client_use_generation(struct oauth_client *c, uint64_t generation);
-/* A token of an earlier run has it: nothing up to it may be given again. */
+/* A token of an earlier run has it: no number up to it may be used again. */
 void oauth_client_have_generation(struct oauth_client *c, uint64_t generation);
-/* Remembers what the profile's source must not forget, and begins to write it; `w` (may be NULL)
- * waits for the end of that, which is never told from within. 0; or negative errno: nothing is
+/* Takes from the profile's source what must outlive the process and begins to write it. `w` (may be
+ * NULL) waits for that; it is never told from within this call. 0; negative errno: nothing is being
  * written, and nobody waits. */
 int oauth_client_save(struct oauth_client *c, const struct profile *p, struct state_wait *w);
-/* Waits no longer, if it does. */
+/* It waits no longer, if it does. */
 void state_wait_cancel(struct state_wait *w);
 
 #endif

@@ -35,9 +35,9 @@ static struct token_source_settings source_settings_of(const struct profile_sett
 	};
 }
 
-/* What an earlier run was told to wait for holds for this one too, unless it was about another
- * credential, or about a login that a person has replaced: whether one was refused stands in its
- * own file, which is written first. */
+/* If an earlier run was told to wait, so is this one, unless that was about another credential, or
+ * about a login that a person has replaced since: the login's own file says whether it was refused,
+ * and is written first. */
 static void restore(struct profile *p, const struct clock_reading *now)
 {
 	const struct client_state *state = &p->client->state;
@@ -158,7 +158,7 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 	struct clock_reading now;
 
 	pages_check_rules(p, &settings->allow);
-	/* who comes back would bring a code for another request */
+	/* a person who came back now would bring a code for another request */
 	if (request_changed || text_changed(p->settings->redirect_uri, settings->redirect_uri) ||
 		text_changed(p->settings->authorize_url, settings->authorize_url))
 		login_attempts_forget(&p->attempts);

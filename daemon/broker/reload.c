@@ -1,9 +1,9 @@
-/* A reload builds everything new first; only when nothing can fail any more does it swap. */
+/* A reload first builds everything that is new; it swaps only when nothing can fail any more. */
 #include "reload.h"
 
 #include "broker.h"
 #include "endpoint.h"
-#include "login_file.h"
+#include "login_key.h"
 #include "names.h"
 #include "oauth_client.h"
 #include "profile.h"
@@ -28,15 +28,15 @@
 /* A reload waits that long for the system's name service, serving meanwhile. */
 #define NAMES_PATIENCE_S 30
 
-/* What one profile of the new configuration will be. */
+/* What a profile of the new configuration will be. */
 struct adoption {
 	struct credential credential;
-	struct profile *kept;      /* goes on */
-	struct profile *made;      /* or is new */
+	struct profile *kept;      /* one that goes on */
+	struct profile *made;      /* or a new one */
 	struct endpoint *endpoint; /* of the kept one */
 };
 
-/* The same client at the same place under the same name: its token lives on. */
+/* The same client of the same server under the same name: its token is still good. */
 static bool goes_on(const struct profile *p, const struct profile_settings *s,
 	const struct credential *credential)
 {
@@ -44,8 +44,8 @@ static bool goes_on(const struct profile *p, const struct profile_settings *s,
 	       !strcmp(p->client->client_id, credential->client_id);
 }
 
-/* In which unit a caller runs is told by /proc; a sandbox may hide it. Who cannot be told is
- * denied, and whoever wrote the rule should not have to guess why. */
+/* /proc says which unit a caller runs in, and a sandbox may hide it. A caller whose unit is unknown
+ * is denied, and whoever wrote the rule should not have to guess why. */
 static void warn_of_hidden_units(const struct config *config)
 {
 	bool used = false;
@@ -54,9 +54,9 @@ static void warn_of_hidden_units(const struct config *config)
 		used |= access_needs_unit(&config->profiles[i].allow);
 	if (used && access("/proc/1/cgroup", R_OK))
 		log_line(LOG_WARNING,
-			"allow_units: processes of other users are hidden from the daemon in "
-			"/proc, so nobody's unit can be told and nobody is granted by it. "
-			"Install the drop-in allow-units.conf (ProtectProc=default)");
+			"allow_units: the daemon cannot see other users' processes in /proc, so it "
+			"does not know their units and these rules grant nobody. Install the "
+			"drop-in allow-units.conf (ProtectProc=default)");
 }
 
 static int prepare(struct broker *b, const struct profile_settings *s, struct adoption *a,
@@ -83,7 +83,7 @@ static const struct oauth_client *client_of(const struct adoption *a)
 	return a->kept ? a->kept->client : a->made->client;
 }
 
-/* The configuration's own check sees the same name of a file, not the same id in two files. */
+/* The configuration's own check compares names of files; the same id may be in two files. */
 static int check_logins(
 	const struct config *config, const struct adoption *a, char *problem, size_t size)
 {
@@ -91,25 +91,25 @@ static int check_logins(
 		for (size_t k = 0; k < i; k++)
 			if (client_of(&a[i]) == client_of(&a[k]) && client_of(&a[i])->login) {
 				snprintf(problem, size,
-					"profiles %s and %s are one client, and one client has one "
-					"login: give each a client of its own",
+					"profiles %s and %s have the same client, and a client has "
+					"one login: give each profile a client of its own",
 					config->profiles[k].name, config->profiles[i].name);
 				return -EINVAL;
 			}
 	return 0;
 }
 
-/* The key for logins is read with the first profile that has one; of the settings that come with
- * it, or a restart with the same configuration would look for another. */
+/* The key for logins is read with the first profile that has one, as the configuration of that
+ * profile says: a restart with the same configuration has to find the same key. */
 static int get_key(struct broker *b, const struct config *config, char *problem, size_t size)
 {
 	for (size_t i = 0; i < config->profile_count; i++)
 		if (config->profiles[i].grant == GRANT_AUTHORIZATION_CODE)
-			return login_get_key(b, &config->broker, problem, size);
+			return login_key_get(b, &config->broker, problem, size);
 	return 0;
 }
 
-/* What goes on is taken out of `old`: what is left there goes away. */
+/* Profiles that go on are taken out of `old`; those left there go away. */
 static void take_over(struct profile_set *old, const struct config *config,
 	struct adoption *adoptions, struct profile_set *ret)
 {
@@ -173,7 +173,7 @@ out:
 	free(adoptions);
 	profile_set_fini(&profiles);
 	if (r && !had_key)
-		login_forget_key(b);
+		login_key_forget(b);
 	return r;
 }
 
@@ -181,8 +181,7 @@ static void tell_refused(struct broker *b, const char *problem)
 {
 	b->reload_failed = true;
 	snprintf(b->reload_problem, sizeof(b->reload_problem), "%s", problem);
-	log_line(LOG_ERR, "reload refused, the configuration that was read before goes on: %s",
-		problem);
+	log_line(LOG_ERR, "reload refused; the previous configuration stays in use: %s", problem);
 }
 
 /* What a running daemon cannot change. */
@@ -193,7 +192,7 @@ static void warn_of_restart(const struct config *before, const struct config *af
 
 	for (size_t i = 0; i < count; i++)
 		if (had_key || strncmp(names[i], "state_key_", strlen("state_key_")) != 0)
-			log_line(LOG_WARNING, "%s has changed, but changes only with a restart",
+			log_line(LOG_WARNING, "%s has changed; that takes effect only at a restart",
 				names[i]);
 }
 
@@ -211,7 +210,7 @@ static void take_over_or_refuse(struct broker *b)
 		config_problem_text(&problems.items[i], problem, sizeof(problem));
 		if (error && problems.errors) {
 			tell_refused(b, problem);
-			problems.errors = 0; /* the rest is told line by line */
+			problems.errors = 0; /* the others are only logged */
 		} else {
 			log_line(error ? LOG_ERR : LOG_WARNING, "%s", problem);
 		}

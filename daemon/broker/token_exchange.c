@@ -14,7 +14,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-/* A disk may hang; the token must come all the same. */
+/* A disk may hang; the token must come nevertheless. */
 #define RECORD_PATIENCE_S 2
 
 static void release(struct token_exchange *x)
@@ -29,7 +29,7 @@ static void release(struct token_exchange *x)
 
 /* ---- what came ---- */
 
-/* What came is the profile's now, and whoever waited for it is told. */
+/* What came goes to the profile, and to whoever brought a code. */
 static void serve(struct token_exchange *x)
 {
 	struct broker *b = x->client->broker;
@@ -58,14 +58,14 @@ static void fetch_ended(void *context, const struct exchange *http)
 
 	clock_read(&now);
 	x->fetch = NULL;
-	/* By what was sent: a reload may have brought another secret meanwhile. */
+	/* those that were sent: a reload may have brought others meanwhile */
 	token_request_secrets(&x->sent, secrets);
 	judged.secrets = secrets;
 	token_response_read(&judged, &x->response);
 	token_request_fini(&x->sent);
 	x->has_sample = x->profile && server_clock_post_ended(
 					      &x->profile->endpoint->clock, &now, http, &x->sample);
-	/* the bytes are gone when this returns */
+	/* the rest is gone when this returns */
 	x->http = (struct exchange){
 		.sent = http->sent, .received = http->received, .status = http->status};
 	x->state = EXCHANGE_STORING;
@@ -93,7 +93,7 @@ static int make_request(struct token_exchange *x)
 	return -EINVAL;
 }
 
-/* 0, or why not: as fetch_start and login_request. */
+/* 0, or an error of fetch_start or login_request. */
 static int try_to_send(struct token_exchange *x)
 {
 	const struct profile_settings *s = x->profile->settings;
@@ -115,7 +115,7 @@ static int try_to_send(struct token_exchange *x)
 	return r;
 }
 
-/* What could not be sent ends like what got no answer. */
+/* A request that could not be sent ends like one that got no response. */
 static void end_unsent(struct token_exchange *x, int error)
 {
 	struct exchange none = {
@@ -151,7 +151,7 @@ bool token_exchange_send_waiting(struct token_exchange *x)
 	return x->state != EXCHANGE_NO_ROOM;
 }
 
-/* Outside of a turn, which would see to it that what has no room is sent later. */
+/* This is outside of a turn, and only a turn arms the timer for a request that found no room. */
 static void recorded(void *context)
 {
 	struct token_exchange *x = context;
@@ -170,7 +170,7 @@ static void patience_ended(int fd, short events, void *context)
 	(void)events;
 	log_line(LOG_WARNING,
 		"profile %s: writing %s/%s takes longer than %d s; the token request is sent "
-		"before it is done",
+		"without waiting",
 		x->profile->settings->name, x->client->broker->state_dir, x->client->file,
 		RECORD_PATIENCE_S);
 	state_wait_cancel(&x->recording);

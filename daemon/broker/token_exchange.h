@@ -1,5 +1,5 @@
 /* One token request, from the decision that it is due to what its response brought. Each profile
- * has one of these, and at most one request under way.
+ * has one of these, so it has at most one request under way.
  *
  * Two things are on the disk before they count: that a request is made, before it leaves, so that
  * no crash loop makes more of them than it may; and of a login the new refresh token, before the
@@ -38,7 +38,7 @@ struct token_exchange {
 	struct oauth_client *client;
 	struct profile *profile; /* NULL: a reload took it away, and the login alone is left */
 	bool with_code;          /* it exchanges the code that a person brought */
-	bool forgotten;          /* the person logged out since it was sent: nothing is kept */
+	bool forgotten;          /* a person logged out since it was sent: nothing is kept */
 	struct state_wait recording;
 	struct event patience; /* with the disk, while it records */
 	struct fetch *fetch;
@@ -48,22 +48,23 @@ struct token_exchange {
 	bool has_sample; /* the Date proves something */
 	struct skew_sample sample;
 	struct token_response response;
-	/* Hook of the profile: it ended. Takes the token, and says what became of it. */
+	/* Hook of the profile: it ended. Takes the token and says what became of it. */
 	enum fetched (*ended)(struct token_exchange *x);
-	/* Hook for the login: what it had to keep is kept. */
+	/* For the login to call: what it had to keep is kept. */
 	void (*kept)(struct token_exchange *x);
 };
 
 /* For a profile that has its client. 0; -ENOMEM. */
 int token_exchange_new(struct token_exchange **ret, struct profile *p,
 	enum fetched (*ended)(struct token_exchange *x));
-/* The profile goes away. A request that must not be lost goes on without it, and frees itself. */
+/* The profile goes away. A request that must not be lost goes on without it and frees itself. */
 void token_exchange_let_go(struct token_exchange *x);
-/* It is idle, and a request is due; `ended` follows, and then a turn, not necessarily later. */
+/* It is idle, and a request is due. `ended` follows, possibly before this returns, and then a turn.
+ */
 void token_exchange_begin(struct token_exchange *x, bool with_code);
-/* Sends what had to wait for room, if it did. False: there still is none. Of a turn. */
+/* Sends the request if it waits for room. False: there is still none. Called in each turn. */
 bool token_exchange_send_waiting(struct token_exchange *x);
-/* The broker stops: nothing of a login is under way when this returns, as logins_wait has it. */
+/* The broker stops: waits as logins_wait does, then gives up what is still under way for logins. */
 void token_exchanges_finish(struct broker *b);
 
 #endif

@@ -335,7 +335,7 @@ static void test_another_refresh_token_in_the_file_is_tried(void **state)
 	rig_answer_token(r, refresh(r, "refresh-2"), "token-3", "refresh-3");
 	rig_file_write(r, ".login", later, length);
 	rig_answer(r, refresh(r, "refresh-3"), 400, "{\"error\":\"invalid_grant\"}");
-	assert_true(rig_logged(r, "there is another in the state file: that one is tried next"));
+	assert_true(rig_logged(r, "there is another in the state file, which is tried next"));
 	rig_pass(r, 5);
 	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-2"), "token-4", NULL);
 	assert_serves(r, "token-4");

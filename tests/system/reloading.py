@@ -24,7 +24,7 @@ def reload_refused(d: Daemon, text: str | None = None) -> str:
     if text is not None:
         d.write_config(text)
     d.reload()
-    return d.wait_log(r"^<3>reload refused, the configuration that was read before goes on: (.*)$",
+    return d.wait_log(r"^<3>reload refused; the previous configuration stays in use: (.*)$",
                       since=seen)[1]
 
 

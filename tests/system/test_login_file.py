@@ -82,8 +82,8 @@ def test_what_cannot_be_read_is_named_and_kept(server, logged_in, spoil, words):
     put(path, spoilt)
     posts = server.posts
     d.start()
-    d.wait_log(rf"^<3>{re.escape(path)} {words}: the login in it cannot be used\. Mend it, or log in "
-               r"again; it is kept as \S+\.damaged-TIME then$")
+    d.wait_log(rf"^<3>{re.escape(path)} {words}: the login in it cannot be used\. Repair it, or log in "
+               r"again: then it is kept as \S+\.damaged-TIME$")
     assert d.token().json["error"] == "login_required"
     login = d.status()["login"]
     assert login["state"] == "none" and words in login["problem"]

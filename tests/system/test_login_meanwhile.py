@@ -176,7 +176,7 @@ def test_a_key_that_comes_with_the_first_login(server, daemon):
     d.write_config()
     d.reload()
     d.wait_log("configuration reloaded")
-    assert "changes only with a restart" not in d.stderr_text()
+    assert "takes effect only at a restart" not in d.stderr_text()
     assert log_in(d, server).status == 200
     assert not os.path.exists(os.path.join(d.state_dir, "state.key"))
     d.restart()

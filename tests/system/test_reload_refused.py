@@ -113,5 +113,5 @@ def test_what_needs_a_restart_says_so(server, daemon, key, value):
         os.mkdir(d.path(value), 0o700)
     seen = len(d.stderr_text())
     reload(d)
-    d.wait_log(rf"^<4>{key} has changed, but changes only with a restart$", since=seen)
+    d.wait_log(rf"^<4>{key} has changed; that takes effect only at a restart$", since=seen)
     assert d.token().status == 200

@@ -1,0 +1,53 @@
+#include "login_key.h"
+
+#include "broker.h"
+
+#include "core/config.h"
+#include "core/sealed_state.h"
+#include "core/secret.h"
+#include "host/log.h"
+#include "host/state_key.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* A key that is configured has to be there. If only the daemon's own cannot be had, that is no
+ * reason to keep everybody else from their tokens. */
+int login_key_get(
+	struct broker *b, const struct broker_settings *s, char *problem, size_t problem_size)
+{
+	unsigned char *key;
+	bool made;
+	int r;
+
+	if (b->state_key)
+		return 0;
+	key = secret_alloc(SEALED_KEY_LENGTH);
+	if (!key) {
+		snprintf(problem, problem_size, "the state key: out of memory");
+		return -ENOMEM;
+	}
+	r = state_key_load(s, b->state_dir, key, &made, problem, problem_size);
+	if (r) {
+		secret_free(key, SEALED_KEY_LENGTH);
+		if (s->state_key_file || s->state_key_credential)
+			return r;
+		log_line(LOG_ERR, "%s", problem);
+		return 0;
+	}
+	if (made)
+		log_line(LOG_NOTICE,
+			"%s/" STATE_KEY_NAME
+			" was created: it seals refresh tokens. state_key_file or "
+			"state_key_credential can keep the key apart from what it seals",
+			b->state_dir);
+	b->state_key = key;
+	return 0;
+}
+
+void login_key_forget(struct broker *b)
+{
+	secret_free(b->state_key, SEALED_KEY_LENGTH);
+	b->state_key = NULL;
+}

@@ -1,0 +1,17 @@
+/* The key that seals the files of logins. */
+#ifndef GCTOKEND_BROKER_LOGIN_KEY_H
+#define GCTOKEND_BROKER_LOGIN_KEY_H
+
+#include <stddef.h>
+
+struct broker;
+struct broker_settings;
+
+/* Reads it into b->state_key, as the settings of a configuration that has logins say, unless it was
+ * read before. Blocks. 0, also if the daemon's own cannot be had: then logins are kept in memory
+ * only. Negative errno with the problem if it is a configured one. */
+int login_key_get(struct broker *b, const struct broker_settings *settings, char *problem,
+	size_t problem_size);
+void login_key_forget(struct broker *b);
+
+#endif

@@ -1,0 +1,416 @@
+/* A reload: which profiles go on, which begin and which end; and that one that is refused changes
+ * nothing at all. */
+#include "broker_fixture.h"
+
+#include "broker/oauth_client.h"
+#include "broker/profile_type.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOGIN \
+	"grant = authorization_code\nredirect_uri = http://127.0.0.1:8484/callback\n" \
+	"authorize_url = https://login.test/oauth/authorize\n"
+
+static void reload(struct rig *r, const char *sections)
+{
+	rig_configure(r, sections);
+	rig_reload(r);
+	assert_false(r->broker->reload_failed);
+}
+
+static void refused(struct rig *r, const char *sections, const char *problem)
+{
+	rig_configure(r, sections);
+	rig_reload(r);
+	assert_true(r->broker->reload_failed);
+	assert_non_null(strstr(r->broker->reload_problem, problem));
+	assert_true(rig_logged(r, "reload refused; the previous configuration stays in use: "));
+}
+
+/* A broker whose profile a has the token "token-1". */
+static struct rig *with_token(const char *sections)
+{
+	struct rig *r = rig_new(sections);
+
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	return r;
+}
+
+static void assert_status(struct rig *r, const char *path, int status)
+{
+	struct caller *c = caller_ask(r, "GET", path);
+
+	assert_int_equal(caller_status(r, c), status);
+	caller_gone(r, c);
+}
+
+/* ---- which is still the same ---- */
+
+static void test_the_same_client_under_the_same_name_goes_on(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+	const struct profile *p = rig_profile(r, "a");
+
+	(void)state;
+	reload(r, "[profile a]\nuse_margin = 20s\nmint_limit = 3\nreject_cooldown = 1s\n"
+		  "fetch_timeout = 1s\n");
+	assert_ptr_equal(rig_profile(r, "a"), p);
+	assert_int_equal(rig_posts(r), 0);
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	assert_true(rig_logged(r, "configuration reloaded: 1 profile\n"));
+	assert_true(rig_logged(r, "profile a: configuration reloaded\n"));
+	rig_free(r);
+}
+
+static void test_another_client_is_another_profile(void **state)
+{
+	static const char *const changed[] = {
+		"[profile a]\nclient_id = other\n",
+		"[profile a]\ntoken_url = https://login.test/other\n",
+		"[profile a]\ngrant = authorization_code\n"
+		"redirect_uri = http://127.0.0.1:8484/callback\n"
+		"authorize_url = https://login.test/oauth/authorize\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(changed) / sizeof(*changed); i++) {
+		struct rig *r = with_token("[profile a]\n");
+
+		reload(r, changed[i]);
+		assert_string_equal(rig_token(r, "a"), "");
+		assert_int_equal(rig_posts(r), i < 2);
+		assert_int_equal(r->broker->profiles.count, 1);
+		rig_free(r);
+	}
+}
+
+static void test_another_name_is_another_profile_of_the_client(void **state)
+{
+	struct rig *r = with_token("[profile a]\nmint_limit = 2\n");
+	struct caller *c;
+
+	(void)state;
+	reload(r, "[profile b]\nmint_limit = 2\n");
+	assert_status(r, "/v1/token?profile=a", 404);
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	c = caller_ask(r, "GET", "/v1/token?profile=b");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "generation"), "2");
+	caller_gone(r, c);
+	/* the client's requests are counted on */
+	caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=b"));
+	assert_int_equal(rig_posts(r), 0);
+	rig_pass(r, 300);
+	caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=b"));
+	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
+
+static void test_profiles_are_in_order_whatever_the_configuration_has(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+
+	(void)state;
+	reload(r, "[profile c]\nprefetch = no\n[profile b]\nprefetch = no\n[profile a]\n");
+	assert_int_equal(r->broker->profiles.count, 3);
+	for (size_t i = 0; i < 3; i++) {
+		const char *name = r->broker->profiles.items[i]->settings->name;
+
+		assert_int_equal(name[0], 'a' + (int)i);
+		assert_ptr_equal(rig_profile(r, name), r->broker->profiles.items[i]);
+	}
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	assert_true(rig_logged(r, "configuration reloaded: 3 profiles\n"));
+	rig_free(r);
+}
+
+static void test_one_that_is_gone_is_unknown(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n[profile b]\nscope = x\n");
+
+	(void)state;
+	rig_answer_token(r, rig_post_with(r, "scope=x"), "token-b", NULL);
+	rig_answer_token(r, rig_post(r), "token-a", NULL);
+	reload(r, "[profile b]\nscope = x\n");
+	assert_status(r, "/v1/token?profile=a", 404);
+	assert_string_equal(rig_token(r, "b"), "token-b");
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+/* ---- what has changed of one that goes on ---- */
+
+static void test_another_request_fetches_anew_and_serves_the_old_until_then(void **state)
+{
+	static const char *const changed[][2] = {
+		{"[profile a]\nscope = x\n", "scope=x"},
+		{"[profile a]\nextra_params = audience=x\n", "audience=x"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig *r = with_token("[profile a]\n");
+
+		reload(r, changed[i][0]);
+		assert_string_equal(rig_token(r, "a"), "token-1");
+		rig_answer_token(r, rig_post_with(r, changed[i][1]), "token-2", NULL);
+		rig_pass(r, 10);
+		assert_string_equal(rig_token(r, "a"), "token-2");
+		assert_true(rig_logged(r, "configuration reloaded; the token request changed\n"));
+		/* and back again is a change too */
+		reload(r, "[profile a]\n");
+		assert_int_equal(rig_posts(r), 1);
+		rig_free(r);
+	}
+}
+
+static void test_another_secret_is_worth_a_try_at_once(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+
+	(void)state;
+	rig_answer(r, rig_post(r), 401, "{\"error\":\"invalid_client\"}");
+	/* the same one is not */
+	rig_reload(r);
+	assert_int_equal(rig_posts(r), 0);
+	rig_secret(r, "a", "another");
+	rig_reload(r);
+	assert_true(rig_logged(r, "configuration reloaded; the client secret changed\n"));
+	assert_int_equal(rig_posts(r), 1);
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	/* and no reason to replace a token that is good */
+	rig_secret(r, "a", "a third");
+	rig_reload(r);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+/* Logs in by a code for a login that was begun before; the status. */
+static int finish_with(struct rig *r, const char *sections)
+{
+	struct caller *c = caller_ask(r, "POST", "/v1/login?profile=a");
+	char path[256];
+	int status;
+
+	assert_int_equal(caller_status(r, c), 200);
+	snprintf(path, sizeof(path), "/v1/login/finish?profile=a&code=code&state=%s",
+		caller_member(c, "state"));
+	caller_gone(r, c);
+	reload(r, sections);
+	c = caller_ask(r, "POST", path);
+	if (rig_posts(r))
+		rig_answer_token(r, rig_post(r), "token-1", NULL);
+	status = caller_status(r, c);
+	caller_gone(r, c);
+	return status;
+}
+
+static void test_logins_that_were_begun_are_of_the_request_as_it_was(void **state)
+{
+	static const struct {
+		const char *sections;
+		int status;
+	} rows[] = {
+		{"[profile a]\n" LOGIN "mint_limit = 3\n", 200},
+		{"[profile a]\n" LOGIN "scope = x\n", 400},
+		{"[profile a]\n" LOGIN "extra_params = audience=x\n", 400},
+		{"[profile a]\ngrant = authorization_code\n"
+		 "redirect_uri = http://127.0.0.1:8484/other\n"
+		 "authorize_url = https://login.test/oauth/authorize\n",
+			400},
+		{"[profile a]\ngrant = authorization_code\n"
+		 "redirect_uri = http://127.0.0.1:8484/callback\n"
+		 "authorize_url = https://login.test/oauth/other\n",
+			400},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct rig *r = rig_new("[profile a]\n" LOGIN);
+
+		assert_int_equal(finish_with(r, rows[i].sections), rows[i].status);
+		rig_free(r);
+	}
+}
+
+static void test_settings_of_the_daemon_take_effect(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+
+	(void)state;
+	assert_status(r, "/v1/token?profile=a&wait=301", 400);
+	reload(r, "max_wait = 600s\n[profile a]\n");
+	assert_status(r, "/v1/token?profile=a&wait=301", 200);
+	rig_free(r);
+}
+
+static void test_what_needs_a_restart_is_told(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+
+	(void)state;
+	reload(r, "state_dir = /somewhere/else\nsocket = /somewhere/else\n[profile a]\n");
+	assert_true(rig_logged(r, "state_dir has changed; that takes effect only at a restart"));
+	assert_true(rig_logged(r, "socket has changed; that takes effect only at a restart"));
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	rig_free(r);
+}
+
+/* The key is read with the first profile that has a login. */
+static void test_the_state_key_comes_with_the_first_login(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+	char sections[512];
+
+	(void)state;
+	assert_null(r->broker->state_key);
+	rig_secret(r, "key", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
+	snprintf(sections, sizeof(sections), "state_key_file = %s/key.secret\n[profile a]\n",
+		r->directory);
+	reload(r, sections);
+	assert_null(r->broker->state_key);
+	assert_false(rig_logged(r, "state_key_file has changed"));
+	snprintf(sections, sizeof(sections),
+		"state_key_file = %s/key.secret\n[profile a]\n[profile b]\nclient_id = b\n" LOGIN,
+		r->directory);
+	reload(r, sections);
+	assert_non_null(r->broker->state_key);
+	assert_false(rig_logged(r, "state_key_file has changed"));
+	/* from here on another one takes a restart */
+	reload(r, "[profile a]\n[profile b]\nclient_id = b\n" LOGIN);
+	assert_true(
+		rig_logged(r, "state_key_file has changed; that takes effect only at a restart"));
+	rig_free(r);
+}
+
+/* ---- refused ---- */
+
+/* In the order of what a reload does. */
+static void test_refused_and_nothing_changes(void **state)
+{
+	static const struct {
+		const char *sections, *problem;
+	} rows[] = {
+		{"colour = red\n[profile a]\n", "colour"},
+		{"[profile a]\nmint_limit = 0\n", "mint_limit"},
+		{"", "profile"},
+		{"state_key_file = /nowhere\n[profile a]\n[profile b]\nclient_id = b\n" LOGIN,
+			"/nowhere"},
+		{"[profile a]\nscope = x\n[profile b]\nclient_secret_file = /nowhere\n",
+			"/nowhere"},
+		{"[profile b]\n[profile c]\nclient_secret_file = /nowhere\n", "/nowhere"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct rig *r = with_token("[profile a]\n");
+		const struct profile *p = rig_profile(r, "a");
+		struct caller *waiting =
+			caller_ask(r, "GET", "/v1/token?profile=a&after=1&wait=60");
+		struct caller *c;
+
+		refused(r, rows[i].sections, rows[i].problem);
+		assert_int_equal(r->broker->profiles.count, 1);
+		assert_ptr_equal(rig_profile(r, "a"), p);
+		assert_null(p->settings->scope);
+		assert_null(r->broker->state_key);
+		assert_int_equal(rig_posts(r), 0);
+		assert_string_equal(rig_token(r, "a"), "token-1");
+		assert_int_equal(caller_status(r, waiting), 0);
+		c = caller_ask(r, "GET", "/v1/status");
+		assert_int_equal(caller_status(r, c), 200);
+		assert_non_null(strstr(caller_body(c), rows[i].problem));
+		caller_gone(r, c);
+		/* what is under way comes to its end */
+		caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=a"));
+		rig_answer_token(r, rig_post(r), "token-2", NULL);
+		rig_pass(r, 30);
+		assert_int_equal(caller_status(r, waiting), 200);
+		caller_gone(r, waiting);
+		/* and the next one that is good is taken over */
+		reload(r, "[profile a]\n[profile b]\nscope = x\n");
+		assert_int_equal(rig_posts(r), 1);
+		rig_free(r);
+	}
+}
+
+/* One client has one login: of the same id in two places the configuration knows nothing. */
+static void test_two_profiles_of_one_login_are_refused(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+	char sections[1024];
+
+	(void)state;
+	rig_secret(r, "id", "people");
+	snprintf(sections, sizeof(sections),
+		"[profile a]\n[profile b]\nclient_id = people\n" LOGIN
+		"[profile c]\nclient_id =\nclient_id_file = %s/id.secret\n" LOGIN,
+		r->directory);
+	refused(r, sections,
+		"profiles b and c have the same client, and a client has one login: give each "
+		"profile a client of its own");
+	/* the key that was made for them is nobody's */
+	assert_null(r->broker->state_key);
+	assert_int_equal(r->broker->profiles.count, 1);
+	snprintf(sections, sizeof(sections),
+		"[profile a]\n[profile b]\nclient_id = others\n" LOGIN
+		"[profile c]\nclient_id =\nclient_id_file = %s/id.secret\n" LOGIN,
+		r->directory);
+	reload(r, sections);
+	assert_non_null(r->broker->state_key);
+	/* one that was had before stays */
+	rig_secret(r, "id", "others");
+	refused(r, sections, "a client has one login");
+	assert_non_null(r->broker->state_key);
+	assert_int_equal(r->broker->profiles.count, 3);
+	rig_free(r);
+}
+
+/* Those of the client's own credentials may be as many as there are services. */
+static void test_two_profiles_of_one_client_are_fine(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+
+	(void)state;
+	reload(r, "[profile a]\n[profile b]\nprefetch = no\n[profile c]\nprefetch = no\n");
+	assert_ptr_equal(rig_profile(r, "a")->client, rig_profile(r, "c")->client);
+	assert_ptr_equal(rig_profile(r, "b")->client, rig_profile(r, "c")->client);
+	rig_free(r);
+}
+
+static void test_every_problem_is_told_and_the_first_is_the_reason(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+
+	(void)state;
+	refused(r, "[profile a]\nmint_limit = 0\nfetch_timeout = 3\n", "mint_limit");
+	assert_null(strstr(r->broker->reload_problem, "fetch_timeout"));
+	assert_true(rig_logged(r, "fetch_timeout"));
+	rig_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_same_client_under_the_same_name_goes_on),
+		cmocka_unit_test(test_another_client_is_another_profile),
+		cmocka_unit_test(test_another_name_is_another_profile_of_the_client),
+		cmocka_unit_test(test_profiles_are_in_order_whatever_the_configuration_has),
+		cmocka_unit_test(test_one_that_is_gone_is_unknown),
+		cmocka_unit_test(test_another_request_fetches_anew_and_serves_the_old_until_then),
+		cmocka_unit_test(test_another_secret_is_worth_a_try_at_once),
+		cmocka_unit_test(test_logins_that_were_begun_are_of_the_request_as_it_was),
+		cmocka_unit_test(test_settings_of_the_daemon_take_effect),
+		cmocka_unit_test(test_what_needs_a_restart_is_told),
+		cmocka_unit_test(test_the_state_key_comes_with_the_first_login),
+		cmocka_unit_test(test_refused_and_nothing_changes),
+		cmocka_unit_test(test_two_profiles_of_one_login_are_refused),
+		cmocka_unit_test(test_two_profiles_of_one_client_are_fine),
+		cmocka_unit_test(test_every_problem_is_told_and_the_first_is_the_reason),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
