@@ -9,7 +9,8 @@
  *                  one) -> core/token_request (body, header, and copies by which a response that
  *                  repeats them is known) -> upstream/fetch, upstream/fetch_handle -> libcurl
  *   access token   upstream/http_response -> core/json, core/token_response -> core/token, in the
- *                  slots of a token source (core/token_slot) -> a reply, by core/reply_token into a
+ *                  broker/token_exchange that asked for it and the slots of a token source
+ *                  (core/token_slot) -> a reply, by core/reply_token into a
  *                  core/buffer, front/connection, front/stream; a page, front/page; the next run,
  *                  core/handover_write, broker/handover, core/handover_read; a revocation,
  *                  broker/revoke. core/jwt_claims decodes it in passing
@@ -17,7 +18,7 @@
  *                  disk, core/login_record -> core/sealed_state (from here on encrypted) ->
  *                  host/state_file, host/durable_file, and back by broker/login_file
  *   key of these   a file, systemd or random numbers -> host/secret_reader, host/state_key,
- *                  core/state_key -> broker/login_file
+ *                  core/state_key -> broker/login_key
  *   login attempt  random numbers, broker/calls_login -> core/login_attempt (state, verifier)
  *   code           a request, front/stream, front/connection -> core/api -> broker/calls_login ->
  *                  broker/login_code -> core/token_request
