@@ -135,6 +135,8 @@ static void report_of_broker(
 		.accept_failures = n->accept_failures,
 		.deadline_cut = n->deadline_cut,
 		.descriptors_refused = n->descriptors_refused,
+		.gave_way = n->gave_way,
+		.unread_cut = n->unread_cut,
 		.reload_failed = b->reload_failed,
 		.reload_problem = b->reload_problem,
 		.unknown_count = b->names.unknown.count,

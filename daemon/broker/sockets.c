@@ -5,6 +5,7 @@
 #include "routes.h"
 #include "waiter.h"
 
+#include "core/access.h"
 #include "core/config.h"
 #include "front/connection.h"
 #include "front/front.h"
@@ -172,6 +173,13 @@ static void descriptor_refused(void *context, const struct connection *c)
 		(unsigned long long)front_counters(b->sockets.front)->descriptors_refused);
 }
 
+static bool privileged(void *context, const struct peer *peer)
+{
+	const struct broker *b = context;
+
+	return access_granted(&b->config->broker.admins, peer, NULL, b->uid);
+}
+
 static void abandoned(void *context, struct connection *c)
 {
 	(void)context;
@@ -183,6 +191,7 @@ static const struct front_handler handler = {
 	.abandoned = abandoned,
 	.accept_failed = accept_failed,
 	.descriptor_refused = descriptor_refused,
+	.privileged = privileged,
 	.page = calls_page_asked,
 };
 

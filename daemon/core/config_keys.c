@@ -233,7 +233,8 @@ static const struct config_key keys[] = {
 	 "The same from systemd (LoadCredential=), in place of state_key_file."},
 	{"max_connections", BROKER(max_connections), WITHIN(count, 1, 1000000), "16384", NEEDED,
 	 "Connections at a time. Lowered, with a warning, where the limit of open files does not "
-	 "allow for it."},
+	 "allow for it. When all are taken, users with far more give way; one in 64, at most 64, "
+	 "are kept for root and admins."},
 	{"max_connections_per_user", BROKER(max_connections_per_user), WITHIN(count, 1, 1000000),
 	 "4096", NEEDED, "Connections of one user at a time. While other users are served, one "
 	 "user may also make no more new ones than that, or 1000, in a second."},

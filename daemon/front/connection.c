@@ -14,6 +14,8 @@
 #include "passing.h"
 #include "peer.h"
 #include "peer_unit.h"
+#include "reaper.h"
+#include "room.h"
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -29,6 +31,16 @@
 #define BUSY_PERIOD_MS 250
 #define IDLE_PERIOD_MS 10000
 
+/* What is kept, of all connections together, for callers who do not read. A reply that is read is
+ * never kept, unless it is larger than what the kernel takes. */
+#define UNSENT_MOST (32 * 1024 * 1024)
+/* What the kernel keeps of one connection. It counts twice that, with what it needs itself. */
+#define SEND_BUFFER 32768
+/* Before room is looked for again where there was none. */
+#define NO_ROOM_MS 50
+#define CLOSING_FEW 256
+#define LISTS 3 /* in which connections are */
+
 struct connections {
 	struct event_base *base;
 	struct reaper *reaper;
@@ -40,6 +52,14 @@ struct connections {
 	 * reply; held by the handler. */
 	struct deadlines idle, busy;
 	struct link held;
+	/* Bytes of replies that wait for their readers, and when they are too many. */
+	size_t unsent;
+	struct event unsent_event;
+	/* No room could be made for a user with so many connections, then. */
+	struct {
+		uint32_t newcomer;
+		int64_t at_ms;
+	} no_room;
 	/* Those with whole requests left over from this pass, for the next. */
 	struct link resume;
 	struct event resume_event;
@@ -80,12 +100,23 @@ struct connection {
 	bool refused : 1;              /* closing because of what was sent: drain */
 	bool attached : 1;             /* all was said */
 	bool unit_known : 1;
-	bool guarded : 1; /* see passing.h */
+	bool reserved : 1; /* one of the last places, see room.h */
+	bool guarded : 1;  /* see passing.h */
+	uint32_t since_ms; /* in this place */
 };
 
 static struct reaper *reaper_of(const struct connection *c)
 {
 	return c->guarded ? c->all->reaper : NULL;
+}
+
+/* The loop's own time, read once a pass: a wall clock's, of which only differences count. */
+static int64_t loop_ms(const struct connections *all)
+{
+	struct timeval now = {0};
+
+	event_base_gettimeofday_cached(all->base, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
 }
 
 static int place_move(struct connection *c, enum connection_place place)
@@ -94,6 +125,7 @@ static int place_move(struct connection *c, enum connection_place place)
 
 	link_remove(&c->deadline.link);
 	c->place = (uint8_t)place;
+	c->since_ms = (uint32_t)loop_ms(all);
 	switch (place) {
 	case PLACE_HELD:
 		link_append(&all->held, &c->deadline.link);
@@ -113,6 +145,7 @@ static void connection_free(struct connection *c)
 		c->held = false;
 		all->serving.handler->abandoned(all->serving.context, c);
 	}
+	all->unsent -= stream_unsent_size(&c->stream);
 	stream_close(&c->stream, reaper_of(c));
 	link_remove(&c->deadline.link);
 	share_forget(&c->user->share, &c->turn);
@@ -194,6 +227,26 @@ static int resume_later(struct connection *c)
 	return 0;
 }
 
+/* Counts what is kept for `c`, of which there were `before` bytes. */
+static void count_unsent(struct connection *c, size_t before)
+{
+	static const struct timeval at_once = {0};
+	struct connections *all = c->all;
+
+	all->unsent += stream_unsent_size(&c->stream) - before;
+	if (all->unsent > UNSENT_MOST && !evtimer_pending(&all->unsent_event, NULL))
+		event_add(&all->unsent_event, &at_once);
+}
+
+static int send_replies(struct connection *c, struct replies *replies)
+{
+	size_t before = stream_unsent_size(&c->stream);
+	int r = stream_send(&c->stream, replies);
+
+	count_unsent(c, before);
+	return r;
+}
+
 /* `progress`: a request was completed, so that a new deadline begins. May free `c`. */
 static void settle(struct connection *c, struct replies *replies, bool progress)
 {
@@ -202,7 +255,7 @@ static void settle(struct connection *c, struct replies *replies, bool progress)
 	struct stream *s = &c->stream;
 	enum connection_place place;
 
-	if (stream_send(s, replies) < 0)
+	if (send_replies(c, replies) < 0)
 		goto over;
 	if (c->closing)
 		stream_take(s, stream_unparsed(s));
@@ -375,7 +428,11 @@ static void drain(struct connection *c)
 
 static void write_more(struct connection *c)
 {
-	if (stream_send_more(&c->stream) < 0)
+	size_t before = stream_unsent_size(&c->stream);
+	int r = stream_send_more(&c->stream);
+
+	count_unsent(c, before);
+	if (r < 0)
 		connection_free(c);
 	else if (!stream_unsent(&c->stream))
 		settle(c, &c->all->serving.replies, false);
@@ -454,6 +511,104 @@ static void expired(struct deadline *d)
 		counters->deadline_cut++;
 	}
 	connection_free(c);
+}
+
+/* ---- giving way ---- */
+
+static struct connection *connection_at(struct link *l)
+{
+	return LINK_ELEMENT(l, struct connection, deadline.link);
+}
+
+/* Those that have waited longest for their readers go first. */
+static void unsent_event(evutil_socket_t fd, short what, void *context)
+{
+	struct connections *all = context;
+	struct link *l = all->busy.list.next, *next;
+
+	(void)fd;
+	(void)what;
+	for (; l != &all->busy.list && all->unsent > UNSENT_MOST / 4 * 3; l = next) {
+		struct connection *c = connection_at(l);
+
+		next = l->next;
+		if (c->place != PLACE_WRITING)
+			continue;
+		all->serving.counters.unread_cut++;
+		connection_free(c);
+	}
+}
+
+/* Nobody waits at it, and it is none of those that are kept. */
+static bool may_give_way(const struct connection *c)
+{
+	return !c->held && !c->reserved;
+}
+
+/* Closes some of the connections in `lists` whose users have so many: those first that have been as
+ * they are for longest, so that who has only just come gets to ask. */
+static unsigned give_way(struct link *const lists[], size_t count, uint32_t from, unsigned most)
+{
+	static const struct refusal crowded = {
+		503, "temporarily_unavailable", "too many connections", 1};
+	struct link *at[LISTS];
+	unsigned closed = 0;
+
+	for (size_t i = 0; i < count; i++)
+		at[i] = lists[i]->next;
+	while (closed < most) {
+		struct connection *c, *oldest = NULL;
+		size_t of = 0;
+
+		for (size_t i = 0; i < count; i++) {
+			if (at[i] == lists[i])
+				continue;
+			c = connection_at(at[i]);
+			if (!oldest || (int32_t)(c->since_ms - oldest->since_ms) < 0) {
+				oldest = c;
+				of = i;
+			}
+		}
+		if (!oldest)
+			break;
+		at[of] = at[of]->next;
+		if (!may_give_way(oldest) || oldest->user->connections < from)
+			continue;
+		if (oldest->place == PLACE_READING)
+			refuse(oldest, &crowded);
+		connection_free(oldest);
+		closed++;
+	}
+	return closed;
+}
+
+/* For a user who has `newcomer` connections: so many, or some more. */
+static void make_room(struct connections *all, uint32_t newcomer, uint32_t least)
+{
+	struct link *lists[LISTS] = {&all->idle.list, &all->busy.list, &all->held};
+	uint32_t heaviest = 0, from, some = room_at_once(all->limits.max_connections);
+	int64_t ms = loop_ms(all);
+
+	if (newcomer >= all->no_room.newcomer && ms >= all->no_room.at_ms &&
+		ms - all->no_room.at_ms < NO_ROOM_MS)
+		return;
+	for (size_t i = 0; i < LISTS; i++) {
+		for (struct link *l = lists[i]->next; l != lists[i]; l = l->next) {
+			const struct connection *c = connection_at(l);
+
+			if (may_give_way(c) && c->user->connections > heaviest)
+				heaviest = c->user->connections;
+		}
+	}
+	from = room_gives_way_from(newcomer, heaviest);
+	if (!from) {
+		all->no_room.newcomer = newcomer;
+		all->no_room.at_ms = ms;
+		return;
+	}
+	if (least < some)
+		least = some;
+	all->serving.counters.gave_way += give_way(lists, LISTS, from, least);
 }
 
 /* ---- held requests ---- */
@@ -537,13 +692,14 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	link_init(&all->held);
 	link_init(&all->resume);
 	evtimer_assign(&all->resume_event, base, resume_event, all);
+	evtimer_assign(&all->unsent_event, base, unsent_event, all);
 	*ret = all;
 	return 0;
 }
 
-static struct connection *connection_first(const struct link *list)
+static struct connection *connection_first(struct link *list)
 {
-	return LINK_ELEMENT(list->next, struct connection, deadline.link);
+	return connection_at(list->next);
 }
 
 void connections_free(struct connections *all)
@@ -560,6 +716,7 @@ void connections_free(struct connections *all)
 		while (!link_alone(lists[i]))
 			connection_free(connection_first(lists[i]));
 	event_del(&all->resume_event);
+	event_del(&all->unsent_event);
 	share_fini(&all->serving.sharing);
 	peer_table_trim(&all->peers);
 	deadlines_fini(&all->idle);
@@ -601,9 +758,10 @@ struct front_counters *connections_counters(struct connections *all)
 }
 
 /* Consumes `fd` and the reference in `peer`, whatever the result. */
-static int connection_open(struct connections *all, int fd, bool guarded, struct peer *peer,
-	const struct protocol *protocol)
+static int connection_open(struct connections *all, int fd, bool guarded, bool reserved,
+	struct peer *peer, const struct protocol *protocol)
 {
+	static const int send_buffer = SEND_BUFFER;
 	struct connection *c = calloc(1, sizeof(*c));
 
 	if (!c)
@@ -615,6 +773,8 @@ static int connection_open(struct connections *all, int fd, bool guarded, struct
 	c->protocol = protocol;
 	c->peer = *peer;
 	c->guarded = guarded;
+	c->reserved = reserved;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
 	c->watch = WATCH_READ;
 	c->partial = protocol->speaks_at_once;
 	link_init(&c->deadline.link);
@@ -635,6 +795,53 @@ no_memory:
 	return -ENOMEM;
 }
 
+/* Root and admins. */
+static bool privileged(struct connections *all, int fd, const struct peer *peer)
+{
+	const struct serving *s = &all->serving;
+	struct peer whole = *peer;
+	bool r;
+
+	if (!s->handler->privileged)
+		return false;
+	peer_read_groups(&all->peers, fd, &whole);
+	r = s->handler->privileged(s->context, &whole);
+	peer_release(&all->peers, &whole);
+	return r;
+}
+
+/* How many places are taken. Of those that are being closed a few do not count: they will be gone
+ * before anybody misses them. */
+static uint32_t taken(const struct connections *all)
+{
+	uint32_t closing = reaper_pending(all->reaper);
+
+	return all->serving.counters.connections + (closing > CLOSING_FEW ? closing : 0);
+}
+
+/* There is room for one more of `user`, who is at `fd`, or it has been made. *ret_reserved: it is
+ * one of the places that are kept. */
+static bool has_room(struct connections *all, int fd, const struct peer *peer,
+	const struct peer_user *user, bool *ret_reserved)
+{
+	uint32_t has = user ? user->connections : 0;
+	uint32_t most = room_for_all(all->limits.max_connections);
+
+	*ret_reserved = false;
+	if (taken(all) < most)
+		return true;
+	if (privileged(all, fd, peer)) {
+		*ret_reserved = true;
+		most = all->limits.max_connections;
+		if (taken(all) < most)
+			return true;
+	}
+	if (has < all->limits.max_connections_per_user &&
+		share_may_connect(&all->serving.sharing, user ? &user->share : NULL))
+		make_room(all, has, taken(all) - most + 1);
+	return taken(all) < most;
+}
+
 enum admission connections_admit(
 	struct connections *all, int fd, bool guarded, const struct protocol *protocol)
 {
@@ -642,13 +849,14 @@ enum admission connections_admit(
 	struct sharing *sharing = &all->serving.sharing;
 	struct peer_user *user;
 	struct peer peer;
+	bool reserved;
 
-	if (counters->connections >= all->limits.max_connections) {
+	peer_read_credentials(fd, &peer);
+	user = peer_user_find(&all->peers, peer.uid);
+	if (!has_room(all, fd, &peer, user, &reserved)) {
 		counters->refused_total_limit++;
 		return REFUSED_TOTAL_LIMIT;
 	}
-	peer_read_credentials(fd, &peer);
-	user = peer_user_find(&all->peers, peer.uid);
 	if ((user ? user->connections : 0) >= all->limits.max_connections_per_user) {
 		counters->refused_user_limit++;
 		return REFUSED_USER_LIMIT;
@@ -658,7 +866,7 @@ enum admission connections_admit(
 		return REFUSED_USER_RATE;
 	}
 	peer_read_groups(&all->peers, fd, &peer);
-	if (connection_open(all, fd, guarded, &peer, protocol) < 0) {
+	if (connection_open(all, fd, guarded, reserved, &peer, protocol) < 0) {
 		counters->accept_failures++;
 		return ADMISSION_FAILED;
 	}

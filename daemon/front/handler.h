@@ -3,11 +3,13 @@
 #define GCTOKEND_FRONT_HANDLER_H
 
 #include "core/times.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct connection;
 struct http_request;
 struct page;
+struct peer;
 struct reply;
 
 #define FRONT_HELD 0
@@ -28,6 +30,8 @@ struct front_handler {
 	/* `c` is being closed because a descriptor came with its bytes. Not called where the
 	 * kernel refuses them. May be NULL. */
 	void (*descriptor_refused)(void *context, const struct connection *c);
+	/* May `peer` take the last of max_connections? May be NULL: nobody. */
+	bool (*privileged)(void *context, const struct peer *peer);
 	/* A caller on the page socket asks for the page of `profile`, a string that is not yet
 	 * known to be a profile's name. 200 and *ret_page, which is handed over before anything
 	 * else happens; or another status of gctoken_page.h. NULL where there is no such socket. */
@@ -53,6 +57,8 @@ struct front_counters {
 	uint64_t accepted;
 	uint64_t refused_total_limit, refused_user_limit, refused_user_rate;
 	uint64_t accept_failures;     /* descriptors or memory ran out */
+	uint64_t gave_way;            /* closed because a user with far fewer needed the room */
+	uint64_t unread_cut;          /* closed because too many replies were not read */
 	uint64_t descriptors_refused; /* connections that were closed for one */
 	uint64_t deadline_cut;        /* 408, or replies not read in time */
 	uint64_t requests[600];       /* replied to, by status; not those turned away at accept */

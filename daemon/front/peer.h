@@ -6,7 +6,7 @@
 #include "share.h"
 #include <stdint.h>
 
-#define PEER_BUCKETS 64
+#define PEER_BUCKETS 1024
 
 struct peer_user {
 	struct peer_user *next;

@@ -157,6 +157,11 @@ bool stream_unsent(const struct stream *s)
 	return s->own && s->own->out.length > s->own->out_at;
 }
 
+size_t stream_unsent_size(const struct stream *s)
+{
+	return stream_unsent(s) ? s->own->out.length : 0;
+}
+
 static int send_some(int fd, const char *bytes, size_t length, size_t *ret_sent)
 {
 	ssize_t n;

@@ -71,6 +71,8 @@ void stream_take(struct stream *s, size_t length);
 
 /* Something is to go that the other end has not taken. */
 bool stream_unsent(const struct stream *s);
+/* How much memory that takes. */
+size_t stream_unsent_size(const struct stream *s);
 /* Sends all of `r`, or keeps what the other end does not take; `r` is then wiped and empty. 0, or a
  * negative errno: the stream is of no use any more. */
 int stream_send(struct stream *s, struct replies *r);

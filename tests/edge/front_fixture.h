@@ -279,9 +279,17 @@ static void test_descriptor_refused(void *context, const struct connection *c)
 	refused_count++;
 }
 
+/* Whom nobody pretends to be. */
+static bool test_privileged(void *context, const struct peer *peer)
+{
+	assert_ptr_equal(context, &front);
+	return peer->uid == getuid();
+}
+
 static const struct front_handler handler = {.request = test_request,
 	.abandoned = test_abandoned,
 	.descriptor_refused = test_descriptor_refused,
+	.privileged = test_privileged,
 	.page = TEST_PAGE};
 
 static struct front_limits limits_default(void)

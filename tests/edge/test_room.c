@@ -1,0 +1,252 @@
+/* Who gives way when all connections are taken: the rule alone, over many histories, and a front
+ * that keeps to it. */
+#include "front_fixture.h"
+
+#include "front/room.h"
+
+#define USERS 40
+#define MOST 400
+
+static void a_few_are_kept(void **state)
+{
+	(void)state;
+	assert_int_equal(room_for_all(16384), 16320);
+	assert_int_equal(room_for_all(1024), 1008);
+	assert_int_equal(room_for_all(16), 15);
+	assert_int_equal(room_for_all(2), 1);
+	assert_int_equal(room_for_all(1), 1);
+	for (uint32_t max = 1; max < 70000; max++) {
+		assert_true(room_for_all(max) > 0);
+		assert_true(max - room_for_all(max) <= 64);
+	}
+}
+
+static void who_gives_way(void **state)
+{
+	(void)state;
+	/* the first connection of somebody, against users with one each */
+	assert_int_equal(room_gives_way_from(0, 1), 1);
+	assert_int_equal(room_gives_way_from(0, 4096), 2048);
+	assert_int_equal(room_gives_way_from(0, 0), 0);
+	/* one who has as many as anybody, or half as many, gets no more */
+	assert_int_equal(room_gives_way_from(1, 1), 0);
+	assert_int_equal(room_gives_way_from(100, 200), 0);
+	assert_int_equal(room_gives_way_from(100, 201), 201);
+	assert_int_equal(room_gives_way_from(3, 4096), 2048);
+	assert_int_equal(room_gives_way_from(UINT32_MAX, UINT32_MAX), 0);
+}
+
+static uint32_t heaviest_of(const uint32_t *has)
+{
+	uint32_t most = 0;
+
+	for (unsigned i = 0; i < USERS; i++)
+		if (has[i] > most)
+			most = has[i];
+	return most;
+}
+
+/* Users who want as much as they can get, and some who want little. */
+static void those_with_few_are_let_in(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 200; seed++) {
+		uint32_t has[USERS] = {0}, taken = 0;
+
+		srand(seed);
+		for (unsigned step = 0; step < 5000; step++) {
+			unsigned who = (unsigned)rand() % USERS;
+			uint32_t heaviest = heaviest_of(has), from;
+
+			if (who < 4 && has[who] && rand() % 2) {
+				has[who]--;
+				taken--;
+				continue;
+			}
+			if (who < 4 && has[who] >= 3)
+				continue;
+			from = taken < MOST ? 1 : room_gives_way_from(has[who], heaviest);
+			if (taken >= MOST && !from) {
+				/* only for want of anybody with twice as many */
+				assert_true(heaviest <= 2 * has[who]);
+				continue;
+			}
+			for (unsigned i = 0; i < USERS && taken >= MOST; i++) {
+				if (has[i] < from)
+					continue;
+				/* nobody gives way to who then has more */
+				assert_true(has[i] - 1 >= has[who]);
+				assert_true(i != who);
+				has[i]--;
+				taken--;
+			}
+			assert_true(taken < MOST);
+			has[who]++;
+			taken++;
+			assert_true(who >= 4 || has[who] <= 3);
+		}
+	}
+}
+
+#define CROWD 128 /* max_connections, two of which are kept */
+#define SOMEBODY 100000
+
+static int client_of(uid_t uid)
+{
+	pretended_uid = uid;
+	int fd = client_served();
+
+	pretended_uid = 0;
+	return fd;
+}
+
+static void set_crowd(struct front_limits *limits)
+{
+	*limits = limits_default();
+	limits->max_connections = CROWD;
+	front_set_limits(front, limits);
+}
+
+static unsigned ended_of(const int *fds, unsigned count)
+{
+	unsigned ended = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct got g = {0};
+
+		ended += has_ended(fds[i], &g);
+		got_free(&g);
+	}
+	return ended;
+}
+
+static void close_all(const int *fds, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+/* One user has all there is: half of it goes, and no more, whoever comes. */
+static void the_heaviest_gives_way(void **state)
+{
+	struct front_limits limits;
+	int greedy[CROWD - 2], modest[3];
+
+	(void)state;
+	set_crowd(&limits);
+	for (unsigned i = 0; i < COUNT(greedy); i++)
+		greedy[i] = client_of(SOMEBODY);
+	for (unsigned i = 0; i < COUNT(modest); i++) {
+		modest[i] = client_of(SOMEBODY + 1);
+		assert_answers_now(modest[i]);
+	}
+	WAIT_UNTIL(ended_of(greedy, COUNT(greedy)) == front_counters(front)->gave_way);
+	assert_in_range(front_counters(front)->gave_way, 1, ROOM_AT_ONCE);
+	assert_int_equal(front_counters(front)->refused_total_limit, 0);
+	assert_answers_now(greedy[COUNT(greedy) - 1]);
+	close_all(greedy, COUNT(greedy));
+	close_all(modest, COUNT(modest));
+}
+
+/* As many users as there are connections, whatever they do: nothing, half a request, not read. */
+static void many_users_take_nothing(void **state)
+{
+	struct front_limits limits;
+	int crowd[CROWD - 2], newcomer;
+
+	(void)state;
+	set_crowd(&limits);
+	for (unsigned i = 0; i < COUNT(crowd); i++) {
+		crowd[i] = client_of(SOMEBODY + i);
+		if (i % 3 == 1)
+			client_write(crowd[i], "GET /now");
+		else if (i % 3 == 2)
+			client_write(crowd[i], REQUEST("/big?200000"));
+	}
+	turn_for(20);
+	for (unsigned i = 0; i < CROWD; i++) {
+		newcomer = client_of(SOMEBODY / 2 + i);
+		assert_answers_now(newcomer);
+		close(newcomer);
+	}
+	assert_true(front_counters(front)->gave_way > 0);
+	assert_int_equal(front_counters(front)->refused_total_limit, 0);
+	close_all(crowd, COUNT(crowd));
+}
+
+/* Where everybody waits for a reply nobody gives way; the last ones are the privileged's. */
+static void the_last_are_kept(void **state)
+{
+	struct front_limits limits;
+	int waiting[CROWD - 2], privileged[2], refused;
+	struct got got = {0};
+	char body[256];
+
+	(void)state;
+	set_crowd(&limits);
+	for (unsigned i = 0; i < COUNT(waiting); i++) {
+		waiting[i] = client_of(SOMEBODY);
+		client_write(waiting[i], REQUEST("/hold"));
+	}
+	WAIT_UNTIL(held_count == COUNT(waiting));
+	pretended_uid = SOMEBODY + 1;
+	refused = client_new();
+	WAIT_UNTIL(has_ended(refused, &got) || got.answers);
+	assert_int_equal(answer_at(&got, 0, body, sizeof(body)), 503);
+	pretended_uid = 0;
+	got_free(&got);
+	close(refused);
+	for (unsigned i = 0; i < COUNT(privileged); i++) {
+		privileged[i] = client_served();
+		assert_answers_now(privileged[i]);
+	}
+	assert_int_equal(front_counters(front)->refused_total_limit, 1);
+	assert_int_equal(front_counters(front)->gave_way, 0);
+	close_all(waiting, COUNT(waiting));
+	close_all(privileged, COUNT(privileged));
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	assert_int_equal(abandoned_count, COUNT(waiting));
+}
+
+/* Callers who ask much and read nothing: what is kept for all of them has an end, and whoever reads
+ * is served meanwhile. */
+static void what_nobody_reads_is_bounded(void **state)
+{
+	struct front_limits limits = limits_default();
+	const struct front_counters *n = front_counters(front);
+	int deaf[60], reader = client_served();
+
+	(void)state;
+	limits.request_deadline = duration_s(60);
+	front_set_limits(front, &limits);
+	for (unsigned i = 0; i < COUNT(deaf); i++) {
+		deaf[i] = client_served();
+		client_write(deaf[i], REQUEST("/big?1000000"));
+		assert_answers_now(reader);
+	}
+	WAIT_UNTIL(n->unread_cut > 0);
+	turn_for(50);
+	/* 32 MiB and a quarter less, in buffers that grow by doubling */
+	assert_in_range(n->connections, 10, 36);
+	assert_int_equal(n->connections + n->unread_cut, COUNT(deaf) + 1);
+	assert_answers_now(reader);
+	close_all(deaf, COUNT(deaf));
+	close(reader);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, front_setup, front_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_few_are_kept),
+		cmocka_unit_test(who_gives_way),
+		cmocka_unit_test(those_with_few_are_let_in),
+		TEST(the_heaviest_gives_way),
+		TEST(many_users_take_nothing),
+		TEST(the_last_are_kept),
+		TEST(what_nobody_reads_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+"""When all connections are taken: nobody keeps others out, whatever uids they have."""
+
+import contextlib
+import socket
+
+import pytest
+
+from unix_http import exchange
+from users import User, account, as_user, connect_as, needs_root
+from waiting import wait_until
+
+pytestmark = needs_root
+
+MOST = 64  # max_connections, one of which is kept
+SUBORDINATE = 1_000_000
+
+
+@pytest.fixture
+def crowded(make_daemon):
+    """Whoever wants a token of it waits: the login server takes connections and says nothing."""
+    with socket.create_server(("localhost", 0)) as silent:
+        yield make_daemon(
+            profile={"token_url": f"https://localhost:{silent.getsockname()[1]}/oauth/token",
+                     "prefetch": False, "allow_users": "games"},
+            broker={"max_connections": MOST, "socket_mode": "0666",
+                    "admin_users": "mail"}).start()
+
+
+def metric(connection, name: str) -> int:
+    text = exchange(connection, "GET", "/metrics").text
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(name + " ")))
+
+
+def connect(path: str, uid: int) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    with as_user(User(uid, uid)):
+        client.connect(path)
+    return client
+
+
+def served(d, name: str):
+    """A connection of that user's that has been served. As many may have come by the other socket as
+    there is room for, before it asked: then it asks again, as the library does."""
+    for _ in range(5):
+        connection = connect_as(d, account(name))
+        with contextlib.suppress(ConnectionError):
+            assert exchange(connection, "GET", "/healthz").status == 200
+            return connection
+        connection.close()
+    raise AssertionError(f"{name} is kept out")
+
+
+@pytest.mark.parametrize("say", [b"", b"GET /healthz HT", b"page 1 def"],
+                         ids=["nothing", "half a request", "half a page request"])
+@pytest.mark.parametrize("uids", [1, 5, MOST], ids=lambda n: f"{n} uids")
+def test_others_are_served(crowded, uids, say):
+    """All that there is, taken by who has so many uids, and again as often as they are closed."""
+    path = crowded.path("page.sock") if say.startswith(b"page") else crowded.socket
+    held = []
+
+    def fill(count: int) -> None:
+        for i in range(count):
+            held.append(connect(path, SUBORDINATE + i % uids))
+            with contextlib.suppress(BrokenPipeError):
+                held[-1].sendall(say)
+
+    fill(2 * MOST)
+    for name in ("root", "mail", "games", "games"):
+        served(crowded, name).close()
+        fill(MOST // 2)
+
+    def somebody_gave_way() -> bool:
+        with contextlib.ExitStack() as stack:
+            # More than may be free because others have closed theirs.
+            for name in ("games", "bin", "www-data", "mail"):
+                admin = stack.enter_context(contextlib.closing(served(crowded, name)))
+            assert metric(admin, "gctokend_connections") <= MOST
+            return metric(admin, "gctokend_connections_gave_way_total") > 0
+
+    wait_until(somebody_gave_way, "somebody gave way")
+    for client in held:
+        client.close()
+
+
+def test_the_last_are_the_admins(crowded):
+    """Where everybody waits for a token nobody is cut, and an admin can still look."""
+    games = account("games")
+    waiting = []
+    for _ in range(MOST - 1):
+        client = connect(crowded.socket, games.uid)
+        client.sendall(b"GET /v1/token?wait=5 HTTP/1.1\r\nHost: x\r\n\r\n")
+        waiting.append(client)
+    admin = connect_as(crowded, account("mail"))
+    wait_until(lambda: metric(admin, "gctokend_connections") == MOST, "all are there")
+    refused = connect(crowded.socket, SUBORDINATE)
+    refused.settimeout(20)
+    assert refused.recv(4096).startswith(b"HTTP/1.1 503 ")
+    assert exchange(admin, "GET", "/v1/status").status == 200
+    for client in (*waiting, refused, admin):
+        client.close()
