@@ -48,6 +48,7 @@ void config_print_json(const struct config *config, struct buffer *to)
 	put_member(to, "page_socket", b->page_socket);
 	buffer_put_text(to, "\"state_dir\":");
 	buffer_put_json(to, b->state_dir);
+	buffer_printf(to, ",\"root_needs_rule\":%s", b->root_needs_rule ? "true" : "false");
 	buffer_put_text(to, "},\"profiles\":[");
 	for (size_t i = 0; i < config->profile_count; i++) {
 		if (i)

@@ -28,6 +28,7 @@ struct doctor_plan {
 	char socket[4096];
 	char page_socket[4096];
 	char state_dir[4096];
+	bool root_needs_rule;
 	struct doctor_profile *profiles;
 	size_t count;
 };

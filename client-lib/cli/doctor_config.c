@@ -119,6 +119,8 @@ static void see_value(void *context, const struct json_value *v)
 	take_raw(v, "broker.socket", plan->socket, sizeof(plan->socket));
 	take_raw(v, "broker.page_socket", plan->page_socket, sizeof(plan->page_socket));
 	take_raw(v, "broker.state_dir", plan->state_dir, sizeof(plan->state_dir));
+	if (v->type == JSON_BOOL && !strcmp(v->path, "broker.root_needs_rule"))
+		plan->root_needs_rule = v->text[0] == 't';
 }
 
 void doctor_plan_fini(struct doctor_plan *p)
@@ -163,9 +165,10 @@ static void tell_allowed(struct doctor *d)
 		const struct doctor_profile *p = &d->plan.profiles[i];
 
 		doctor_say(d, AREA, FOUND_OK, NULL, "profile %s (%s): for %s%s", p->name, p->grant,
-			p->everybody  ? "whoever can connect"
-			: *p->allowed ? p->allowed
-				      : "only root and the daemon's user",
+			p->everybody              ? "whoever can connect"
+			: *p->allowed             ? p->allowed
+			: d->plan.root_needs_rule ? "only the daemon's user"
+						  : "only root and the daemon's user",
 			p->everybody && *p->allowed ? ", within the units named" : "");
 	}
 }

@@ -260,6 +260,15 @@ def test_a_user_outside_the_group_is_told_how_to_get_in(daemon, server):
 
 # The configuration as the daemon tells it
 
+def test_root_as_a_user_like_others(make_daemon, server):
+    d = make_daemon(server)
+    assert "for only root and the daemon's user" in d.gctoken(
+        "doctor", "--config", d.config_file).stdout
+    d.broker["root_needs_rule"] = "yes"
+    d.write_config()
+    assert "for only the daemon's user" in d.gctoken("doctor", "--config", d.config_file).stdout
+
+
 def test_print_config_is_json_without_secrets(make_daemon, server):
     d = make_daemon(server, profiles={"default": {"allow_groups": "root", "allow_units": "a.service",
                                                   "allow_users": "*"},

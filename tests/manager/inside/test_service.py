@@ -108,8 +108,12 @@ def test_a_broken_configuration_at_the_start_is_waited_out(service):
     service.install("[Service]\nRestartSec=50ms\n")
     with open(f"{ETC}/gctokend.conf", "a", encoding="utf-8") as file:
         file.write("no_such_key = 1\n")
+    before = journal_end()
     systemctl("start", UNIT, check=False)
     wait_until(lambda: int(service.show("NRestarts")) > 22, "it was started again and again", 60)
+    lines, starts = len(journal(before).splitlines()), int(service.show("NRestarts")) + 1
+    FIGURES.append(f"broken configuration: {lines / starts:.1f} lines in the journal for each of "
+                   f"the first {starts} starts")
     assert "no_such_key" in journal()
     assert systemctl("is-active", "gctokend.socket").returncode == 0
     service.configure()
