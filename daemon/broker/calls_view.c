@@ -77,7 +77,7 @@ static void measure_gone(struct waiter *w)
 	free(w);
 }
 
-/* It is told of the clock that the profile of that name has now. */
+/* The reply is about the clock that the profile of that name has now. */
 static void measure_moved(struct waiter *w)
 {
 	(void)w;

@@ -122,7 +122,7 @@ static bool choose(struct broker *b, const struct handover_place *here, struct b
 	if (!found && worst != HANDOVER_EMPTY)
 		log_line(LOG_WARNING,
 			"what the previous run handed over was dropped: %s. Tokens are fetched "
-			"anew",
+			"again",
 			handover_verdict_words(worst));
 	return found;
 }
@@ -170,7 +170,7 @@ void handover_init(struct broker *b, const struct clock_reading *now)
 	r = make(h);
 	if (r)
 		log_line(LOG_WARNING,
-			"tokens cannot be kept across a restart (%s): they will be fetched anew",
+			"tokens cannot be kept across a restart (%s): they will be fetched again",
 			strerror(-r));
 }
 
@@ -339,7 +339,7 @@ void handover_write(struct broker *b, const struct clock_reading *now)
 	if (left_out && !h->left_out)
 		log_line(LOG_WARNING,
 			"the tokens of %zu profiles do not fit into what is kept across a restart: "
-			"they will be fetched anew",
+			"they will be fetched again",
 			left_out);
 	h->left_out = left_out != 0;
 	if (!h->kept)

@@ -185,7 +185,7 @@ static void write_failed(struct login *l, int error)
 		l->file.name, l->refresh.text ? "written" : "removed", strerror(-error));
 	if (!told)
 		tell(l, LOG_ERR,
-			"%s/%s cannot be %s: %s. The login goes on in memory, but a restart now "
+			"%s/%s cannot be %s: %s. The login is kept in memory, but a restart now "
 			"would %s; make room or repair the directory. It is tried again every %d s",
 			l->client->broker->state_dir, l->file.name,
 			l->refresh.text ? "written" : "removed", strerror(-error),

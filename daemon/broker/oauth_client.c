@@ -176,7 +176,7 @@ void oauth_client_have_generation(struct oauth_client *c, uint64_t generation)
 {
 	struct client_state *s = &c->state;
 
-	/* Beyond what is reserved only if the state file is lost; it is reserved anew before the
+	/* Beyond what is reserved only if the state file is lost; it is reserved again before the
 	 * next token is asked for. */
 	if (s->generation_used < generation)
 		s->generation_used = generation;

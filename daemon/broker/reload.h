@@ -9,7 +9,7 @@ struct config;
 
 void reload_init(struct broker *b);
 void reload_fini(struct broker *b);
-/* Reads the configuration anew; on any problem everything stays as it was. The users and groups it
+/* Reads the configuration again; on any problem everything stays as it was. The users and groups it
  * names are looked up without holding up the loop, so it may end in a later turn. */
 void broker_reload(struct broker *b);
 /* The profiles of `config` out of those there are and new ones; takes over on success only. 0 or

@@ -30,7 +30,7 @@ enum token_exchange_state {
 	EXCHANGE_RECORDING, /* the client's state is being written */
 	EXCHANGE_NO_ROOM,   /* too many requests are under way, or another of the same login */
 	EXCHANGE_SENT,
-	EXCHANGE_STORING, /* a response came; the login is being written, or read anew */
+	EXCHANGE_STORING, /* a response came; the login is being written, or read again */
 };
 
 struct token_exchange {

@@ -1,4 +1,4 @@
-/* What people are told of the keys. */
+/* The help about the keys. */
 #ifndef GCTOKEND_CORE_CONFIG_HELP_H
 #define GCTOKEND_CORE_CONFIG_HELP_H
 

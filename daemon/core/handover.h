@@ -1,6 +1,7 @@
 /* What one run of the daemon hands to the next, in memory that the service manager keeps: the
  * tokens with all that is known of their life, and what was learnt of the login servers' clocks.
- * Losing it is harmless, tokens are fetched anew; so whoever reads it reads strictly or not at all.
+ * Losing it is harmless, tokens are fetched again; so whoever reads it reads strictly or not at
+ * all.
  *
  * There are two places, written in turn: a copy is whole before the one before it is wiped, so that
  * a crash at any instant leaves one that holds. A copy:

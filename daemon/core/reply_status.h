@@ -1,4 +1,4 @@
-/* Replies that tell of profiles: their status, and what happened to them. */
+/* Replies about profiles: their status, and what happened to them. */
 #ifndef GCTOKEND_CORE_REPLY_STATUS_H
 #define GCTOKEND_CORE_REPLY_STATUS_H
 

@@ -14,7 +14,7 @@ struct reply;
 struct token_outcome;
 
 /* One for each profile; all zero at first. It fits one token and one form of reply, and is made
- * anew for another: the callers of a profile mostly want the same. */
+ * again for another: the callers of a profile mostly want the same. */
 struct token_reply_cache {
 	struct buffer parts; /* the constant text, up to ends[] each */
 	uint16_t ends[5];

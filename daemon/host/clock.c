@@ -105,7 +105,7 @@ static void boot_timer_readable(evutil_socket_t fd, short what, void *arg)
 	uint64_t expirations;
 
 	(void)what;
-	/* EAGAIN: armed anew after the loop had already seen it expire; the latest call counts. */
+	/* EAGAIN: armed again after the loop had already seen it expire; the latest call counts. */
 	if (read(fd, &expirations, sizeof(expirations)) < 0)
 		return;
 	t->fired(t->context);
@@ -185,7 +185,7 @@ static void wall_watch_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (read(fd, &expirations, sizeof(expirations)) < 0 && errno != ECANCELED)
 		return;
-	/* Armed before the notice: a step from here on is either told anew or already visible to
+	/* Armed before the notice: a step from here on is either told again or already visible to
 	 * the reading that the notice causes. */
 	error = wall_watch_arm(w);
 	if (error < 0)

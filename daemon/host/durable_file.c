@@ -71,7 +71,7 @@ static int write_once(int directory_fd, const char *name, const char *bytes, siz
 }
 
 /* After a failed fsync the kernel may have dropped the dirty pages and called them clean: asking
- * again would succeed and mean nothing. All of it is written anew, once. */
+ * again would succeed and mean nothing. All of it is written again, once. */
 int durable_write(int directory_fd, const char *name, const char *bytes, size_t length)
 {
 	int error;
@@ -185,7 +185,7 @@ int durable_finish(int directory_fd, const char *name)
 }
 
 /* The lock goes with the process, however it ends. The file stays: were it removed, one who has it
- * open and one who makes it anew would both hold a lock. */
+ * open and one who makes it again would both hold a lock. */
 int durable_lock(int directory_fd, int *ret_fd, pid_t *ret_pid)
 {
 	int fd = openat(directory_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -1,7 +1,7 @@
 /* Where log records go. The journal's socket is spoken to directly: sd_journal_sendv may block when
  * journald hangs, and the loop must not. The same care applies to stderr, whose O_NONBLOCK flag is
  * not ours to set: the file description is shared with whoever started us, often a shell. So a
- * socket is written with MSG_DONTWAIT, a pipe or terminal is opened anew through /proc (a
+ * socket is written with MSG_DONTWAIT, a pipe or terminal is opened again through /proc (a
  * description of our own, non-blocking), and where that is refused poll() asks for room first,
  * which is exact as long as we are the only writer. */
 #include "log.h"

@@ -49,8 +49,7 @@ static void open_notify_socket(void)
 	manager.address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 	manager.socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (manager.socket < 0)
-		log_line(LOG_WARNING, "the service manager cannot be told anything: %s",
-			strerror(errno));
+		log_line(LOG_WARNING, "the service manager cannot be reached: %s", strerror(errno));
 }
 
 static void take_environment_fds(void)

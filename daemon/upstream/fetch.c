@@ -226,7 +226,7 @@ static struct duration monotonic(const struct clock_reading *r)
 	return duration_ns(ns_sub(r->boot.ns, r->suspended.ns));
 }
 
-/* libcurl cannot be told to forget its CA store, but how old it may be, for each exchange anew. */
+/* libcurl cannot be told to forget its CA store, but how old it may be, for each exchange again. */
 static long ca_age_allowed(const struct fetcher *f, const struct clock_reading *now)
 {
 	int64_t s = duration_floor_s(duration_sub(monotonic(now), f->ca_since));

@@ -45,7 +45,7 @@ int fetcher_new(struct fetcher **ret, struct event_base *base,
 /* Ends every exchange under way without calling back; never waits for a resolver. The event base
  * must still be there. NULL is fine. */
 void fetcher_free(struct fetcher *f);
-/* Connections from now on read their CA files anew, instead of after a day: for a reload. */
+/* Connections from now on read their CA files again, instead of after a day: for a reload. */
 void fetcher_forget_ca(struct fetcher *f);
 /* 0 and *ret (may be NULL when the caller will never cancel); -ENOMEM, -EINVAL (url, timeout, a
  * line break in authorization), -EAGAIN (too many under way: the caller tries again later). */

@@ -42,7 +42,7 @@ struct fetch {
 };
 
 /* Fills in host, body, authorization, fields and easy, with every option set; `method`, `timeout`
- * and `clock_read` are there already. `ca_age_s`: a CA store read longer ago is read anew. 0;
+ * and `clock_read` are there already. `ca_age_s`: a CA store read longer ago is read again. 0;
  * -EINVAL; -ENOMEM; what has been filled in is the caller's to free in every case. */
 int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long ca_age_s);
 void fetch_secrets_wipe(struct fetch *x);

@@ -215,7 +215,7 @@ static void test_a_disk_that_fails_keeps_the_login_in_memory(void **state)
 	assert_string_equal(rig_token(r, "a"), "token-1");
 	rig_disk_end(r, -ENOSPC);
 	assert_serves(r, "token-2");
-	assert_true(rig_logged(r, "The login goes on in memory"));
+	assert_true(rig_logged(r, "The login is kept in memory"));
 	/* it is tried again */
 	rig_disk_heal(r);
 	rig_pass(r, 5);

@@ -206,7 +206,7 @@ def test_a_disk_that_fails(server, shimmed, call, error):
         # never the same file again: each time one is written anew, once
         assert disk.fsyncs - first == 4
     assert content(path) == before
-    words = re.escape(f"{path} cannot be written: {os.strerror(error)}. The login goes on in memory, "
+    words = re.escape(f"{path} cannot be written: {os.strerror(error)}. The login is kept in memory, "
                       "but a restart now would lose it")
     assert len(re.findall(words, d.stderr_text())) == 1, "it is said once"
     login = d.status()["login"]
