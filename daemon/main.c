@@ -10,6 +10,7 @@
 #include "host/config_files.h"
 #include "host/log.h"
 #include "host/name_lookup.h"
+#include "host/no_programs.h"
 #include "host/systemd.h"
 
 #include <errno.h>
@@ -106,12 +107,17 @@ static void protect_process(void)
 {
 	const struct rlimit no_core = {0, 0};
 	struct rlimit files;
+	int error;
 
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	clear_environment();
 	if (setrlimit(RLIMIT_CORE, &no_core) || prctl(PR_SET_DUMPABLE, 0))
 		log_line(LOG_WARNING, "core dumps cannot be turned off: %s", strerror(errno));
+	error = no_programs();
+	if (error)
+		log_line(LOG_WARNING, "nothing keeps this process from starting programs: %s",
+			strerror(-error));
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);

@@ -61,8 +61,8 @@ static void describe_failure(
 				: "no token has been fetched yet");
 }
 
-int reply_outcome(struct reply *r, struct token_reply_cache *cache,
-	const struct profile_settings *settings, const struct token_source *source,
+/* Apart, so that who gets a token does not pay for the words. */
+static int reply_refusal(struct reply *r, const struct token_source *source,
 	const struct clock_reading *now, const struct token_ask *ask,
 	const struct token_outcome *outcome)
 {
@@ -70,12 +70,6 @@ int reply_outcome(struct reply *r, struct token_reply_cache *cache,
 	char words[WORDS_MAX];
 
 	switch (outcome->kind) {
-	case OUTCOME_TOKEN:
-		reply_token(r, cache, settings, outcome);
-		return 200;
-	case OUTCOME_UNCHANGED:
-		reply_not_modified(r);
-		return 304;
 	case OUTCOME_MIN_TTL:
 		snprintf(words, sizeof(words),
 			"min_ttl: this profile's tokens allow at most %lld s (half of their "
@@ -102,10 +96,28 @@ int reply_outcome(struct reply *r, struct token_reply_cache *cache,
 	case OUTCOME_CLIENT_REJECTED:
 		code = "client_rejected";
 		break;
+	case OUTCOME_TOKEN:
+	case OUTCOME_UNCHANGED:
 	case OUTCOME_UNAVAILABLE:
 	case OUTCOME_HOLD:
 		break;
 	}
 	describe_failure(source, now, words);
 	return reply_error(r, 503, code, words, outcome->retry_after_s);
+}
+
+int reply_outcome(struct reply *r, struct token_reply_cache *cache,
+	const struct profile_settings *settings, const struct token_source *source,
+	const struct clock_reading *now, const struct token_ask *ask,
+	const struct token_outcome *outcome)
+{
+	if (outcome->kind == OUTCOME_TOKEN) {
+		reply_token(r, cache, settings, outcome);
+		return 200;
+	}
+	if (outcome->kind == OUTCOME_UNCHANGED) {
+		reply_not_modified(r);
+		return 304;
+	}
+	return reply_refusal(r, source, now, ask, outcome);
 }

@@ -9,6 +9,7 @@ import pytest
 
 from figures import FIGURES
 from service import DROP_INS, ETC, UNIT, journal, journal_end, systemctl
+from waiting import wait_until
 
 UNITS = ["/lib/systemd/system/" + name for name in (UNIT, "gctokend.socket",
                                                     "gctokend-page.socket")]
@@ -74,6 +75,21 @@ def test_the_daemon_is_what_the_unit_makes_of_it(service):
         locked = int(re.search(r"VmLck:\s+(\d+)", file.read())[1])
     assert locked >= 1024
     assert "may reach swap" not in journal(since)
+
+
+def test_who_takes_the_daemon_over_gets_no_shell(service):
+    """ExecReload= starts programs in the same sandbox, so it is the daemon that forbids itself to."""
+    shim = shutil.copy(os.path.join(os.environ["GCTOKEN_MANAGER_BUILD"], "tests", "system",
+                                    "exec_shim.so"), "/usr/lib")
+    since = journal_end()
+    service.install(drop_in=f"[Service]\nEnvironment=LD_PRELOAD={shim}\n")
+    service.start()
+    pid = service.pid
+    systemctl("kill", "--kill-who=main", "--signal=USR2", UNIT)
+    wait_until(lambda: "exec: errno 01" in journal(since), "it tried, and was refused")  # EPERM
+    systemctl("reload", UNIT)
+    wait_until(lambda: "configuration reloaded" in journal(since), "the reload")
+    assert service.pid == pid and "exec: a shell" not in journal(since)
 
 
 def test_what_the_daemon_makes_belongs_to_it_alone(service):
