@@ -294,6 +294,22 @@ static void groups_that_became_one_are_one(void **state)
 	assert_true(query_at(&s, hours * 3600).consistent);
 }
 
+/* Two that begin alike are two still. */
+static void groups_with_one_border_in_common_are_two(void **state)
+{
+	struct skew s = {0};
+	struct skew_estimate e;
+
+	(void)state;
+	add_ms(&s, 0, 0, 500, NULL);
+	add_ms(&s, 0, 600, 1000, NULL);
+	/* after 1000 s each reaches 100 ms farther */
+	assert_int_equal(add_ms(&s, 1000, 550, 900, NULL), SKEW_AGREES);
+	e = query_at(&s, 1000);
+	assert_int_equal(e.clocks, 2);
+	assert_int_equal(s.groups[0].lo.ns, s.groups[1].lo.ns);
+}
+
 static void steps_are_no_spread(void **state)
 {
 	static const struct {
@@ -446,6 +462,7 @@ int main(void)
 		cmocka_unit_test(conflict_opens_a_group),
 		cmocka_unit_test(sample_may_agree_with_several),
 		cmocka_unit_test(groups_that_became_one_are_one),
+		cmocka_unit_test(groups_with_one_border_in_common_are_two),
 		cmocka_unit_test(steps_are_no_spread),
 		cmocka_unit_test(bogus_sample_is_forgotten_soon),
 		cmocka_unit_test(real_step_is_believed_after_eight),

@@ -3,6 +3,7 @@
  * test_token_ask.c and test_token_reject.c. */
 #include "source_fixture.h"
 
+#include "core/token_login.h"
 #include "core/token_past.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
@@ -359,6 +360,48 @@ static void revoked_stays_stopped(void **state)
 }
 
 /* The same events and seed, the same decisions to the nanosecond. */
+/* Callers who are held are not asked to look again, turn after turn, for nothing. */
+static void nothing_is_told_where_nothing_changed(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token tokens[2];
+
+	(void)state;
+	assert_true(rig_decide(r));
+	rig_decide(r);
+	assert_false(r->d.changed); /* there is no token, and was none */
+	r->now.wall.ns += 20 * S;
+	rig_head(r);
+	rig_decide(r);
+	assert_false(r->d.changed); /* nor any that could be in doubt */
+	r->sent = r->now;
+	assert_true(rig_answer_token(r, "one", 3600));
+	rig_decide(r);
+	assert_true(r->d.changed);
+	rig_head(r);
+	rig_decide(r);
+	assert_false(r->d.changed); /* there was no doubt that it could end */
+	token_source_set_login(&r->s, r->s.login);
+	assert_false(token_source_needs_turn(&r->s));
+	token_source_set_login(&r->s, SOURCE_LOGIN_READY);
+	assert_true(token_source_needs_turn(&r->s));
+	rig_decide(r);
+	assert_true(r->d.changed);
+	/* and a stop leaves nothing of either token */
+	r->spread = duration_ms(1500);
+	while (!rig_wake(r))
+		;
+	assert_true(rig_answer_token(r, "two", 3600));
+	rig_decide(r);
+	assert_int_equal(r->s.previous.generation, 1);
+	token_source_revoke(&r->s, &r->now, tokens);
+	token_fini(&tokens[0]);
+	token_fini(&tokens[1]);
+	assert_int_equal(r->s.current.generation, 0);
+	assert_int_equal(r->s.previous.generation, 0);
+	rig_free(r);
+}
+
 static void seed_decides(void **state)
 {
 	(void)state;
@@ -435,6 +478,7 @@ int main(void)
 		cmocka_unit_test(mint_limit_is_not_blamed_for_a_pause),
 		cmocka_unit_test(earlier_run_is_heeded),
 		cmocka_unit_test(revoked_stays_stopped),
+		cmocka_unit_test(nothing_is_told_where_nothing_changed),
 		cmocka_unit_test(seed_decides),
 		cmocka_unit_test(names_and_fingerprints),
 	};
