@@ -1,7 +1,7 @@
 /* The queue is an array with a place for every descriptor this process may have, so that it is
- * never full; memory is used as far as it ever was filled. The thread takes all that is there at
- * once, and is only called when it sleeps: one wake-up serves as many as come while it is at work.
- */
+ * never full; memory is used as far as it ever was filled. The thread is only called when it
+ * sleeps, and then waits a moment for more: one wake-up serves as many as come within a
+ * millisecond, or while it is at work. */
 #include "reaper.h"
 
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define WAKE_MS 1
+#define GATHER_MS 1
 #define STOP_S 1
 #define ROOM_LEAST 1024
 #define ROOM_MOST (1 << 20)
@@ -69,6 +70,7 @@ static void close_all(struct reaper *r, const int *fds, unsigned count)
 
 static void *reaper_main(void *context)
 {
+	static const struct timespec gather = {.tv_nsec = GATHER_MS * 1000000L};
 	struct reaper *r = context;
 	timer_t timer;
 	bool has_timer = false;
@@ -82,6 +84,9 @@ static void *reaper_main(void *context)
 			r->asleep = true;
 			pthread_cond_wait(&r->wake, &r->mutex);
 			r->asleep = false;
+			pthread_mutex_unlock(&r->mutex);
+			nanosleep(&gather, NULL);
+			pthread_mutex_lock(&r->mutex);
 			continue;
 		}
 		r->queued = r->closing;
