@@ -189,31 +189,40 @@ static int error_of_call(int error)
 	}
 }
 
-/* 0: *t is filled. */
-static int call_once(struct gctoken *g, const struct http_call *call, struct gctoken_token *t)
+/* What a call needs in memory, from the heap: threads may have small stacks. */
+struct call_memory {
+	char reply[REPLY_MAX];
+	struct gctoken_token token, again;
+};
+
+static void call_memory_free(struct call_memory *m)
 {
-	char storage[REPLY_MAX];
+	explicit_bzero(m, sizeof(*m));
+	free(m);
+}
+
+/* 0: *t is filled. */
+static int call_once(struct gctoken *g, const struct http_call *call, struct call_memory *m,
+	struct gctoken_token *t)
+{
 	struct http_result result;
 	int error;
 
-	error = gctoken_http_call(&g->http, call, storage, sizeof(storage), &result);
+	error = gctoken_http_call(&g->http, call, m->reply, sizeof(m->reply), &result);
 	if (error)
 		error = error_of_call(error);
 	else if (result.response.status != 200)
 		error = error_of_status(&result.response);
 	else if (!read_token(&result, t))
 		error = GCTOKEN_BAD_ANSWER;
-	/* Also after a failure: the part that came may hold a part of a token. */
-	explicit_bzero(storage, sizeof(storage));
 	return error;
 }
 
 /* A reply that was held for long says how long the token is good, but not from when: counted from
  * the request, a wait of minutes would use up a short token's whole life. Asking again without
  * waiting costs a local round trip, and is exact to within that. */
-static void measure_again(struct gctoken *g, int64_t deadline_ms, struct gctoken_token *t)
+static void measure_again(struct gctoken *g, int64_t deadline_ms, struct call_memory *m)
 {
-	struct gctoken_token again;
 	char target[128];
 	struct http_call call = {
 		.method = "GET",
@@ -226,9 +235,8 @@ static void measure_again(struct gctoken *g, int64_t deadline_ms, struct gctoken
 	};
 
 	snprintf(target, sizeof(target), "/v1/token?profile=%s", g->profile);
-	if (!call_once(g, &call, &again) && again.generation >= t->generation)
-		*t = again;
-	gctoken_token_wipe(&again);
+	if (!call_once(g, &call, m, &m->again) && m->again.generation >= m->token.generation)
+		m->token = m->again;
 }
 
 /* `start_ms`: of the call that the caller made, by gctoken_monotonic_ms. */
@@ -244,15 +252,17 @@ static int call_for_token(struct gctoken *g, const char *method, const char *tar
 		.wait_until_ms = start_ms + wait_ms,
 		.repeatable = true,
 	};
-	struct gctoken_token t;
+	struct call_memory *m = malloc(sizeof(*m));
 	int error;
 
-	error = call_once(g, &call, &t);
+	if (!m)
+		return -ENOMEM;
+	error = call_once(g, &call, m, &m->token);
 	if (!error && gctoken_monotonic_ms() - start_ms > HELD_MS)
-		measure_again(g, call.deadline_ms, &t);
+		measure_again(g, call.deadline_ms, m);
 	if (!error)
-		*ret = t;
-	gctoken_token_wipe(&t);
+		*ret = m->token;
+	call_memory_free(m); /* also of a failed call, which may have part of a token */
 	return error;
 }
 
@@ -261,7 +271,7 @@ static bool wait_is_valid(int wait_ms)
 	return wait_ms >= 0 && wait_ms <= WAIT_MAX_MS;
 }
 
-/* Apart: its buffer would cost those who read the page. */
+/* Apart: its stack would cost those who read the page. */
 static __attribute__((noinline)) int get_from_socket(struct gctoken *g, struct gctoken_token *ret,
 	int min_ttl_s, int wait_ms, const struct page_read *how)
 {

@@ -31,10 +31,11 @@
  * Threads. One `struct gctoken` may be used by any number of threads at the same time; calls do not
  * wait for each other. gctoken_open and gctoken_close are called while nobody else uses the handle.
  * A child of fork(2) may go on using the handle: what it asks, it asks by connections of its own.
- * Whoever closes descriptors by number, as daemons do when they start, opens a handle after that,
- * and neither uses nor closes one from before: its descriptors may be other files' by then. No call
- *uses, blocks or installs a signal, and none raises SIGPIPE or SIGBUS. A handle keeps a connection
- *with its page, and a few idle ones; all descriptors are close-on-exec.
+ * A program may close descriptors by number or put others in their place, as daemons do when they
+ * start: a handle remembers what its descriptors were, and between calls leaves alone what is not
+ * its own any more. No call uses, blocks or installs a signal, and none raises SIGPIPE or SIGBUS. A
+ * handle keeps a connection with its page, and a few idle ones; all descriptors are close-on-exec.
+ * A call uses less than 16 KiB of stack; what does not fit there comes from the heap, and is wiped.
  *
  * Time. `wait_ms` is how long a token may be waited for, 0 to 86400000; the broker counts in whole
  * seconds and the wait is rounded up to them. Whatever happens, a call returns within

@@ -21,15 +21,26 @@
 #define PAUSE_FIRST_MS 4
 #define PAUSE_MAX_MS 128
 
-/* An idle slot: 0 is empty, else the process in the upper half and the descriptor + 1 below. */
-static uint64_t slot_of(pid_t owner, int fd)
+/* What an idle place is: empty, or in the upper half the process and in the lower half what that
+ * process does with it. A place that another process had claimed when this one was forked is as
+ * good as empty: its thread does not exist here. */
+enum { PLACE_CLAIMED = 1, PLACE_FULL = 2 };
+#define PLACE_EMPTY UINT64_C(0)
+
+static uint64_t place_state(uint64_t what)
 {
-	return (uint64_t)(uint32_t)owner << 32 | ((uint32_t)fd + 1);
+	return (uint64_t)(uint32_t)getpid() << 32 | what;
 }
 
-static int slot_fd(uint64_t slot)
+static bool is_full(uint64_t state)
 {
-	return (int)((uint32_t)slot - 1);
+	return (uint32_t)state == PLACE_FULL;
+}
+
+/* `state`: what was seen of the place; false: it has changed since. */
+static bool claim(struct idle_place *place, uint64_t state)
+{
+	return atomic_compare_exchange_strong(&place->state, &state, place_state(PLACE_CLAIMED));
 }
 
 int gctoken_http_init(struct http_client *c, const char *socket_path)
@@ -52,10 +63,9 @@ void gctoken_http_fini(struct http_client *c)
 	size_t i;
 
 	for (i = 0; i < HTTP_CLIENT_IDLE_MAX; i++) {
-		uint64_t slot = atomic_exchange(&c->idle[i], 0);
-
-		if (slot)
-			close(slot_fd(slot));
+		if (is_full(atomic_load(&c->idle[i].state)))
+			gctoken_own_fd_close(&c->idle[i].connection);
+		atomic_store(&c->idle[i].state, PLACE_EMPTY);
 	}
 }
 
@@ -69,44 +79,51 @@ static bool connection_is_idle(int fd)
 	       (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* An idle connection of this process, or -1. What a parent left behind is closed: the stream is the
+/* An idle connection of this process. What a parent left behind is closed: the stream is the
  * parent's, two processes reading it would each get parts of the other's replies. */
-static int take_idle(struct http_client *c)
+static bool take_idle(struct http_client *c, struct own_fd *ret)
 {
-	uint64_t mine = (uint32_t)getpid();
 	size_t i;
 
 	for (i = 0; i < HTTP_CLIENT_IDLE_MAX; i++) {
-		uint64_t slot;
+		struct idle_place *place = &c->idle[i];
+		uint64_t state = atomic_load_explicit(&place->state, memory_order_relaxed);
+		struct own_fd connection;
 
-		if (!atomic_load_explicit(&c->idle[i], memory_order_relaxed))
+		if (!is_full(state) || !claim(place, state))
 			continue;
-		slot = atomic_exchange(&c->idle[i], 0);
-		if (!slot)
-			continue;
-		if (slot >> 32 == mine && connection_is_idle(slot_fd(slot)))
-			return slot_fd(slot);
-		close(slot_fd(slot));
+		connection = place->connection;
+		atomic_store(&place->state, PLACE_EMPTY);
+		if (state == place_state(PLACE_FULL) && gctoken_own_fd_is_ours(&connection) &&
+			connection_is_idle(connection.fd)) {
+			*ret = connection;
+			return true;
+		}
+		gctoken_own_fd_close(&connection);
 	}
-	return -1;
+	return false;
 }
 
-static void put_idle(struct http_client *c, int fd)
+static void put_idle(struct http_client *c, struct own_fd *connection)
 {
-	uint64_t slot = slot_of(getpid(), fd);
 	size_t i;
 
 	for (i = 0; i < HTTP_CLIENT_IDLE_MAX; i++) {
-		uint64_t empty = 0;
+		struct idle_place *place = &c->idle[i];
+		uint64_t state = atomic_load_explicit(&place->state, memory_order_relaxed);
 
-		if (atomic_compare_exchange_strong(&c->idle[i], &empty, slot))
-			return;
+		if (is_full(state) || state == place_state(PLACE_CLAIMED) || !claim(place, state))
+			continue;
+		place->connection = *connection;
+		atomic_store(&place->state, place_state(PLACE_FULL));
+		*connection = OWN_FD_NONE;
+		return;
 	}
-	close(fd);
+	gctoken_own_fd_close(connection);
 }
 
-/* 0 and *ret_fd, or negative errno; -EAGAIN: the listener's queue is full. */
-static int connect_new(const struct http_client *c, int *ret_fd)
+/* 0 and *ret, or negative errno; -EAGAIN: the listener's queue is full. */
+static int connect_new(const struct http_client *c, struct own_fd *ret)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int error;
@@ -119,8 +136,7 @@ static int connect_new(const struct http_client *c, int *ret_fd)
 		close(fd);
 		return error;
 	}
-	*ret_fd = fd;
-	return 0;
+	return gctoken_own_fd(fd, ret);
 }
 
 /* 0 when ready; -ETIMEDOUT; other negative errno. */
@@ -211,19 +227,17 @@ static int format_request(const struct http_call *call, char *buffer, size_t siz
 	return n > 0 && (size_t)n < size ? n : -EMSGSIZE;
 }
 
-/* Sends and receives on `fd`, which it closes or keeps. */
-static int exchange(struct http_client *c, const struct http_call *call, int fd, char *storage,
-	size_t size, struct http_result *ret)
+/* Sends and receives. */
+static int exchange(
+	const struct http_call *call, int fd, char *storage, size_t size, struct http_result *ret)
 {
 	char request[REQUEST_MAX];
 	struct http_result result;
 	int n, error;
 
 	n = format_request(call, request, sizeof(request));
-	if (n < 0) {
-		close(fd);
+	if (n < 0)
 		return n;
-	}
 	result.sent_boot_ms = gctoken_boot_ms();
 	error = send_all(fd, request, (size_t)n, call->deadline_ms);
 	explicit_bzero(request, (size_t)n); /* it may hold a code, which is a secret */
@@ -231,10 +245,6 @@ static int exchange(struct http_client *c, const struct http_call *call, int fd,
 	 * although the request could not be sent. */
 	if (!error || error == -EPIPE || error == -ECONNRESET)
 		error = receive(fd, storage, size, call->deadline_ms, &result.response);
-	if (error || !result.response.keep_alive)
-		close(fd);
-	else
-		put_idle(c, fd);
 	if (!error)
 		*ret = result;
 	return error;
@@ -269,12 +279,12 @@ int gctoken_http_call(struct http_client *c, const struct http_call *call, char 
 	int pause_ms = PAUSE_FIRST_MS;
 
 	for (;;) {
-		int fd = take_idle(c);
-		bool was_idle = fd >= 0;
+		struct own_fd connection = OWN_FD_NONE;
+		bool was_idle = take_idle(c, &connection);
 		int error = 0;
 
 		if (!was_idle)
-			error = connect_new(c, &fd);
+			error = connect_new(c, &connection);
 		if (nobody_there(error)) {
 			int64_t until = call->patience_ms < call->deadline_ms ? call->patience_ms
 									      : call->deadline_ms;
@@ -285,7 +295,11 @@ int gctoken_http_call(struct http_client *c, const struct http_call *call, char 
 		}
 		if (error)
 			return error;
-		error = exchange(c, call, fd, storage, size, ret);
+		error = exchange(call, connection.fd, storage, size, ret);
+		if (error || !ret->response.keep_alive)
+			gctoken_own_fd_close(&connection);
+		else
+			put_idle(c, &connection);
 		if (error != -ECONNRESET && error != -EPIPE)
 			return error;
 		if (!call->repeatable)

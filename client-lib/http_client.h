@@ -3,6 +3,7 @@
 #ifndef GCTOKEN_HTTP_CLIENT_H
 #define GCTOKEN_HTTP_CLIENT_H
 
+#include "own_fd.h"
 #include "response_parser.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,9 +16,13 @@
 struct http_client {
 	struct sockaddr_un address;
 	socklen_t address_length;
-	/* Idle connections, each a descriptor with the process that made it: taken and put by one
-	 * atomic exchange. No lock, so that none can be left locked in a child of fork. */
-	_Atomic uint64_t idle[HTTP_CLIENT_IDLE_MAX];
+	/* Idle connections. Who wants to look into a place claims it by one atomic exchange, and
+	 * passes on to the next where that fails: no lock, so that none can be left locked in a
+	 * child of fork. */
+	struct idle_place {
+		_Atomic uint64_t state; /* see http_client.c */
+		struct own_fd connection;
+	} idle[HTTP_CLIENT_IDLE_MAX];
 };
 
 #define HTTP_CALL_NO_WAIT (-1)

@@ -73,12 +73,8 @@ static bool is_for_us(const struct gctoken_page *p)
 
 static void drop(struct page_holder *h)
 {
-	int connection = h->connection;
-
 	atomic_store(&h->current, NULL);
-	h->connection = -1;
-	if (connection >= 0)
-		close(connection);
+	gctoken_own_fd_close(&h->connection);
 }
 
 static bool install(struct page_holder *h, int fd)
@@ -115,7 +111,10 @@ static bool fetch(struct page_holder *h, uint64_t now)
 		close(connection);
 		return false;
 	}
-	h->connection = connection;
+	if (gctoken_own_fd(connection, &h->connection) < 0) {
+		atomic_store(&h->current, NULL);
+		return false;
+	}
 	atomic_store_explicit(&h->checked_ns, now, memory_order_relaxed);
 	return true;
 }
@@ -154,7 +153,8 @@ static void forget(struct page_holder *h, const struct gctoken_page *seen)
 	disown(h);
 }
 
-/* False: the broker that wrote the page is gone, or this process's clock is another one now. */
+/* False: the broker that wrote the page is gone, or the connection by which that could be told, or
+ * this process's clock is another one now. */
 static bool broker_is_there(struct page_holder *h, const struct gctoken_page *page, uint64_t now)
 {
 	bool there = true;
@@ -162,7 +162,8 @@ static bool broker_is_there(struct page_holder *h, const struct gctoken_page *pa
 	if (now - page_load(&h->checked_ns) < PAGE_CHECK_NS || !own(h))
 		return true;
 	if (atomic_load(&h->current) == page && now - page_load(&h->checked_ns) >= PAGE_CHECK_NS) {
-		there = gctoken_page_connection_alive(h->connection) && is_for_us(page);
+		there = gctoken_own_fd_is_ours(&h->connection) &&
+			gctoken_page_connection_alive(h->connection.fd) && is_for_us(page);
 		if (there)
 			atomic_store_explicit(&h->checked_ns, now, memory_order_relaxed);
 		else
@@ -204,7 +205,7 @@ void gctoken_page_init(struct page_holder *h, const char *socket_path, const cha
 	size_t directory = slash ? (size_t)(slash + 1 - socket_path) : 0;
 
 	memset(h, 0, sizeof(*h));
-	h->connection = -1;
+	h->connection = OWN_FD_NONE;
 	strcpy(h->profile, profile);
 	h->address.sun_family = AF_UNIX;
 	if (directory + sizeof(PAGE_SOCKET) > sizeof(h->address.sun_path))

@@ -4,6 +4,7 @@
 #define GCTOKEN_PAGE_HOLDER_H
 
 #include "gctoken.h"
+#include "own_fd.h"
 #include "page_reader.h"
 
 #include <stdatomic.h>
@@ -26,7 +27,7 @@ struct page_holder {
 	const struct gctoken_page *places[2]; /* addresses of mappings; never given back before the
 						 end, see page_holder.c */
 	unsigned place;                       /* of the latest page */
-	int connection;                       /* it came by this one; -1: none */
+	struct own_fd connection;             /* it came by this one */
 	bool asked;                           /* a token has been wanted before */
 	uint64_t next_try_ns, pause_ns;
 

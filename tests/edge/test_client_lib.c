@@ -1,8 +1,10 @@
 /* libgctoken against a daemon that misbehaves on command: a thread here accepts connections and
  * plays the script of the test. Each test has a socket of its own. */
 #include "gctoken.h"
+#include "handle_probe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -738,6 +740,191 @@ static void a_child_makes_its_own_connections(void **state)
 	gctoken_close(g);
 }
 
+static void assert_same_file(int fd, const struct stat *before)
+{
+	struct stat now;
+
+	assert_int_equal(fstat(fd, &now), 0);
+	assert_int_equal(now.st_ino, before->st_ino);
+	assert_int_equal(now.st_dev, before->st_dev);
+}
+
+static void assert_nothing_to_read(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+/* What is in the place of a kept connection is the program's: not read, not written, not closed. */
+static void leaves_alone_what_is_in_its_place(void **state)
+{
+	struct daemon *d = *state;
+	struct gctoken_token t;
+	struct gctoken *g;
+	struct stat pipe_end, socket_end;
+	int fd, pipes[2], sockets[2];
+
+	START(d, {ANSWER, TOKEN_17, 0});
+	g = open_client(d);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+
+	assert_int_equal(gctoken_get(g, &t, 0, 5000), 0);
+	fd = descriptor_to(d->path);
+	assert_int_equal(dup2(pipes[1], fd), fd);
+	assert_int_equal(fstat(fd, &pipe_end), 0);
+	assert_int_equal(gctoken_get(g, &t, 0, 5000), 0);
+	assert_int_equal(atomic_load(&d->connections), 2);
+	assert_same_file(fd, &pipe_end);
+	assert_nothing_to_read(pipes[0]);
+	close(fd);
+
+	/* a socket that is silent and open, as an idle connection is */
+	fd = descriptor_to(d->path);
+	assert_int_equal(dup2(sockets[1], fd), fd);
+	assert_int_equal(fstat(fd, &socket_end), 0);
+	assert_int_equal(gctoken_get(g, &t, 0, 5000), 0);
+	assert_int_equal(atomic_load(&d->connections), 3);
+	assert_same_file(fd, &socket_end);
+	assert_nothing_to_read(sockets[0]);
+	close(fd);
+
+	/* and at the end */
+	fd = descriptor_to(d->path);
+	assert_int_equal(dup2(sockets[1], fd), fd);
+	gctoken_close(g);
+	assert_same_file(fd, &socket_end);
+	close(fd);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
+/* As daemons do when they start: a child of a child that closes all it knows nothing of. */
+static void goes_on_where_all_was_closed(void **state)
+{
+	struct daemon *d = *state;
+	struct gctoken_token t;
+	struct gctoken *g;
+	pid_t child;
+	int status;
+
+	START(d, {ANSWER, TOKEN_17, 0});
+	g = open_client(d);
+	assert_int_equal(gctoken_get(g, &t, 0, 5000), 0);
+	child = fork();
+	if (!child) {
+		struct stat before;
+		int log, i, error = 0;
+
+		for (i = 3; i < PROBE_DESCRIPTORS_MAX; i++)
+			close(i);
+		log = open("/dev/null", O_RDWR); /* files of its own get these numbers */
+		while (log >= 0 && log < 63)
+			log = dup(log);
+		fstat(5, &before);
+		for (i = 0; !error && i < 10; i++)
+			error = gctoken_get(g, &t, 0, 5000);
+		gctoken_close(g);
+		for (i = 3; i < 64; i++) {
+			struct stat now;
+
+			if (fstat(i, &now) || now.st_ino != before.st_ino)
+				_exit(2);
+		}
+		_exit(error || t.generation != 17 ? 1 : 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	/* the parent's own connection is as it was */
+	assert_int_equal(gctoken_get(g, &t, 0, 5000), 0);
+	assert_int_equal(atomic_load(&d->connections), 2);
+	gctoken_close(g);
+}
+
+static void *wait_long(void *argument)
+{
+	struct gctoken_token t;
+
+	return (void *)(intptr_t)gctoken_wait_change(argument, 17, &t, 5000);
+}
+
+/* Closed under a call that waits, and given to another file meanwhile. */
+static void leaves_alone_what_came_during_a_call(void **state)
+{
+	struct daemon *d = *state;
+	struct gctoken *g;
+	struct stat before;
+	pthread_t thread;
+	int fd, null = open("/dev/null", O_RDWR);
+	void *result;
+
+	START(d, {ANSWER, TOKEN_18, 300}, {ANSWER, TOKEN_17, 0});
+	g = open_client(d);
+	pthread_create(&thread, NULL, wait_long, g);
+	while (!atomic_load(&d->requests))
+		usleep(1000);
+	fd = descriptor_to(d->path);
+	assert_int_equal(dup2(null, fd), fd);
+	assert_int_equal(fstat(fd, &before), 0);
+	pthread_join(thread, &result);
+	assert_same_file(fd, &before);
+	gctoken_close(g);
+	assert_same_file(fd, &before);
+	close(fd);
+	close(null);
+}
+
+struct stack_call {
+	const struct daemon *daemon;
+	int calls, failures;
+};
+
+static void *stack_nothing(void *context)
+{
+	return context;
+}
+
+static void *stack_every_call(void *context)
+{
+	static struct gctoken_token t;
+	struct stack_call *s = context;
+	struct gctoken *g = NULL;
+
+	s->failures += gctoken_open(&g, s->daemon->path, "default") != 0;
+	s->failures += gctoken_get(g, &t, 1, 5000) != 0;
+	s->failures += gctoken_wait_change(g, 1, &t, 5000) != 0; /* held, and so asked for twice */
+	s->failures += gctoken_get(g, &t, 0, 5000) != GCTOKEN_LOGIN_REQUIRED;
+	s->failures += gctoken_reject(g, &t, &t, 5000) != 0;
+	s->failures += !gctoken_strerror(-ENOENT);
+	gctoken_token_wipe(&t);
+	gctoken_close(g);
+	return NULL;
+}
+
+/* Programs have threads of 16 KiB and less above what they need themselves. */
+static void needs_little_stack(void **state)
+{
+	struct daemon *d = *state;
+	struct stack_call s = {.daemon = d};
+	size_t nothing = stack_used(stack_nothing, &s), used;
+
+	START(d, {ANSWER, TOKEN_17, 0}, {ANSWER, TOKEN_17, 1200}, {ANSWER, TOKEN_17, 0},
+		{ANSWER,
+			"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 26\r\n\r\n"
+			"{\"error\":\"login_required\"}",
+			0},
+		{CLOSE, NULL, 0}, {ANSWER, TOKEN_17, 0});
+	used = stack_used(stack_every_call, &s);
+	assert_int_equal(s.failures, 0);
+	print_message("# stack: %zu bytes above a thread's own %zu\n", used - nothing, nothing);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	assert_in_range(used - nothing, 256, 16384);
+#endif
+}
+
 #define THREADS 8
 #define CALLS 400
 
@@ -781,13 +968,6 @@ static void threads_share_a_handle(void **state)
 }
 
 /* A thread that waits does not make another one wait. */
-static void *wait_long(void *argument)
-{
-	struct gctoken_token t;
-
-	return (void *)(intptr_t)gctoken_wait_change(argument, 17, &t, 5000);
-}
-
 static void a_waiting_call_holds_up_nobody(void **state)
 {
 	struct daemon *d = *state;
@@ -896,6 +1076,10 @@ int main(void)
 		TEST(a_held_answer_is_measured_again),
 		TEST(an_expired_answer_has_nothing_left),
 		TEST(a_child_makes_its_own_connections),
+		TEST(leaves_alone_what_is_in_its_place),
+		TEST(goes_on_where_all_was_closed),
+		TEST(leaves_alone_what_came_during_a_call),
+		TEST(needs_little_stack),
 		TEST(threads_share_a_handle),
 		TEST(a_waiting_call_holds_up_nobody),
 		TEST(refuses_impossible_arguments),

@@ -3,12 +3,15 @@
 
 #include "gctoken.h"
 #include "gctoken_page.h"
+#include "handle_probe.h"
 #include "page_holder.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -405,6 +408,81 @@ static void close_gives_everything_back(void **state)
 	assert_int_equal(gctoken_open(&g, stub->socket, "default"), 0);
 }
 
+static void page_socket_path(char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%.*s/page.sock", (int)(strrchr(stub->socket, '/') - stub->socket),
+		stub->socket);
+}
+
+/* Silent and open as the page's connection was, and yet it says nothing about the broker. */
+static void what_is_in_the_connection_s_place_is_left_alone(void **state)
+{
+	char path[PATH_MAX];
+	struct stat before, now;
+	int fd, sockets[2];
+
+	(void)state;
+	page_socket_path(path);
+	stub_publish(stub->page, 1, 86, 3600);
+	warm_up();
+	assert_int_equal(get(), 1);
+	fd = descriptor_to(path);
+	assert_true(fd >= 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	assert_int_equal(dup2(sockets[1], fd), fd);
+	assert_int_equal(fstat(fd, &before), 0);
+	/* with the next look at the broker another connection is made */
+	for (int64_t end = now_ms() + GIVE_UP_MS; stub->page_asked < 2 && now_ms() < end;) {
+		get();
+		usleep(10000);
+	}
+	assert_int_equal(stub->page_asked, 2);
+	assert_int_equal(get(), 1);
+	assert_int_equal(fstat(fd, &now), 0);
+	assert_int_equal(now.st_ino, before.st_ino);
+	close(fd);
+
+	fd = descriptor_to(path);
+	assert_int_equal(dup2(sockets[1], fd), fd);
+	gctoken_close(g);
+	assert_int_equal(fstat(fd, &now), 0);
+	assert_int_equal(now.st_ino, before.st_ino);
+	close(fd);
+	close(sockets[0]);
+	close(sockets[1]);
+	assert_int_equal(gctoken_open(&g, stub->socket, "default"), 0);
+}
+
+static void *nothing(void *context)
+{
+	return context;
+}
+
+static void *two_reads(void *context)
+{
+	static struct gctoken_token t;
+
+	for (int i = 0; i < 2; i++)
+		if (gctoken_get(g, &t, 0, 1000))
+			*(bool *)context = true;
+	return NULL;
+}
+
+static void a_page_needs_little_stack(void **state)
+{
+	bool failed = false;
+	size_t used, own = stack_used(nothing, NULL);
+
+	(void)state;
+	stub_publish(stub->page, 1, 8192, 3600);
+	used = stack_used(two_reads, &failed);
+	assert_false(failed);
+	assert_int_equal(stub->page_asked, 1);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	assert_in_range(used - own, 256, 16384);
+#endif
+}
+
 static void a_child_goes_on_reading(void **state)
 {
 	int status;
@@ -570,6 +648,8 @@ int main(void)
 		CASE(a_silent_page_socket_delays_little),
 		CASE(without_a_page_socket_all_goes_on),
 		CASE(close_gives_everything_back),
+		CASE(what_is_in_the_connection_s_place_is_left_alone),
+		CASE(a_page_needs_little_stack),
 		CASE(a_child_goes_on_reading),
 		CASE(a_failure_leaves_no_half_token),
 		CASE(an_orphan_is_not_handed_out),

@@ -74,7 +74,7 @@ ERRORS = {
 # Calls that this day does not make: other builds do (without _FORTIFY_SOURCE), other kernels, a
 # daemon that systemd started, one that is short of descriptors, that finds a damaged file or another
 # daemon.
-ELSEWHERE = {"vasprintf", "__vasprintf_chk", "asprintf", "__asprintf_chk", "strndup", "fchownat",
+ELSEWHERE = {"realloc", "vasprintf", "__vasprintf_chk", "asprintf", "__asprintf_chk", "strndup", "fchownat",
              "connect", "sendto", "shutdown", "poll", "pidfd_open", "CRYPTO_malloc", "readdir64",
              "send", "renameat2", "pread64", "mlock2", "sd_is_socket_unix"}
 
