@@ -94,9 +94,10 @@ int call_login(struct call *c)
 /* A login came to nothing before any code was exchanged. */
 static int fail(struct call *c, const char *words)
 {
-	history_add(&c->profile->history, &c->now, EVENT_LOGIN_FAILED, 0,
-		"the login of uid %ld failed: %s", (long)(int)connection_peer(c->connection)->uid,
-		words);
+	uid_t uid = connection_peer(c->connection)->uid;
+
+	history_add_caused(&c->profile->history, &c->now, EVENT_LOGIN_FAILED, uid, 0,
+		"the login of uid %ld failed: %s", (long)(int)uid, words);
 	profile_log(c->profile);
 	return call_refuse(c, 400, "login_failed", words);
 }

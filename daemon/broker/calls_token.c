@@ -99,6 +99,7 @@ static int ask_token(struct call *c, struct token_ask *ask, int64_t wait_s)
 	struct profile *p = c->profile;
 	struct token_outcome outcome;
 
+	ask->uid = connection_peer(c->connection)->uid;
 	ask->deadline = boot_add(c->now.boot, duration_s(wait_s));
 	token_source_ask(&p->source, &c->now, ask, &outcome);
 	if (token_source_needs_turn(&p->source)) {

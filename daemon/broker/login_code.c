@@ -35,7 +35,7 @@ void login_finish(struct profile *p, struct login_code *code, struct login_finis
 	l->code_for = p;
 	l->finisher = f;
 	f->login = l;
-	token_source_code_came(&p->source);
+	token_source_code_came(&p->source, l->code.uid);
 }
 
 void login_code_ended(struct login *l, const struct token_response *response, bool stopped)

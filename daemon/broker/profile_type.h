@@ -29,7 +29,7 @@ struct profile {
 	struct token_source source;
 	struct history history;
 	const void *resumed_from; /* while restoring: the record it was restored from */
-	uint64_t logged;          /* number of the latest event that went to the log */
+	uint64_t logged;          /* history.log_order as of the latest line in the log */
 	uint64_t denied;
 	struct token_reply_cache reply_cache;
 	struct boot_time wake_at;

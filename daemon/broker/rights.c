@@ -8,8 +8,6 @@
 #include "front/connection.h"
 #include "host/clock.h"
 
-#include <stdio.h>
-
 /* Finding out a unit means reading /proc, so it is done only for rules that name units. */
 static const char *unit_for(const struct access_rules *rules, struct connection *c)
 {
@@ -48,15 +46,13 @@ void rights_refused(struct profile *p, struct connection *c, enum right right)
 	const struct access_rules *allow = &p->settings->allow;
 	struct access_decision decision = {.rule = "not an admin"};
 	struct clock_reading now;
-	char words[HISTORY_WORDS];
 
 	if (right == RIGHT_TOKEN || right == RIGHT_SEE)
 		access_decide(
 			allow, connection_peer(c), unit_for(allow, c), p->broker->uid, &decision);
 	clock_read(&now);
-	snprintf(words, sizeof(words), "denied: uid %ld, %s", (long)(int)connection_peer(c)->uid,
-		decision.rule);
-	history_add_folded(&p->history, &now, EVENT_DENIED, words);
+	history_add_caused(&p->history, &now, EVENT_DENIED, connection_peer(c)->uid, 0,
+		"denied: uid %ld, %s", (long)(int)connection_peer(c)->uid, decision.rule);
 	profile_log(p);
 	p->denied++;
 }

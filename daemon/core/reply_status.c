@@ -182,16 +182,17 @@ static void put_time(struct buffer *out, struct wall_time t)
 void reply_history(
 	struct reply *r, const struct clock_reading *now, const struct profile_view *profile)
 {
-	const struct history *h = profile->history;
+	const struct history_event *all[HISTORY_ALL];
+	size_t count = history_all(profile->history, all);
 	struct buffer *out = r->out;
 
 	reply_begin(r, 200, REPLY_JSON, "");
 	put_member(out, "{\"profile\":", profile->settings->name);
 	buffer_put_text(out, ",\"events\":[");
-	for (uint64_t n = history_first(h); n <= h->count; n++) {
-		const struct history_event *e = history_get(h, n);
+	for (size_t i = 0; i < count; i++) {
+		const struct history_event *e = all[i];
 
-		if (n != history_first(h))
+		if (i > 0)
 			buffer_put_char(out, ',');
 		buffer_put_text(out, "{\"time\":");
 		put_time(out, e->at.wall);
@@ -204,6 +205,8 @@ void reply_history(
 			buffer_put_text(out, "null");
 		buffer_put_text(out, ",\"times\":");
 		buffer_put_unsigned(out, e->times);
+		buffer_put_text(out, ",\"since\":");
+		put_time(out, e->since.wall);
 		put_member(out, ",\"words\":", e->words);
 		buffer_put_char(out, '}');
 	}

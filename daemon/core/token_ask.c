@@ -232,8 +232,8 @@ static void begin_refresh(
 		!boot_before(now->boot, token_source_gate(s, now->boot, URGENCY_FORCED)))
 		token_source_want_fetch(s, URGENCY_FORCED);
 	s->attention = true;
-	history_add(s->history, now, EVENT_REFRESH_ASKED, s->current.generation,
-		"an admin asked for a new token");
+	history_add_caused(s->history, now, EVENT_REFRESH_ASKED, ask->uid, s->current.generation,
+		"an admin (uid %ld) asked for a new token", (long)(int)ask->uid);
 }
 
 /* Has everybody wait for the fetch that is to replace it, if there is one to wait for. */
@@ -279,9 +279,9 @@ static bool begin_reject(struct token_source *s, const struct clock_reading *now
 		replace_current(s, now);
 		s->probes_wanted = 1;
 		s->attention = s->changed = true;
-		history_add(s->history, now, EVENT_REJECTED, ask->generation,
-			"a caller rejected token %s: the API refused it",
-			s->current.token.fingerprint);
+		history_add_caused(s->history, now, EVENT_REJECTED, ask->uid, ask->generation,
+			"a caller (uid %ld) rejected token %s: the API refused it",
+			(long)(int)ask->uid, s->current.token.fingerprint);
 	}
 	s->counters.rejected++;
 	ask->ticket = ticket_now(s);

@@ -6,6 +6,7 @@
 #include "token_slot.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct token_source;
 
@@ -17,6 +18,7 @@ enum ask_kind {
 
 struct token_ask {
 	enum ask_kind kind;
+	uid_t uid; /* who asks, for the history */
 	struct duration min_ttl;
 	bool has_after;
 	uint64_t after;      /* wait for another generation than this */

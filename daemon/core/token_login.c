@@ -11,8 +11,9 @@ void token_source_set_login(struct token_source *s, enum source_login login)
 	s->login = login;
 }
 
-void token_source_code_came(struct token_source *s)
+void token_source_code_came(struct token_source *s, uid_t uid)
 {
+	s->code_uid = uid;
 	s->next.code = s->attention = true;
 }
 
@@ -29,7 +30,7 @@ void token_source_code_failed(struct token_source *s, const struct clock_reading
 	const struct token_response *response)
 {
 	s->counters.fetches[response->class]++;
-	history_add(s->history, now, EVENT_LOGIN_FAILED, s->current.generation,
+	history_add_caused(s->history, now, EVENT_LOGIN_FAILED, s->code_uid, s->current.generation,
 		"the login could not be finished: %.160s (%s%sHTTP %ld)", response->words,
 		response->error, response->error[0] ? ", " : "", response->status);
 }

@@ -12,8 +12,8 @@ struct token_response;
 /* What there is to refresh with. */
 void token_source_set_login(struct token_source *s, enum source_login login);
 /* A person logged in: the next fetch exchanges their code, as soon as the mint limit allows. If it
- * succeeds, it also starts a source that an admin stopped. */
-void token_source_code_came(struct token_source *s);
+ * succeeds, it also starts a source that an admin stopped. `uid` is for the history. */
+void token_source_code_came(struct token_source *s, uid_t uid);
 /* Nobody waits for that exchange any more. True: it had not begun, and never will. */
 bool token_source_code_gone(struct token_source *s);
 /* How long the login will last, where it cannot be refreshed. False: it can, or there is none. */

@@ -138,6 +138,13 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 	s->attention = s->changed = true;
 }
 
+/* Then who stops it again, however often, does nothing that is worth telling. */
+static bool nothing_to_stop(const struct token_source *s)
+{
+	return !s->current.token.text && !s->previous.token.text && !s->next.code &&
+	       s->fetch.purpose == PURPOSE_NONE;
+}
+
 /* Stopping a source stops all of it: what callers wait for, and a login that is being finished,
  * whose fetch counts no more than any other from here on. */
 static void stop(struct token_source *s, struct token ret_tokens[2])
@@ -157,8 +164,9 @@ static void stop(struct token_source *s, struct token ret_tokens[2])
 void token_source_revoke(
 	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
 {
-	history_add(s->history, now, EVENT_REVOKED, s->current.generation,
-		"revoked by an admin; stopped until an admin refreshes it");
+	if (!s->revoked || !nothing_to_stop(s))
+		history_add(s->history, now, EVENT_REVOKED, s->current.generation,
+			"revoked by an admin; stopped until an admin refreshes it");
 	stop(s, ret_tokens);
 	s->revoked = true;
 }
@@ -166,8 +174,9 @@ void token_source_revoke(
 void token_source_log_out(
 	struct token_source *s, const struct clock_reading *now, struct token ret_tokens[2])
 {
-	history_add(s->history, now, EVENT_LOGGED_OUT, s->current.generation,
-		"logged out; stopped until the next login");
+	if (s->login != SOURCE_LOGIN_NONE || !nothing_to_stop(s))
+		history_add(s->history, now, EVENT_LOGGED_OUT, s->current.generation,
+			"logged out; stopped until the next login");
 	stop(s, ret_tokens);
 	s->login = SOURCE_LOGIN_NONE;
 	s->fetch.forgotten = s->fetch.purpose != PURPOSE_NONE;

@@ -113,6 +113,7 @@ struct token_source {
 	enum source_login login;
 	bool revoked; /* stopped by an admin until the next forced fetch, or login */
 	struct fetch_next next;
+	uid_t code_uid; /* who brought the latest code */
 	struct fetch_under_way fetch;
 	uint64_t fetches_ended;             /* so many; they are numbered from 1 */
 	uint64_t fetch_succeeded;           /* number of the latest that brought a new token */

@@ -18,7 +18,7 @@ void log_set_level(int max_priority);
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* With the fields GCTOKEN_PROFILE (NULL: left out), GCTOKEN_GENERATION (0: left out) and MESSAGE_ID
- * (NULL: left out); on stderr the profile stands before the message. */
+ * (NULL: left out). The profile stands before the message as well. */
 void log_event(int priority, const char *message_id, const char *profile, uint64_t generation,
 	const char *message);
 

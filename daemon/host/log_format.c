@@ -75,6 +75,16 @@ static void put_escaped(struct sink *s, const char *text, size_t max)
 	}
 }
 
+/* Most people read the message alone, so the profile is in it, too. */
+static void put_message(struct sink *s, const struct log_record *r)
+{
+	if (r->profile) {
+		put_escaped(s, r->profile, FIELD_MAX);
+		put_text(s, ": ");
+	}
+	put_escaped(s, r->message, LOG_RECORD_MAX);
+}
+
 size_t log_format_line(const struct log_record *r, char out[LOG_RECORD_MAX])
 {
 	struct sink s = {.out = out, .limit = LOG_RECORD_MAX - TAIL_MAX};
@@ -82,11 +92,7 @@ size_t log_format_line(const struct log_record *r, char out[LOG_RECORD_MAX])
 
 	snprintf(prefix, sizeof(prefix), "<%d>", r->priority & 7);
 	put_text(&s, prefix);
-	if (r->profile) {
-		put_escaped(&s, r->profile, FIELD_MAX);
-		put_text(&s, ": ");
-	}
-	put_escaped(&s, r->message, LOG_RECORD_MAX);
+	put_message(&s, r);
 	out[s.length++] = '\n';
 	return s.length;
 }
@@ -116,7 +122,7 @@ size_t log_format_journal(const struct log_record *r, char out[LOG_RECORD_MAX])
 		put_field(&s, "GCTOKEN_GENERATION", number);
 	}
 	put_text(&s, "MESSAGE=");
-	put_escaped(&s, r->message, LOG_RECORD_MAX);
+	put_message(&s, r);
 	out[s.length++] = '\n';
 	return s.length;
 }

@@ -80,7 +80,7 @@ static void test_journal_format(void **state)
 	assert_string_equal(out,
 		"PRIORITY=5\nSYSLOG_IDENTIFIER=gctokend\n"
 		"MESSAGE_ID=0123456789abcdef0123456789abcdef\nGCTOKEN_PROFILE=sales\n"
-		"GCTOKEN_GENERATION=17\nMESSAGE=a new token\\x0aPRIORITY=0\n");
+		"GCTOKEN_GENERATION=17\nMESSAGE=sales: a new token\\x0aPRIORITY=0\n");
 	out[log_format_journal(&bare, out)] = '\0';
 	assert_string_equal(out, "PRIORITY=3\nSYSLOG_IDENTIFIER=gctokend\nMESSAGE=m\n");
 }
@@ -422,7 +422,7 @@ static void speak_to_the_journal(void)
 	expect_datagram(journal,
 		"PRIORITY=4\nSYSLOG_IDENTIFIER=gctokend\n"
 		"MESSAGE_ID=0123456789abcdef0123456789abcdef\nGCTOKEN_PROFILE=sales\n"
-		"GCTOKEN_GENERATION=17\nMESSAGE=two\n");
+		"GCTOKEN_GENERATION=17\nMESSAGE=sales: two\n");
 	expect_datagram(journal, "PRIORITY=7\nSYSLOG_IDENTIFIER=gctokend\nMESSAGE=three\n");
 	/* Nobody takes the datagrams any more: the socket fills up, and nothing waits for it. */
 	flood();

@@ -230,13 +230,17 @@ static void trace(const struct token_world *w, const struct record *r, uint64_t 
 		"revoke", "configure", "restart"};
 	const struct history *h = &w->broker.history;
 
-	for (; *told < h->count; ++*told) {
-		const struct history_event *e = history_get(h, *told + 1);
+	const struct history_event *all[HISTORY_ALL];
+	size_t count = history_all(h, all);
 
-		if (e)
+	for (size_t i = 0; i < count; i++) {
+		const struct history_event *e = all[i];
+
+		if (e->order > *told)
 			fprintf(stderr, "%22s %s %llu: %s\n", "", event_kind_name(e->kind),
 				(unsigned long long)e->generation, e->words);
 	}
+	*told = h->order;
 	if (r)
 		fprintf(stderr, "%21.9f %s a=0x%x b=0x%x c=0x%x%s%s\n",
 			(double)w->now.boot.ns / 1e9, names[r->op % OPS], r->a, r->b, r->c,

@@ -113,17 +113,18 @@ static void arm(struct driver *d, struct boot_time at)
 static void driver_trace(struct driver *d)
 {
 	const struct history *h = &d->broker.history;
-	uint64_t first = history_first(h);
+	const struct history_event *all[HISTORY_ALL];
+	size_t count = d->trace ? history_all(h, all) : 0;
 
-	for (uint64_t n = d->traced + 1 > first ? d->traced + 1 : first; n <= h->count; n++) {
-		const struct history_event *e = history_get(h, n);
+	for (size_t i = 0; i < count; i++) {
+		const struct history_event *e = all[i];
 
-		if (d->trace)
+		if (e->order > d->traced)
 			printf("# %12.3f %s (generation %llu): %s\n", (double)d->sim->now.ns / 1e9,
 				event_kind_name(e->kind), (unsigned long long)e->generation,
 				e->words);
 	}
-	d->traced = h->count;
+	d->traced = h->order;
 }
 
 static void driver_turn(struct driver *d)

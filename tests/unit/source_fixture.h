@@ -262,17 +262,20 @@ static inline enum source_state rig_state(const struct rig *r)
 /* How many events of a kind are in the history. */
 static inline unsigned rig_told(const struct rig *r, enum event_kind kind)
 {
+	const struct history_event *all[HISTORY_ALL];
 	unsigned n = 0;
 
-	for (uint64_t i = history_first(&r->history); i <= r->history.count; i++)
-		n += history_get(&r->history, i)->kind == kind;
+	for (size_t i = history_all(&r->history, all); i-- > 0;)
+		n += all[i]->kind == kind ? all[i]->times : 0;
 	return n;
 }
 
 /* The words of the latest event. */
 static inline const char *rig_told_last(const struct rig *r)
 {
-	return history_get(&r->history, r->history.count)->words;
+	const struct history_event *all[HISTORY_ALL];
+
+	return all[history_all(&r->history, all) - 1]->words;
 }
 
 /* Sleeps until the next decision is due; true if it is to fetch. */

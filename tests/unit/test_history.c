@@ -1,16 +1,19 @@
-/* The ring of events: numbers, folding, bounds, and the tables that logs and alerts refer to. */
+/* The ring of events and what users cause: folding, bounds, and the tables that logs and alerts
+ * refer to. */
 #include "core/history.h"
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
 #include <cmocka.h>
 
 static struct history h;
+static uint64_t logged;
 
 static struct clock_reading at_s(int64_t s)
 {
@@ -22,6 +25,7 @@ static int empty(void **state)
 {
 	(void)state;
 	memset(&h, 0, sizeof(h));
+	logged = 0;
 	return 0;
 }
 
@@ -43,7 +47,7 @@ static void keeps_what_was_said(void **state)
 	history_add(&h, &now, EVENT_TOKEN, 17, "token %s for %d s", "9f86d081884c7d65", 3600);
 	e = history_get(&h, 1);
 	assert_non_null(e);
-	assert_int_equal(e->number, 1);
+	assert_int_equal(e->order, 1);
 	assert_int_equal(e->kind, EVENT_TOKEN);
 	assert_int_equal(e->generation, 17);
 	assert_int_equal(e->times, 1);
@@ -65,10 +69,24 @@ static void overwrites_the_oldest(void **state)
 		assert_null(history_get(&h, first - 1));
 		assert_null(history_get(&h, n + 1));
 		for (uint64_t k = first; k <= n; k++) {
-			assert_int_equal(history_get(&h, k)->number, k);
+			assert_int_equal(history_get(&h, k)->order, k);
 			assert_int_equal(history_get(&h, k)->generation, k);
 		}
 	}
+}
+
+static const struct history_event *latest(void)
+{
+	const struct history_event *all[HISTORY_ALL];
+
+	return all[history_all(&h, all) - 1];
+}
+
+static void denied_at(int64_t s, uid_t uid)
+{
+	struct clock_reading now = at_s(s);
+
+	history_add_caused(&h, &now, EVENT_DENIED, uid, 0, "denied: uid %u", (unsigned)uid);
 }
 
 static void cuts_words_that_do_not_fit(void **state)
@@ -81,61 +99,242 @@ static void cuts_words_that_do_not_fit(void **state)
 	longer[sizeof(longer) - 1] = '\0';
 	history_add(&h, &now, EVENT_DENIED, 0, "%s", longer);
 	assert_int_equal(strlen(history_get(&h, 1)->words), HISTORY_WORDS - 1);
-	/* the same cut words are still the same */
-	history_add_folded(&h, &now, EVENT_DENIED, longer);
-	assert_int_equal(h.count, 1);
-	assert_int_equal(history_get(&h, 1)->times, 2);
+	history_add_caused(&h, &now, EVENT_DENIED, 5, 0, "%s", longer);
+	assert_int_equal(strlen(latest()->words), HISTORY_WORDS - 1);
+	for (uid_t uid = 100; uid < 100 + HISTORY_PLACES; uid++)
+		history_add_caused(&h, &now, EVENT_DENIED, uid, 0, "%s", longer);
+	/* of others their number is said in any case */
+	history_add_caused(&h, &now, EVENT_DENIED, 300, 0, "%s", longer);
+	assert_int_equal(strlen(latest()->words), HISTORY_WORDS - 1);
+	assert_non_null(strstr(latest()->words, "www (and 1 other user)"));
 }
 
-/* Words that a client can choose must not be taken for a format. */
-static void folded_words_are_no_format(void **state)
+static void one_event_while_it_goes_on(void **state)
+{
+	const struct history_event *all[HISTORY_ALL];
+
+	(void)state;
+	denied_at(100, 1000);
+	denied_at(110, 1001);
+	for (int64_t s = 130; s <= 130 + 59 * 600; s += 59) /* a night */
+		denied_at(s, 1000);
+	assert_int_equal(h.count, 0);
+	assert_int_equal(history_all(&h, all), 2);
+	assert_string_equal(all[0]->words, "denied: uid 1001");
+	assert_int_equal(all[1]->times, 602);
+	assert_int_equal(all[1]->since.boot.ns, 100 * NS_PER_S);
+	assert_int_equal(all[1]->at.boot.ns, (130 + 59 * 600) * NS_PER_S);
+	/* more than a minute later it is another one */
+	denied_at(130 + 59 * 600 + 60, 1000);
+	assert_int_equal(history_all(&h, all), 3);
+	assert_int_equal(all[2]->times, 1);
+}
+
+static void kinds_and_users_are_apart(void **state)
+{
+	static const enum event_kind kinds[HISTORY_CAUSED_KINDS] = {
+		EVENT_DENIED, EVENT_LOGIN_FAILED, EVENT_REJECTED, EVENT_REFRESH_ASKED};
+	const struct history_event *all[HISTORY_ALL];
+	struct clock_reading now = at_s(1);
+
+	(void)state;
+	for (int round = 0; round < 2; round++)
+		for (size_t i = 0; i < HISTORY_CAUSED_KINDS; i++)
+			for (uid_t uid = 0; uid < 3; uid++)
+				history_add_caused(&h, &now, kinds[i], uid, i, "%d", (int)uid);
+	assert_int_equal(history_all(&h, all), HISTORY_CAUSED_KINDS * 3);
+	for (size_t i = 0; i < HISTORY_CAUSED_KINDS * 3; i++) {
+		assert_int_equal(all[i]->kind, kinds[i / 3]);
+		assert_int_equal(all[i]->generation, i / 3);
+		assert_int_equal(all[i]->times, 2);
+	}
+}
+
+static void the_latest_words_stand(void **state)
 {
 	struct clock_reading now = at_s(1);
 
 	(void)state;
-	history_add_folded(&h, &now, EVENT_DENIED, "%s%n%d");
-	assert_string_equal(history_get(&h, 1)->words, "%s%n%d");
+	history_add_caused(&h, &now, EVENT_REJECTED, 5, 1, "first");
+	history_add_caused(&h, &now, EVENT_REJECTED, 5, 2, "%s", "%s%n%d");
+	assert_string_equal(latest()->words, "%s%n%d");
+	assert_int_equal(latest()->generation, 2);
+	assert_int_equal(latest()->times, 2);
 }
 
-static void folds_repeats_of_a_minute(void **state)
+static void in_order_of_time(void **state)
 {
-	struct clock_reading now = at_s(100);
+	const struct history_event *all[HISTORY_ALL];
+	struct clock_reading now = at_s(20);
 
 	(void)state;
-	history_add_folded(&h, &now, EVENT_DENIED, "uid 1000");
-	history_add_folded(&h, &now, EVENT_DENIED, "uid 1001");
-	history_add(&h, &now, EVENT_TOKEN, 1, "uid 1000");
-	now = at_s(130);
-	history_add_folded(&h, &now, EVENT_DENIED, "uid 1000");
-	now = at_s(160);
-	history_add_folded(&h, &now, EVENT_DENIED, "uid 1000");
-	assert_int_equal(h.count, 3);
-	assert_int_equal(history_get(&h, 1)->times, 3);
-	assert_int_equal(history_get(&h, 1)->at.boot.ns, 100 * NS_PER_S);
-	assert_int_equal(history_get(&h, 2)->times, 1);
-	assert_int_equal(history_get(&h, 3)->times, 1);
-	/* a minute after the first a new one begins, even if they never ceased */
-	now.boot.ns = 160 * NS_PER_S + 1;
-	history_add_folded(&h, &now, EVENT_DENIED, "uid 1000");
-	assert_int_equal(h.count, 4);
-	assert_int_equal(history_get(&h, 4)->times, 1);
-	assert_int_equal(history_get(&h, 1)->times, 3);
+	denied_at(10, 1000);
+	denied_at(10, 1001);
+	history_add(&h, &now, EVENT_TOKEN, 1, "token");
+	denied_at(30, 1000);
+	assert_int_equal(history_all(&h, all), 3);
+	assert_string_equal(all[0]->words, "denied: uid 1001");
+	assert_string_equal(all[1]->words, "token");
+	assert_string_equal(all[2]->words, "denied: uid 1000");
 }
 
-/* However fast a client repeats itself, what happened before stays to be read. */
-static void flood_does_not_push_out(void **state)
+/* However many users there are, and however often they come back. */
+static void users_beyond_the_table_share_an_event(void **state)
+{
+	const struct history_event *all[HISTORY_ALL];
+	char words[80];
+
+	(void)state;
+	for (uid_t n = 1; n <= 200; n++) {
+		uid_t uid = 1000 + n, others = n - HISTORY_PLACES - 1;
+
+		denied_at(5, uid);
+		denied_at(5, uid);
+		if (n <= HISTORY_PLACES + 1)
+			snprintf(words, sizeof(words), "denied: uid %u", uid);
+		else
+			snprintf(words, sizeof(words), "denied: uid %u (and %s%u other user%s)",
+				uid, others < HISTORY_OTHERS ? "" : "at least ",
+				others < HISTORY_OTHERS ? others : HISTORY_OTHERS,
+				others == 1 ? "" : "s");
+		assert_string_equal(latest()->words, words);
+	}
+	assert_int_equal(history_all(&h, all), HISTORY_PLACES + 1);
+	assert_int_equal(latest()->times, 2 * (200 - HISTORY_PLACES));
+	/* one who has a place of their own keeps it */
+	denied_at(6, 1001);
+	assert_string_equal(latest()->words, "denied: uid 1001");
+	assert_int_equal(latest()->times, 3);
+	/* and a place that is over is free: the one that has been so for longest */
+	denied_at(66, 5000);
+	assert_string_equal(latest()->words, "denied: uid 5000");
+	assert_int_equal(history_all(&h, all), HISTORY_PLACES + 1);
+	for (size_t i = 0; i < HISTORY_PLACES + 1; i++)
+		assert_string_not_equal(all[i]->words, "denied: uid 1002");
+}
+
+static void others_are_counted_anew(void **state)
+{
+	(void)state;
+	for (uid_t uid = 0; uid < 40; uid++)
+		denied_at(5, uid);
+	assert_non_null(strstr(latest()->words, "and 24 other users"));
+	for (uid_t uid = 0; uid < HISTORY_PLACES; uid++)
+		denied_at(60, uid); /* they go on, and keep their places */
+	denied_at(70, 500);
+	assert_string_equal(latest()->words, "denied: uid 500");
+	assert_int_equal(latest()->times, 1);
+}
+
+/* A day of what matters stays, whatever users do meanwhile. */
+static void floods_push_nothing_out(void **state)
 {
 	struct clock_reading now = at_s(0);
 
 	(void)state;
 	history_add(&h, &now, EVENT_TOKEN, 1, "first");
-	for (int64_t i = 0; i < 100000; i++) {
-		now.boot.ns = i * NS_PER_MS * 36; /* an hour */
-		history_add_folded(&h, &now, EVENT_DENIED, "uid 1000");
+	for (int64_t i = 0; i < 86400; i++) {
+		denied_at(i, (uid_t)(i % 130));
+		now = at_s(i);
+		history_add_caused(&h, &now, EVENT_LOGIN_FAILED, 1000, 0, "failed");
+		history_add_caused(&h, &now, EVENT_REJECTED, (uid_t)i, 0, "rejected");
 	}
-	assert_non_null(history_get(&h, 1));
+	assert_int_equal(h.count, 1);
 	assert_string_equal(history_get(&h, 1)->words, "first");
-	assert_in_range(h.count, 50, 62);
+}
+
+/* What is worth a line since the last look. */
+static unsigned lines(void)
+{
+	const struct history_event *all[HISTORY_ALL];
+	unsigned n = 0;
+
+	for (size_t i = history_all(&h, all); i-- > 0;)
+		n += all[i]->log_order > logged;
+	logged = h.log_order;
+	return n;
+}
+
+static void a_line_at_first_and_each_hour(void **state)
+{
+	(void)state;
+	denied_at(0, 1000);
+	assert_int_equal(lines(), 1);
+	for (int64_t s = 1; s < 3600; s++)
+		denied_at(s, 1000);
+	assert_int_equal(lines(), 0);
+	denied_at(3600, 1000);
+	denied_at(3600, 1000); /* looked at later: the line is not forgotten */
+	assert_int_equal(lines(), 1);
+	denied_at(3601, 1001);
+	assert_int_equal(lines(), 1);
+	denied_at(3661, 1000);
+	assert_int_equal(lines(), 1);
+}
+
+static void a_reload_makes_it_news(void **state)
+{
+	struct clock_reading now = at_s(10);
+
+	(void)state;
+	denied_at(10, 1000);
+	assert_int_equal(lines(), 1);
+	history_add(&h, &now, EVENT_TOKEN, 1, "token");
+	denied_at(10, 1000);
+	assert_int_equal(lines(), 1); /* the token's */
+	history_add(&h, &now, EVENT_RELOADED, 0, "reloaded");
+	denied_at(10, 1000);
+	assert_int_equal(latest()->times, 1);
+	assert_int_equal(lines(), 1); /* the reload's: the other one was a moment ago */
+	denied_at(11, 1000);
+	assert_int_equal(latest()->times, 2);
+	assert_int_equal(lines(), 1);
+}
+
+static void denied_for(int64_t ms, uid_t uid, int reason)
+{
+	struct clock_reading now = at_s(0);
+
+	now.boot.ns = ms * NS_PER_MS;
+	history_add_caused(&h, &now, EVENT_DENIED, uid, 0, "uid %u, %d", (unsigned)uid, reason);
+}
+
+/* Each is a line, but not at once; and of reasons that a user can make up there is no end. */
+static void reasons_are_told_apart(void **state)
+{
+	const struct history_event *all[HISTORY_ALL];
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		denied_for(round, 5, 1);
+		denied_for(round, 5, 2);
+		denied_for(round, 6, 1);
+	}
+	assert_int_equal(history_all(&h, all), 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(all[i]->times, 2);
+	assert_int_equal(lines(), 2); /* one of each user */
+	denied_for(1001, 5, 2);
+	assert_int_equal(lines(), 1);
+	for (int i = 0; i < 3000; i++) {
+		denied_for(2001 + i, 5, i);
+		assert_int_equal(lines(), i == 0); /* the third; then they share its place */
+	}
+	assert_int_equal(history_all(&h, all), HISTORY_REASONS + 1);
+	assert_string_equal(all[HISTORY_REASONS]->words, "uid 5, 2999");
+}
+
+static void who_has_a_place_is_none_of_the_others(void **state)
+{
+	const struct history_event *all[HISTORY_ALL];
+
+	(void)state;
+	for (uid_t uid = 0; uid < HISTORY_PLACES; uid++)
+		denied_for(0, uid, 1);
+	denied_for(0, 3, 2);
+	assert_int_equal(history_all(&h, all), HISTORY_PLACES);
+	assert_string_equal(latest()->words, "uid 3, 2");
+	assert_int_equal(latest()->times, 2);
 }
 
 static void every_kind_is_named(void **state)
@@ -168,9 +367,17 @@ int main(void)
 		cmocka_unit_test_setup(keeps_what_was_said, empty),
 		cmocka_unit_test_setup(overwrites_the_oldest, empty),
 		cmocka_unit_test_setup(cuts_words_that_do_not_fit, empty),
-		cmocka_unit_test_setup(folded_words_are_no_format, empty),
-		cmocka_unit_test_setup(folds_repeats_of_a_minute, empty),
-		cmocka_unit_test_setup(flood_does_not_push_out, empty),
+		cmocka_unit_test_setup(one_event_while_it_goes_on, empty),
+		cmocka_unit_test_setup(kinds_and_users_are_apart, empty),
+		cmocka_unit_test_setup(the_latest_words_stand, empty),
+		cmocka_unit_test_setup(in_order_of_time, empty),
+		cmocka_unit_test_setup(users_beyond_the_table_share_an_event, empty),
+		cmocka_unit_test_setup(others_are_counted_anew, empty),
+		cmocka_unit_test_setup(floods_push_nothing_out, empty),
+		cmocka_unit_test_setup(a_line_at_first_and_each_hour, empty),
+		cmocka_unit_test_setup(a_reload_makes_it_news, empty),
+		cmocka_unit_test_setup(reasons_are_told_apart, empty),
+		cmocka_unit_test_setup(who_has_a_place_is_none_of_the_others, empty),
 		cmocka_unit_test(every_kind_is_named),
 	};
 

@@ -21,7 +21,7 @@ static enum ask_outcome ask_now(struct rig *r)
 /* A person logs in: the code is exchanged for a token of that life. */
 static void log_in(struct rig *r, enum source_login after, const char *text, int64_t life_s)
 {
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_true(rig_decide(r));
 	assert_true(r->d.code);
 	token_source_set_login(&r->s, after);
@@ -179,7 +179,7 @@ static void a_code_waits_for_the_refresh_under_way(void **state)
 
 	(void)state;
 	assert_true(rig_decide(r));
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_false(rig_decide(r));
 	assert_true(rig_answer_token(r, "of-the-old-login", 3600));
 	assert_true(rig_decide(r));
@@ -198,7 +198,7 @@ static void a_code_that_is_refused_leaves_the_login_alone(void **state)
 
 	(void)state;
 	rig_fetch_token(r, "one", 3600);
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_true(rig_decide(r));
 	rig_answer_failure(r, RESPONSE_LOGIN_REQUIRED, -1);
 	assert_false(rig_decide(r));
@@ -218,12 +218,12 @@ static void a_code_that_nobody_waits_for_is_not_sent(void **state)
 
 	(void)state;
 	rig_decide(r);
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_true(token_source_code_gone(&r->s));
 	assert_false(token_source_code_gone(&r->s));
 	assert_false(rig_decide(r));
 	/* once it is on its way it goes on to its end */
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_true(rig_decide(r));
 	assert_false(token_source_code_gone(&r->s));
 	assert_true(rig_answer_token(r, "one", 3600));
@@ -242,12 +242,12 @@ static void codes_count_in_the_mint_limit(void **state)
 	token_source_set_login(&r->s, SOURCE_LOGIN_NONE);
 	rig_decide(r);
 	for (int i = 0; i < 2; i++) {
-		token_source_code_came(&r->s);
+		token_source_code_came(&r->s, 1000);
 		assert_true(rig_decide(r));
 		rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
 		assert_false(rig_decide(r));
 	}
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), 1);
 	assert_in_range(r->d.wake_at.ns - r->now.boot.ns, 290 * S, 300 * S);
@@ -278,6 +278,10 @@ static void logging_out_forgets_all(void **state)
 	assert_int_equal(ask_now(r), OUTCOME_LOGIN_REQUIRED);
 	assert_int_equal(rig_state(r), SOURCE_LOGIN_REQUIRED);
 	assert_null(rig_served(r));
+	/* of nobody that is no news */
+	token_source_set_login(&r->s, SOURCE_LOGIN_NONE);
+	token_source_log_out(&r->s, &r->now, tokens);
+	assert_int_equal(rig_told(r, EVENT_LOGGED_OUT), 1);
 	log_in(r, SOURCE_LOGIN_READY, "new", 3600);
 	assert_string_equal(rig_served(r), "new");
 	rig_free(r);
@@ -319,7 +323,7 @@ static void another_person_gets_nothing_of_the_one_before(void **state)
 	assert_true(rig_answer_token(r, "two", 3600));
 	rig_decide(r);
 	assert_string_equal(rig_served(r), "one"); /* two waits out its guard: there are both */
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_true(rig_decide(r));
 	assert_true(rig_answer_token(r, "other", 3600));
 	ask = rig_get(r, 5);
@@ -358,7 +362,7 @@ static void a_login_starts_what_was_revoked(void **state)
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_state(r), SOURCE_REVOKED);
 	/* not one that comes to nothing */
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_true(rig_decide(r));
 	rig_answer_failure(r, RESPONSE_LOGIN_REQUIRED, -1);
 	assert_false(rig_decide(r));
@@ -366,7 +370,7 @@ static void a_login_starts_what_was_revoked(void **state)
 	log_in(r, SOURCE_LOGIN_READY, "two", 3600);
 	assert_string_equal(rig_served(r), "two");
 	/* nor one that is revoked itself on its way */
-	token_source_code_came(&r->s);
+	token_source_code_came(&r->s, 1000);
 	assert_true(rig_decide(r));
 	token_source_revoke(&r->s, &r->now, tokens);
 	token_fini(&tokens[0]);
@@ -398,7 +402,7 @@ static void whatever_people_do(uint64_t seed)
 
 		switch (random_next(&random) % 12) {
 		case 0:
-			token_source_code_came(&r->s);
+			token_source_code_came(&r->s, 1000);
 			break;
 		case 1:
 			token_source_code_gone(&r->s);

@@ -349,6 +349,7 @@ static void revoked_stays_stopped(void **state)
 	token_source_revoke(&r->s, &r->now, tokens); /* nothing is left, and no harm done */
 	assert_null(tokens[0].text);
 	assert_null(tokens[1].text);
+	assert_int_equal(rig_told(r, EVENT_REVOKED), 1);
 	ask = rig_refresh(r, 5);
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
 	assert_true(rig_decide(r));
