@@ -1,7 +1,7 @@
-/* The page: what the broker and libgctoken share. There is one memfd per profile, which the broker
- * writes. Whoever may have the profile's token gets a read-only descriptor of it, and from then on
- * reads the token where it lies, without a system call. docs/architecture.md says how it is asked
- * for.
+/* The page: what the broker and libgctoken share. There is one memfd per profile and token, which
+ * the broker writes. Whoever may have the profile's token gets a read-only descriptor of it, and
+ * from then on reads the token where it lies, without a system call. docs/architecture.md says how
+ * it is asked for.
  *
  * Everything is words of 64 bits in the machine's byte order, read and written by relaxed atomic
  * accesses, in three parts:

@@ -336,7 +336,7 @@ int call_logout(struct call *c)
 	login_attempts_forget(&c->profile->attempts);
 	login_stop_code(login);
 	token_source_log_out(&c->profile->source, &c->now, tokens);
-	pages_publish(c->profile, &c->now);
+	pages_retire(c->profile);
 	w->pending++; /* until all have begun */
 	login_end(login, &l->eraser);
 	turn_soon(&c->broker->turn);

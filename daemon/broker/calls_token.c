@@ -207,7 +207,7 @@ int call_revoke(struct call *c)
 	}
 	login_stop_code(p->client->login);
 	token_source_revoke(&p->source, &c->now, tokens);
-	pages_publish(p, &c->now);
+	pages_retire(p);
 	turn_soon(&c->broker->turn);
 	w->pending++; /* until all have begun */
 	for (size_t i = 0; i < 2; i++)

@@ -33,27 +33,7 @@ static int digest_rules(
 	return access_rules_digest(rules, p->client->state.salt, ret);
 }
 
-void pages_publish(struct profile *p, const struct clock_reading *now)
-{
-	struct source_page page;
-
-	if (!p->page.shared)
-		return;
-	token_source_page(&p->source, now, &page);
-	if (p->page.is_current && p->page.generation == (page.slot ? page.slot->generation : 0) &&
-		(!page.slot || (p->page.content.until.ns == page.until.ns &&
-				       p->page.content.dead.ns == page.dead.ns &&
-				       p->page.content.stale_from.ns == page.stale_from.ns &&
-				       p->page.content.min_ttl_limit_s == page.min_ttl_limit_s)))
-		return;
-	page_publish(p->page.shared, &page);
-	p->page.is_current = true;
-	p->page.generation = page.slot ? page.slot->generation : 0;
-	p->page.content = page;
-	p->page.content.slot = NULL; /* not ours to keep */
-}
-
-static void retire(struct profile *p)
+void pages_retire(struct profile *p)
 {
 	char name[PAGE_STORE_NAME_SIZE];
 
@@ -67,12 +47,39 @@ static void retire(struct profile *p)
 	systemd_forget_fd(name);
 }
 
+void pages_publish(struct profile *p, const struct clock_reading *now)
+{
+	struct source_page page;
+	uint64_t generation, own;
+
+	if (!p->page.shared)
+		return;
+	token_source_page(&p->source, now, &page);
+	generation = page.slot ? page.slot->generation : 0;
+	own = page_generation(p->page.shared);
+	if (own && generation && generation != own) {
+		pages_retire(p);
+		return;
+	}
+	if (p->page.is_current && p->page.generation == generation &&
+		(!page.slot || (p->page.content.until.ns == page.until.ns &&
+				       p->page.content.dead.ns == page.dead.ns &&
+				       p->page.content.stale_from.ns == page.stale_from.ns &&
+				       p->page.content.min_ttl_limit_s == page.min_ttl_limit_s)))
+		return;
+	page_publish(p->page.shared, &page);
+	p->page.is_current = true;
+	p->page.generation = generation;
+	p->page.content = page;
+	p->page.content.slot = NULL; /* not ours to keep */
+}
+
 void pages_let_go(struct profile *p)
 {
 	/* Across a restart under a manager that keeps it the page lives on; else nobody will write
 	 * it again. */
 	if (!p->broker->stopping || !systemd_is_there())
-		retire(p);
+		pages_retire(p);
 	page_free(p->page.shared);
 	p->page.shared = NULL;
 }
@@ -83,7 +90,7 @@ void pages_check_rules(struct profile *p, const struct access_rules *rules)
 
 	if (p->page.shared && (digest_rules(p, rules, digest) ||
 				      memcmp(digest, p->page.rules, sizeof(digest)) != 0))
-		retire(p);
+		pages_retire(p);
 }
 
 static int make(struct profile *p)

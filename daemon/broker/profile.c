@@ -157,7 +157,7 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 			       text_changed(p->settings->extra_params, settings->extra_params);
 	struct clock_reading now;
 
-	pages_check_rules(p, &settings->allow);
+	pages_retire(p);
 	/* a person who came back now would bring a code for another request */
 	if (request_changed || text_changed(p->settings->redirect_uri, settings->redirect_uri) ||
 		text_changed(p->settings->authorize_url, settings->authorize_url))

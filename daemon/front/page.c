@@ -81,7 +81,8 @@ static void write_content(
 	const struct token_slot *slot = content ? content->slot : NULL;
 
 	store(&g->state, (uint64_t)state);
-	store(&g->generation, slot ? slot->generation : 0);
+	if (slot) /* else it stays: whose page this was */
+		store(&g->generation, slot->generation);
 	store(&g->until, slot ? (uint64_t)content->until.ns : 0);
 	store(&g->dead, slot ? (uint64_t)content->dead.ns : 0);
 	store(&g->stale_from,
@@ -107,9 +108,16 @@ static void wipe(struct gctoken_page *g, enum gctoken_page_state state)
 	uint64_t odd = write_begin(g);
 
 	write_content(g, state, NULL);
+	if (state == GCTOKEN_PAGE_RETIRED)
+		store(&g->generation, 0);
 	for (size_t i = 0; i < GCTOKEN_PAGE_TOKEN_MAX / 8; i++)
 		store(&g->token[i], 0);
 	write_end(g, odd);
+}
+
+uint64_t page_generation(const struct page *p)
+{
+	return load(&p->shared->generation);
 }
 
 void page_retire(struct page *p)

@@ -33,6 +33,9 @@ void page_free(struct page *p);
 
 /* What readers see from now on. slot NULL: they have to ask. */
 void page_publish(struct page *p, const struct source_page *content);
+/* Of the token that is in it, or was until it came to say "ask", in an earlier run too; 0: there
+ * has been none. */
+uint64_t page_generation(const struct page *p);
 /* Wiped, and retired for good: readers notice at their next read. */
 void page_retire(struct page *p);
 

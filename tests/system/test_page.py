@@ -15,7 +15,7 @@ from library import DENIED, LIBRARY, REFUSED, REVOKED, GctokenError, in_child, l
 from manager import Manager
 from raw_http import is_sanitized
 from reloading import reload
-from users import account, as_user, needs_root
+from users import User, account, as_user, needs_root
 from waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.skipif(
@@ -213,6 +213,100 @@ def test_who_may_not_is_refused_and_remembered(server, daemon):
     assert metric(d, "gctokend_pages_given_total", profile="default") == 0
 
 
+def leaked(page, successors):
+    """Nothing of a later token is in it."""
+    assert page.words[STATE] == RETIRED and not any(page.token_bytes())
+    assert page.words[GENERATION] not in successors
+
+
+@pytest.mark.parametrize("end", ["refresh", "reload", "revoke", "report", "another key"])
+def test_a_page_is_worth_one_token(server, daemon, end):
+    """Whoever has the descriptor, and is not asked again whether they may, has no later token."""
+    d = daemon(server)
+    first = d.token().json["generation"]
+    page = Page(d)
+    wait_until(lambda: page.words[STATE] == 2, "a token in the page")
+    assert page.words[GENERATION] == first
+    if end == "refresh":
+        assert d.post("/v1/refresh").status == 200
+    elif end == "reload":
+        reload(d)
+    elif end == "another key":  # which says nothing of who may have it
+        d.profiles["default"]["refresh_margin"] = "7min"
+        reload(d)
+    elif end == "revoke":
+        assert d.post("/v1/revoke").status == 200
+    else:
+        assert d.post(f"/v1/token/reject?profile=default&generation={first}").status == 200
+    if end not in ("refresh", "report"):
+        leaked(page, [])  # at once
+    newer = d.post("/v1/refresh").json["generation"]
+    wait_until(lambda: d.token().json["generation"] == newer, "the new token")
+    leaked(page, [newer])
+    again = Page(d)
+    assert again.inode != page.inode
+    wait_until(lambda: again.words[GENERATION] == newer, "the new token in a page of its own")
+    again.close()
+    page.close()
+
+
+def test_a_page_without_a_token_is_worth_the_first(server, daemon):
+    d = daemon(server)
+    assert d.post("/v1/revoke").status == 200
+    page = Page(d)
+    assert page.words[STATE] == 1 and not any(page.token_bytes())
+    first = d.post("/v1/refresh").json["generation"]
+    wait_until(lambda: page.words[STATE] == 2, "its token")
+    assert page.words[GENERATION] == first
+    newer = d.post("/v1/refresh").json["generation"]
+    wait_until(lambda: page.words[STATE] == RETIRED, "its end")
+    leaked(page, [first, newer])
+    page.close()
+
+
+def test_a_refresh_costs_each_reader_one_page(server, daemon):
+    """However many there are and however often they read."""
+    d = daemon(server)
+    with contextlib.ExitStack() as stack:
+        handles = [warmed(stack.enter_context(library(d))) for _ in range(50)]
+        for handle in handles:
+            reads_from_page(d, handle, 10)
+        given = metric(d, "gctokend_pages_given_total", profile="default")
+        assert given == len(handles)
+        for _ in range(2):
+            newer = d.post("/v1/refresh").json["generation"]
+            for handle in handles:
+                wait_until(lambda h=handle: h.get().generation == newer, "the new token")
+            before = served(d)
+            for handle in handles:
+                assert {handle.get().generation for _ in range(100)} == {newer}
+            assert served(d) == before
+            given += len(handles)
+            assert metric(d, "gctokend_pages_given_total", profile="default") == given
+
+
+@needs_root
+def test_a_page_that_a_former_member_of_a_group_handed_on(server, daemon):
+    """The rules stay as they are, and so does what the kernel says of who connected."""
+    group = 72101
+    d = daemon(server, broker={"socket_mode": "0666"}, profile={"allow_groups": str(group)})
+    with as_user(User(71101, 71101, (group,))):
+        page = Page(d)
+    assert page.status == 200
+    stranger = User(71102, 71102)
+    assert d.ask_as(stranger.uid, "GET", "/v1/token", gid=stranger.gid).status == 403
+    reload(d)
+    newer = d.post("/v1/refresh").json["generation"]
+    wait_until(lambda: d.token().json["generation"] == newer, "the new token")
+
+    def reads():
+        with mmap.mmap(page.fd, PAGE_SIZE, prot=mmap.PROT_READ) as memory:
+            return [any(memory[192:192 + 8192]), memory[8 * STATE]]
+
+    assert in_child(reads, stranger) == [False, RETIRED]
+    page.close()
+
+
 @needs_root
 def test_who_loses_access_reads_no_more(server, daemon):
     d = daemon(server, broker={"socket_mode": "0666"}, profile={"allow_users": "nobody"})
@@ -238,10 +332,6 @@ def test_who_loses_access_reads_no_more(server, daemon):
     thread = threading.Thread(target=lambda: result.append(in_child(reads, nobody)))
     thread.start()
     os.read(gone[0], 1)
-    # What does not change who may have it leaves the page alone.
-    d.profiles["default"]["refresh_margin"] = "7min"
-    reload(d)
-    assert page.words[STATE] == 2
     d.profiles["default"]["allow_users"] = "daemon"
     reload(d)
     assert page.words[STATE] == RETIRED and not any(page.token_bytes())
@@ -321,10 +411,12 @@ def test_with_a_manager_readers_notice_no_restart(server, managed, end):
         assert failures == []
         assert seen == sorted(seen) and len(seen) > 100
         assert len(m.stored) == len({name for name, _ in m.stored})
-        # what the new run publishes, the old mapping shows
+        # what the new run decides, the old mapping shows: its token has ended
         newest = handle.reject(handle.get()).generation
         assert newest > first.generation
-        wait_until(lambda: page.words[GENERATION] == newest, "the new token in the old page")
+        wait_until(lambda: page.words[STATE] == RETIRED, "the end of the page")
+        leaked(page, [newest])
+        reads_from_page(d, handle)
         page.close()
 
 
