@@ -98,20 +98,23 @@ static bool is_set(const char *variable)
 	return value && *value;
 }
 
-bool browser_open(const char *url)
+bool browser_open(const char *address, struct browser_file *ret)
 {
-	/* Copies: both are cut into words, or handed to execvp. */
-	char *own_url = strdup(url),
-	     *list = strdup(is_set("BROWSER") ? getenv("BROWSER") : "xdg-open");
+	struct browser_file file = BROWSER_FILE_NONE;
+	/* A copy, which is cut into words. */
+	char *list = strdup(is_set("BROWSER") ? getenv("BROWSER") : "xdg-open");
 	char *command, *rest = NULL;
 	bool started = false;
 
-	if (own_url && list &&
-		(is_set("BROWSER") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")))
+	if (list && (is_set("BROWSER") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")) &&
+		!browser_file_make(&file, address))
 		for (command = strtok_r(list, ":", &rest); command && !started;
 			command = strtok_r(NULL, ":", &rest))
-			started = start_command(command, own_url);
-	free(own_url);
+			started = start_command(command, file.url);
 	free(list);
+	if (started)
+		*ret = file;
+	else
+		browser_file_remove(&file);
 	return started;
 }

@@ -139,21 +139,24 @@ static int with_listening(const struct settings *s, const struct login *l)
 	struct redirect_wait wait = {&l->target, l->state, l->deadline_ms, &stop};
 	enum redirect_page page;
 	int error, fd = -1, code;
+	struct browser_file file = BROWSER_FILE_NONE;
 	bool opened;
 
 	/* Before the browser: a quick one would find nobody. */
 	error = redirect_listen(&l->target, &listener);
 	if (error)
 		return explain_listen(s, l, error);
-	opened = browser_open(l->url);
-	show_url(s, l, opened);
-	show_waiting(s, l, opened);
+	/* And before its file, which is removed whatever comes. */
 	error = interrupt_begin(&stop);
 	if (error) {
 		redirect_listener_fini(&listener);
 		return explain_end(s, l, error);
 	}
+	opened = browser_open(l->url, &file);
+	show_url(s, l, opened);
+	show_waiting(s, l, opened);
 	error = redirect_listener_wait(&listener, &wait, &response, &fd);
+	browser_file_remove(&file);
 	code = error ? explain_end(s, l, error) : EXIT_OK;
 	interrupt_end(&stop);
 	if (error)
@@ -206,26 +209,28 @@ static int read_pasted(const struct settings *s, const struct login *l,
 	return code;
 }
 
-static int without_listening(const struct settings *s, const struct login *l, bool opened)
+static int without_listening(const struct settings *s, const struct login *l, bool no_browser)
 {
 	struct redirect_response response;
+	struct browser_file file = BROWSER_FILE_NONE;
 	struct interrupt stop;
 	enum redirect_page page;
 	int error, code = GO_ON, tries = isatty(STDIN_FILENO) ? PASTE_TRIES : 1;
 
-	show_url(s, l, opened);
+	error = interrupt_begin(&stop);
+	if (error)
+		return explain_end(s, l, error);
+	show_url(s, l, !no_browser && browser_open(l->url, &file));
 	fprintf(talk(s),
 		"In the end the browser goes to an address that begins with %.*s\nand may say that "
 		"it cannot show the page. That is expected: copy that whole address.\n\n",
 		(int)l->target.base.length, l->target.base.at);
 	fflush(talk(s));
-	error = interrupt_begin(&stop);
-	if (error)
-		return explain_end(s, l, error);
 	while (code == GO_ON && tries-- > 0) {
 		fputs("Paste it here (it is not shown): ", stderr);
 		code = read_pasted(s, l, &stop, &response);
 	}
+	browser_file_remove(&file);
 	interrupt_end(&stop);
 	if (code == GO_ON)
 		code = EXIT_FAILED;
@@ -253,7 +258,7 @@ int command_login(const struct command *self, struct settings *s, int argc, char
 		return code;
 	if (!no_browser && l.target.local)
 		return with_listening(s, &l);
-	return without_listening(s, &l, !no_browser && browser_open(l.url));
+	return without_listening(s, &l, no_browser);
 }
 
 static int show_logged_out(

@@ -1,9 +1,11 @@
 """A profile that people log in to at oidc-provider, and all that a test does with it."""
 
 import base64
+import os
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
+from browser_file import browser, called_with, sent_on_to
 from daemon import Daemon
 from login_process import LoginProcess, come_back, free_port
 from oidc import OidcServer
@@ -26,14 +28,16 @@ def login_profile(server: OidcServer, client: dict, **keys: Any) -> dict[str, An
 
 def log_in(server: OidcServer, d: Daemon, consent: bool = True) -> tuple[LoginProcess, str]:
     """By the command and a browser: the command, which has ended, and the page it showed."""
-    one = LoginProcess(d.socket)
+    note = browser(d.directory, "browser")
+    one = LoginProcess(d.socket, BROWSER=note, XDG_RUNTIME_DIR=d.directory)
     try:
-        landing = ScriptedBrowser(server).land(one.url(), consent)
+        landing = ScriptedBrowser(server).land(sent_on_to(called_with(note)[0]), consent)
         status, _, page = come_back(landing)
         assert status == 200
         one.wait()
     finally:
         one.end()
+        os.remove(note + ".args")  # for the next one
     d.assert_no_leak(one.stdout + one.stderr, "what gctoken login says")
     return one, page
 

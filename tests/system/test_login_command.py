@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from browser_file import browser, called_with, file_of, sent_on_to
 from login_process import QUIET, LoginProcess, come_back, free_port
 from scripted_daemon import answer, folder, problem, run, scripted  # noqa: F401
 from waiting import wait_until
@@ -312,22 +313,6 @@ def test_a_signal_that_was_ignored_stays_so(scripted, login, port):
 
 # Browsers.
 
-def browser(folder, name: str, exit_code: int = 0) -> str:
-    """A program that notes how it was called."""
-    path = os.path.join(folder, name)
-    with open(path, "w", encoding="ascii") as file:
-        file.write(f'#!/bin/sh\nprintf "%s\\n" "$@" >"{path}.new"\n'
-                   f'mv "{path}.new" "{path}.args"\nexit {exit_code}\n')
-    os.chmod(path, stat.S_IRWXU)
-    return path
-
-
-def called_with(path: str) -> list[str]:
-    wait_until(lambda: os.path.exists(path + ".args"), "a browser")
-    with open(path + ".args", encoding="ascii") as file:
-        return file.read().splitlines()
-
-
 @pytest.mark.parametrize("form, arguments", [
     ("{0}", [URL]), ("{0} --new-window %s --x", ["--new-window", URL, "--x"]),
     ("/nonexistent/b:{0} -n", ["-n", URL]), ("::{0}", [URL])])
@@ -336,7 +321,10 @@ def test_the_browser_that_is_named(folder, scripted, login, port, form, argument
     path = browser(folder, "browser")
     one = login(BROWSER=form.format(path))
     one.url()
-    assert called_with(path) == arguments
+    called = called_with(path)
+    at = arguments.index(URL)
+    assert sent_on_to(called[at]) == URL
+    assert called[:at] + called[at + 1:] == arguments[:at] + arguments[at + 1:]
     wait_until(lambda: "A browser should open" in one.stdout, "the words for it")
 
 
@@ -346,7 +334,7 @@ def test_the_desktops_browser(folder, scripted, login, port, desktop):
     path = browser(folder, "xdg-open")
     one = login(PATH=f"{folder}:{os.environ['PATH']}", **{desktop: ":0"})
     one.url()
-    assert called_with(path) == [URL]
+    assert [sent_on_to(argument) for argument in called_with(path)] == [URL]
 
 
 def test_no_desktop_no_browser(folder, scripted, login, port):
@@ -365,8 +353,73 @@ def test_no_shell_sees_the_address(folder, scripted, login, port):
     path = browser(folder, "browser")
     one = login(BROWSER=path)
     one.url()
-    assert called_with(path) == [odd]
+    assert [sent_on_to(argument) for argument in called_with(path)] == [odd]
     assert not os.path.exists(folder + "/bad")
+
+
+def test_an_address_is_no_part_of_the_page(folder, scripted, login, port):
+    odd = URL + '&x="><script>alert(1)</script>&amp;y=&#34;'
+    scripted(begun(port, authorize_url=odd), done())
+    path = browser(folder, "browser")
+    login(BROWSER=path).url()
+    argument, = called_with(path)
+    assert sent_on_to(argument) == odd
+    with open(file_of(argument), encoding="utf-8") as file:
+        assert "<script" not in file.read()
+
+
+def test_no_process_shows_the_address(folder, scripted, login, port):
+    """Of all that run meanwhile, the browser and what it starts included."""
+    scripted(begun(port), done())
+    path = os.path.join(folder, "browser")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f'#!/bin/sh\nsleep 60 & echo $$ $! >"{path}.new"\nmv "{path}.new" "{path}.args"\nwait\n')
+    os.chmod(path, stat.S_IRWXU)
+    one = login(BROWSER=path)
+    one.url()
+    running = [int(pid) for pid in called_with(path)[0].split()]
+    seen = 0
+    for pid in [one.process.pid, *running]:
+        for name in ("cmdline", "environ"):
+            with open(f"/proc/{pid}/{name}", "rb") as file:
+                said = file.read()
+            assert STATE.encode() not in said and b"login.example" not in said
+            seen += b"file://" in said
+    assert seen >= 1  # the browser's, or this looked at nothing
+    for pid in running:
+        os.kill(pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR"])
+def test_where_the_file_is(folder, scripted, login, port, variable):
+    scripted(begun(port), done())
+    path = browser(folder, "browser")
+    mine = os.path.join(folder, "my files%")
+    os.mkdir(mine, 0o700)
+    unusable = {"XDG_RUNTIME_DIR": "/nonexistent/run", "TMPDIR": "relative"}
+    login(BROWSER=path, **{**unusable, variable: mine}).url()
+    argument, = called_with(path)
+    assert sent_on_to(argument) == URL and os.path.dirname(file_of(argument)) == mine
+
+
+@pytest.mark.parametrize("how", ["logged in", "refused", "given up", "terminated"])
+def test_the_file_does_not_stay(folder, scripted, login, port, how):
+    scripted(begun(port), done())
+    path = browser(folder, "browser")
+    mine = os.path.join(folder, "tmp")
+    os.mkdir(mine, 0o700)
+    one = login(BROWSER=path, XDG_RUNTIME_DIR=mine)
+    one.url()
+    argument, = called_with(path)
+    assert sent_on_to(argument) == URL and os.listdir(mine) == [os.path.basename(file_of(argument))]
+    if how == "logged in":
+        come_back(f"http://127.0.0.1:{port}/callback", code=CODE, state=STATE)
+    elif how == "refused":
+        come_back(f"http://127.0.0.1:{port}/callback", error="access_denied", state=STATE)
+    else:
+        one.process.send_signal(signal.SIGINT if how == "given up" else signal.SIGTERM)
+    one.wait()
+    assert os.listdir(mine) == []
 
 
 def test_ctrl_c_ends_no_browser(folder, scripted, login, port):

@@ -11,7 +11,8 @@ import pytest
 from daemon import GCTOKEN, environment
 from login_process import QUIET, come_back, free_port
 from scripted_daemon import folder, problem, run, scripted  # noqa: F401
-from test_login_command import CODE, STATE, begun, browser, done, finish_of
+from browser_file import browser
+from test_login_command import CODE, STATE, begun, done, finish_of
 from waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.usefixtures("gctoken")

@@ -2,11 +2,13 @@
 that goes where it is sent."""
 
 import json
+import os
 import subprocess
 
 import pytest
 
 import person
+from browser_file import browser, called_with, file_of, sent_on_to
 from daemon import environment
 from logging_in import login_profile
 from login_process import QUIET, LoginProcess, come_back, free_port
@@ -63,6 +65,18 @@ def test_logged_in_used_and_logged_out(people, login):
     assert server.api_status(token) == 401
     again = d.gctoken("get")
     assert again.returncode == 1 and "gctoken login" in again.stderr
+
+
+def test_by_what_the_browser_is_given(people, login, tmp_path):
+    """Nobody sees the address but who may read the file, which is gone in the end."""
+    server, d = people
+    path = browser(str(tmp_path), "browser")
+    one = login(d, BROWSER=path, XDG_RUNTIME_DIR=str(tmp_path))
+    argument, = called_with(path)
+    status, _, page = come_back(person.allow(server, sent_on_to(argument)).uri)
+    assert status == 200 and "You are logged in" in page
+    ended_well(d, one)
+    assert not os.path.exists(file_of(argument))
 
 
 def test_pasted_from_a_browser_elsewhere(people):
