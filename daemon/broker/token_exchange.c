@@ -34,13 +34,12 @@ static void serve(struct token_exchange *x)
 {
 	struct broker *b = x->client->broker;
 	struct login *login = x->client->login;
-	bool unwanted = false;
+	bool unwanted;
 
 	x->state = EXCHANGE_IDLE;
 	if (login)
 		login_served(login);
-	if (x->profile)
-		unwanted = x->ended(x) == FETCHED_UNWANTED;
+	unwanted = x->profile && x->ended(x) == FETCHED_UNWANTED;
 	if (x->with_code)
 		login_code_ended(login, &x->response, unwanted);
 	token_response_fini(&x->response);
@@ -118,14 +117,12 @@ static int try_to_send(struct token_exchange *x)
 /* A request that could not be sent ends like one that got no response. */
 static void end_unsent(struct token_exchange *x, int error)
 {
-	struct exchange none = {
+	const struct exchange none = {
 		.failure = error == -EINVAL   ? "the token URL cannot be used"
 			   : error == -ENOENT ? "the login was ended meanwhile"
 					      : "out of memory",
 	};
 
-	clock_read(&none.sent);
-	none.received = none.sent;
 	fetch_ended(x, &none);
 }
 
@@ -234,8 +231,6 @@ void token_exchanges_finish(struct broker *b)
 		struct token_exchange *x = c->login->exchange;
 
 		login_served(c->login);
-		fetch_cancel(x->fetch);
-		x->fetch = NULL;
 		x->state = EXCHANGE_IDLE;
 		if (!x->profile)
 			release(x);

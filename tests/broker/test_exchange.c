@@ -2,12 +2,26 @@
  * for room, sent, ended. Of logins see test_login_exchange.c. */
 #include "broker_fixture.h"
 
+#include "broker/profile_type.h"
+#include "broker/token_exchange.h"
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
 
 #define ONE "[profile a]\n"
 #define NOBODY "[profile other]\nprefetch = no\n"
+
+/* The timer for which there is no memory. */
+static const struct event *fails;
+
+int __wrap_event_add(struct event *e, const struct timeval *tv);
+int __real_event_add(struct event *e, const struct timeval *tv);
+
+int __wrap_event_add(struct event *e, const struct timeval *tv)
+{
+	return e == fails ? -1 : __real_event_add(e, tv);
+}
 
 static void test_it_is_recorded_before_it_is_sent(void **state)
 {
@@ -269,6 +283,70 @@ static void test_siblings_are_told(void **state)
 	rig_free(r);
 }
 
+static enum token_exchange_state state_of(struct rig *r)
+{
+	return rig_profile(r, "a")->exchange->state;
+}
+
+static void test_its_states_by_name(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nprefetch = no\n");
+
+	(void)state;
+	rig_run(r);
+	assert_int_equal(state_of(r), EXCHANGE_IDLE);
+	r->disk_hangs = true;
+	r->fetch_error = -EAGAIN;
+	caller_gone(r, caller_ask(r, "GET", "/v1/token?profile=a"));
+	assert_int_equal(state_of(r), EXCHANGE_RECORDING);
+	rig_disk_end(r, 0);
+	assert_int_equal(state_of(r), EXCHANGE_NO_ROOM);
+	r->fetch_error = 0;
+	rig_pass(r, 1);
+	assert_int_equal(state_of(r), EXCHANGE_SENT);
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	assert_int_equal(state_of(r), EXCHANGE_IDLE);
+	rig_free(r);
+}
+
+/* Then nothing would end a write that hangs: it is not waited for. */
+static void test_without_memory_for_a_timer_it_is_sent_at_once(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nprefetch = no\n");
+
+	(void)state;
+	r->disk_hangs = true;
+	fails = &rig_profile(r, "a")->exchange->patience;
+	caller_gone(r, caller_ask(r, "GET", "/v1/token?profile=a"));
+	fails = NULL;
+	assert_int_equal(rig_posts(r), 1);
+	rig_disk_end(r, 0);
+	assert_int_equal(r->fetches_begun, 1);
+	rig_free(r);
+}
+
+/* Every exchange with a Date says something of the server's clock; one that never was says nothing.
+ */
+static void test_its_date_is_learnt_from(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+	struct caller *c;
+
+	(void)state;
+	rig_answer_failure(r, rig_post(r), "no answer");
+	c = caller_ask(r, "GET", "/v1/skew?profile=a");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "samples"), "0");
+	caller_gone(r, c);
+	rig_pass(r, 5);
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	c = caller_ask(r, "GET", "/v1/skew?profile=a");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "samples"), "1");
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 /* ---- a reload takes the profile away ---- */
 
 static void test_gone_while_it_is_recorded(void **state)
@@ -439,6 +517,9 @@ int main(void)
 		cmocka_unit_test(test_a_credential_that_is_replaced_meanwhile_is_tried_at_once),
 		cmocka_unit_test(test_generations_are_of_all_clients),
 		cmocka_unit_test(test_siblings_are_told),
+		cmocka_unit_test(test_its_states_by_name),
+		cmocka_unit_test(test_without_memory_for_a_timer_it_is_sent_at_once),
+		cmocka_unit_test(test_its_date_is_learnt_from),
 		cmocka_unit_test(test_gone_while_it_is_recorded),
 		cmocka_unit_test(test_gone_while_it_waits_for_room),
 		cmocka_unit_test(test_gone_while_it_is_sent),

@@ -3,7 +3,12 @@
  * one before it is never sent again; and none that came is lost. */
 #include "broker_fixture.h"
 
+#include "broker/login.h"
+#include "broker/oauth_client.h"
+#include "broker/profile_type.h"
+#include "broker/token_exchange.h"
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +17,17 @@
 	"[profile a]\ngrant = authorization_code\nredirect_uri = http://127.0.0.1:8484/callback\n" \
 	"authorize_url = https://login.test/oauth/authorize\n"
 #define OTHER "[profile other]\nclient_id = other\nprefetch = no\n"
+
+/* The timer for which there is no memory. */
+static const struct event *fails;
+
+int __wrap_event_add(struct event *e, const struct timeval *tv);
+int __real_event_add(struct event *e, const struct timeval *tv);
+
+int __wrap_event_add(struct event *e, const struct timeval *tv)
+{
+	return e == fails ? -1 : __real_event_add(e, tv);
+}
 
 static bool reply_has(struct rig *r, struct caller *c, int status, const char *words)
 {
@@ -65,6 +81,7 @@ static void test_a_code_is_exchanged_and_stored_before_it_serves(void **state)
 	assert_non_null(rig_post_with(r, "grant_type=authorization_code&code=code-1"));
 	r->disk_hangs = true;
 	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	assert_int_equal(rig_profile(r, "a")->exchange->state, EXCHANGE_STORING);
 	assert_false(rig_file_exists(r, ".login"));
 	assert_int_equal(caller_status(r, finishing), 0);
 	assert_int_equal(caller_status(r, asking), 0);
@@ -222,6 +239,22 @@ static void test_a_disk_that_fails_keeps_the_login_in_memory(void **state)
 	rig_stop(r);
 	rig_start(r);
 	assert_non_null(rig_post_with(r, "refresh_token=refresh-2"));
+	rig_free(r);
+}
+
+static void test_without_memory_for_a_timer_the_disk_is_not_waited_for(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct fetch *f = refresh(r, "refresh-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	fails = &rig_profile(r, "a")->client->login->patience;
+	rig_answer_token(r, f, "token-2", "refresh-2");
+	fails = NULL;
+	assert_serves(r, "token-2");
+	rig_disk_heal(r);
+	assert_serves(r, "token-2");
 	rig_free(r);
 }
 
@@ -816,6 +849,7 @@ int main(void)
 		cmocka_unit_test(test_a_code_that_cannot_be_sent),
 		cmocka_unit_test(test_a_disk_that_hangs_keeps_nobody_for_ever),
 		cmocka_unit_test(test_a_disk_that_fails_keeps_the_login_in_memory),
+		cmocka_unit_test(test_without_memory_for_a_timer_the_disk_is_not_waited_for),
 		cmocka_unit_test(test_a_disk_that_refuses_keeps_nobody),
 		cmocka_unit_test(test_a_refresh_token_is_sent_once),
 		cmocka_unit_test(test_a_server_that_does_not_rotate_keeps_nobody_waiting),
