@@ -38,16 +38,13 @@ static void file_written(struct login *l)
 		l->exchange->kept(l->exchange);
 }
 
-/* Stores what there is now. False: what came waits for that. */
+/* Stores what there is now. True: what came need not wait for that, or cannot. */
 static bool store(struct login *l)
 {
 	const struct timeval patience = {.tv_sec = STORE_PATIENCE_S};
 
 	l->storing = login_store(l);
-	if (l->storing && !evtimer_add(&l->patience, &patience))
-		return false;
-	l->storing = 0;
-	return true;
+	return !l->storing || evtimer_add(&l->patience, &patience);
 }
 
 static bool refresh_refused(struct login *l)

@@ -89,6 +89,8 @@ static void test_a_code_is_exchanged_and_stored_before_it_serves(void **state)
 	assert_true(rig_file_exists(r, ".login"));
 	assert_int_equal(caller_status(r, finishing), 200);
 	assert_string_equal(caller_member(finishing, "login_ends_in"), "null");
+	assert_string_equal(caller_member(finishing, "profile"), "a");
+	assert_true(rig_logged(r, " logged in; the login is refreshed from here on\n"));
 	assert_int_equal(caller_status(r, asking), 200);
 	assert_string_equal(caller_member(asking, "access_token"), "token-1");
 	caller_gone(r, finishing);
@@ -106,12 +108,28 @@ static void test_a_login_without_refresh_token_stores_nothing(void **state)
 	rig_answer_token(r, rig_post(r), "token-1", NULL);
 	assert_int_equal(caller_status(r, c), 200);
 	assert_string_equal(caller_member(c, "login_ends_in"), "3600");
+	assert_true(rig_logged(r, "lasts 3600 s and then somebody has to log in again\n"));
 	caller_gone(r, c);
 	rig_disk_heal(r);
 	assert_false(rig_file_exists(r, ".login"));
 	/* and there is nothing to refresh with */
 	rig_pass(r, 3590);
 	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+static void test_a_login_with_a_refresh_token_that_no_request_could_carry(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	rig_answer_token(r, rig_post(r), "token-1", "no token");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "login_ends_in"), "3600");
+	caller_gone(r, c);
+	assert_true(rig_logged(r, "log in again (it gave one that cannot be used)\n"));
+	assert_false(rig_file_exists(r, ".login"));
 	rig_free(r);
 }
 
@@ -802,10 +820,24 @@ static void answer(struct rig *r)
 	rig_answer_token(r, TAILQ_FIRST(&r->fetches), "token-2", "refresh-2");
 }
 
+static void pass_the_rest(int fd, short events, void *context)
+{
+	struct rig *r = context;
+
+	(void)fd;
+	(void)events;
+	assert_false(rig_logged(r, "stopping although a refresh has not been answered"));
+	r->now.boot.ns += NS_PER_MS;
+	r->now.wall.ns += NS_PER_MS;
+}
+
 static void pass_a_minute(struct rig *r)
 {
-	r->now.boot.ns += 61 * NS_PER_S;
-	r->now.wall.ns += 61 * NS_PER_S;
+	static const struct timeval at_once;
+
+	r->now.boot.ns += 60 * NS_PER_S - NS_PER_MS;
+	r->now.wall.ns += 60 * NS_PER_S - NS_PER_MS;
+	event_base_once(r->base, -1, EV_TIMEOUT, pass_the_rest, r, &at_once);
 }
 
 static void test_a_stop_waits_for_a_refresh(void **state)
@@ -842,6 +874,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_code_is_exchanged_and_stored_before_it_serves),
 		cmocka_unit_test(test_a_login_without_refresh_token_stores_nothing),
+		cmocka_unit_test(test_a_login_with_a_refresh_token_that_no_request_could_carry),
 		cmocka_unit_test(test_a_new_login_without_refresh_token_removes_the_one_there_was),
 		cmocka_unit_test(test_a_code_that_is_refused_leaves_the_login_there_was),
 		cmocka_unit_test(test_nobody_waits_for_a_code_that_is_not_sent_yet),
