@@ -1,6 +1,7 @@
 /* Requests that are held: their callers wait until there is something to reply, or the wait is
  * over. What they wait for is known to the files of calls, each of which has structs of its own
- * with a waiter as first member, and a type for them. */
+ * with a waiter as first member, and a type for them. The deadline here only wakes: whether a
+ * request for a token is over is decided by core/token_ask, from ask->deadline. */
 #ifndef GCTOKEND_BROKER_WAITER_H
 #define GCTOKEND_BROKER_WAITER_H
 

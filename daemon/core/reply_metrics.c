@@ -151,7 +151,9 @@ static void put_traffic(const struct metric_context *c)
 		put_count(c->out, rejections, c->profiles[i].settings->name, "result", "cooldown",
 			n->cooled_down);
 	}
-	put_family(c->out, waiting, "gauge", "Requests held until a token comes.");
+	put_family(c->out, waiting, "gauge",
+		"Requests that are held: they wait for a token, for the next one (after=), for a "
+		"measurement of the clock or for a revocation.");
 	for (size_t i = 0; i < c->count; i++)
 		put_count(c->out, waiting, c->profiles[i].settings->name, NULL, NULL,
 			c->profiles[i].waiting);

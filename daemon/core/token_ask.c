@@ -304,6 +304,4 @@ void token_source_ask(struct token_source *s, const struct clock_reading *now,
 		ask_get(s, now, ask, expired, ret);
 	else
 		ask_ticket(s, now, ask, expired, ret);
-	if (first && ret->kind == OUTCOME_HOLD)
-		s->counters.waited++;
 }

@@ -25,7 +25,7 @@ struct token_ask {
 	uint64_t generation; /* ASK_REJECT */
 	struct boot_time deadline;
 	/* the source's own, zero at first */
-	bool begun;
+	bool begun;      /* was asked once before */
 	uint64_t ticket; /* the fetch whose end answers */
 };
 

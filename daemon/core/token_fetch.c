@@ -86,7 +86,6 @@ static void same_token(
 	struct boot_time dead = lifetime_dead(&offered->life);
 	struct duration left, pause;
 
-	s->counters.same_token++;
 	/* The earlier of the two ends counts, as the server may start the same token's life again.
 	 * It has been valid since it first came. */
 	if (boot_before(dead, lifetime_dead(l))) {

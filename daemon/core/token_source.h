@@ -60,11 +60,9 @@ struct source_failure {
 
 struct source_counters {
 	uint64_t fetches[RESPONSE_LOGIN_REQUIRED + 1]; /* ended, by class */
-	uint64_t same_token;
 	uint64_t served, served_stale;
 	uint64_t rejected;    /* 401s that started or joined a replacement */
 	uint64_t cooled_down; /* 401s refused within the cool-down */
-	uint64_t waited;      /* asks that had to be held */
 };
 
 /* The instant of what never happened. */
