@@ -3,6 +3,7 @@
 #include "config_keys.h"
 #include "config_value.h"
 #include "regions.h"
+#include "text.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -88,8 +89,8 @@ void config_help_write(struct buffer *out)
 	put_section(out, CONFIG_SECTION_BROKER);
 	buffer_put_text(out, "\n[profile NAME]\n\n");
 	put_paragraph(out,
-		"One section for each OAuth client; at least one is needed. NAME: a-z, 0-9, _ "
-		"and -, at most 48 of them, the first a letter or a digit.",
+		"One section for each profile; at least one is needed. NAME: " PROFILE_NAME_ALLOWED
+		".",
 		2);
 	put_section(out, CONFIG_SECTION_PROFILE);
 	buffer_put_text(out, "\nRegions (either name, hyphens or underscores)\n\n");

@@ -1,9 +1,11 @@
-/* Every key of the configuration and every type of key, once: the two tables that drive parsing,
- * defaults, freeing, the check on reload, --help-config, gctokend.conf(5) and the test of the
- * commented example.
+/* Every key of the configuration and every type of key, once. Parsing, defaults, freeing, the
+ * check on reload, --help-config, the descriptions in gctokend.conf(5) and the test of the
+ * commented example all go by them.
  *
- * A new key is a row of the first table and a member of the model (config.h). A new type is a row
- * of the second, with what judges a value. */
+ * A new key is a row of `keys` and a member of the model (config.h or fetch_settings.h). A new type
+ * is a TYPE line with the function that judges a value; only a value that the model keeps in a new
+ * way also needs a struct in config_storage.c. No type has to look for control characters:
+ * config_text.c refuses them. */
 #ifndef GCTOKEND_CORE_CONFIG_KEYS_H
 #define GCTOKEND_CORE_CONFIG_KEYS_H
 
@@ -55,7 +57,7 @@ struct config_key {
 	size_t offset, size; /* of the member in broker_settings or profile_settings */
 	const struct config_type *type;
 	int64_t min, max;         /* where the type has limits; of durations: nanoseconds */
-	const char *default_text; /* as a file would have it; "": none */
+	const char *default_text; /* as a file would have it, whatever the type; "": none */
 	unsigned flags;           /* enum config_flag */
 	const char *help;         /* whole sentences */
 };

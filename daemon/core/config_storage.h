@@ -1,5 +1,5 @@
 /* How the model keeps values that are more than their bytes: on its way in, for the comparison of a
- * reload, and when it is freed. Named in the table of types (config_keys.c). */
+ * reload, and when it is freed. Named by the types, in config_keys.c. */
 #ifndef GCTOKEND_CORE_CONFIG_STORAGE_H
 #define GCTOKEND_CORE_CONFIG_STORAGE_H
 

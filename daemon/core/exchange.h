@@ -1,6 +1,6 @@
-/* The result of one HTTP exchange with a login server: plain data that upstream/fetch fills, and
- * that token_response and server_clock judge. What it points to belongs to whoever filled it and
- * lives as long as the call it is passed to. */
+/* The result of one HTTP exchange with a login server or the API: plain data that upstream/fetch
+ * fills, and that token_response and server_clock judge. What it points to belongs to whoever
+ * filled it and lives as long as the call it is passed to. */
 #ifndef GCTOKEND_CORE_EXCHANGE_H
 #define GCTOKEND_CORE_EXCHANGE_H
 

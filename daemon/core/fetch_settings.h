@@ -1,7 +1,13 @@
 /* How a profile's exchanges with the login server and the API are made, wherever they go: what the
  * token requests, the HEADs and the revocations have in common. What is added here goes with all of
- * them. The CA file and the proxy also tell endpoints apart (broker/endpoint.h), since through
- * another proxy it may be another clock that answers. */
+ * them.
+ *
+ * HEADs are shared between profiles with the same URLs, CA file and proxy, and go by the settings
+ * of the first such profile. Whoever adds a member decides in endpoint_get (broker/endpoint.c)
+ * whether it tells endpoints apart, as the CA file and the proxy do: through another proxy it may
+ * be another clock that answers. `gctoken doctor` connects by itself: what it should know,
+ * print_config.c passes on. The texts are lent wherever a copy of this struct goes; the
+ * configuration owns them. */
 #ifndef GCTOKEND_CORE_FETCH_SETTINGS_H
 #define GCTOKEND_CORE_FETCH_SETTINGS_H
 

@@ -1,7 +1,9 @@
 /* Memory for tokens, client secrets and what is made of them, and the one rule for letting go of
  * it: what is kept comes from secret_alloc and ends with secret_free; what passes through any other
  * memory is wiped with secret_wipe before that memory is freed, used again or left. Nothing of it
- * reaches a log, a metric or an error: those see fingerprints (core/token).
+ * reaches a log, a metric or an error: those see fingerprints (core/token). The words of a login
+ * server, which may repeat what was sent, get out through core/token_response alone, which drops
+ * those that do (words_show, repeats). tests/system/test_leaks.py looks for secrets everywhere.
  *
  * Where secret bytes pass. Whoever adds a place adds it here; `tests/lint secrets` holds that.
  *
@@ -13,7 +15,8 @@
  *                  (core/token_slot) -> a reply, by core/reply_token into a
  *                  core/buffer, front/connection, front/stream; a page, front/page; the next run,
  *                  core/handover_write, broker/handover, core/handover_read; a revocation,
- *                  broker/revoke. core/jwt_claims decodes it in passing
+ *                  broker/calls_token (call_revoke), broker/revoke. core/jwt_claims decodes it in
+ *                  passing
  *   refresh token  as an access token up to core/token -> broker/login -> core/token_request; the
  *                  disk, core/login_record -> core/sealed_state (from here on encrypted) ->
  *                  host/state_file, host/durable_file, and back by broker/login_file

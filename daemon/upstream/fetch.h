@@ -1,5 +1,5 @@
-/* HTTP exchanges with login servers: libcurl's multi interface on the event loop, never blocking.
- */
+/* HTTP exchanges with login servers and the API: libcurl's multi interface on the event loop, never
+ * blocking. */
 #ifndef GCTOKEND_UPSTREAM_FETCH_H
 #define GCTOKEND_UPSTREAM_FETCH_H
 

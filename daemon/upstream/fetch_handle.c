@@ -111,9 +111,10 @@ static void field_add(struct fetch *x, size_t *count, char *text)
 	++*count;
 }
 
-static int secrets_copy(struct fetch *x, const struct fetch_request *q)
+static int content_make(struct fetch *x, const struct fetch_request *q)
 {
-	/* Expect would cost a round trip that some servers never answer. libcurl only reads these.
+	/* As many as x->fields has room for. Expect would cost a round trip that some servers never
+	 * answer. libcurl only reads these.
 	 */
 	static char accept[] = "Accept: application/json", no_expect[] = "Expect:";
 	size_t count = 0;
@@ -224,7 +225,7 @@ int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long ca_ag
 	int r = url_read(q->url, &x->host);
 
 	if (r == 0)
-		r = secrets_copy(x, q);
+		r = content_make(x, q);
 	if (r < 0)
 		return r;
 	x->easy = curl_easy_init();

@@ -28,7 +28,7 @@ struct fetch {
 	size_t authorization_size;
 	char *body;
 	size_t body_size;
-	struct curl_slist fields[3];
+	struct curl_slist fields[3]; /* Accept, Expect and, if there is one, Authorization */
 	struct exchange exchange;
 	struct http_response reply;
 	bool running;       /* libcurl has the handle, the fetcher lists it */
