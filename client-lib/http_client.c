@@ -232,7 +232,7 @@ static int exchange(
 	const struct http_call *call, int fd, char *storage, size_t size, struct http_result *ret)
 {
 	char request[REQUEST_MAX];
-	struct http_result result;
+	struct http_result result = {0};
 	int n, error;
 
 	n = format_request(call, request, sizeof(request));

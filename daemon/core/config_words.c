@@ -74,7 +74,7 @@ static const char *list_problem(
 		else
 			problem = "cannot be *; for everybody write allow_users = *";
 		if (problem)
-			return problem;
+			return problem; /* cppcheck-suppress returnDanglingLifetime ; a literal */
 	}
 	if (at[strspn(at, ", \t")])
 		return "has a name that is too long";

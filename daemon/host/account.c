@@ -21,11 +21,12 @@ int account_become(const char *state_dir, char *text, size_t size)
 		return 0;
 	errno = 0;
 	/* NOLINTBEGIN(concurrency-mt-unsafe): this program has one thread */
-	if (!stat(state_dir, &st))
-		account = st.st_uid ? getpwuid(st.st_uid)
-				    : NULL; /* cppcheck-suppress getpwuidCalled */
-	else if (!strcmp(state_dir, STATE_DIR_DEFAULT))
+	if (!stat(state_dir, &st)) {
+		if (st.st_uid)
+			account = getpwuid(st.st_uid); /* cppcheck-suppress getpwuidCalled */
+	} else if (!strcmp(state_dir, STATE_DIR_DEFAULT)) {
 		account = getpwnam(ACCOUNT); /* cppcheck-suppress getpwnamCalled */
+	}
 	/* NOLINTEND(concurrency-mt-unsafe) */
 	if (!account || account->pw_uid == 0)
 		return 0;
