@@ -44,7 +44,7 @@ daemon/broker/waiter.c
 """.split()
 
 # Deleted, these leak or leave bytes behind, which the sanitizers and test_leaks.py are for.
-NOT_DELETED = re.compile(r"assert|free|.*_(free|fini|wipe|cleanse)|explicit_bzero|va_(start|end)")
+NOT_DELETED = re.compile(r"assert|free|.*_(free|fini|empty|wipe|cleanse)|explicit_bzero|va_(start|end)")
 
 TOKEN = re.compile(r"""
     (?P<comment>/\*.*?\*/|//[^\n]*)

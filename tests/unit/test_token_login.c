@@ -110,6 +110,24 @@ static void one_that_cannot_be_refreshed_serves_to_its_end(void **state)
 	rig_free(r);
 }
 
+static void a_long_login_is_told_of_an_hour_ahead(void **state)
+{
+	struct rig *r = rig_with(SOURCE_LOGIN_NONE);
+	struct boot_time told_at;
+
+	(void)state;
+	rig_decide(r);
+	log_in(r, SOURCE_LOGIN_NONE, "one", 86400);
+	told_at = boot_sub(lifetime_dead(&r->s.current.life), duration_s(3600));
+	rig_pass_until(r, boot_sub(told_at, duration_ns(1)));
+	rig_decide(r);
+	assert_int_equal(r->d.wake_at.ns, told_at.ns);
+	assert_int_equal(rig_told(r, EVENT_LOGIN_ENDS), 0);
+	rig_wake(r);
+	assert_int_equal(rig_told(r, EVENT_LOGIN_ENDS), 1);
+	rig_free(r);
+}
+
 static void a_report_about_one_that_cannot_be_replaced(void **state)
 {
 	struct rig *r = rig_with(SOURCE_LOGIN_NONE);
@@ -493,6 +511,7 @@ int main(void)
 		cmocka_unit_test(without_a_login_nothing_is_fetched),
 		cmocka_unit_test(a_login_is_refreshed_ahead),
 		cmocka_unit_test(one_that_cannot_be_refreshed_serves_to_its_end),
+		cmocka_unit_test(a_long_login_is_told_of_an_hour_ahead),
 		cmocka_unit_test(a_report_about_one_that_cannot_be_replaced),
 		cmocka_unit_test(a_refused_refresh_token_is_not_tried_again),
 		cmocka_unit_test(its_token_serves_on_when_the_login_has_ended),

@@ -384,6 +384,8 @@ static void nothing_is_told_where_nothing_changed(void **state)
 	assert_false(r->d.changed); /* there was no doubt that it could end */
 	token_source_set_login(&r->s, r->s.login);
 	assert_false(token_source_needs_turn(&r->s));
+	rig_decide(r);
+	assert_false(r->d.changed);
 	token_source_set_login(&r->s, SOURCE_LOGIN_READY);
 	assert_true(token_source_needs_turn(&r->s));
 	rig_decide(r);
