@@ -165,6 +165,22 @@ int call_refresh(struct call *c)
 	return ask_token(c, &ask, c->broker->config->broker.max_wait.ns / NS_PER_S);
 }
 
+struct revoke_waiter {
+	struct waiter waiter;
+	struct state_wait recording;
+	bool unwritten; /* it could not even be begun */
+};
+
+static void revoke_recorded(void *context)
+{
+	waiter_done(context);
+}
+
+static bool is_recorded(const struct revoke_waiter *r)
+{
+	return !r->recording.client && !r->unwritten && !r->waiter.profile->client->write_failing;
+}
+
 static void revoke_answer(struct waiter *w, const struct clock_reading *now)
 {
 	const char *problem = revoke_problem(w);
@@ -180,6 +196,11 @@ static void revoke_answer(struct waiter *w, const struct clock_reading *now)
 			"could not be told: %s. It is valid there until it expires",
 			problem);
 		status = reply_error(&reply, 503, "temporarily_unavailable", words, -1);
+	} else if (!is_recorded((const struct revoke_waiter *)w)) {
+		status = reply_error(&reply, 503, "temporarily_unavailable",
+			"the token is revoked and the profile stays stopped, but that cannot be "
+			"written to state_dir: a stop or a reboot now would start it again",
+			-1);
 	} else {
 		reply_state(&reply, w->profile->settings->name, "revoked");
 	}
@@ -188,6 +209,7 @@ static void revoke_answer(struct waiter *w, const struct clock_reading *now)
 
 static void revoke_gone(struct waiter *w)
 {
+	state_wait_cancel(&((struct revoke_waiter *)w)->recording);
 	revoke_forget_waiter(w);
 	free(w);
 }
@@ -197,12 +219,13 @@ static const struct waiter_type revoke_waiter = {revoke_answer, revoke_gone, NUL
 int call_revoke(struct call *c)
 {
 	struct profile *p = c->profile;
-	struct waiter *w = calloc(1, sizeof(*w));
+	struct revoke_waiter *own = calloc(1, sizeof(*own));
+	struct waiter *w = own ? &own->waiter : NULL;
 	struct token tokens[2];
 	int r = 0;
 
 	if (!w || waiter_begin(w, &revoke_waiter, p, c->connection, duration_s(REVOKE_WAIT_S))) {
-		free(w);
+		free(own);
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	}
 	login_stop_code(p->client->login);
@@ -210,6 +233,10 @@ int call_revoke(struct call *c)
 	pages_retire(p);
 	turn_soon(&c->broker->turn);
 	w->pending++; /* until all have begun */
+	own->recording.ended = revoke_recorded;
+	own->recording.context = w;
+	own->unwritten = oauth_client_save(p->client, p, &own->recording) != 0;
+	w->pending += !own->unwritten;
 	for (size_t i = 0; i < 2; i++)
 		if (tokens[i].text && revoke_token(p, &tokens[i], w))
 			r = -EIO;

@@ -41,9 +41,11 @@ static void take_generations(void *context, const char *name)
 	if (!suffix || strcmp(suffix, ".state") != 0 ||
 		state_read(b->state_dir, name, &text, &length))
 		return;
-	if (!client_state_read(text, length, b->boot_id, &state) &&
-		state.generation_reserved > b->generation_floor)
-		b->generation_floor = state.generation_reserved;
+	if (!client_state_read(text, length, b->boot_id, &state)) {
+		if (state.generation_reserved > b->generation_floor)
+			b->generation_floor = state.generation_reserved;
+		client_state_fini(&state);
+	}
 	free(text);
 }
 
@@ -147,6 +149,7 @@ int oauth_client_get(struct oauth_client **ret, struct broker *b, const char *to
 	*ret = c;
 	return 0;
 fail:
+	client_state_fini(&c->state);
 	free(c->token_url);
 	free(c->client_id);
 	free(c);
@@ -157,6 +160,7 @@ void oauth_client_free(struct oauth_client *c)
 {
 	TAILQ_REMOVE(&c->broker->oauth_clients, c, link);
 	login_free(c->login);
+	client_state_fini(&c->state);
 	free(c->token_url);
 	free(c->client_id);
 	free(c);
@@ -219,6 +223,9 @@ int oauth_client_save(struct oauth_client *c, const struct profile *p, struct st
 	struct buffer text;
 	int r;
 
+	r = client_state_set_revoked(s, p->settings->name, p->source.revoked);
+	if (r)
+		return r;
 	s->generation_used = generations_used(c->broker);
 	/* Half a block ahead, so that a disk that is full for a while stops nobody. */
 	if (s->generation_reserved < s->generation_used + GENERATION_BLOCK / 2)

@@ -57,7 +57,8 @@ void pages_publish(struct profile *p, const struct clock_reading *now)
 	token_source_page(&p->source, now, &page);
 	generation = page.slot ? page.slot->generation : 0;
 	own = page_generation(p->page.shared);
-	if (own && generation && generation != own) {
+	/* An earlier run's page may show what was revoked as it ended. */
+	if (own && (p->source.revoked || (generation && generation != own))) {
 		pages_retire(p);
 		return;
 	}

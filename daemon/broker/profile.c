@@ -43,6 +43,8 @@ static void restore(struct profile *p, const struct clock_reading *now)
 	const struct client_state *state = &p->client->state;
 	char tag[CREDENTIAL_TAG_LENGTH + 1];
 
+	if (client_state_revoked(state, p->settings->name))
+		token_source_restore_revoked(&p->source, now);
 	if (state->not_before.ns == INT64_MIN || !boot_before(now->boot, state->not_before))
 		return;
 	client_state_tag(state->salt, p->credential.client_id, p->credential.client_secret, tag);
@@ -184,6 +186,9 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 
 	server_clock_decide(&p->endpoint->clock, &p->source, now, &d);
 	p->wake_at = d.wake_at;
+	/* lifted by a refresh or a login that has sent nothing yet, say */
+	if (client_state_revoked(&p->client->state, p->settings->name) != p->source.revoked)
+		oauth_client_save(p->client, p, NULL);
 	p->broker->handover.due = true;
 	if (d.changed)
 		waiters_make_ready(&p->asking);

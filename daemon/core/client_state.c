@@ -1,6 +1,7 @@
 #include "client_state.h"
 
 #include "digest.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,6 +31,58 @@ void client_state_name(
 	memcpy(ret_name + 32, ".state", sizeof(".state"));
 }
 
+void client_state_fini(struct client_state *s)
+{
+	free(s->revoked);
+	s->revoked = NULL;
+}
+
+/* The line that names the profile; NULL: there is none. */
+static char *revoked_line(const struct client_state *s, const char *profile)
+{
+	size_t length = strlen(profile);
+	char *line = s->revoked;
+
+	while (line && *line && (strncmp(line, profile, length) != 0 || line[length] != '\n'))
+		line = strchr(line, '\n') + 1;
+	return line && *line ? line : NULL;
+}
+
+bool client_state_revoked(const struct client_state *s, const char *profile)
+{
+	return revoked_line(s, profile) != NULL;
+}
+
+int client_state_set_revoked(struct client_state *s, const char *profile, bool revoked)
+{
+	char *line = revoked_line(s, profile), *more, *rest;
+
+	if (revoked == (line != NULL))
+		return 0;
+	if (line) {
+		rest = line + strlen(profile) + 1;
+		memmove(line, rest, strlen(rest) + 1);
+		if (!*s->revoked)
+			client_state_fini(s);
+		return 0;
+	}
+	if (asprintf(&more, "%s%s\n", s->revoked ? s->revoked : "", profile) < 0)
+		return -ENOMEM;
+	free(s->revoked);
+	s->revoked = more;
+	return 0;
+}
+
+static void write_revoked(const struct client_state *s, struct buffer *out)
+{
+	const char *line = s->revoked, *end;
+
+	for (; line && *line; line = end + 1) {
+		end = strchr(line, '\n');
+		buffer_printf(out, "revoked %.*s\n", (int)(end - line), line);
+	}
+}
+
 void client_state_write(const struct client_state *s, const char *boot_id, struct buffer *out)
 {
 	const struct source_failure *f = &s->failure;
@@ -50,6 +103,7 @@ void client_state_write(const struct client_state *s, const char *boot_id, struc
 		buffer_printf(out, "error %s\nwords %s\ncorrelation %s\n", f->error, f->words,
 			f->correlation_id);
 	}
+	write_revoked(s, out);
 	for (unsigned i = s->mint.count; i-- > 0;)
 		buffer_printf(out, "mint %" PRId64 "\n", mint_window_at(&s->mint, i).ns);
 	buffer_put_char(out, '\0');
@@ -76,6 +130,7 @@ static bool read_line(
 	struct client_state *s, const char *line, const char *boot_id, bool *same_boot)
 {
 	struct source_failure *f = &s->failure;
+	char profile[PROFILE_NAME_MAX + 1];
 	int64_t ns;
 	int class, end = 0;
 
@@ -105,6 +160,8 @@ static bool read_line(
 		mint_window_add(&s->mint, (struct boot_time){ns});
 		return true;
 	}
+	if (take_text(line, "revoked", profile, sizeof(profile)))
+		return profile_name_valid(profile) && !client_state_set_revoked(s, profile, true);
 	return take_text(line, "error", f->error, sizeof(f->error)) ||
 	       take_text(line, "words", f->words, sizeof(f->words)) ||
 	       take_text(line, "correlation", f->correlation_id, sizeof(f->correlation_id));
@@ -156,9 +213,12 @@ int client_state_read(
 		s->failure = (struct source_failure){0};
 	}
 	*ret = *s;
+	s->revoked = NULL; /* taken */
 	r = 0;
 out:
 	free(copy);
+	if (s)
+		client_state_fini(s);
 	free(s);
 	return r;
 }

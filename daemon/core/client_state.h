@@ -1,6 +1,7 @@
 /* What has to outlive the process so that no crash loop can harm: when a client's token requests
- * were sent, until when the next has to wait and why, and which generations were used. No token and
- * no secret is in it. It belongs to token URL + client id + grant, not to a profile's name. */
+ * were sent, until when the next has to wait and why, which generations were used, and what an
+ * admin has revoked. No token and no secret is in it. It belongs to token URL + client id + grant,
+ * not to a profile's name; only what is revoked are profiles. */
 #ifndef GCTOKEND_CORE_CLIENT_STATE_H
 #define GCTOKEND_CORE_CLIENT_STATE_H
 
@@ -8,6 +9,7 @@
 #include "retry.h"
 #include "times.h"
 #include "token_source.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,13 +27,21 @@ struct client_state {
 	 * SHA-256(salt id 0 secret). Another credential is worth a try at once. */
 	char salt[CREDENTIAL_TAG_LENGTH + 1];
 	char tag[CREDENTIAL_TAG_LENGTH + 1];
+	char *revoked; /* names of profiles, each with a newline behind it; NULL: none */
 };
+
+void client_state_fini(struct client_state *s);
+
+/* Whether `profile` is stopped until an admin refreshes it. Setting it: 0 or -ENOMEM. */
+bool client_state_revoked(const struct client_state *s, const char *profile);
+int client_state_set_revoked(struct client_state *s, const char *profile, bool revoked);
 
 /* Lines of text that end with a checksum. Instants are of this boot only. */
 void client_state_write(const struct client_state *s, const char *boot_id, struct buffer *out);
 
-/* 0; -EINVAL: damaged, *ret untouched. Of another boot: only the generations count, since its
- * CLOCK_BOOTTIME says nothing now. */
+/* 0, and *ret is to be ended with client_state_fini; -EINVAL: damaged; -ENOMEM; *ret untouched. Of
+ * another boot: only generations and what is revoked count, since its CLOCK_BOOTTIME says nothing
+ * now. */
 int client_state_read(
 	const char *text, size_t length, const char *boot_id, struct client_state *ret);
 

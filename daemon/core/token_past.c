@@ -15,6 +15,19 @@ void token_source_restore(
 	s->attention = true;
 }
 
+static void tell_revoked(struct token_source *s, const struct clock_reading *now)
+{
+	history_add(s->history, now, EVENT_STARTED, 0,
+		"an admin revoked the token before the restart; still stopped");
+}
+
+void token_source_restore_revoked(struct token_source *s, const struct clock_reading *now)
+{
+	s->revoked = true;
+	s->attention = s->changed = true;
+	tell_revoked(s, now);
+}
+
 void token_source_save(const struct token_source *s, struct boot_time *ret_not_before,
 	struct source_failure *ret_failure)
 {
@@ -33,6 +46,8 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 {
 	struct token_slot *c = &s->current;
 
+	if (s->revoked)
+		return;
 	token_slot_move(c, &past->current);
 	token_slot_move(&s->previous, &past->previous);
 	s->refresh_at = request_changed ? now->boot : past->refresh_at;
@@ -58,6 +73,5 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 			(long long)duration_floor_s(boot_since(lifetime_dead(&c->life), now->boot)),
 			(long long)duration_floor_s(boot_since(s->refresh_at, now->boot)));
 	else if (s->revoked)
-		history_add(s->history, now, EVENT_STARTED, 0,
-			"an admin revoked the token before the restart; still stopped");
+		tell_revoked(s, now);
 }

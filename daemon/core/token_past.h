@@ -7,6 +7,7 @@
 #include "token_slot.h"
 #include <stdbool.h>
 
+struct clock_reading;
 struct source_failure;
 struct token_source;
 
@@ -27,6 +28,9 @@ void token_source_past_fini(struct token_source_past *past);
 void token_source_resume(struct token_source *s, const struct clock_reading *now,
 	struct token_source_past *past, bool request_changed);
 
+/* An admin had revoked this profile in an earlier run, and nobody has refreshed it since. Before
+ * token_source_resume, which then leaves what was handed over: it is from before. */
+void token_source_restore_revoked(struct token_source *s, const struct clock_reading *now);
 /* The previous run knew: no fetch before `not_before`, because of `failure` (NULL: none). */
 void token_source_restore(
 	struct token_source *s, struct boot_time not_before, const struct source_failure *failure);

@@ -57,6 +57,7 @@ static void check_same(const struct client_state *a, const struct client_state *
 	CHECK(a->generation_reserved == b->generation_reserved);
 	CHECK(a->not_before.ns == b->not_before.ns);
 	CHECK(same_word(a->salt, b->salt) && same_word(a->tag, b->tag));
+	CHECK(!a->revoked == !b->revoked && (!a->revoked || !strcmp(a->revoked, b->revoked)));
 	CHECK(a->mint.count == b->mint.count);
 	for (unsigned i = 0; i < a->mint.count; i++)
 		CHECK(mint_window_at(&a->mint, i).ns == mint_window_at(&b->mint, i).ns);
@@ -83,14 +84,18 @@ static void check_written_again(const struct client_state *s)
 	client_state_write(again, BOOT, &text_again);
 	CHECK(text.length == text_again.length && !memcmp(text.data, text_again.data, text.length));
 
-	/* After a boot only the generations are left, and the credential's tag. */
+	/* After a boot only the generations are left, the credential's tag, and what is revoked. */
 	CHECK(read_state(text.data, text.length, OTHER_BOOT, &later) == 0);
 	CHECK(later->generation_used == s->generation_used);
 	CHECK(later->generation_reserved == s->generation_reserved);
 	CHECK(same_word(later->salt, s->salt) && same_word(later->tag, s->tag));
+	CHECK(!later->revoked == !s->revoked &&
+		(!s->revoked || !strcmp(later->revoked, s->revoked)));
 	CHECK(!later->mint.count && later->not_before.ns == INT64_MIN && !later->failure.any);
 	buffer_fini(&text_again);
 	buffer_fini(&text);
+	client_state_fini(later);
+	client_state_fini(again);
 	free(later);
 	free(again);
 }
@@ -112,6 +117,7 @@ static void check_file(const char *text, size_t length)
 		CHECK(read_state(text, fuzz_below(&dice, length), BOOT, &broken) == -EINVAL);
 		free(broken);
 		free(damaged);
+		client_state_fini(s);
 	}
 	free(s);
 }

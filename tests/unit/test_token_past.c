@@ -222,6 +222,26 @@ static void a_revoked_source_stays_stopped(void **state)
 	rig_free(r);
 }
 
+/* A token that was handed over is from before: a crash left it there. */
+static void what_the_disk_says_of_a_revocation_counts(void **state)
+{
+	struct rig *before = rig_new(NULL, 1), *r = rig_after(before);
+	struct token_source_past past;
+
+	(void)state;
+	rig_fetch_token(before, "one", 3600);
+	read_past(before, &past);
+	rig_free(before);
+	token_source_restore_revoked(&r->s, &r->now);
+	token_source_resume(&r->s, &r->now, &past, false);
+	token_source_past_fini(&past);
+	assert_int_equal(rig_told(r, EVENT_STARTED), 1);
+	assert_false(rig_decide(r));
+	assert_int_equal(rig_state(r), SOURCE_REVOKED);
+	assert_null(r->s.current.token.text);
+	rig_free(r);
+}
+
 static void nothing_is_handed_over(void **state)
 {
 	struct rig *r = rig_restarted(rig_new(NULL, 1));
@@ -324,6 +344,7 @@ int main(void)
 		cmocka_unit_test(a_rejected_token_serves_through_a_backoff),
 		cmocka_unit_test(a_rejected_token_that_was_not_replaced),
 		cmocka_unit_test(a_revoked_source_stays_stopped),
+		cmocka_unit_test(what_the_disk_says_of_a_revocation_counts),
 		cmocka_unit_test(nothing_is_handed_over),
 		cmocka_unit_test(pauses_go_on),
 		cmocka_unit_test(the_backoff_grows),
