@@ -422,9 +422,11 @@ static void revoke_and_answer(struct rig *r)
 {
 	struct caller *c = caller_ask(r, "POST", "/v1/revoke?profile=a");
 
+	/* who revokes is told once that is on the disk */
+	assert_int_equal(caller_status(r, c), r->disk_hangs ? 0 : 200);
+	rig_disk_heal(r);
 	assert_int_equal(caller_status(r, c), 200);
 	caller_gone(r, c);
-	rig_disk_heal(r);
 	r->fetch_error = 0;
 	rig_pass(r, 1);
 	rig_answer_token(r, rig_post(r), "token-1", NULL);

@@ -102,6 +102,7 @@ def test_it_is_about_one_profile_of_a_client(server, daemon):
 def test_a_file_from_before_is_read(server, daemon):
     """As it was written before there was a line for what is revoked."""
     d = daemon(server)
+    d.token()
     d.stop()
     write_state(d, "gctokend client state 1\nboot 00000000-0000-4000-8000-000000000000\n"
                    "generation 500000 501000\ncredential - -\nsum ")
