@@ -187,7 +187,7 @@ int call_metrics(struct call *c)
 	if (!profiles)
 		return out_of_memory(c);
 	report_of_broker(c->broker, &c->now, &broker);
-	reply_metrics(c->reply, &c->now, profiles, count, &broker);
+	reply_metrics(c->reply, &c->now, profiles, count, all ? &broker : NULL);
 	free(profiles);
 	return 200;
 }

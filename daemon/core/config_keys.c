@@ -218,7 +218,7 @@ static const struct config_key keys[] = {
 	{"admin_groups", BROKER(admins.lists[ACCESS_GROUPS]), OF(groups), "", 0,
 	 "Groups whose members may administer."},
 	{"metrics_users", BROKER(metrics.lists[ACCESS_USERS]), OF(users), "", 0,
-	 "Users who see all profiles in /metrics, as admins do."},
+	 "Users who see all profiles in /metrics and the broker's own numbers, as admins do."},
 	{"root_needs_rule", BROKER(root_needs_rule), OF(yes_no), "no", NEEDED,
 	 "yes: uid 0 is a user like others and has only what a rule grants it. Set it where a "
 	 "container can reach the sockets: its root is uid 0, too, unless the container has a user "

@@ -299,6 +299,7 @@ void reply_metrics(struct reply *r, const struct clock_reading *now,
 		put_logins(&c);
 		put_clocks(&c);
 	}
-	put_broker(r->out, broker);
+	if (broker)
+		put_broker(r->out, broker);
 	reply_end(r);
 }

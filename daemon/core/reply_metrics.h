@@ -9,6 +9,7 @@ struct clock_reading;
 struct profile_view;
 struct reply;
 
+/* `broker` NULL: nothing about the broker as a whole. */
 void reply_metrics(struct reply *r, const struct clock_reading *now,
 	const struct profile_view *profiles, size_t count, const struct broker_view *broker);
 

@@ -267,6 +267,30 @@ def test_those_who_have_a_token_are_no_admins(server, daemon):
     assert metric(text, 'gctokend_denied_requests_total{profile="default"}') == len(ADMIN_ROUTES)
 
 
+@pytest.mark.parametrize("kept", ["http", "page"])
+def test_who_left_a_group_is_out_once_their_connections_are(server, daemon, kept):
+    """The kernel notes the groups when a program connects, so an open connection keeps its right. It
+    ends with the daemon, and who connects then has the groups of then."""
+    member = User(GAMES.uid, GAMES.gid, (WWW,))
+    d = daemon(server, broker=OPEN, profile={"allow_groups": "www-data"})
+    d.token()
+    connection = d.connect()
+    if kept == "page":
+        connection.sock = socket.socket(socket.AF_UNIX)
+        with as_user(member):
+            connection.sock.connect(d.path("page.sock"))
+    else:
+        connection = connect_as(d, member)
+        assert exchange(connection, "GET", "/v1/token").status == 200
+        reload(d)  # judges it anew, by the groups that it came with
+        assert exchange(connection, "GET", "/v1/token").status == 200
+    d.restart()
+    connection.sock.settimeout(10 * PATIENCE)
+    assert connection.sock.recv(1) == b""
+    connection.close()
+    assert ask(d, User(GAMES.uid, GAMES.gid), "GET", "/v1/token").status == 403
+
+
 # What is shown to whom.
 
 def test_status_and_metrics_show_what_the_caller_may_see(server, daemon):
@@ -288,6 +312,8 @@ def test_status_and_metrics_show_what_the_caller_may_see(server, daemon):
         assert ("broker" in answer.json) == (user == ROOT), user
         text = ask(d, user, "GET", "/metrics")
         assert text.status == 200
+        whole = [line for line in text.text.splitlines() if "profile=" not in line and line[0] != "#"]
+        assert bool(whole) == (user in (ROOT, MAIL)), user  # what concerns the whole broker
         assert sorted(set(re.findall(r'profile="([^"]*)"', text.text))) == metrics, user
         for name in set(every) - set(metrics):
             assert name not in text.text, user
@@ -295,6 +321,22 @@ def test_status_and_metrics_show_what_the_caller_may_see(server, daemon):
         assert ask(d, MAIL, "GET", route).status == 403  # metrics, and nothing else
     # Looking at everything one may see is no denied attempt on the rest.
     assert [sum(e["times"] for e in denials(d, name)) for name in every] == [0, 0, 2, 0]
+
+
+def test_what_is_shown_to_a_member_without_a_rule(server, daemon):
+    d = daemon(server, broker=OPEN, profiles={"default": {}, "named": {"allow_users": "games"}})
+    assert ask(d, NOBODY, "GET", "/v1/status").json == {"profiles": []}
+    assert ask(d, NOBODY, "GET", "/metrics").text == ""
+    assert ask(d, NOBODY, "GET", "/healthz").text == ask(d, NOBODY, "GET", "/readyz").text == "ok\n"
+    told = set()
+    for profile in ("default", "named", "neither"):
+        for method, route in [("GET", "token"), ("GET", "skew"), ("GET", "history"),
+                              ("POST", "token/reject"), ("POST", "skew/probe"), ("POST", "refresh"),
+                              ("POST", "revoke"), ("POST", "login"), ("POST", "logout")]:
+            answer = ask(d, NOBODY, method, f"/v1/{route}?profile={profile}")
+            assert answer.status == 403, (route, profile)
+            told.add(answer.text.replace(profile, "PROFILE"))
+    assert not any("games" in words for words in told)
 
 
 def test_health_is_for_everybody_and_readiness_for_those_it_concerns(fake, daemon):
