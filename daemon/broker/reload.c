@@ -13,6 +13,7 @@
 #include "sockets.h"
 #include "waiter.h"
 
+#include "front/peer_unit.h"
 #include "host/config_files.h"
 #include "host/log.h"
 #include "host/name_lookup.h"
@@ -48,11 +49,13 @@ static bool goes_on(const struct profile *p, const struct profile_settings *s,
  * is denied, and whoever wrote the rule should not have to guess why. */
 static void warn_of_hidden_units(const struct config *config)
 {
-	bool used = false;
-
-	for (size_t i = 0; i < config->profile_count; i++)
-		used |= access_needs_unit(&config->profiles[i].allow);
-	if (used && access("/proc/1/cgroup", R_OK))
+	if (!config_needs_units(config))
+		return;
+	if (!peer_unit_possible())
+		log_line(LOG_WARNING,
+			"allow_units: this kernel (before Linux 6.5) cannot say which process has "
+			"connected, so no caller's unit is known and these rules grant nobody");
+	else if (access("/proc/1/cgroup", R_OK))
 		log_line(LOG_WARNING,
 			"allow_units: the daemon cannot see other users' processes in /proc, so it "
 			"does not know their units and these rules grant nobody. Install the "

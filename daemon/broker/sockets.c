@@ -65,8 +65,9 @@ static uint32_t turned_away_possible(rlim_t descriptors, uint32_t connections)
 						    : TURNED_AWAY_MIN;
 }
 
-static struct front_limits limits_of(const struct broker_settings *s)
+static struct front_limits limits_of(const struct config *config)
 {
+	const struct broker_settings *s = &config->broker;
 	rlim_t descriptors = descriptors_possible();
 	uint32_t connections = connections_possible(descriptors, s->max_connections);
 
@@ -78,12 +79,13 @@ static struct front_limits limits_of(const struct broker_settings *s)
 		.max_turned_away = turned_away_possible(descriptors, connections),
 		.request_deadline = s->request_deadline,
 		.idle_timeout = s->idle_timeout,
+		.units = config_needs_units(config),
 	};
 }
 
 void sockets_set_limits(struct broker *b)
 {
-	struct front_limits limits = limits_of(&b->config->broker);
+	struct front_limits limits = limits_of(b->config);
 
 	front_set_limits(b->sockets.front, &limits);
 }
@@ -204,7 +206,7 @@ static int copy_path(char **ret, const char *path)
 int sockets_open(struct broker *b)
 {
 	const struct broker_settings *settings = &b->config->broker;
-	struct front_limits limits = limits_of(settings);
+	struct front_limits limits = limits_of(b->config);
 	struct sockets *s = &b->sockets;
 	int r = 0;
 

@@ -73,3 +73,11 @@ size_t config_restart_keys(
 	}
 	return found;
 }
+
+bool config_needs_units(const struct config *c)
+{
+	for (size_t i = 0; i < c->profile_count; i++)
+		if (access_needs_unit(&c->profiles[i].allow))
+			return true;
+	return false;
+}

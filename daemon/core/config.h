@@ -82,6 +82,8 @@ struct config {
 };
 
 void config_free(struct config *c);
+/* Whether a rule names systemd units. */
+bool config_needs_units(const struct config *c);
 /* Looks up again who the names in all rules are, and puts them into the rules. True if one of them
  * has become another. *ret: those who are nobody. */
 bool config_look_up_names(

@@ -623,7 +623,7 @@ const char *connection_unit(struct connection *c)
 	int r;
 
 	if (c->unit_known)
-		return c->unit;
+		return c->unit && !peer_unit_still(stream_fd(&c->stream)) ? c->unit : NULL;
 	r = peer_unit(stream_fd(&c->stream), c->peer.pid, &c->unit);
 	c->unit_known = r != -EMFILE && r != -ENFILE && r != -ENOMEM;
 	return c->unit;
@@ -786,6 +786,8 @@ static int connection_open(struct connections *all, int fd, bool guarded, bool r
 		connection_free(c);
 		return -ENOMEM;
 	}
+	if (all->limits.units)
+		connection_unit(c);
 	return 0;
 
 no_memory:

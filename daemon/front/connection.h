@@ -19,10 +19,11 @@ struct reply;
 
 /* Set by accept from SO_PEERCRED and SO_PEERGROUPS; lives as long as the connection. */
 const struct peer *connection_peer(const struct connection *c);
-/* The systemd unit the peer runs in, NULL when that cannot be told for sure: no unit, the process
- * that connected has ended, or a shortage of descriptors or memory (then the next call tries
- * again). Found out at the first call and kept; a pidfd guards against a recycled pid. Reads /proc:
- * for profiles with allow_units only. */
+/* The systemd unit that the peer ran in when it was first asked about: at accept, where
+ * front_limits.units is set. NULL when that cannot be told for sure: no unit, the process that
+ * connected has ended by now, a kernel that cannot say which it was, or a shortage of descriptors
+ * or memory (then the next call tries again). Asks the kernel at each call, and reads /proc at the
+ * first: for profiles with allow_units only. */
 const char *connection_unit(struct connection *c);
 
 /* For the handler's own record of a held request; NULL at first. */

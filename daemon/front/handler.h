@@ -49,8 +49,9 @@ struct front_limits {
 					      long a caller may take to read its replies, and to
 					      close after it was refused. Late by 1/16, at most
 					      half a second */
-	struct duration idle_timeout;      /* between requests: closed silently. Late by 1/16, at
-					      most 20 s */
+	bool units; /* the unit of whoever connects is wanted: it is found out at once */
+	struct duration idle_timeout; /* between requests: closed silently. Late by 1/16, at
+					 most 20 s */
 };
 
 struct front_counters {
