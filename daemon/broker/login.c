@@ -147,7 +147,8 @@ int login_request(struct login *l, struct token_exchange *x, const struct token_
 
 void login_sent(struct login *l, struct token_exchange *x)
 {
-	l->exchange = x;
+	if (l)
+		l->exchange = x;
 }
 
 /* From here on the refresh token that came is the one: nothing that comes later brings the previous
@@ -178,7 +179,7 @@ static bool keep_tokens(struct login *l, struct token_exchange *x)
 
 bool login_keep(struct login *l, struct token_exchange *x)
 {
-	if (x->forgotten)
+	if (!l || x->forgotten)
 		return true;
 	if (x->response.class == RESPONSE_TOKEN)
 		return keep_tokens(l, x);
@@ -190,8 +191,11 @@ bool login_keep(struct login *l, struct token_exchange *x)
 /* The profile that uses the login now need not be the one that sent the request. */
 void login_served(struct login *l)
 {
-	struct profile *p = profile_set_find_client(&l->client->broker->profiles, l->client);
+	struct profile *p;
 
+	if (!l)
+		return;
+	p = profile_set_find_client(&l->client->broker->profiles, l->client);
 	evtimer_del(&l->patience);
 	l->storing = 0;
 	l->exchange = NULL;

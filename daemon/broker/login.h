@@ -59,10 +59,10 @@ enum source_login login_state(const struct login *l);
  * the disk as well. */
 void login_end(struct login *l, struct login_eraser *e);
 
-/* ---- its token requests, one at a time ---- */
+/* ---- its token requests, one at a time; of a client that nobody logs in to, `l` is NULL ---- */
 
-/* Fills x->sent, from the code or from the refresh token. 0; -EAGAIN: another request has to be
- * served first; -ENOENT: the login was ended; -ENOMEM. */
+/* Fills x->sent, from the code or from the refresh token; never NULL. 0; -EAGAIN: another request
+ * has to be served first; -ENOENT: the login was ended; -ENOMEM. */
 int login_request(
 	struct login *l, struct token_exchange *x, const struct token_request_client *who);
 /* `x` is sent. */

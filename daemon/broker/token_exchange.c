@@ -37,8 +37,7 @@ static void serve(struct token_exchange *x)
 	bool unwanted;
 
 	x->state = EXCHANGE_IDLE;
-	if (login)
-		login_served(login);
+	login_served(login);
 	unwanted = x->profile && x->ended(x) == FETCHED_UNWANTED;
 	if (x->with_code)
 		login_code_ended(login, &x->response, unwanted);
@@ -68,7 +67,7 @@ static void fetch_ended(void *context, const struct exchange *http)
 	x->http = (struct exchange){
 		.sent = http->sent, .received = http->received, .status = http->status};
 	x->state = EXCHANGE_STORING;
-	if (!x->client->login || login_keep(x->client->login, x))
+	if (login_keep(x->client->login, x))
 		serve(x);
 }
 
@@ -135,8 +134,7 @@ static void send_or_wait(struct token_exchange *x)
 		return;
 	}
 	x->state = EXCHANGE_SENT;
-	if (x->client->login)
-		login_sent(x->client->login, x);
+	login_sent(x->client->login, x);
 	if (r)
 		end_unsent(x, r);
 }
