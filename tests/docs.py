@@ -74,7 +74,7 @@ def layers_of(lines: list[str]) -> set[tuple[str, str, str]]:
 
 
 def wrong_layers(text: str) -> list[str]:
-    """What the page says of layers that tests/layers does not. It need not name every file."""
+    """Where the page and tests/layers differ."""
     told, folder = set(), ""
     for cells in rows_after(text, "layers"):
         if cells[0].startswith("`"):
@@ -84,8 +84,8 @@ def wrong_layers(text: str) -> list[str]:
     held = layers_of(read("tests/layers").splitlines())
     wrong = [f"{ARCHITECTURE}: {name} is not in layer {layer} of {folder}"
              for folder, layer, name in sorted(told - held)]
-    wrong += [f"{ARCHITECTURE}: layer {layer} of {folder} is missing" for folder, layer in
-              sorted({row[:2] for row in held} - {row[:2] for row in told})]
+    wrong += [f"{ARCHITECTURE}: {name} is missing from layer {layer} of {folder}"
+              for folder, layer, name in sorted(held - told)]
     return wrong
 
 
