@@ -7,8 +7,10 @@ import subprocess
 
 import pytest
 
-from daemon import GCTOKEND, canary, environment
+from daemon import GCTOKEN, GCTOKEND, canary, environment
 from fake import REPOSITORY
+from users import needs_root
+from waiting import PATIENCE
 
 PROGRAM = os.path.join(REPOSITORY, "conf", "gctokend-add-profile")
 GOOD = ("region=us-west-2", "client_id=x")
@@ -69,6 +71,13 @@ def test_without_a_secret_of_its_own(conf):
     (("default",), 2, "Usage:"),
     (("default", "region"), 2, "is not KEY=VALUE"),
     (("default", *GOOD, "scope=a\nclient_id = y"), 2, "a value has one line"),
+    (("default", *GOOD, "client_secret_file=/a\nallow_users = *"), 2, "a value has one line"),
+    (("default", *GOOD, "client_secret_credential=a\n[broker]\nadmin_users = *"), 2,
+     "a value has one line"),
+    (("default", *GOOD, "grant=client_credentials\n"), 2, "a value has one line"),
+    (("default", *GOOD, "scope=a\rb"), 2, "a value has one line"),
+    (("default", *GOOD, "allow users=root"), 2, "is not KEY=VALUE"),
+    (("default", *GOOD, "[broker]\nx=y"), 2, "a value has one line"),
     (("default", "region=atlantis", "client_id=x"), 78, "default.conf:2: region"),
     (("default", *GOOD, "colour=blue"), 78, "default.conf:4: colour"),
     (("default", *GOOD, "client_secret=abc"), 2, "everybody can read a command line"),
@@ -77,6 +86,86 @@ def test_mistakes_leave_nothing(conf, arguments, status, words):
     done = add(conf, *arguments, secret="s\n")
     assert done.returncode == status and words in done.stdout
     assert files(conf) == {"gctokend.conf"}
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(conf, option):
+    done = add(conf, option)
+    assert done.returncode == 0 and done.stdout.startswith("Usage:") and "-c FILE" in done.stdout
+    assert add(conf, "--colour").returncode == 2
+
+
+# What the daemon and the login server say to it. In a mount namespace the daemon's own folder is
+# /etc/gctokend, and systemctl is a program that sends the signal.
+
+@pytest.fixture
+def taken_over(fake, daemon, tmp_path):
+    """A factory: taken_over("name", "key=value"...) adds a profile to a daemon that runs."""
+    server = fake()
+    d = daemon(server)
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f"#!/bin/sh\nkill -HUP {d.process.pid}\n")
+    systemctl.chmod(0o755)
+    d.set_secret("others", server.clients[0]["secret"])
+    path = f"{tmp_path}:{os.path.dirname(GCTOKEND)}:{os.path.dirname(GCTOKEN)}:{os.environ['PATH']}"
+    keys = {name: d.profiles["default"][name]
+            for name in ("client_id", "token_url", "api_url", "ca_file")}
+    keys["client_secret_file"] = d.path("others.secret")
+
+    def add_to_it(name: str, **more: str) -> subprocess.CompletedProcess:
+        pairs = [f"{key}={value}" for key, value in {**keys, **more}.items()]
+        return subprocess.run(
+            ["unshare", "--mount", "sh", "-ec",
+             "mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work; "
+             "mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work none /etc; "
+             f"mkdir -p /etc/gctokend; mount --bind {d.directory} /etc/gctokend; "
+             "mount -t tmpfs none /run; mkdir -p /run/systemd/system; exec \"$@\"",
+             "sh", PROGRAM, name, *pairs],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=environment(PATH=path), timeout=60 * PATIENCE)
+
+    return server, d, add_to_it
+
+
+@needs_root
+def test_the_first_token_is_waited_for(taken_over):
+    server, d, add_to_it = taken_over
+    done = add_to_it("reports")
+    assert done.returncode == 0 and "Profile reports works" in done.stdout, done.stdout
+    assert d.token("reports").status == 200
+    d.assert_no_leak(done.stdout, "what it says")
+
+
+@needs_root
+@pytest.mark.parametrize("mistake", ["client", "secret"])
+def test_the_servers_words_are_told(taken_over, mistake):
+    """The profile stays, so that it can be put right."""
+    server, d, add_to_it = taken_over
+    if mistake == "secret":
+        d.set_secret("others", canary())
+    done = add_to_it("reports", **({"client_id": "unknown"} if mistake == "client" else {}))
+    words = "client not found" if mistake == "client" else "authentication failed"
+    assert done.returncode == 1 and words in done.stdout, done.stdout
+    assert "was added, and there is no token" in done.stdout
+    assert os.path.exists(d.path("gctokend.conf.d/reports.conf"))
+    d.assert_no_leak(done.stdout, "what it says")
+
+
+@needs_root
+def test_who_has_to_log_in_is_told(taken_over):
+    server, d, add_to_it = taken_over
+    done = add_to_it("people", grant="authorization_code", authorize_url=server.authorize_url,
+                     redirect_uri="http://127.0.0.1:8765/back")
+    assert done.returncode == 0 and "gctoken --profile people login" in done.stdout, done.stdout
+
+
+@needs_root
+def test_a_login_server_that_is_away_is_told(taken_over):
+    server, d, add_to_it = taken_over
+    server.listen(False)
+    done = add_to_it("reports")
+    assert done.returncode == 1 and "refused" in done.stdout, done.stdout
+    assert "there is no token yet" in done.stdout
 
 
 def test_no_secret(conf):
