@@ -717,7 +717,9 @@ struct rig *rig_new(const char *sections)
 	alarm(PATIENCE_S);
 	TAILQ_INIT(&r->fetches);
 	TAILQ_INIT(&r->disk);
-	r->now.boot.ns = 1000 * NS_PER_S;
+	/* Ahead of any real clock: a deadline by this one, for which the kernel is to wait by that
+	 * one, is not over. */
+	r->now.boot.ns = 300000000 * NS_PER_S;
 	r->now.suspended.ns = 100 * NS_PER_S;
 	r->now.wall.ns = 1700001000 * NS_PER_S;
 	snprintf(r->directory, sizeof(r->directory), "/tmp/gct-broker-XXXXXX");
