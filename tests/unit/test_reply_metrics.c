@@ -22,6 +22,7 @@ struct world {
 	struct profile_view profiles[2];
 	uint64_t requests[600];
 	struct broker_view broker;
+	bool for_user;    /* who may not see the broker as a whole */
 	char text[32768]; /* the body alone */
 };
 
@@ -62,7 +63,7 @@ static const char *metrics(struct world *w, size_t count)
 	const char *body;
 
 	buffer_init(&out, NULL, 0);
-	reply_metrics(&reply, &w->rig[0]->now, w->profiles, count, &w->broker);
+	reply_metrics(&reply, &w->rig[0]->now, w->profiles, count, w->for_user ? NULL : &w->broker);
 	buffer_put_char(&out, '\0');
 	assert_false(buffer_failed(&out));
 	body = strstr(out.data, "\r\n\r\n");
@@ -220,8 +221,8 @@ static void figures_belong_to_their_profile(void **state)
 	world_fini(&w);
 }
 
-/* The profiles that are given are those the caller may see. */
-static void tells_of_no_other_profile(void **state)
+/* What is given is what the caller may see. */
+static void tells_no_more_than_the_caller_may_see(void **state)
 {
 	struct world w;
 	const char *text;
@@ -234,6 +235,13 @@ static void tells_of_no_other_profile(void **state)
 	text = metrics(&w, 0);
 	assert_null(strstr(text, "profile"));
 	assert_line(text, "gctokend_uptime_seconds 90");
+	w.for_user = true;
+	text = metrics(&w, 1);
+	assert_non_null(strstr(text, "profile=\"default\""));
+	for (const char *at = text; (at = strchr(at, '\n')) && at[1]; at++)
+		assert_true(at[1] == '#' || at[1 + strcspn(at + 1, "{ \n")] == '{');
+	assert_null(strstr(text, "gctokend_uptime_seconds"));
+	assert_string_equal(metrics(&w, 0), "");
 	world_fini(&w);
 }
 
@@ -242,7 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(families_are_whole),
 		cmocka_unit_test(figures_belong_to_their_profile),
-		cmocka_unit_test(tells_of_no_other_profile),
+		cmocka_unit_test(tells_no_more_than_the_caller_may_see),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
