@@ -797,19 +797,16 @@ no_memory:
 	return -ENOMEM;
 }
 
-/* Root and admins. */
-static bool privileged(struct connections *all, int fd, const struct peer *peer)
+/* Root and admins. Reads the groups of `peer`. */
+static bool privileged(struct connections *all, int fd, struct peer *peer, bool *ret_groups_read)
 {
 	const struct serving *s = &all->serving;
-	struct peer whole = *peer;
-	bool r;
 
 	if (!s->handler->privileged)
 		return false;
-	peer_read_groups(&all->peers, fd, &whole);
-	r = s->handler->privileged(s->context, &whole);
-	peer_release(&all->peers, &whole);
-	return r;
+	peer_read_groups(&all->peers, fd, peer);
+	*ret_groups_read = true;
+	return s->handler->privileged(s->context, peer);
 }
 
 /* How many places are taken. Of those that are being closed a few do not count: they will be gone
@@ -822,17 +819,17 @@ static uint32_t taken(const struct connections *all)
 }
 
 /* There is room for one more of `user`, who is at `fd`, or it has been made. *ret_reserved: it is
- * one of the places that are kept. */
-static bool has_room(struct connections *all, int fd, const struct peer *peer,
-	const struct peer_user *user, bool *ret_reserved)
+ * one of the places that are kept. *ret_groups_read: `peer` has its groups now. */
+static bool has_room(struct connections *all, int fd, struct peer *peer,
+	const struct peer_user *user, bool *ret_reserved, bool *ret_groups_read)
 {
 	uint32_t has = user ? user->connections : 0;
 	uint32_t most = room_for_all(all->limits.max_connections);
 
-	*ret_reserved = false;
+	*ret_reserved = *ret_groups_read = false;
 	if (taken(all) < most)
 		return true;
-	if (privileged(all, fd, peer)) {
+	if (privileged(all, fd, peer, ret_groups_read)) {
 		*ret_reserved = true;
 		most = all->limits.max_connections;
 		if (taken(all) < most)
@@ -844,18 +841,14 @@ static bool has_room(struct connections *all, int fd, const struct peer *peer,
 	return taken(all) < most;
 }
 
-enum admission connections_admit(
-	struct connections *all, int fd, bool guarded, const struct protocol *protocol)
+/* Whether one more of `peer` may be let in, who is at `fd`: ADMITTED. */
+static enum admission admission_of(struct connections *all, int fd, struct peer *peer,
+	bool *ret_reserved, bool *ret_groups_read)
 {
 	struct front_counters *counters = &all->serving.counters;
-	struct sharing *sharing = &all->serving.sharing;
-	struct peer_user *user;
-	struct peer peer;
-	bool reserved;
+	struct peer_user *user = peer_user_find(&all->peers, peer->uid);
 
-	peer_read_credentials(fd, &peer);
-	user = peer_user_find(&all->peers, peer.uid);
-	if (!has_room(all, fd, &peer, user, &reserved)) {
+	if (!has_room(all, fd, peer, user, ret_reserved, ret_groups_read)) {
 		counters->refused_total_limit++;
 		return REFUSED_TOTAL_LIMIT;
 	}
@@ -863,11 +856,29 @@ enum admission connections_admit(
 		counters->refused_user_limit++;
 		return REFUSED_USER_LIMIT;
 	}
-	if (!share_may_connect(sharing, user ? &user->share : NULL)) {
+	if (!share_may_connect(&all->serving.sharing, user ? &user->share : NULL)) {
 		counters->refused_user_rate++;
 		return REFUSED_USER_RATE;
 	}
-	peer_read_groups(&all->peers, fd, &peer);
+	return ADMITTED;
+}
+
+enum admission connections_admit(
+	struct connections *all, int fd, bool guarded, const struct protocol *protocol)
+{
+	struct front_counters *counters = &all->serving.counters;
+	enum admission admission;
+	struct peer peer;
+	bool reserved, groups_read;
+
+	peer_read_credentials(fd, &peer);
+	admission = admission_of(all, fd, &peer, &reserved, &groups_read);
+	if (admission != ADMITTED) {
+		peer_release(&all->peers, &peer);
+		return admission;
+	}
+	if (!groups_read)
+		peer_read_groups(&all->peers, fd, &peer);
 	if (connection_open(all, fd, guarded, reserved, &peer, protocol) < 0) {
 		counters->accept_failures++;
 		return ADMISSION_FAILED;

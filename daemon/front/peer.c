@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 
 #define GROUPS_AT_FIRST 64
-/* the kernel's NGROUPS_MAX; a length beyond is not believed */
-#define GROUPS_AT_MOST 65536
+/* No real account is in more; a Kerberos ticket carries about a thousand. The kernel allows 65,536,
+ * which whoever has subordinate ids can set, and each such list would cost 256 KiB and the time to
+ * read it at every connection. */
+#define GROUPS_AT_MOST 4096
 /* more users than that without a connection are not remembered */
 #define IDLE_AT_MOST 256
 #define OVERFLOW_DEFAULT 65534
@@ -85,7 +87,8 @@ void peer_read_credentials(int fd, struct peer *ret)
 	ret->pid = credentials.pid > 0 ? credentials.pid : 0;
 }
 
-/* `first` is for the common case; *ret_heap for the rest, to free in any case. */
+/* `first` is for the common case; *ret_heap for the rest, to free in any case. Too many are read as
+ * none: the user is still known, and no rule denies anybody for being in a group. */
 static int groups_read(int fd, gid_t first[GROUPS_AT_FIRST], gid_t **ret_heap, size_t *ret_count)
 {
 	socklen_t length = GROUPS_AT_FIRST * sizeof(gid_t);
@@ -93,8 +96,12 @@ static int groups_read(int fd, gid_t first[GROUPS_AT_FIRST], gid_t **ret_heap, s
 
 	while (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length) < 0) {
 		/* ERANGE: `length` now tells what is needed. Twice would be a kernel gone mad. */
-		if (errno != ERANGE || groups != first || length > GROUPS_AT_MOST * sizeof(gid_t))
+		if (errno != ERANGE || groups != first)
 			return -errno;
+		if (length > GROUPS_AT_MOST * sizeof(gid_t)) {
+			*ret_count = 0;
+			return 0;
+		}
 		groups = malloc(length);
 		if (!groups)
 			return -ENOMEM;

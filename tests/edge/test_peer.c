@@ -125,6 +125,34 @@ static void many_groups_are_told(void **state)
 	}
 }
 
+/* Who is in more than 4,096 is known by user and group alone. */
+static void too_many_groups_are_none(void **state)
+{
+	enum { MOST = 4096 };
+	gid_t *groups = calloc(65536, sizeof(*groups)), before[256];
+	int before_count = getgroups(COUNT(before), before);
+
+	(void)state;
+	if (geteuid() != 0)
+		free(groups);
+	skip_unless_root();
+	assert_non_null(groups);
+	assert_true(before_count >= 0);
+	for (size_t i = 0; i < 65536; i++)
+		groups[i] = (gid_t)(10000 + i);
+	assert_peer(5001, 6000, groups, MOST + 1, "uid 5001 gid 6000 groups");
+	assert_peer(5001, 6000, groups, 65536, "uid 5001 gid 6000 groups");
+	assert_int_equal(setgroups(MOST, groups), 0);
+	int fd = client_served();
+	client_write(fd, REQUEST("/hold"));
+	WAIT_UNTIL(held_count == 1);
+	assert_int_equal(setgroups((size_t)before_count, before), 0);
+	assert_int_equal(connection_peer(held[0])->group_count, MOST);
+	close(fd);
+	WAIT_UNTIL(abandoned_count == 1);
+	free(groups);
+}
+
 static void equal_groups_are_kept_once(void **state)
 {
 	static const gid_t one[] = {7001, 7002}, other[] = {7001};
@@ -307,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(users_and_groups_are_told),
 		TEST(many_groups_are_told),
+		TEST(too_many_groups_are_none),
 		TEST(equal_groups_are_kept_once),
 		TEST(failing_lookups_leave_nobody),
 		TEST(users_are_counted_apart),
