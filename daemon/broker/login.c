@@ -228,7 +228,7 @@ void logins_wait(struct broker *b)
 {
 	const struct timeval patience = {.tv_sec = FINISH_PATIENCE_S};
 	struct event *timer;
-	bool ended = false;
+	bool ended;
 
 	if (!any_under_way(b))
 		return;

@@ -138,6 +138,8 @@ struct caller *rig_log_in(struct rig *r, const char *profile, const char *code);
 /* ---- the log ---- */
 
 bool rig_logged(const struct rig *r, const char *text);
+/* What was logged so far is not found any more. */
+void rig_forget_log(struct rig *r);
 /* Calls `then` from the loop, once, after a line that has this text: for what happens while the
  * broker itself turns the loop. */
 void rig_when_logged(struct rig *r, const char *text, void (*then)(struct rig *r));

@@ -215,6 +215,69 @@ static void test_a_code_that_cannot_be_sent(void **state)
 	rig_free(r);
 }
 
+/* What happened to a login is in the history, with its time and without a token's number. */
+static bool remembered(struct rig *r, const char *event)
+{
+	struct caller *c = caller_ask(r, "GET", "/v1/history?profile=a");
+	char words[96];
+	bool ret;
+
+	snprintf(words, sizeof(words), "\"ago\":0,\"event\":\"%s\",\"generation\":null", event);
+	assert_int_equal(caller_status(r, c), 200);
+	ret = strstr(caller_body(c), words);
+	caller_gone(r, c);
+	return ret;
+}
+
+static void test_the_history_tells_who_logged_in(void **state)
+{
+	static const char *const refresh_tokens[] = {"refresh-1", NULL};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig *r = rig_new(LOGIN);
+
+		caller_gone(r, rig_log_in(r, "a", "code-1"));
+		assert_false(remembered(r, "logged_in"));
+		rig_answer_token(r, rig_post(r), "token-1", refresh_tokens[i]);
+		assert_true(remembered(r, "logged_in"));
+		rig_free(r);
+	}
+}
+
+/* One at a time, as long as there is a code to exchange or somebody who waits for what became of
+ * it. */
+static void test_another_person_waits_until_a_code_is_exchanged(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *first = rig_log_in(r, "a", "code-1"), *c;
+
+	(void)state;
+	c = rig_log_in(r, "a", "code-2");
+	assert_int_equal(caller_status(r, c), 429);
+	caller_gone(r, c);
+	/* the code is on its way, whether or not anybody waits */
+	caller_gone(r, first);
+	c = rig_log_in(r, "a", "code-2");
+	assert_int_equal(caller_status(r, c), 429);
+	caller_gone(r, c);
+	rig_answer(r, rig_post_with(r, "code=code-1"), 500, "");
+	first = rig_log_in(r, "a", "code-3");
+	assert_non_null(rig_post_with(r, "code=code-3"));
+	/* the code is dropped, but who brought it has not been told yet */
+	caller_gone(r, caller_ask(r, "POST", "/v1/logout?profile=a"));
+	c = rig_log_in(r, "a", "code-4");
+	assert_int_equal(caller_status(r, c), 429);
+	caller_gone(r, c);
+	rig_answer(r, rig_post(r), 500, "");
+	assert_int_equal(caller_status(r, first), 503);
+	caller_gone(r, first);
+	c = rig_log_in(r, "a", "code-5");
+	assert_non_null(rig_post_with(r, "code=code-5"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 /* ---- the disk ---- */
 
 static void test_a_disk_that_hangs_keeps_nobody_for_ever(void **state)
@@ -880,6 +943,8 @@ int main(void)
 		cmocka_unit_test(test_nobody_waits_for_a_code_that_is_not_sent_yet),
 		cmocka_unit_test(test_a_code_for_which_there_is_no_room),
 		cmocka_unit_test(test_a_code_that_cannot_be_sent),
+		cmocka_unit_test(test_the_history_tells_who_logged_in),
+		cmocka_unit_test(test_another_person_waits_until_a_code_is_exchanged),
 		cmocka_unit_test(test_a_disk_that_hangs_keeps_nobody_for_ever),
 		cmocka_unit_test(test_a_disk_that_fails_keeps_the_login_in_memory),
 		cmocka_unit_test(test_without_memory_for_a_timer_the_disk_is_not_waited_for),

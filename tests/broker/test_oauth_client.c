@@ -1,0 +1,256 @@
+/* What outlives the process of an OAuth client: how many tokens were asked for, which generations
+ * were used, and until when it has to wait; and what becomes of that when the file is damaged. */
+#include "broker_fixture.h"
+
+#include "broker/oauth_client.h"
+#include "broker/profile_type.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define A "[profile a]\n"
+
+static void restart(struct rig *r, const char *sections)
+{
+	rig_stop(r);
+	rig_configure(r, sections);
+	rig_start(r);
+}
+
+static void assert_generation(struct rig *r, const char *profile, const char *generation)
+{
+	struct caller *c;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/v1/token?profile=%s", profile);
+	c = caller_ask(r, "GET", path);
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "generation"), generation);
+	caller_gone(r, c);
+}
+
+static struct rig *with_token(const char *sections)
+{
+	struct rig *r = rig_new(sections);
+
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	return r;
+}
+
+/* A run may end before it has written which numbers it used: the whole block counts as used. */
+static void test_no_generation_comes_twice(void **state)
+{
+	struct rig *r = with_token(A);
+
+	(void)state;
+	assert_generation(r, "a", "1");
+	restart(r, A);
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	assert_generation(r, "a", "1001");
+	/* also of clients that are no longer configured */
+	restart(r, "[profile b]\nclient_id = other\n");
+	rig_answer_token(r, rig_post(r), "token-3", NULL);
+	assert_generation(r, "b", "2001");
+	rig_free(r);
+}
+
+/* Half a block ahead, so that a disk that is full for a while stops nobody. */
+static void test_generations_are_reserved_half_a_block_ahead(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nmint_limit = 1000\n");
+	const struct client_state *s = &rig_profile(r, "a")->client->state;
+	char token[32];
+
+	(void)state;
+	for (int i = 1; i <= 501; i++) {
+		snprintf(token, sizeof(token), "token-%d", i);
+		rig_answer_token(r, rig_post(r), token, NULL);
+		assert_int_equal(s->generation_used, i);
+		assert_int_equal(s->generation_reserved, i <= 500 ? 1000 : 1501);
+		caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=a"));
+	}
+	rig_free(r);
+}
+
+static void test_requests_of_an_earlier_run_are_counted(void **state)
+{
+	struct rig *r = with_token("[profile a]\nmint_limit = 2\n");
+
+	(void)state;
+	restart(r, "[profile a]\nmint_limit = 2\n");
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	restart(r, "[profile a]\nmint_limit = 2\n");
+	assert_int_equal(rig_posts(r), 0);
+	rig_pass(r, 300);
+	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
+
+static void test_a_damaged_file_is_told_and_repeats_no_generation(void **state)
+{
+	struct rig *r = with_token("[profile a]\nmint_limit = 1\n");
+	char words[96], generation[32];
+	char *bytes;
+	size_t length;
+	/* of the time of day, in units of 10 us */
+	uint64_t used = (uint64_t)(r->now.wall.ns / 10000);
+
+	(void)state;
+	rig_stop(r);
+	bytes = rig_file_read(r, ".state", &length);
+	bytes[length / 2] ^= 1;
+	rig_file_write(r, ".state", bytes, length);
+	rig_start(r);
+	snprintf(words, sizeof(words),
+		": damaged; the limit on token requests starts afresh and generations go on from "
+		"%llu. ",
+		(unsigned long long)used);
+	assert_true(rig_logged(r, words));
+	/* the limit is not held */
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	snprintf(generation, sizeof(generation), "%llu", (unsigned long long)used + 1);
+	assert_generation(r, "a", generation);
+	/* and what is written then is good */
+	rig_stop(r);
+	rig_forget_log(r);
+	rig_start(r);
+	assert_false(rig_logged(r, "damaged"));
+	free(bytes);
+	rig_free(r);
+}
+
+/* ---- until when to wait ---- */
+
+static struct rig *refused(void)
+{
+	struct rig *r = rig_new(A);
+
+	rig_answer(r, rig_post(r), 401, "{\"error\":\"invalid_client\"}");
+	return r;
+}
+
+static void test_a_client_that_was_refused_is_not_tried_at_each_start(void **state)
+{
+	struct rig *r = refused();
+	struct caller *c;
+
+	(void)state;
+	rig_pass(r, 60);
+	restart(r, A);
+	assert_int_equal(rig_posts(r), 0);
+	c = caller_ask(r, "GET", "/v1/token?profile=a&wait=0");
+	assert_int_equal(caller_status(r, c), 503);
+	assert_string_equal(caller_member(c, "error"), "client_rejected");
+	caller_gone(r, c);
+	assert_true(rig_logged(r, "an earlier run was told to wait another 840 s: "));
+	/* 15 minutes since it was refused */
+	rig_pass(r, 839);
+	assert_int_equal(rig_posts(r), 0);
+	rig_pass(r, 1);
+	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
+
+static void test_another_secret_need_not_wait_for_the_old_one(void **state)
+{
+	struct rig *r = refused();
+
+	(void)state;
+	rig_secret(r, "a", "another");
+	restart(r, A);
+	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
+
+static void test_a_wait_that_is_over_says_nothing(void **state)
+{
+	struct rig *r = refused();
+
+	(void)state;
+	rig_stop(r);
+	rig_forget_log(r);
+	r->now.boot.ns += 900 * NS_PER_S;
+	rig_start(r);
+	assert_int_equal(rig_posts(r), 1);
+	assert_false(rig_logged(r, "an earlier run was told to wait"));
+	rig_free(r);
+}
+
+static void test_a_success_ends_the_wait(void **state)
+{
+	struct rig *r = refused();
+
+	(void)state;
+	rig_pass(r, 900);
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	rig_stop(r);
+	rig_forget_log(r);
+	rig_start(r);
+	assert_int_equal(rig_posts(r), 1);
+	assert_false(rig_logged(r, "an earlier run was told to wait"));
+	rig_free(r);
+}
+
+/* ---- a disk that fails ---- */
+
+static void test_a_disk_that_fails_is_told_once_until_it_works(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nprefetch = no\nmint_limit = 1000\n");
+
+	(void)state;
+	r->disk_hangs = true;
+	caller_gone(r, caller_ask(r, "GET", "/v1/token?profile=a"));
+	rig_disk_end(r, -EIO);
+	assert_true(rig_logged(r, ".state cannot be written: Input/output error. "));
+	rig_forget_log(r);
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	rig_disk_end(r, -EIO);
+	assert_false(rig_logged(r, "cannot be written"));
+	caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=a"));
+	rig_disk_end(r, 0);
+	assert_true(rig_logged(r, ".state can be written again"));
+	rig_forget_log(r);
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	rig_disk_end(r, 0);
+	assert_false(rig_logged(r, "can be written again"));
+	caller_gone(r, caller_ask(r, "POST", "/v1/refresh?profile=a"));
+	rig_disk_end(r, -EIO);
+	assert_true(rig_logged(r, "cannot be written"));
+	rig_free(r);
+}
+
+static void test_a_directory_that_cannot_be_listed_is_told(void **state)
+{
+	struct rig *r = with_token(A);
+	char path[128];
+
+	(void)state;
+	rig_stop(r);
+	snprintf(path, sizeof(path), "%s.away", r->state);
+	assert_int_equal(rename(r->state, path), 0);
+	rig_start(r);
+	assert_true(rig_logged(r, "state cannot be listed: No such file or directory. "));
+	r->disk_hangs = true;
+	rig_run(r);
+	assert_int_equal(rename(path, r->state), 0);
+	rig_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_generation_comes_twice),
+		cmocka_unit_test(test_generations_are_reserved_half_a_block_ahead),
+		cmocka_unit_test(test_requests_of_an_earlier_run_are_counted),
+		cmocka_unit_test(test_a_damaged_file_is_told_and_repeats_no_generation),
+		cmocka_unit_test(test_a_client_that_was_refused_is_not_tried_at_each_start),
+		cmocka_unit_test(test_another_secret_need_not_wait_for_the_old_one),
+		cmocka_unit_test(test_a_wait_that_is_over_says_nothing),
+		cmocka_unit_test(test_a_success_ends_the_wait),
+		cmocka_unit_test(test_a_disk_that_fails_is_told_once_until_it_works),
+		cmocka_unit_test(test_a_directory_that_cannot_be_listed_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
