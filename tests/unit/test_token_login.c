@@ -124,6 +124,7 @@ static void a_long_login_is_told_of_an_hour_ahead(void **state)
 	assert_int_equal(r->d.wake_at.ns, told_at.ns);
 	assert_int_equal(rig_told(r, EVENT_LOGIN_ENDS), 0);
 	rig_wake(r);
+	rig_decide(r);
 	assert_int_equal(rig_told(r, EVENT_LOGIN_ENDS), 1);
 	rig_free(r);
 }
@@ -222,6 +223,7 @@ static void a_code_that_is_refused_leaves_the_login_alone(void **state)
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_state(r), SOURCE_FRESH);
 	assert_int_equal(rig_told(r, EVENT_LOGIN_FAILED), 1);
+	assert_int_equal(r->s.counters.fetches[RESPONSE_LOGIN_REQUIRED], 1);
 	assert_int_equal(rig_told(r, EVENT_LOGIN_REQUIRED), 0);
 	while (!rig_wake(r))
 		;

@@ -81,6 +81,26 @@ static void a_token_serves_on(void **state)
 	pair_free(&p);
 }
 
+/* Nor does it wait for its refresh once the client is accepted again: that may be long. */
+static void accepted_again_it_is_refreshed_at_once(void **state)
+{
+	struct pair p = pair_new();
+
+	(void)state;
+	rig_fetch_token(p.other, "theirs", 86400);
+	p.one->now = p.other->now;
+	one_is_refused(&p, "invalid_client");
+	other_heeds(&p);
+	assert_false(rig_decide(p.other));
+	pair_passes(&p, 60 * S);
+	p.one->s.not_before = p.one->now.boot;
+	assert_true(rig_decide(p.one));
+	assert_true(rig_answer_token(p.one, "mine", 3600));
+	other_heeds(&p);
+	assert_true(rig_decide(p.other));
+	pair_free(&p);
+}
+
 static void a_refused_client_is_asked_for_once(void **state)
 {
 	struct pair p = pair_new();
@@ -101,8 +121,12 @@ static void a_refused_client_is_asked_for_once(void **state)
 	p.one->s.not_before = p.one->now.boot;
 	assert_true(rig_decide(p.one));
 	assert_true(rig_answer_token(p.one, "mine", 3600));
+	p.other->s.failures = 5;
 	other_heeds(&p);
 	assert_true(rig_decide(p.other));
+	/* and what fails now is the first failure */
+	rig_answer_failure(p.other, RESPONSE_UNAVAILABLE, -1);
+	assert_in_range(boot_since(p.other->s.not_before, p.other->now.boot).ns, 500 * MS, S);
 	pair_free(&p);
 }
 
@@ -159,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_throttles_one_throttles_both),
 		cmocka_unit_test(a_token_serves_on),
+		cmocka_unit_test(accepted_again_it_is_refreshed_at_once),
 		cmocka_unit_test(a_refused_client_is_asked_for_once),
 		cmocka_unit_test(what_is_ones_own_is_not_the_others),
 		cmocka_unit_test(ones_own_wait_stays),
