@@ -100,11 +100,7 @@ void login_code_lose_profile(const struct profile *p)
 
 void login_forget_finisher(struct login_finisher *f)
 {
-	struct login *l = f->login;
-
-	if (!l || l->finisher != f)
-		return;
-	l->finisher = NULL;
+	f->login->finisher = NULL;
 	/* the person who logged in has left */
-	login_stop_code(l);
+	login_stop_code(f->login);
 }

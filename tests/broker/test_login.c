@@ -278,6 +278,24 @@ static void test_another_person_waits_until_a_code_is_exchanged(void **state)
 	rig_free(r);
 }
 
+/* The mint limit holds it back, and the person who brought it leaves. */
+static void test_a_code_that_nobody_waits_for_is_not_sent(void **state)
+{
+	struct rig *r = rig_new(LOGIN "mint_limit = 1\n");
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	caller_gone(r, c);
+	caller_gone(r, rig_log_in(r, "a", "code-2"));
+	rig_pass(r, 300);
+	assert_int_equal(rig_posts(r), 0);
+	c = rig_log_in(r, "a", "code-3");
+	assert_non_null(rig_post_with(r, "code=code-3"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 /* ---- the disk ---- */
 
 static void test_a_disk_that_hangs_keeps_nobody_for_ever(void **state)
@@ -544,6 +562,54 @@ static void test_gone_while_a_code_waits_for_room(void **state)
 	r->fetch_error = 0;
 	rig_pass(r, 3);
 	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+/* A code that waits for a refresh to end goes with the profile; the refresh does not. */
+static void test_gone_while_a_code_waits_for_a_refresh(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+	struct fetch *f = refresh(r, "refresh-1");
+	struct caller *c = rig_log_in(r, "a", "code-2");
+
+	(void)state;
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	assert_int_equal(caller_status(r, c), 404);
+	caller_gone(r, c);
+	rig_configure(r, LOGIN OTHER);
+	rig_reload(r);
+	c = rig_log_in(r, "a", "code-3");
+	assert_int_equal(caller_status(r, c), 0);
+	rig_answer_token(r, f, "token-2", "refresh-2");
+	/* the profile that is back has begun one before the code came */
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-2"), "token-3", "refresh-3");
+	rig_answer_token(r, rig_post_with(r, "code=code-3"), "token-4", "refresh-4");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+/* One that is sent is exchanged to the end, and until then no other. */
+static void test_back_while_a_code_is_sent(void **state)
+{
+	struct rig *r = rig_new(LOGIN OTHER);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	assert_int_equal(rig_posts(r), 1);
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	assert_int_equal(caller_status(r, c), 404);
+	caller_gone(r, c);
+	rig_configure(r, LOGIN OTHER);
+	rig_reload(r);
+	c = rig_log_in(r, "a", "code-2");
+	assert_int_equal(caller_status(r, c), 429);
+	caller_gone(r, c);
+	rig_answer_token(r, rig_post_with(r, "code=code-1"), "token-1", "refresh-1");
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-1"), "token-2", NULL);
+	assert_serves(r, "token-2");
 	rig_free(r);
 }
 
@@ -945,6 +1011,7 @@ int main(void)
 		cmocka_unit_test(test_a_code_that_cannot_be_sent),
 		cmocka_unit_test(test_the_history_tells_who_logged_in),
 		cmocka_unit_test(test_another_person_waits_until_a_code_is_exchanged),
+		cmocka_unit_test(test_a_code_that_nobody_waits_for_is_not_sent),
 		cmocka_unit_test(test_a_disk_that_hangs_keeps_nobody_for_ever),
 		cmocka_unit_test(test_a_disk_that_fails_keeps_the_login_in_memory),
 		cmocka_unit_test(test_without_memory_for_a_timer_the_disk_is_not_waited_for),
@@ -959,6 +1026,8 @@ int main(void)
 		cmocka_unit_test(test_the_codes_secrets_stay_secret),
 		cmocka_unit_test(test_gone_while_a_code_is_recorded),
 		cmocka_unit_test(test_gone_while_a_code_waits_for_room),
+		cmocka_unit_test(test_gone_while_a_code_waits_for_a_refresh),
+		cmocka_unit_test(test_back_while_a_code_is_sent),
 		cmocka_unit_test(test_gone_while_a_code_is_sent),
 		cmocka_unit_test(test_gone_while_a_refresh_is_sent),
 		cmocka_unit_test(test_gone_while_a_refresh_token_is_stored),
