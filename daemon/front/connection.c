@@ -39,6 +39,9 @@
 /* Before room is looked for again where there was none. */
 #define NO_ROOM_MS 50
 #define CLOSING_FEW 256
+/* Where nobody waits at a connection for so long, it gives way before those where somebody does.
+ * Whoever has only just come gets to ask. */
+#define SETTLED_MS 1000
 #define LISTS 3 /* in which connections are */
 
 struct connections {
@@ -539,15 +542,25 @@ static void unsent_event(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-/* Nobody waits at it, and it is none of those that are kept. */
-static bool may_give_way(const struct connection *c)
+/* Which connections give way. None of those that are kept. */
+enum giving {
+	GIVING_SETTLED,
+	GIVING_ANY,
+};
+
+static bool may_give_way(const struct connection *c, enum giving giving)
 {
-	return !c->held && !c->reserved;
+	if (c->reserved)
+		return false;
+	if (giving == GIVING_ANY)
+		return true;
+	return !c->held && (int32_t)((uint32_t)loop_ms(c->all) - c->since_ms) >= SETTLED_MS;
 }
 
 /* Closes some of the connections in `lists` whose users have so many: those first that have been as
  * they are for longest, so that who has only just come gets to ask. */
-static unsigned give_way(struct link *const lists[], size_t count, uint32_t from, unsigned most)
+static unsigned give_way(
+	struct link *const lists[], size_t count, enum giving giving, uint32_t from, unsigned most)
 {
 	static const struct refusal crowded = {
 		503, "temporarily_unavailable", "too many connections", 1};
@@ -572,9 +585,10 @@ static unsigned give_way(struct link *const lists[], size_t count, uint32_t from
 		if (!oldest)
 			break;
 		at[of] = at[of]->next;
-		if (!may_give_way(oldest) || oldest->user->connections < from)
+		if (oldest->user->connections < from || !may_give_way(oldest, giving))
 			continue;
-		if (oldest->place == PLACE_READING)
+		/* Not in the middle of another reply, nor after a page. */
+		if (oldest->place == PLACE_READING || (oldest->held && oldest->place == PLACE_HELD))
 			refuse(oldest, &crowded);
 		connection_free(oldest);
 		closed++;
@@ -586,7 +600,7 @@ static unsigned give_way(struct link *const lists[], size_t count, uint32_t from
 static void make_room(struct connections *all, uint32_t newcomer, uint32_t least)
 {
 	struct link *lists[LISTS] = {&all->idle.list, &all->busy.list, &all->held};
-	uint32_t heaviest = 0, from, some = room_at_once(all->limits.max_connections);
+	uint32_t heaviest = 0, from, some = room_at_once(all->limits.max_connections), closed;
 	int64_t ms = loop_ms(all);
 
 	if (newcomer >= all->no_room.newcomer && ms >= all->no_room.at_ms &&
@@ -596,7 +610,7 @@ static void make_room(struct connections *all, uint32_t newcomer, uint32_t least
 		for (struct link *l = lists[i]->next; l != lists[i]; l = l->next) {
 			const struct connection *c = connection_at(l);
 
-			if (may_give_way(c) && c->user->connections > heaviest)
+			if (may_give_way(c, GIVING_ANY) && c->user->connections > heaviest)
 				heaviest = c->user->connections;
 		}
 	}
@@ -606,9 +620,12 @@ static void make_room(struct connections *all, uint32_t newcomer, uint32_t least
 		all->no_room.at_ms = ms;
 		return;
 	}
-	if (least < some)
-		least = some;
-	all->serving.counters.gave_way += give_way(lists, LISTS, from, least);
+	if (some < least)
+		some = least;
+	closed = give_way(lists, LISTS, GIVING_SETTLED, from, some);
+	if (closed < least)
+		closed += give_way(lists, LISTS, GIVING_ANY, from, some - closed);
+	all->serving.counters.gave_way += closed;
 }
 
 /* ---- held requests ---- */

@@ -21,7 +21,8 @@ struct front_handler {
 	 * request's spans, and `reply`, are gone when it returns. */
 	int (*request)(void *context, struct connection *c, const struct http_request *request,
 		struct reply *reply);
-	/* The caller of a held connection is gone, or the front is being closed: forget it. A
+	/* The caller of a held connection is gone, or it gives way to a user with far fewer, or the
+	 * front is being closed: forget it. A
 	 * caller that has only stopped sending (half a close) still gets its reply. */
 	void (*abandoned)(void *context, struct connection *c);
 	/* Descriptors or memory ran out, and accepting pauses for a moment: up to ten times a

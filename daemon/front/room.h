@@ -1,7 +1,8 @@
 /* Who gives way when all connections are taken, so that nobody takes everybody's room, whatever
  * uids they have: the heaviest users, one connection after another, for whoever has much fewer.
- * Only connections that nobody waits at are closed for that. And the last few are kept for root and
- * admins, should everybody wait. */
+ * Where a caller waits at a connection, it is told to come again (503), and others of users who
+ * have as many are closed before, unless they have only just come. And the last few are kept for
+ * root and admins, should nobody have far more. */
 #ifndef GCTOKEND_FRONT_ROOM_H
 #define GCTOKEND_FRONT_ROOM_H
 

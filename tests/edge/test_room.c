@@ -174,7 +174,7 @@ static void many_users_take_nothing(void **state)
 	close_all(crowd, COUNT(crowd));
 }
 
-/* Where everybody waits for a reply nobody gives way; the last ones are the privileged's. */
+/* Nobody gives way to whoever has as many; the last ones are the privileged's. */
 static void the_last_are_kept(void **state)
 {
 	struct front_limits limits;
@@ -189,7 +189,7 @@ static void the_last_are_kept(void **state)
 		client_write(waiting[i], REQUEST("/hold"));
 	}
 	WAIT_UNTIL(held_count == COUNT(waiting));
-	pretended_uid = SOMEBODY + 1;
+	pretended_uid = SOMEBODY;
 	refused = client_new();
 	WAIT_UNTIL(has_ended(refused, &got) || got.answers);
 	assert_int_equal(answer_at(&got, 0, body, sizeof(body)), 503);
@@ -206,6 +206,95 @@ static void the_last_are_kept(void **state)
 	close_all(privileged, COUNT(privileged));
 	WAIT_UNTIL(front_counters(front)->connections == 0);
 	assert_int_equal(abandoned_count, COUNT(waiting));
+}
+
+static unsigned told_to_come_again(const int *fds, unsigned count)
+{
+	unsigned told = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct got g = {0};
+		char body[256];
+
+		client_pull(fds[i], &g);
+		if (g.answers) {
+			assert_int_equal(answer_at(&g, 0, body, sizeof(body)), 503);
+			assert_non_null(strstr(g.bytes, "\r\nRetry-After: 1\r\n"));
+			assert_non_null(strstr(g.bytes, "\r\nConnection: close\r\n"));
+			assert_true(g.ended);
+			told++;
+		} else {
+			assert_false(g.ended);
+		}
+		got_free(&g);
+	}
+	return told;
+}
+
+/* All is taken by requests that wait, of one user or of as many as there are connections. */
+static void those_who_wait_give_way(void **state)
+{
+	static const unsigned users[] = {1, 4, CROWD};
+	struct front_limits limits;
+	int waiting[CROWD - 2], newcomers[CROWD / 4];
+
+	(void)state;
+	set_crowd(&limits);
+	for (unsigned u = 0; u < COUNT(users); u++) {
+		uint64_t before = front_counters(front)->gave_way;
+		uint64_t gave_way, refused = front_counters(front)->requests[503];
+
+		abandoned_count = 0;
+		for (unsigned i = 0; i < COUNT(waiting); i++) {
+			waiting[i] = client_of(SOMEBODY + i % users[u]);
+			client_write(waiting[i], REQUEST("/hold"));
+		}
+		WAIT_UNTIL(held_count == COUNT(waiting));
+		/* the loop's clock is a coarse one: newcomers are to be younger by it */
+		turn_for(30);
+		for (unsigned i = 0; i < COUNT(newcomers); i++) {
+			newcomers[i] = client_of(SOMEBODY / 2 + i);
+			assert_answers_now(newcomers[i]);
+		}
+		gave_way = front_counters(front)->gave_way - before;
+		assert_in_range(gave_way, COUNT(newcomers), COUNT(newcomers) + ROOM_AT_ONCE);
+		assert_int_equal(abandoned_count, gave_way);
+		assert_int_equal(front_counters(front)->requests[503] - refused, gave_way);
+		assert_int_equal(told_to_come_again(waiting, COUNT(waiting)), gave_way);
+		close_all(waiting, COUNT(waiting));
+		close_all(newcomers, COUNT(newcomers));
+		WAIT_UNTIL(front_counters(front)->connections == 0);
+	}
+	assert_int_equal(front_counters(front)->refused_total_limit, 0);
+}
+
+/* Before those who wait go others of the same user, although they came later. */
+static void those_who_wait_go_last(void **state)
+{
+	struct front_limits limits;
+	int waiting[CROWD / 2], idle[CROWD / 2 - 2], newcomers[CROWD / 4];
+
+	(void)state;
+	set_crowd(&limits);
+	for (unsigned i = 0; i < COUNT(waiting); i++) {
+		waiting[i] = client_of(SOMEBODY);
+		client_write(waiting[i], REQUEST("/hold"));
+	}
+	WAIT_UNTIL(held_count == COUNT(waiting));
+	for (unsigned i = 0; i < COUNT(idle); i++)
+		idle[i] = client_of(SOMEBODY);
+	turn_for(1100);
+	for (unsigned i = 0; i < COUNT(newcomers); i++) {
+		newcomers[i] = client_of(SOMEBODY / 2 + i);
+		assert_answers_now(newcomers[i]);
+	}
+	assert_in_range(front_counters(front)->gave_way, COUNT(newcomers), COUNT(idle));
+	assert_int_equal(ended_of(idle, COUNT(idle)), front_counters(front)->gave_way);
+	assert_int_equal(abandoned_count, 0);
+	close_all(waiting, COUNT(waiting));
+	close_all(idle, COUNT(idle));
+	close_all(newcomers, COUNT(newcomers));
+	WAIT_UNTIL(front_counters(front)->connections == 0);
 }
 
 /* Callers who ask much and read nothing: what is kept for all of them has an end, and whoever reads
@@ -245,6 +334,8 @@ int main(void)
 		TEST(the_heaviest_gives_way),
 		TEST(many_users_take_nothing),
 		TEST(the_last_are_kept),
+		TEST(those_who_wait_give_way),
+		TEST(those_who_wait_go_last),
 		TEST(what_nobody_reads_is_bounded),
 	};
 

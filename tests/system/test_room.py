@@ -15,13 +15,13 @@ MOST = 64  # max_connections, one of which is kept
 SUBORDINATE = 1_000_000
 
 
-@pytest.fixture
-def crowded(make_daemon):
+@pytest.fixture(params=["games"])
+def crowded(make_daemon, request):
     """Whoever wants a token of it waits: the login server takes connections and says nothing."""
     with socket.create_server(("localhost", 0)) as silent:
         yield make_daemon(
             profile={"token_url": f"https://localhost:{silent.getsockname()[1]}/oauth/token",
-                     "prefetch": False, "allow_users": "games"},
+                     "prefetch": False, "allow_users": request.param},
             broker={"max_connections": MOST, "socket_mode": "0666",
                     "admin_users": "mail"}).start()
 
@@ -82,8 +82,33 @@ def test_others_are_served(crowded, uids, say):
         client.close()
 
 
+@pytest.mark.parametrize("crowded", ["*"], indirect=True)
+@pytest.mark.parametrize("uids", [1, 5, MOST], ids=lambda n: f"{n} uids")
+def test_those_who_wait_give_way(crowded, uids):
+    """All taken by who waits for a token that does not come: others are served, and who gave way
+    for them is told to come again."""
+    waiting = [connect(crowded.socket, SUBORDINATE + i % uids) for i in range(MOST - 1)]
+    for client in waiting:
+        client.sendall(b"GET /v1/token?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n")
+    with contextlib.closing(connect_as(crowded, account("mail"))) as admin:
+        wait_until(lambda: metric(admin, "gctokend_connections") == MOST, "all are there")
+        others = [served(crowded, name) for name in ("games", "bin", "www-data", "news")]
+        assert metric(admin, "gctokend_connections_gave_way_total") > 0
+    told = []
+    for client in waiting:
+        client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            told.append(client.recv(4096))
+    assert told
+    for reply in told:
+        assert reply.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 1\r\n" in reply
+    for client in (*waiting, *others):
+        client.close()
+
+
 def test_the_last_are_the_admins(crowded):
-    """Where everybody waits for a token nobody is cut, and an admin can still look."""
+    """Nobody is cut for a user who has all there is, and an admin can still look."""
     games = account("games")
     waiting = []
     for _ in range(MOST - 1):
@@ -92,7 +117,7 @@ def test_the_last_are_the_admins(crowded):
         waiting.append(client)
     admin = connect_as(crowded, account("mail"))
     wait_until(lambda: metric(admin, "gctokend_connections") == MOST, "all are there")
-    refused = connect(crowded.socket, SUBORDINATE)
+    refused = connect(crowded.socket, games.uid)
     refused.settimeout(20)
     assert refused.recv(4096).startswith(b"HTTP/1.1 503 ")
     assert exchange(admin, "GET", "/v1/status").status == 200
