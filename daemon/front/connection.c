@@ -832,7 +832,8 @@ static uint32_t taken(const struct connections *all)
 {
 	uint32_t closing = reaper_pending(all->reaper);
 
-	return all->serving.counters.connections + (closing > CLOSING_FEW ? closing : 0);
+	return all->serving.counters.connections +
+	       (closing > CLOSING_FEW ? closing - CLOSING_FEW : 0);
 }
 
 /* There is room for one more of `user`, who is at `fd`, or it has been made. *ret_reserved: it is
@@ -842,6 +843,7 @@ static bool has_room(struct connections *all, int fd, struct peer *peer,
 {
 	uint32_t has = user ? user->connections : 0;
 	uint32_t most = room_for_all(all->limits.max_connections);
+	uint32_t connections = all->serving.counters.connections;
 
 	*ret_reserved = *ret_groups_read = false;
 	if (taken(all) < most)
@@ -852,9 +854,10 @@ static bool has_room(struct connections *all, int fd, struct peer *peer,
 		if (taken(all) < most)
 			return true;
 	}
-	if (has < all->limits.max_connections_per_user &&
+	/* Where only places are lacking that are being closed, nobody has to give way for those. */
+	if (connections >= most && has < all->limits.max_connections_per_user &&
 		share_may_connect(&all->serving.sharing, user ? &user->share : NULL))
-		make_room(all, has, taken(all) - most + 1);
+		make_room(all, has, connections - most + 1);
 	return taken(all) < most;
 }
 

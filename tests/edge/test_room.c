@@ -2,6 +2,7 @@
  * that keeps to it. */
 #include "front_fixture.h"
 
+#include "front/reaper.h"
 #include "front/room.h"
 
 #define USERS 40
@@ -86,6 +87,16 @@ static void those_with_few_are_let_in(void **state)
 			assert_true(who >= 4 || has[who] <= 3);
 		}
 	}
+}
+
+static unsigned pretended_closing;
+
+unsigned __real_reaper_pending(const struct reaper *r);
+unsigned __wrap_reaper_pending(const struct reaper *r);
+
+unsigned __wrap_reaper_pending(const struct reaper *r)
+{
+	return pretended_closing ? pretended_closing : __real_reaper_pending(r);
 }
 
 #define CROWD 128 /* max_connections, two of which are kept */
@@ -297,6 +308,31 @@ static void those_who_wait_go_last(void **state)
 	WAIT_UNTIL(front_counters(front)->connections == 0);
 }
 
+/* Places that only wait to be closed: whoever else has connections does not give way for those. */
+static void what_is_being_closed_costs_nobody(void **state)
+{
+	struct front_limits limits;
+	int greedy[CROWD / 2], refused;
+	struct got got = {0};
+	char body[256];
+
+	(void)state;
+	set_crowd(&limits);
+	for (unsigned i = 0; i < COUNT(greedy); i++)
+		greedy[i] = client_of(SOMEBODY);
+	pretended_closing = 10 * CROWD;
+	pretended_uid = SOMEBODY + 1;
+	refused = client_new();
+	WAIT_UNTIL(has_ended(refused, &got) || got.answers);
+	assert_int_equal(answer_at(&got, 0, body, sizeof(body)), 503);
+	pretended_uid = pretended_closing = 0;
+	got_free(&got);
+	assert_int_equal(front_counters(front)->gave_way, 0);
+	assert_int_equal(ended_of(greedy, COUNT(greedy)), 0);
+	close(refused);
+	close_all(greedy, COUNT(greedy));
+}
+
 /* Callers who ask much and read nothing: what is kept for all of them has an end, and whoever reads
  * is served meanwhile. */
 static void what_nobody_reads_is_bounded(void **state)
@@ -336,6 +372,7 @@ int main(void)
 		TEST(the_last_are_kept),
 		TEST(those_who_wait_give_way),
 		TEST(those_who_wait_go_last),
+		TEST(what_is_being_closed_costs_nobody),
 		TEST(what_nobody_reads_is_bounded),
 	};
 
