@@ -44,7 +44,7 @@ static void report_of(struct profile *p, struct profile_view *ret)
 		.pages_retired = p->page.retired,
 		.wall_steps = p->broker->clocks.wall_steps,
 	};
-	login_report(p->client->login, ret);
+	login_view_fill(p->client->login, ret);
 }
 
 static int reply_clock(struct profile *p, struct reply *reply)

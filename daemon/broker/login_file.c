@@ -298,7 +298,7 @@ int login_begin_reading(struct login *l)
 
 /* If nobody is logged in, or the login cannot be refreshed, there is nothing to store: then the
  * file is as it should be once it is gone. */
-void login_report(const struct login *l, struct profile_view *ret)
+void login_view_fill(const struct login *l, struct profile_view *ret)
 {
 	bool nothing;
 

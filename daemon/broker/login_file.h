@@ -44,6 +44,6 @@ void login_erase(struct login *l, struct login_eraser *e);
 /* Begins to read the file again; `read` follows. 0 or negative errno. */
 int login_begin_reading(struct login *l);
 /* What is told about it. NULL is a client that nobody logs in to. */
-void login_report(const struct login *l, struct profile_view *ret);
+void login_view_fill(const struct login *l, struct profile_view *ret);
 
 #endif
