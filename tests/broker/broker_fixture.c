@@ -80,6 +80,7 @@ void fetcher_free(struct fetcher *fetcher)
 void fetcher_forget_ca(struct fetcher *fetcher)
 {
 	(void)fetcher;
+	rig->ca_forgotten++;
 }
 
 int fetch_start(struct fetcher *fetcher, const struct fetch_request *q, fetch_done *done,

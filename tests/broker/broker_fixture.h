@@ -45,7 +45,8 @@ struct rig {
 	struct clock_reading now;
 	TAILQ_HEAD(, fetch) fetches;
 	unsigned fetches_begun;
-	int fetch_error;        /* while not 0, what fetch_start says */
+	int fetch_error; /* while not 0, what fetch_start says */
+	unsigned ca_forgotten;
 	int64_t server_ahead_s; /* the login servers' clocks, of our wall clock */
 	TAILQ_HEAD(, disk_job) disk;
 	bool disk_hangs;

@@ -520,6 +520,51 @@ static void test_the_codes_secrets_stay_secret(void **state)
 	rig_free(r);
 }
 
+/* A crash may come between the two files: what the client was told of the old login does not hold
+ * for the new one. */
+static void test_a_login_that_is_new_need_not_wait_for_what_the_old_was_told(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c;
+	size_t length;
+	char *told;
+
+	(void)state;
+	rig_answer(r, refresh(r, "refresh-1"), 400, "{\"error\":\"invalid_grant\"}");
+	told = rig_file_read(r, ".state", &length);
+	c = rig_log_in(r, "a", "code-2");
+	rig_answer_token(r, rig_post_with(r, "code=code-2"), "token-2", "refresh-2");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_stop(r);
+	rig_file_write(r, ".state", told, length);
+	rig_start(r);
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-2"));
+	free(told);
+	rig_free(r);
+}
+
+static void test_a_login_waits_for_what_the_client_was_told(void **state)
+{
+	static const struct {
+		long status;
+		const char *body;
+	} rows[] = {{503, ""}, {401, "{\"error\":\"invalid_client\"}"}};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct rig *r = logged_in(LOGIN);
+
+		rig_answer(r, refresh(r, "refresh-1"), rows[i].status, rows[i].body);
+		rig_stop(r);
+		rig_start(r);
+		assert_int_equal(rig_posts(r), 0);
+		rig_pass(r, 900);
+		assert_non_null(rig_post_with(r, "refresh_token=refresh-1"));
+		rig_free(r);
+	}
+}
+
 /* ---- a reload takes the profile away ---- */
 
 static void test_gone_while_a_code_is_recorded(void **state)
@@ -1024,6 +1069,8 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_cannot_be_read_anew_offers_nothing),
 		cmocka_unit_test(test_a_failed_refresh_is_tried_again_with_the_same),
 		cmocka_unit_test(test_the_codes_secrets_stay_secret),
+		cmocka_unit_test(test_a_login_that_is_new_need_not_wait_for_what_the_old_was_told),
+		cmocka_unit_test(test_a_login_waits_for_what_the_client_was_told),
 		cmocka_unit_test(test_gone_while_a_code_is_recorded),
 		cmocka_unit_test(test_gone_while_a_code_waits_for_room),
 		cmocka_unit_test(test_gone_while_a_code_waits_for_a_refresh),

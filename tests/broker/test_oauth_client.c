@@ -144,6 +144,10 @@ static void test_a_client_that_was_refused_is_not_tried_at_each_start(void **sta
 	assert_string_equal(caller_member(c, "error"), "client_rejected");
 	caller_gone(r, c);
 	assert_true(rig_logged(r, "an earlier run was told to wait another 840 s: "));
+	c = caller_ask(r, "GET", "/v1/history?profile=a");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_non_null(strstr(caller_body(c), "\"event\":\"started\",\"generation\":null"));
+	caller_gone(r, c);
 	/* 15 minutes since it was refused */
 	rig_pass(r, 839);
 	assert_int_equal(rig_posts(r), 0);
@@ -189,6 +193,24 @@ static void test_a_success_ends_the_wait(void **state)
 	rig_start(r);
 	assert_int_equal(rig_posts(r), 1);
 	assert_false(rig_logged(r, "an earlier run was told to wait"));
+	rig_free(r);
+}
+
+static void test_what_an_admin_stopped_stays_stopped(void **state)
+{
+	struct rig *r = with_token(A);
+	struct caller *c = caller_ask(r, "POST", "/v1/revoke?profile=a");
+
+	(void)state;
+	rig_answer(r, rig_delete(r), 204, "");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	restart(r, A);
+	assert_int_equal(rig_posts(r), 0);
+	c = caller_ask(r, "GET", "/v1/token?profile=a&wait=0");
+	assert_int_equal(caller_status(r, c), 503);
+	assert_string_equal(caller_member(c, "error"), "revoked");
+	caller_gone(r, c);
 	rig_free(r);
 }
 
@@ -248,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_another_secret_need_not_wait_for_the_old_one),
 		cmocka_unit_test(test_a_wait_that_is_over_says_nothing),
 		cmocka_unit_test(test_a_success_ends_the_wait),
+		cmocka_unit_test(test_what_an_admin_stopped_stays_stopped),
 		cmocka_unit_test(test_a_disk_that_fails_is_told_once_until_it_works),
 		cmocka_unit_test(test_a_directory_that_cannot_be_listed_is_told),
 	};

@@ -2,27 +2,82 @@
  * nothing at all. */
 #include "broker_fixture.h"
 
+#include "broker/endpoint.h"
 #include "broker/oauth_client.h"
 #include "broker/profile_type.h"
+#include "front/peer_unit.h"
+#include "host/log.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #define LOGIN \
 	"grant = authorization_code\nredirect_uri = http://127.0.0.1:8484/callback\n" \
 	"authorize_url = https://login.test/oauth/authorize\n"
 
+/* What the daemon asks of the system, as the test wants it to be. */
+static struct {
+	bool units_unknown; /* to the kernel */
+	bool units_hidden;  /* in /proc */
+	int endpoint_error;
+	int log_level;
+} played;
+
+int __real_access(const char *path, int mode);
+int __wrap_access(const char *path, int mode);
+int __real_endpoint_get(
+	struct endpoint **ret, struct broker *b, const struct profile_settings *settings);
+int __wrap_endpoint_get(
+	struct endpoint **ret, struct broker *b, const struct profile_settings *settings);
+void __wrap_log_set_level(int max_priority);
+bool __wrap_peer_unit_possible(void);
+
+int __wrap_access(const char *path, int mode)
+{
+	if (strcmp(path, "/proc/1/cgroup") != 0)
+		return __real_access(path, mode);
+	return played.units_hidden ? -1 : 0;
+}
+
+int __wrap_endpoint_get(
+	struct endpoint **ret, struct broker *b, const struct profile_settings *settings)
+{
+	return played.endpoint_error ? played.endpoint_error
+				     : __real_endpoint_get(ret, b, settings);
+}
+
+void __wrap_log_set_level(int max_priority)
+{
+	played.log_level = max_priority;
+}
+
+bool __wrap_peer_unit_possible(void)
+{
+	return !played.units_unknown;
+}
+
 static void reload(struct rig *r, const char *sections)
 {
+	unsigned before = r->ca_forgotten;
+
 	rig_configure(r, sections);
+	rig_forget_log(r);
 	rig_reload(r);
 	assert_false(r->broker->reload_failed);
+	assert_false(rig_logged(r, "reload refused"));
+	/* a file of certificates may have been renewed in place */
+	assert_int_equal(r->ca_forgotten, before + 1);
 }
 
 static void refused(struct rig *r, const char *sections, const char *problem)
 {
+	unsigned before = r->ca_forgotten;
+
 	rig_configure(r, sections);
 	rig_reload(r);
+	assert_int_equal(r->ca_forgotten, before);
 	assert_true(r->broker->reload_failed);
 	assert_non_null(strstr(r->broker->reload_problem, problem));
 	assert_true(rig_logged(r, "reload refused; the previous configuration stays in use: "));
@@ -239,11 +294,21 @@ static void test_logins_that_were_begun_are_of_the_request_as_it_was(void **stat
 static void test_settings_of_the_daemon_take_effect(void **state)
 {
 	struct rig *r = with_token("[profile a]\n");
+	struct caller *one;
 
 	(void)state;
 	assert_status(r, "/v1/token?profile=a&wait=301", 400);
-	reload(r, "max_wait = 600s\n[profile a]\n");
+	reload(r, "max_wait = 600s\nlog_level = debug\n[profile a]\n");
 	assert_status(r, "/v1/token?profile=a&wait=301", 200);
+	assert_int_equal(played.log_level, LOG_DEBUG);
+	refused(r, "log_level = err\nmax_connections_per_user = 1\n[profile a]\nmint_limit = 0\n",
+		"mint_limit");
+	assert_int_equal(played.log_level, LOG_DEBUG);
+	one = caller_ask(r, "GET", "/v1/token?profile=a&after=1&wait=60");
+	assert_status(r, "/healthz", 200);
+	reload(r, "max_connections_per_user = 1\n[profile a]\n");
+	assert_status(r, "/healthz", 429);
+	caller_gone(r, one);
 	rig_free(r);
 }
 
@@ -286,7 +351,52 @@ static void test_the_state_key_comes_with_the_first_login(void **state)
 	rig_free(r);
 }
 
+/* Rules that name units grant nobody where units are not known, and whoever wrote them is told. */
+static void test_units_that_are_not_known_are_told(void **state)
+{
+	static const char units[] = "[profile a]\nallow_users = root\nallow_units = x.service\n";
+	static const struct {
+		const char *sections;
+		bool unknown, hidden;
+		const char *words; /* NULL: nothing */
+	} rows[] = {
+		{units, false, false, NULL},
+		{"[profile a]\n", true, true, NULL},
+		{units, true, false, "this kernel (before Linux 6.5) cannot say which process"},
+		{units, false, true, "Install the drop-in allow-units.conf"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct rig *r = with_token("[profile a]\n");
+
+		played.units_unknown = rows[i].unknown;
+		played.units_hidden = rows[i].hidden;
+		reload(r, rows[i].sections);
+		assert_int_equal(rig_logged(r, "allow_units: "), rows[i].words != NULL);
+		assert_true(!rows[i].words || rig_logged(r, rows[i].words));
+		rig_free(r);
+	}
+	played.units_unknown = played.units_hidden = false;
+}
+
 /* ---- refused ---- */
+
+static void test_without_memory_nothing_changes(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+
+	(void)state;
+	played.endpoint_error = -ENOMEM;
+	refused(r, "[profile a]\nscope = x\n", "profile a: Cannot allocate memory");
+	refused(r, "[profile b]\nscope = x\n", "profile b: Cannot allocate memory");
+	played.endpoint_error = 0;
+	assert_int_equal(rig_posts(r), 0);
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	reload(r, "[profile a]\nscope = x\n");
+	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
 
 /* In the order of what a reload does. */
 static void test_refused_and_nothing_changes(void **state)
@@ -361,9 +471,14 @@ static void test_two_profiles_of_one_login_are_refused(void **state)
 		r->directory);
 	reload(r, sections);
 	assert_non_null(r->broker->state_key);
-	/* one that was had before stays */
+	/* also of the first two */
 	rig_secret(r, "id", "others");
+	snprintf(sections, sizeof(sections),
+		"[profile b]\nclient_id = others\n" LOGIN
+		"[profile c]\nclient_id =\nclient_id_file = %s/id.secret\n" LOGIN,
+		r->directory);
 	refused(r, sections, "a client has one login");
+	/* one that was had before stays */
 	assert_non_null(r->broker->state_key);
 	assert_int_equal(r->broker->profiles.count, 3);
 	rig_free(r);
@@ -406,6 +521,8 @@ int main(void)
 		cmocka_unit_test(test_settings_of_the_daemon_take_effect),
 		cmocka_unit_test(test_what_needs_a_restart_is_told),
 		cmocka_unit_test(test_the_state_key_comes_with_the_first_login),
+		cmocka_unit_test(test_units_that_are_not_known_are_told),
+		cmocka_unit_test(test_without_memory_nothing_changes),
 		cmocka_unit_test(test_refused_and_nothing_changes),
 		cmocka_unit_test(test_two_profiles_of_one_login_are_refused),
 		cmocka_unit_test(test_two_profiles_of_one_client_are_fine),
