@@ -268,16 +268,17 @@ static void test_generations_are_of_all_clients(void **state)
  * alone. */
 static void test_siblings_are_told(void **state)
 {
-	struct rig *r = rig_new("[profile a]\n[profile b]\nprefetch = no\n"
-				"[profile c]\nprefetch = no\nscope = x\n");
+	struct rig *r = rig_new("[profile a]\nprefetch = no\n[profile b]\n[profile c]\n"
+				"prefetch = no\n[profile d]\nprefetch = no\nscope = x\n");
 
 	(void)state;
-	rig_secret(r, "c", "another");
+	rig_secret(r, "d", "another");
 	rig_reload(r);
 	rig_answer(r, rig_post(r), 401, "{\"error\":\"invalid_client\"}");
-	caller_gone(r, caller_ask(r, "GET", "/v1/token?profile=b"));
-	assert_int_equal(rig_posts(r), 0);
+	caller_gone(r, caller_ask(r, "GET", "/v1/token?profile=a"));
 	caller_gone(r, caller_ask(r, "GET", "/v1/token?profile=c"));
+	assert_int_equal(rig_posts(r), 0);
+	caller_gone(r, caller_ask(r, "GET", "/v1/token?profile=d"));
 	assert_int_equal(rig_posts(r), 1);
 	rig_answer(r, rig_post(r), 401, "{\"error\":\"invalid_client\"}");
 	rig_free(r);
