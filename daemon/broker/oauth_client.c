@@ -105,7 +105,7 @@ static void read_state(struct oauth_client *c)
 	c->state.generation_reserved = c->state.generation_used;
 	log_line(LOG_ERR,
 		"%s/%s: %s; the limit on token requests starts afresh and generations go on from "
-		"%llu. Nothing needs to be done",
+		"%llu. A profile that was revoked is not any more: revoke it again",
 		directory, c->file, r == -EINVAL ? "damaged" : strerror(-r),
 		(unsigned long long)c->state.generation_used);
 }
