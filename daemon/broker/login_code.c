@@ -23,7 +23,8 @@ void login_code_drop(struct login_code *code)
 
 bool login_finishing(const struct login *l)
 {
-	return l->code.text || l->finisher;
+	/* Its text may be gone: a person who logs out drops it while it is on its way. */
+	return l->code_for || l->finisher || (l->exchange && l->exchange->with_code);
 }
 
 void login_finish(struct profile *p, struct login_code *code, struct login_finisher *f)
