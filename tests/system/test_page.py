@@ -13,6 +13,7 @@ import pytest
 
 from library import DENIED, LIBRARY, REFUSED, REVOKED, GctokenError, in_child, library
 from manager import Manager
+from open_files import open_files
 from raw_http import is_sanitized
 from reloading import reload
 from users import User, account, as_user, needs_root
@@ -496,22 +497,16 @@ def test_the_daemons_own_descriptors_are_out_of_reach(server, daemon):
     mine = os.stat(f"/proc/self/fd/{page.fd}")
     wait_until(lambda: page.words[STATE] == 2, "the end of the start")
 
-    def pages():
-        for fd in os.listdir(f"/proc/{d.process.pid}/fd"):
-            with contextlib.suppress(FileNotFoundError):
-                if "memfd:gctoken-page" in os.readlink(f"/proc/{d.process.pid}/fd/{fd}"):
-                    yield fd
-
-    found = list(pages())
+    found = [path for path, what in open_files(d.process.pid).items()
+             if "memfd:gctoken-page" in what]
     assert len(found) == 2  # to write, and to hand over: none for each client
-    for fd in found:
-        assert os.stat(f"/proc/{d.process.pid}/fd/{fd}").st_ino == mine.st_ino
+    for path in found:
+        assert os.stat(path).st_ino == mine.st_ino
     assert mine.st_mode & 0o7777 == 0o444
 
     def tries():
         opened = []
-        for path in [f"/proc/{d.process.pid}/fd/{fd}" for fd in found] + [
-                f"/proc/self/fd/{page.fd}"]:
+        for path in [*found, f"/proc/self/fd/{page.fd}"]:
             for flags in (os.O_RDWR, os.O_WRONLY):
                 try:
                     opened.append(os.open(path, flags))
