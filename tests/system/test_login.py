@@ -111,9 +111,12 @@ def test_a_login_is_of_who_began_it(server, daemon):
         assert ask(user, brought).json["error"] == "login_failed"
     assert server.posts == 0
     assert ask(games, brought).status == 200
-    # Who may log in is not who may have the token.
+    # Who may log in is not who may have the token, or look at it.
     connection = connect_as(d, games)
-    assert exchange(connection, "GET", "/v1/token").status == 403
+    for route in ("token", "skew", "history"):
+        assert exchange(connection, "GET", f"/v1/{route}").status == 403
+    assert exchange(connection, "GET", "/v1/status").json == {"profiles": []}
+    assert exchange(connection, "GET", "/metrics").text == ""
     connection.close()
     assert ask(nobody, "/v1/logout").status == 200
     for _ in range(20):  # one who begins and begins keeps nobody else out
