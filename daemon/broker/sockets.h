@@ -18,7 +18,7 @@ struct sockets {
 	struct front *front; /* NULL: not open */
 	struct socket_place http, page;
 	/* when these were logged; 0: never */
-	struct boot_time accept_failure_told, descriptor_told;
+	struct boot_time accept_failure_told, descriptor_told, page_told;
 };
 
 /* Opens what b->config names. 0 or negative errno; what was wrong is in the log. */

@@ -416,6 +416,8 @@ static void read_more(struct connection *c)
 	} else if (n != -EAGAIN && n != -EINTR) {
 		/* Whoever has a page has nothing more to say. */
 		connection_free(c);
+	} else if (watch_for(c, watch_wanted(c)) < 0) {
+		connection_free(c);
 	}
 }
 
@@ -444,7 +446,12 @@ static void write_more(struct connection *c)
 /* There is something to read, to write or to serve. */
 static void connection_ready(struct connection *c)
 {
-	if (c->watch == WATCH_HANGUP) {
+	if (c->attached && stream_untaken(&c->stream)) {
+		/* Whatever else it does: the kernel counts a page's descriptor against us until it
+		 * is taken, and so long the connection counts against its user. */
+		if (watch_for(c, WATCH_TAKEN) < 0)
+			connection_free(c);
+	} else if (c->watch == WATCH_HANGUP) {
 		if (stream_hung_up(&c->stream))
 			connection_free(c);
 	} else if (c->watch == WATCH_WRITE) {
@@ -554,7 +561,8 @@ static bool may_give_way(const struct connection *c, enum giving giving)
 		return false;
 	if (giving == GIVING_ANY)
 		return true;
-	return !c->held && (int32_t)((uint32_t)loop_ms(c->all) - c->since_ms) >= SETTLED_MS;
+	return !c->held && !(c->attached && stream_untaken(&c->stream)) &&
+	       (int32_t)((uint32_t)loop_ms(c->all) - c->since_ms) >= SETTLED_MS;
 }
 
 /* Closes some of the connections in `lists` whose users have so many: those first that have been as

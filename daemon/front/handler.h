@@ -38,6 +38,10 @@ struct front_handler {
 	 * else happens; or another status of gctoken_page.h. NULL where there is no such socket. */
 	int (*page)(void *context, struct connection *c, const char *profile,
 		const struct page **ret_page);
+	/* That page could not be handed over, though `c` is there: told 503. -ETOOMANYREFS: more
+	 * descriptors of ours than the limit of open files have not been taken by those they were
+	 * sent to. May be NULL. */
+	void (*page_not_sent)(void *context, const struct connection *c, int error);
 };
 
 struct front_limits {

@@ -5,9 +5,11 @@
 #include "passing.h"
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 struct stream_bytes {
@@ -25,6 +27,7 @@ static const short watch_flags[] = {
 	[WATCH_READ] = EV_READ | EV_PERSIST,
 	[WATCH_WRITE] = EV_WRITE | EV_PERSIST,
 	[WATCH_HANGUP] = EV_READ | EV_ET | EV_PERSIST,
+	[WATCH_TAKEN] = EV_READ | EV_WRITE | EV_ET | EV_PERSIST,
 };
 
 void replies_init(struct replies *r)
@@ -88,6 +91,14 @@ bool stream_hung_up(const struct stream *s)
 	struct pollfd p = {.fd = stream_fd(s)};
 
 	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+bool stream_untaken(const struct stream *s)
+{
+	int left;
+
+	/* The kernel tells of the space before it has counted the last byte of it. */
+	return ioctl(stream_fd(s), SIOCOUTQ, &left) == 0 && left > 1;
 }
 
 ssize_t stream_receive(

@@ -40,6 +40,7 @@ enum stream_watch {
 	WATCH_READ,
 	WATCH_WRITE,
 	WATCH_HANGUP, /* nothing is to be read, but the end must be noticed */
+	WATCH_TAKEN,  /* likewise, and that the other end takes what was sent */
 };
 
 /* Watches `fd`, which it owns from here on, for something to read. 0 or -ENOMEM. */
@@ -52,6 +53,10 @@ int stream_fd(const struct stream *s);
 int stream_watch(struct stream *s, enum stream_watch watch);
 /* Both directions are closed: nobody will read a reply. */
 bool stream_hung_up(const struct stream *s);
+/* Of what was sent something is still with the kernel, and descriptors in it are in flight: the
+ * other end has neither read it nor closed. (It can look at it, and it can shut down both
+ * directions: that is neither.) */
+bool stream_untaken(const struct stream *s);
 
 /* How many bytes came; 0: the end; a negative errno, -EBADMSG as in passing.h. */
 ssize_t stream_receive(

@@ -2,10 +2,12 @@
 who may not."""
 
 import array
+import collections
 import contextlib
 import ctypes
 import mmap
 import os
+import resource
 import socket
 import threading
 
@@ -284,6 +286,63 @@ def test_a_refresh_costs_each_reader_one_page(server, daemon):
             assert served(d) == before
             given += len(handles)
             assert metric(d, "gctokend_pages_given_total", profile="default") == given
+
+
+@needs_root
+def test_pages_that_nobody_takes_cost_no_other_user_theirs(server, daemon):
+    """The kernel counts descriptors that were sent and not taken, and refuses the daemon more of them
+    than it may have open; that is, if it is no root with every right."""
+    descriptors, most = 200, 20
+    d = daemon(server, profile={"allow_users": "games, mail"},
+               broker={"socket_mode": "0666", "max_connections_per_user": most},
+               wrap=["setpriv", "--bounding-set=-sys_resource,-sys_admin", "--inh-caps=-all",
+                     "prlimit", f"--nofile={descriptors}"])
+    ways = [lambda client: client.shutdown(socket.SHUT_WR), lambda client: client.sendall(b"\n"),
+            lambda client: client.shutdown(socket.SHUT_RDWR), lambda client: None]
+    statuses = collections.Counter()
+    with contextlib.ExitStack() as stack:
+        for i in range(2 * descriptors):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(10 * PATIENCE)
+            with as_user(account("games")):
+                client.connect(d.path("page.sock"))
+            with contextlib.suppress(BrokenPipeError):
+                client.sendall(b"page 1 default\n")
+            status = client.recv(4, socket.MSG_PEEK)
+            statuses[status] += 1
+            if status == b"200\n":
+                ways[i % len(ways)](client)
+        assert statuses == {b"200\n": most, b"429\n": 2 * descriptors - most}
+        with as_user(account("mail")):
+            page = Page(d)
+        assert page.status == 200
+        page.close()
+    wait_until(lambda: metric(d, "gctokend_connections") == 1, "all are gone")  # but for who asks
+    with as_user(account("games")):
+        page = Page(d)
+    assert page.status == 200
+    page.close()
+
+
+def test_the_log_tells_that_pages_cannot_be_sent(server, daemon):
+    d = daemon(server, wrap=["setpriv", "--bounding-set=-sys_resource,-sys_admin",
+                             "--inh-caps=-all"] if os.geteuid() == 0 else None)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(4)]
+        for client in clients:
+            client.settimeout(10 * PATIENCE)
+            client.connect(d.path("page.sock"))
+        wait_until(lambda: metric(d, "gctokend_connections") == 5, "all are in")
+        for client in clients[:2]:
+            client.sendall(b"page 1 default\n")
+            assert client.recv(4, socket.MSG_PEEK) == b"200\n"
+        resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, (1, 1))
+        for client in clients[2:]:
+            client.sendall(b"page 1 default\n")
+            assert client.recv(4) == b"503\n"
+    told = [line for line in d.stderr_text().splitlines() if "got no page (503)" in line]
+    assert len(told) == 1 and "callers have not taken as many descriptors" in told[0]
+    assert f"uid {os.getuid()} " in told[0]
 
 
 @needs_root
