@@ -249,8 +249,10 @@ void broker_free(struct broker *b)
 		endpoint_free(e);
 	if (b->fetcher)
 		fetcher_free(b->fetcher);
-	if (b->writer)
+	if (b->writer) {
+		oauth_clients_write_last(b);
 		state_writer_free(b->writer);
+	}
 	while ((c = TAILQ_FIRST(&b->oauth_clients)) != NULL)
 		oauth_client_free(c);
 	turn_fini(&b->turn);
