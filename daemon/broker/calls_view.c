@@ -136,7 +136,7 @@ static void report_of_broker(
 		.deadline_cut = n->deadline_cut,
 		.descriptors_refused = n->descriptors_refused,
 		.gave_way = n->gave_way,
-		.unread_cut = n->unread_cut,
+		.kept_cut = n->kept_cut,
 		.reload_failed = b->reload_failed,
 		.reload_problem = b->reload_problem,
 		.unknown_count = b->names.unknown.count,

@@ -31,9 +31,11 @@
 #define BUSY_PERIOD_MS 250
 #define IDLE_PERIOD_MS 10000
 
-/* What is kept, of all connections together, for callers who do not read. A reply that is read is
- * never kept, unless it is larger than what the kernel takes. */
-#define UNSENT_MOST (32 * 1024 * 1024)
+/* What is kept, of all connections together: for callers who do not read, and of requests that wait
+ * behind another. A reply that is read is never kept, unless it is larger than what the kernel
+ * takes; a request only until the rest of it comes. */
+#define KEPT_MOST (32 * 1024 * 1024)
+#define KEPT_LESS (KEPT_MOST / 4 * 3) /* to which it is brought down then */
 /* What the kernel keeps of one connection. It counts twice that, with what it needs itself. */
 #define SEND_BUFFER 32768
 /* Before room is looked for again where there was none. */
@@ -55,9 +57,9 @@ struct connections {
 	 * reply; held by the handler. */
 	struct deadlines idle, busy;
 	struct link held;
-	/* Bytes of replies that wait for their readers, and when they are too many. */
-	size_t unsent;
-	struct event unsent_event;
+	/* Bytes that are kept, and when they are too many. */
+	size_t kept;
+	struct event kept_event;
 	/* No room could be made for a user with so many connections, then. */
 	struct {
 		uint32_t newcomer;
@@ -140,6 +142,19 @@ static int place_move(struct connection *c, enum connection_place place)
 	}
 }
 
+/* So much of what is kept is counted for `c` from here on. */
+static void count_kept(struct connection *c, size_t bytes)
+{
+	static const struct timeval at_once = {0};
+	struct connections *all = c->all;
+	size_t before = stream_count(&c->stream, bytes);
+
+	all->kept += bytes - before;
+	c->user->kept += bytes - before;
+	if (all->kept > KEPT_MOST && !evtimer_pending(&all->kept_event, NULL))
+		event_add(&all->kept_event, &at_once);
+}
+
 static void connection_free(struct connection *c)
 {
 	struct connections *all = c->all;
@@ -148,7 +163,7 @@ static void connection_free(struct connection *c)
 		c->held = false;
 		all->serving.handler->abandoned(all->serving.context, c);
 	}
-	all->unsent -= stream_unsent_size(&c->stream);
+	count_kept(c, 0);
 	stream_close(&c->stream, reaper_of(c));
 	link_remove(&c->deadline.link);
 	share_forget(&c->user->share, &c->turn);
@@ -188,7 +203,8 @@ static enum stream_watch watch_wanted(const struct connection *c)
 {
 	if (stream_unsent(&c->stream))
 		return WATCH_WRITE;
-	if (c->held && (c->ended || stream_unparsed(&c->stream) >= STREAM_READ_SIZE))
+	/* What else it sends meanwhile is the kernel's to keep, which counts it for the sender. */
+	if (c->held && (c->ended || stream_unparsed(&c->stream)))
 		return WATCH_HANGUP;
 	return WATCH_READ;
 }
@@ -230,26 +246,6 @@ static int resume_later(struct connection *c)
 	return 0;
 }
 
-/* Counts what is kept for `c`, of which there were `before` bytes. */
-static void count_unsent(struct connection *c, size_t before)
-{
-	static const struct timeval at_once = {0};
-	struct connections *all = c->all;
-
-	all->unsent += stream_unsent_size(&c->stream) - before;
-	if (all->unsent > UNSENT_MOST && !evtimer_pending(&all->unsent_event, NULL))
-		event_add(&all->unsent_event, &at_once);
-}
-
-static int send_replies(struct connection *c, struct replies *replies)
-{
-	size_t before = stream_unsent_size(&c->stream);
-	int r = stream_send(&c->stream, replies);
-
-	count_unsent(c, before);
-	return r;
-}
-
 /* `progress`: a request was completed, so that a new deadline begins. May free `c`. */
 static void settle(struct connection *c, struct replies *replies, bool progress)
 {
@@ -258,11 +254,13 @@ static void settle(struct connection *c, struct replies *replies, bool progress)
 	struct stream *s = &c->stream;
 	enum connection_place place;
 
-	if (send_replies(c, replies) < 0)
+	if (stream_send(s, replies) < 0)
 		goto over;
 	if (c->closing)
 		stream_take(s, stream_unparsed(s));
+	count_kept(c, 0);
 	stream_trim(s);
+	count_kept(c, stream_size(s));
 	if (c->ended && !c->held && !c->closing && (c->partial || !stream_unparsed(s))) {
 		if (c->partial && !stream_unsent(s))
 			refuse(c, &truncated);
@@ -433,11 +431,7 @@ static void drain(struct connection *c)
 
 static void write_more(struct connection *c)
 {
-	size_t before = stream_unsent_size(&c->stream);
-	int r = stream_send_more(&c->stream);
-
-	count_unsent(c, before);
-	if (r < 0)
+	if (stream_send_more(&c->stream) < 0)
 		connection_free(c);
 	else if (!stream_unsent(&c->stream))
 		settle(c, &c->all->serving.replies, false);
@@ -530,22 +524,46 @@ static struct connection *connection_at(struct link *l)
 	return LINK_ELEMENT(l, struct connection, deadline.link);
 }
 
-/* Those that have waited longest for their readers go first. */
-static void unsent_event(evutil_socket_t fd, short what, void *context)
+/* Of users for whom more than `above` is kept: those of their connections that have been as they
+ * are for longest, until it is less. */
+static void keep_less(struct connections *all, struct link *list, size_t above)
 {
-	struct connections *all = context;
-	struct link *l = all->busy.list.next, *next;
+	static const struct refusal too_much = {503, "temporarily_unavailable",
+		"too much is kept for connections of this user: send further requests when this "
+		"one is answered",
+		1};
+	struct link *next;
 
-	(void)fd;
-	(void)what;
-	for (; l != &all->busy.list && all->unsent > UNSENT_MOST / 4 * 3; l = next) {
+	for (struct link *l = list->next; l != list && all->kept > KEPT_LESS; l = next) {
 		struct connection *c = connection_at(l);
 
 		next = l->next;
-		if (c->place != PLACE_WRITING)
+		if (!stream_size(&c->stream) || c->user->kept <= above)
 			continue;
-		all->serving.counters.unread_cut++;
+		if (c->place == PLACE_HELD || c->place == PLACE_READING)
+			refuse(c, &too_much);
+		all->serving.counters.kept_cut++;
 		connection_free(c);
+	}
+}
+
+/* The users for whom most is kept go first. Each round leaves the heaviest with half of it, so that
+ * there are few, however many users there are. */
+static void kept_event(evutil_socket_t fd, short what, void *context)
+{
+	struct connections *all = context;
+	struct link *lists[] = {&all->busy.list, &all->held};
+
+	(void)fd;
+	(void)what;
+	for (size_t heaviest = 1; heaviest && all->kept > KEPT_LESS;) {
+		heaviest = 0;
+		for (size_t i = 0; i < 2; i++)
+			for (struct link *l = lists[i]->next; l != lists[i]; l = l->next)
+				if (connection_at(l)->user->kept > heaviest)
+					heaviest = connection_at(l)->user->kept;
+		for (size_t i = 0; i < 2; i++)
+			keep_less(all, lists[i], heaviest / 2);
 	}
 }
 
@@ -717,7 +735,7 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	link_init(&all->held);
 	link_init(&all->resume);
 	evtimer_assign(&all->resume_event, base, resume_event, all);
-	evtimer_assign(&all->unsent_event, base, unsent_event, all);
+	evtimer_assign(&all->kept_event, base, kept_event, all);
 	*ret = all;
 	return 0;
 }
@@ -741,7 +759,7 @@ void connections_free(struct connections *all)
 		while (!link_alone(lists[i]))
 			connection_free(connection_first(lists[i]));
 	event_del(&all->resume_event);
-	event_del(&all->unsent_event);
+	event_del(&all->kept_event);
 	share_fini(&all->serving.sharing);
 	peer_table_trim(&all->peers);
 	deadlines_fini(&all->idle);

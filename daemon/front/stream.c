@@ -18,6 +18,7 @@ struct stream_bytes {
 	struct http_parser parser;
 	struct buffer out; /* not yet taken, from out_at */
 	size_t out_at;
+	size_t counted;
 };
 
 /* Only a level-triggered reader gets a request with one system call, but one that must not read
@@ -168,11 +169,6 @@ bool stream_unsent(const struct stream *s)
 	return s->own && s->own->out.length > s->own->out_at;
 }
 
-size_t stream_unsent_size(const struct stream *s)
-{
-	return stream_unsent(s) ? s->own->out.length : 0;
-}
-
 static int send_some(int fd, const char *bytes, size_t length, size_t *ret_sent)
 {
 	ssize_t n;
@@ -227,6 +223,22 @@ int stream_send_more(struct stream *s)
 		return r;
 	own->out_at += sent;
 	return 0;
+}
+
+size_t stream_size(const struct stream *s)
+{
+	return s->own ? s->own->in.length + s->own->out.length : 0;
+}
+
+size_t stream_count(struct stream *s, size_t bytes)
+{
+	size_t before = 0;
+
+	if (s->own) {
+		before = s->own->counted;
+		s->own->counted = bytes;
+	}
+	return before;
 }
 
 void stream_trim(struct stream *s)

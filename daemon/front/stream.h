@@ -76,14 +76,17 @@ void stream_take(struct stream *s, size_t length);
 
 /* Something is to go that the other end has not taken. */
 bool stream_unsent(const struct stream *s);
-/* How much memory that takes. */
-size_t stream_unsent_size(const struct stream *s);
 /* Sends all of `r`, or keeps what the other end does not take; `r` is then wiped and empty. 0, or a
  * negative errno: the stream is of no use any more. */
 int stream_send(struct stream *s, struct replies *r);
 /* Goes on with what was kept; likewise. */
 int stream_send_more(struct stream *s);
 
+/* How many bytes are kept, of what came and of what is to go. */
+size_t stream_size(const struct stream *s);
+/* Notes that so many of them are counted somewhere, none where none are kept; returns how many were
+ * before. What is given up is not counted any more. */
+size_t stream_count(struct stream *s, size_t bytes);
 /* Gives up the memory that is not needed any more. */
 void stream_trim(struct stream *s);
 
