@@ -98,12 +98,12 @@ struct connection {
 	uint8_t place, watch;
 	bool resuming : 1;
 	bool held : 1;
-	bool keep_alive : 1, text : 1; /* of the held request */
-	bool partial : 1;              /* what is unparsed lacks something */
-	bool ended : 1;                /* the caller sends no more */
-	bool closing : 1;              /* when all is written */
-	bool refused : 1;              /* closing because of what was sent: drain */
-	bool attached : 1;             /* all was said */
+	bool keep_alive : 1, text : 1, head : 1; /* of the held request */
+	bool partial : 1;                        /* what is unparsed lacks something */
+	bool ended : 1;                          /* the caller sends no more */
+	bool closing : 1;                        /* when all is written */
+	bool refused : 1;                        /* closing because of what was sent: drain */
+	bool attached : 1;                       /* all was said */
 	bool unit_known : 1;
 	bool reserved : 1; /* one of the last places, see room.h */
 	bool guarded : 1;  /* see passing.h */
@@ -174,10 +174,18 @@ static void connection_free(struct connection *c)
 	free(c);
 }
 
-/* Said at once or not at all, and then it is closed. */
-static void refuse(const struct connection *c, const struct refusal *refusal)
+/* As far as can be told of a request that is not whole. */
+static bool is_head(struct connection *c)
 {
-	c->protocol->refuse(stream_fd(&c->stream), refusal, &c->all->serving.counters);
+	if (c->held)
+		return c->head;
+	return stream_unparsed(&c->stream) && stream_parser(&c->stream)->method == HTTP_HEAD;
+}
+
+/* Said at once or not at all, and then it is closed. */
+static void refuse(struct connection *c, const struct refusal *refusal)
+{
+	c->protocol->refuse(stream_fd(&c->stream), refusal, is_head(c), &c->all->serving.counters);
 }
 
 /* ---- what happens next ---- */
@@ -323,6 +331,7 @@ static size_t serve(struct connection *c, const char *bytes, size_t length,
 			c->held = true;
 			c->keep_alive = caller.keep_alive;
 			c->text = caller.text;
+			c->head = caller.head;
 			break;
 		case SERVED_ATTACHED:
 			c->attached = true;
@@ -682,9 +691,17 @@ void *connection_hold(const struct connection *c)
 	return c->hold;
 }
 
-static bool keep_alive(const struct connection *c)
+static struct reply late_reply(const struct connection *c)
 {
-	return c->keep_alive && !c->all->serving.stopping;
+	struct connections *all = c->all;
+
+	return (struct reply){
+		.out = &all->late.out,
+		.keep_alive = c->keep_alive && !all->serving.stopping,
+		.text = c->text,
+		.head = c->head,
+		.idle_s = all->serving.idle_s,
+	};
 }
 
 void connection_reply_begin(struct connection *c, struct reply *ret)
@@ -693,23 +710,29 @@ void connection_reply_begin(struct connection *c, struct reply *ret)
 
 	assert(c->held && !all->late_open);
 	all->late_open = true;
-	*ret = (struct reply){.out = &all->late.out, .keep_alive = keep_alive(c), .text = c->text};
+	*ret = late_reply(c);
 }
 
 void connection_reply_end(struct connection *c, int status)
 {
 	struct connections *all = c->all;
+	const struct reply reply = late_reply(c);
 
 	assert(c->held && all->late_open);
 	all->late_open = false;
 	c->held = false;
 	c->hold = NULL;
-	if (!http_reply_done(&all->serving.counters, &all->late.out, 0, status, keep_alive(c)))
+	if (!http_reply_done(&all->serving.counters, &reply, 0, status))
 		c->closing = true;
 	settle(c, &all->late, true);
 }
 
 /* ---- all of them ---- */
+
+static uint32_t idle_s(const struct front_limits *limits)
+{
+	return (uint32_t)(limits->idle_timeout.ns / NS_PER_S);
+}
 
 int connections_new(struct connections **ret, struct event_base *base, struct reaper *reaper,
 	const struct front_handler *handler, void *context, const struct front_limits *limits)
@@ -725,6 +748,7 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	s = &all->serving;
 	s->handler = handler;
 	s->context = context;
+	s->idle_s = idle_s(limits);
 	share_init(&s->sharing, base, limits->max_connections_per_user, turn_come);
 	replies_init(&s->replies);
 	replies_init(&all->late);
@@ -772,6 +796,7 @@ void connections_free(struct connections *all)
 void connections_set_limits(struct connections *all, const struct front_limits *limits)
 {
 	all->limits = *limits;
+	all->serving.idle_s = idle_s(limits);
 	share_set_limit(&all->serving.sharing, limits->max_connections_per_user);
 	deadlines_set_length(&all->idle, limits->idle_timeout);
 	deadlines_set_length(&all->busy, limits->request_deadline);

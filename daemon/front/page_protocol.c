@@ -17,11 +17,12 @@ static void status_text(int status, char ret[GCTOKEN_PAGE_REPLY_LENGTH])
 	ret[3] = '\n';
 }
 
-static void refuse(int fd, const struct refusal *refusal, struct front_counters *counters)
+static void refuse(
+	int fd, const struct refusal *refusal, bool head, struct front_counters *counters)
 {
 	char text[GCTOKEN_PAGE_REPLY_LENGTH];
 
-	(void)counters; /* of HTTP requests */
+	(void)head, (void)counters; /* of HTTP requests */
 	status_text(refusal->status, text);
 	send(fd, text, sizeof(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
