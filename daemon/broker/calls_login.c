@@ -198,7 +198,17 @@ static void finish_gone(struct waiter *w)
 	free(f);
 }
 
-static const struct waiter_type finish_waiter = {finish_answer, finish_gone, NULL};
+/* The code has been sent, and is taken care of before the end. */
+static int finish_stopped(const struct waiter *w, struct reply *reply)
+{
+	(void)w;
+	return reply_error(reply, 503, "temporarily_unavailable",
+		"the daemon is stopping: the profile's status will tell in a moment whether the "
+		"login server accepted the code",
+		1);
+}
+
+static const struct waiter_type finish_waiter = {finish_answer, finish_gone, NULL, finish_stopped};
 
 static int begin_finish(struct call *c, struct login_code *code)
 {
@@ -324,7 +334,7 @@ static void logout_gone(struct waiter *w)
 	free(w);
 }
 
-static const struct waiter_type logout_waiter = {logout_answer, logout_gone, NULL};
+static const struct waiter_type logout_waiter = {logout_answer, logout_gone, NULL, NULL};
 
 int call_logout(struct call *c)
 {

@@ -78,7 +78,16 @@ static void token_moved(struct waiter *w)
 	ask->ticket = 0;
 }
 
-static const struct waiter_type token_waiter = {token_answer, token_gone, token_moved};
+static int token_stopped(const struct waiter *w, struct reply *reply)
+{
+	if (!((const struct token_waiter *)w)->ask.has_after)
+		return waiter_reply_stopping(reply);
+	reply_not_modified(reply);
+	return 304;
+}
+
+static const struct waiter_type token_waiter = {
+	token_answer, token_gone, token_moved, token_stopped};
 
 static int hold_token(struct call *c, const struct token_ask *ask, struct duration wait)
 {
@@ -221,7 +230,7 @@ static void revoke_gone(struct waiter *w)
 	free(w);
 }
 
-static const struct waiter_type revoke_waiter = {revoke_answer, revoke_gone, NULL};
+static const struct waiter_type revoke_waiter = {revoke_answer, revoke_gone, NULL, NULL};
 
 int call_revoke(struct call *c)
 {

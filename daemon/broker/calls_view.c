@@ -83,7 +83,8 @@ static void measure_moved(struct waiter *w)
 	(void)w;
 }
 
-static const struct waiter_type measure_waiter = {measure_answer, measure_gone, measure_moved};
+static const struct waiter_type measure_waiter = {
+	measure_answer, measure_gone, measure_moved, NULL};
 
 int call_probe(struct call *c)
 {

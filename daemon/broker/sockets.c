@@ -259,6 +259,7 @@ void sockets_close(struct broker *b)
 		remove_place(&s->http);
 		remove_place(&s->page);
 		event_base_loop(b->base, EVLOOP_NONBLOCK);
+		waiters_stop(&b->waiters);
 		front_free(s->front);
 	}
 	free(s->http.path);

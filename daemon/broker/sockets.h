@@ -27,9 +27,9 @@ int sockets_open(struct broker *b);
 void sockets_set_limits(struct broker *b);
 /* Where callers find us, in words for the log. */
 const char *sockets_where(const struct sockets *s);
-/* Requests that have been read are answered, with Connection: close; callers who wait are closed
- * unanswered, and ask the next daemon. Runs the loop once. Fine after a failed sockets_open, too.
- */
+/* Requests that have been read are answered, with Connection: close, and so are those that are
+ * held: their callers ask the next daemon. Runs the loop once. Fine after a failed sockets_open,
+ * too. */
 void sockets_close(struct broker *b);
 
 #endif
