@@ -312,7 +312,8 @@ static const struct config_key keys[] = {
 	{"clock_probe_url", PROFILE(clock_probe_url), OF(url), "", 0,
 	 "The URL of these requests. Empty: / on the token endpoint's host."},
 	{"fetch_timeout", PROFILE(fetch.timeout), WITHIN(duration, MS(100), MIN(2)), "10s", NEEDED,
-	 "How long one exchange with the login server or the API may take."},
+	 "How long one exchange with the login server or the API may take. Of a host with several "
+	 "addresses, one that does not answer gets half of it; the others get the rest."},
 };
 /* clang-format on */
 

@@ -1,7 +1,7 @@
 #include "failure.h"
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static const char *behind(const char *text, const char *prefix)
 {
@@ -27,6 +27,22 @@ static const char *tls_reason(const struct failure_evidence *e)
 	return *words ? words : curl_easy_strerror(e->code);
 }
 
+/* Whether a certificate is valid by now is for this machine's clock to say, and that may be wrong.
+ */
+static void put_tls(char ret[FAILURE_MAX], const struct failure_evidence *e)
+{
+	const char *reason = tls_reason(e);
+	time_t wall = (time_t)(e->wall.ns / NS_PER_S);
+	char now[32] = "";
+	struct tm tm;
+
+	if ((strstr(reason, "not yet valid") || strstr(reason, "has expired")) &&
+		gmtime_r(&wall, &tm))
+		strftime(now, sizeof(now), "%Y-%m-%d %H:%M UTC", &tm);
+	snprintf(ret, FAILURE_MAX, "TLS: %s%s%s%s", reason, *now ? " (this host's clock says " : "",
+		now, *now ? ")" : "");
+}
+
 static void sanitise(char *text)
 {
 	for (; *text; text++)
@@ -44,6 +60,7 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 		snprintf(ret, FAILURE_MAX, "could not resolve the proxy's host");
 		break;
 	case CURLE_COULDNT_CONNECT:
+	case CURLE_OPERATION_TIMEDOUT: /* likewise, of the latest address; ours ends it otherwise */
 		snprintf(ret, FAILURE_MAX, "could not connect to %s: %s", e->host,
 			e->os_error ? strerrordesc_np((int)e->os_error) : "no address answered");
 		break;
@@ -52,7 +69,7 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_ISSUER_ERROR:
-		snprintf(ret, FAILURE_MAX, "TLS: %s", tls_reason(e));
+		put_tls(ret, e);
 		break;
 	case CURLE_SSL_CACERT_BADFILE:
 		snprintf(ret, FAILURE_MAX,
@@ -68,8 +85,11 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 	case CURLE_RECV_ERROR:
 	case CURLE_ABORTED_BY_CALLBACK: /* a second POST was wanted, see fetch.c */
 		if (e->connect_status != 0 && e->connect_status != 200)
-			snprintf(
-				ret, FAILURE_MAX, "the proxy answered HTTP %ld", e->connect_status);
+			snprintf(ret, FAILURE_MAX, "the proxy answered HTTP %ld%s",
+				e->connect_status,
+				e->connect_status == 407 ? ": it wants another proxy_user or "
+							   "password"
+							 : "");
 		else
 			snprintf(ret, FAILURE_MAX, "the connection to %s broke", e->host);
 		break;
@@ -87,8 +107,8 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 	sanitise(ret);
 }
 
-void failure_of_deadline(
-	char ret[FAILURE_MAX], struct duration timeout, enum failure_phase phase, const char *host)
+void failure_of_deadline(char ret[FAILURE_MAX], struct duration timeout, enum failure_phase phase,
+	const char *host, bool proxied)
 {
 	static const char *const phases[] = {
 		[PHASE_RESOLVING] = "resolving",
@@ -97,12 +117,12 @@ void failure_of_deadline(
 		[PHASE_READING] = "reading the response of",
 	};
 	long long ms = (long long)(timeout.ns / NS_PER_MS);
+	bool whole = ms % 1000 == 0;
 
-	if (ms % 1000)
-		snprintf(ret, FAILURE_MAX, "timed out after %lld ms, %s %s", ms, phases[phase],
-			host);
-	else
-		snprintf(ret, FAILURE_MAX, "timed out after %lld s, %s %s", ms / 1000,
-			phases[phase], host);
+	if (proxied && phase == PHASE_RESOLVING)
+		host = "the proxy's host";
+	snprintf(ret, FAILURE_MAX, "timed out after %lld %s, %s %s%s", whole ? ms / 1000 : ms,
+		whole ? "s" : "ms", phases[phase], host,
+		proxied && phase == PHASE_CONNECTING ? " by way of the proxy" : "");
 	sanitise(ret);
 }

@@ -5,6 +5,7 @@
 
 #include "core/times.h"
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define FAILURE_MAX 256
@@ -12,10 +13,11 @@
 /* What libcurl said about an exchange that did not end well. */
 struct failure_evidence {
 	CURLcode code;
-	const char *host;    /* of the URL */
-	const char *words;   /* CURLOPT_ERRORBUFFER */
-	long os_error;       /* CURLINFO_OS_ERRNO */
-	long connect_status; /* the proxy's response to CONNECT, 0 if there was none */
+	const char *host;      /* of the URL */
+	const char *words;     /* CURLOPT_ERRORBUFFER */
+	struct wall_time wall; /* what a certificate's time was compared with */
+	long os_error;         /* CURLINFO_OS_ERRNO */
+	long connect_status;   /* the proxy's response to CONNECT, 0 if there was none */
 };
 
 enum failure_phase {
@@ -26,7 +28,8 @@ enum failure_phase {
 };
 
 void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e);
-void failure_of_deadline(
-	char ret[FAILURE_MAX], struct duration timeout, enum failure_phase phase, const char *host);
+/* `proxied`: it is the proxy's name that is resolved, and through it that the host is reached. */
+void failure_of_deadline(char ret[FAILURE_MAX], struct duration timeout, enum failure_phase phase,
+	const char *host, bool proxied);
 
 #endif

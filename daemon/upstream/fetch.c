@@ -22,7 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CA_AGE_MAX_S 86400L
+#define TRUSTED_MAX_S 86400L
+#define TURNS_MAX 3 /* of further addresses of a host */
 /* Of exchanges that have ended: a HEAD uses that of the POST before it, which it follows soon. */
 #define CONNECTIONS_KEPT 16L
 
@@ -33,7 +34,8 @@ struct fetcher {
 	struct event *timer;
 	struct fetch_list fetches; /* given up ones included */
 	unsigned count;
-	struct duration ca_since; /* CLOCK_MONOTONIC: what was read before is not trusted */
+	struct duration trust_since; /* CLOCK_MONOTONIC: what was read before is not trusted */
+	struct silent_addresses silent;
 };
 
 /* Out of the list, and of libcurl: its callbacks do not come any more. */
@@ -55,6 +57,8 @@ static void fetch_free(struct fetch *x)
 	handle_release(x);
 	if (x->deadline)
 		event_free(x->deadline);
+	if (x->turn)
+		event_free(x->turn);
 	http_response_fini(&x->reply);
 	secret_free(x->authorization, x->authorization_size);
 	secret_free(x->body, x->body_size);
@@ -70,6 +74,7 @@ static void fetch_give_up(struct fetch *x)
 	}
 	x->given_up = true;
 	event_del(x->deadline);
+	event_del(x->turn);
 	fetch_secrets_wipe(x);
 	http_response_fini(&x->reply);
 }
@@ -78,6 +83,7 @@ static void fetch_give_up(struct fetch *x)
 static void fetch_finish(struct fetch *x, const char *failure)
 {
 	event_del(x->deadline);
+	event_del(x->turn);
 	if (!x->resolving)
 		handle_release(x);
 	if (x->exchange.status == 0)
@@ -93,6 +99,7 @@ static void fetch_finish(struct fetch *x, const char *failure)
 static const char *failure_find(struct fetch *x, CURLcode code)
 {
 	struct failure_evidence e = {.code = code, .host = x->host, .words = x->curl_words};
+	struct clock_reading now;
 
 	if (x->reply.problem)
 		return x->reply.problem;
@@ -103,8 +110,33 @@ static const char *failure_find(struct fetch *x, CURLcode code)
 		return x->reply.part == HTTP_RESPONSE_CONTENT ? NULL : "the response was cut short";
 	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e.os_error);
 	curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &e.connect_status);
+	x->clock_read(&now);
+	e.wall = now.wall;
 	failure_of_curl(x->failure, &e);
 	return x->failure;
+}
+
+/* Nothing has been sent. Names that were resolved are still known to libcurl. */
+static bool begin_anew(struct fetch *x)
+{
+	address_tries_again(&x->addresses);
+	curl_multi_remove_handle(x->fetcher->multi, x->easy);
+	return curl_multi_add_handle(x->fetcher->multi, x->easy) == CURLM_OK;
+}
+
+/* The addresses that were passed over have their turn if no other one will do. */
+static bool has_others(struct fetch *x, CURLcode code)
+{
+	return (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT) &&
+	       !x->given_up && address_tries_all(&x->addresses);
+}
+
+/* A certificate that does not prove right may be one that does by a CA file of today. */
+static void distrust(struct fetcher *f, CURLcode code)
+{
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+		code == CURLE_SSL_ISSUER_ERROR)
+		fetcher_forget_ca(f);
 }
 
 static void collect(struct fetcher *f)
@@ -120,11 +152,54 @@ static void collect(struct fetcher *f)
 			curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &x) != CURLE_OK)
 			continue;
 		x->resolving = false;
+		distrust(f, code);
+		if (has_others(x, code) && begin_anew(x))
+			continue;
 		if (x->given_up)
 			fetch_free(x);
 		else
 			fetch_finish(x, failure_find(x, code));
 	}
+}
+
+static int after(struct event *event, struct duration d)
+{
+	struct timeval t = {.tv_sec = (time_t)(d.ns / NS_PER_S),
+		.tv_usec = (suseconds_t)(d.ns % NS_PER_S / 1000)};
+
+	return evtimer_add(event, &t) == 0 ? 0 : -ENOMEM;
+}
+
+/* An address that has not connected within half of the time leaves the rest to the others, if there
+ * are any. libcurl would do likewise, but 7.88 then waits for an event that never comes. One that
+ * has connected is not disturbed: it may only be slow. */
+static void turn_passed(evutil_socket_t fd, short what, void *context)
+{
+	struct fetch *x = context;
+	struct clock_reading now;
+	struct duration left;
+
+	(void)fd, (void)what;
+	if (x->left || x->addresses.all || address_tries_connected(&x->addresses))
+		return;
+	x->clock_read(&now);
+	left = duration_sub(x->timeout, boot_since(now.boot, x->began));
+	if (left.ns > x->timeout.ns / (1 << TURNS_MAX))
+		after(x->turn, duration_ns(left.ns / 2));
+	if (!x->resolving && address_tries_silent(&x->addresses, now.boot))
+		begin_anew(x);
+}
+
+/* Next time others come first; but if none of these has connected, neither need they. */
+static void note_silence(struct fetch *x)
+{
+	struct clock_reading now;
+
+	x->clock_read(&now);
+	if (address_tries_connected(&x->addresses))
+		address_tries_silent(&x->addresses, now.boot);
+	else
+		address_tries_all(&x->addresses);
 }
 
 static void deadline_passed(evutil_socket_t fd, short what, void *context)
@@ -143,7 +218,9 @@ static void deadline_passed(evutil_socket_t fd, short what, void *context)
 		phase = PHASE_WAITING;
 	else if (x->resolving)
 		phase = PHASE_RESOLVING;
-	failure_of_deadline(x->failure, x->timeout, phase, x->host);
+	if (phase == PHASE_CONNECTING || phase == PHASE_WAITING)
+		note_silence(x);
+	failure_of_deadline(x->failure, x->timeout, phase, x->host, x->proxied);
 	fetch_finish(x, x->failure);
 }
 
@@ -227,20 +304,21 @@ static struct duration monotonic(const struct clock_reading *r)
 }
 
 /* libcurl cannot be told to forget its CA store, but how old it may be, for each exchange again. */
-static long ca_age_allowed(const struct fetcher *f, const struct clock_reading *now)
+static long trusted_for(const struct fetcher *f, const struct clock_reading *now)
 {
-	int64_t s = duration_floor_s(duration_sub(monotonic(now), f->ca_since));
+	int64_t s = duration_floor_s(duration_sub(monotonic(now), f->trust_since));
 
-	return s < 0 ? 0 : s < CA_AGE_MAX_S ? (long)s : CA_AGE_MAX_S;
+	return s < 0 ? 0 : s < TRUSTED_MAX_S ? (long)s : TRUSTED_MAX_S;
 }
 
-static int deadline_arm(struct fetch *x)
+static int timers_arm(struct fetch *x)
 {
-	struct timeval t = {.tv_sec = (time_t)(x->timeout.ns / NS_PER_S),
-		.tv_usec = (suseconds_t)(x->timeout.ns % NS_PER_S / 1000)};
-
 	x->deadline = evtimer_new(x->fetcher->base, deadline_passed, x);
-	return x->deadline && evtimer_add(x->deadline, &t) == 0 ? 0 : -ENOMEM;
+	x->turn = evtimer_new(x->fetcher->base, turn_passed, x);
+	if (!x->deadline || !x->turn)
+		return -ENOMEM;
+	return after(x->deadline, x->timeout) ? -ENOMEM
+					      : after(x->turn, duration_ns(x->timeout.ns / 2));
 }
 
 int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_done *done,
@@ -264,10 +342,13 @@ int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_do
 	x->method = request->method;
 	x->timeout = request->settings.timeout;
 	x->clock_read = f->clock_read;
+	x->addresses.silent = &f->silent;
+	x->proxied = request->settings.proxy != NULL;
 	f->clock_read(&x->exchange.sent);
-	r = fetch_handle_make(x, request, ca_age_allowed(f, &x->exchange.sent));
+	x->began = x->exchange.sent.boot;
+	r = fetch_handle_make(x, request, trusted_for(f, &x->exchange.sent));
 	if (r == 0)
-		r = deadline_arm(x);
+		r = timers_arm(x);
 	if (r < 0)
 		goto fail;
 	if (curl_multi_add_handle(f->multi, x->easy) != CURLM_OK) {
@@ -296,7 +377,7 @@ void fetcher_forget_ca(struct fetcher *f)
 	struct clock_reading now;
 
 	f->clock_read(&now);
-	f->ca_since = monotonic(&now);
+	f->trust_since = monotonic(&now);
 }
 
 /* QUICK_EXIT and the cached CA store came with 7.87; a synchronous resolver would block the loop.
@@ -334,7 +415,7 @@ int fetcher_new(struct fetcher **ret, struct event_base *base,
 	}
 	f->base = base;
 	f->clock_read = clock_read;
-	f->ca_since = duration_ns(INT64_MIN);
+	f->trust_since = duration_ns(INT64_MIN);
 	LIST_INIT(&f->fetches);
 	if (!curl_suits()) {
 		fetcher_free(f);

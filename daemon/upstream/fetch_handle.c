@@ -21,12 +21,20 @@ static int resolver_started(void *resolver, void *reserved, void *context)
 static curl_socket_t socket_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct fetch *x = context;
+	struct clock_reading now;
+	int fd;
 
 	(void)purpose;
 	x->resolving = false;
 	if (x->given_up)
 		return CURL_SOCKET_BAD;
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	x->clock_read(&now);
+	if (address_tries_skip(&x->addresses, &address->addr, address->addrlen, now.boot))
+		return CURL_SOCKET_BAD;
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd >= 0)
+		address_tries_opened(&x->addresses, &address->addr, address->addrlen, fd);
+	return fd;
 }
 
 /* Connected, TLS done, nothing sent. The time is read here and not taken from
@@ -113,13 +121,15 @@ static void field_add(struct fetch *x, size_t *count, char *text)
 
 static int content_make(struct fetch *x, const struct fetch_request *q)
 {
-	/* As many as x->fields has room for. Expect would cost a round trip that some servers never
-	 * answer. libcurl only reads these.
-	 */
-	static char accept[] = "Accept: application/json", no_expect[] = "Expect:";
+	/* As many as x->fields has room for. Without the second a server may use any coding it
+	 * likes, and none is understood here. Expect would cost a round trip that some servers
+	 * never answer. libcurl only reads these. */
+	static char accept[] = "Accept: application/json",
+		    no_coding[] = "Accept-Encoding: identity", no_expect[] = "Expect:";
 	size_t count = 0;
 
 	field_add(x, &count, accept);
+	field_add(x, &count, no_coding);
 	field_add(x, &count, no_expect);
 	x->body_size = q->body_length + 1;
 	x->body = secret_alloc(x->body_size);
@@ -163,7 +173,7 @@ static int callbacks_set(struct fetch *x)
 }
 
 /* Secrets go to the configured origin, verified, and nowhere else. */
-static int security_set(struct fetch *x, const struct fetch_request *q, long ca_age_s)
+static int security_set(struct fetch *x, const struct fetch_request *q, long trusted_s)
 {
 	SET(CURLOPT_PROTOCOLS_STR, "https");
 	SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
@@ -186,7 +196,14 @@ static int security_set(struct fetch *x, const struct fetch_request *q, long ca_
 	SET(CURLOPT_CAPATH, NULL);
 	if (q->settings.ca_file)
 		SET(CURLOPT_CAINFO, q->settings.ca_file);
-	SET(CURLOPT_CA_CACHE_TIMEOUT, ca_age_s);
+	SET(CURLOPT_PROXY_CAPATH, NULL);
+	SET(CURLOPT_CA_CACHE_TIMEOUT, trusted_s);
+	/* From 8.12 on all handles share resumable sessions, and one that is resumed is not
+	 * verified: a server whose CA was taken away would go on being trusted. */
+	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	/* Nor are connections used again that were made before. 0 would be no limit. */
+	SET(CURLOPT_MAXLIFETIME_CONN, trusted_s);
+	SET(CURLOPT_FRESH_CONNECT, x->method == FETCH_HEAD && trusted_s > 0 ? 0L : 1L);
 	return 0;
 }
 
@@ -201,7 +218,6 @@ static int request_set(struct fetch *x, const struct fetch_request *q)
 	SET(CURLOPT_TIMEOUT_MS, (long)(net_ms < INT32_MAX ? net_ms : INT32_MAX));
 	SET(CURLOPT_USERAGENT, "gctokend");
 	SET(CURLOPT_HTTPHEADER, x->fields);
-	SET(CURLOPT_FRESH_CONNECT, x->method == FETCH_HEAD ? 0L : 1L);
 	switch (x->method) {
 	case FETCH_POST:
 		SET(CURLOPT_POST, 1L);
@@ -220,7 +236,7 @@ static int request_set(struct fetch *x, const struct fetch_request *q)
 
 #undef SET
 
-int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long ca_age_s)
+int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long trusted_s)
 {
 	int r = url_read(q->url, &x->host);
 
@@ -233,7 +249,7 @@ int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long ca_ag
 		return -ENOMEM;
 	r = callbacks_set(x);
 	if (r == 0)
-		r = security_set(x, q, ca_age_s);
+		r = security_set(x, q, trusted_s);
 	return r < 0 ? r : request_set(x, q);
 }
 

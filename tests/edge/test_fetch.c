@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -37,12 +38,26 @@ static struct fetcher *fetcher;
 static struct identity authority, good;
 static char ca_file[] = "/tmp/test_fetch_ca.XXXXXX";
 
-/* Names below dead.test hang until they are let go; then they are 127.0.0.1. libcurl calls this
- * one, because a program's own symbols come first. */
+/* Names below dead.test hang until they are let go; then they are 127.0.0.1. two.test has two
+ * addresses, and first.test the first of them. libcurl calls this one, because a program's own
+ * symbols come first. */
 static pthread_mutex_t dns_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t dns_let_go = PTHREAD_COND_INITIALIZER;
 static int dns_inside;
 static bool dns_released;
+
+/* 127.0.0.2 and then 127.0.0.1. Each entry of glibc's lists is freed by itself. */
+static int find_two(const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+	int r = getaddrinfo("127.0.0.2", service, hints, ret);
+	struct addrinfo *last = *ret;
+
+	if (r)
+		return r;
+	while (last->ai_next)
+		last = last->ai_next;
+	return getaddrinfo("127.0.0.1", service, hints, &last->ai_next);
+}
 
 int getaddrinfo(
 	const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
@@ -61,6 +76,10 @@ int getaddrinfo(
 		name = "127.0.0.1";
 	}
 	pthread_mutex_unlock(&dns_lock);
+	if (node && !strcmp(node, "two.test"))
+		return find_two(service, hints, ret);
+	if (node && !strcmp(node, "first.test"))
+		name = "127.0.0.2";
 	return real(name, service, hints, ret);
 }
 
@@ -356,7 +375,7 @@ static void posts_what_it_is_told(void **state)
 	assert_non_null(strstr(s.last_request, "\r\nAccept: application/json\r\n"));
 	assert_non_null(strstr(s.last_request, "\r\n\r\n" BODY));
 	assert_null(strcasestr(s.last_request, "\r\nExpect:"));
-	assert_null(strcasestr(s.last_request, "\r\nAccept-Encoding:"));
+	assert_non_null(strstr(s.last_request, "\r\nAccept-Encoding: identity\r\n"));
 	assert_null(strcasestr(s.last_request, "\r\nUpgrade:"));
 	server_stop(&s);
 	assert_int_equal(s.posts, 1);
@@ -702,7 +721,7 @@ static void tls_failures_cost_no_byte(void **state)
 		identity_new(&authority, "IP:127.0.0.1", 30),
 	};
 	static const char *const failures[] = {
-		"TLS: certificate has expired",
+		"TLS: certificate has expired (this host's clock says 20",
 		"TLS: no alternative certificate subject name matches target host name '127.0.0.1'",
 		"TLS: self-signed certificate",
 		"TLS: unable to get local issuer certificate",
@@ -765,7 +784,8 @@ static void caches_the_ca_file(void **state)
 	struct identity new_good = identity_new(&new_ca, "IP:127.0.0.1", 30);
 	struct server before = {.behaviour = say_answer}, after = {.behaviour = say_answer};
 	struct outcome *o = test_malloc(sizeof(*o));
-	char path[] = "/tmp/test_fetch_ca2.XXXXXX", next[] = "/tmp/test_fetch_ca3.XXXXXX", url[64];
+	char path[] = "/tmp/test_fetch_ca2.XXXXXX", next[] = "/tmp/test_fetch_ca3.XXXXXX";
+	char again[] = "/tmp/test_fetch_ca4.XXXXXX", url[64];
 	struct fetch_request q;
 
 	(void)state;
@@ -782,10 +802,20 @@ static void caches_the_ca_file(void **state)
 	assert_int_equal(rename(next, path), 0);
 	fetch_now(&q, o);
 	assert_int_equal(o->x.status, 200); /* still the old store */
+	/* a server that the old one does not know is reason enough to look again */
+	url_of(url, &after);
+	fetch_now(&q, o);
+	assert_int_equal(o->x.status, 0);
+	fetch_now(&q, o);
+	assert_string_equal(o->failure, "");
+	assert_int_equal(o->x.status, 200);
+
+	identity_write(&authority, again);
+	assert_int_equal(rename(again, path), 0);
 	fetcher_forget_ca(fetcher);
 	fetch_now(&q, o);
 	assert_int_equal(o->x.status, 0);
-	url_of(url, &after);
+	url_of(url, &before);
 	fetch_now(&q, o);
 	assert_string_equal(o->failure, "");
 	assert_int_equal(o->x.status, 200);
@@ -903,7 +933,8 @@ static void goes_through_a_configured_proxy(void **state)
 	s.connect_answer = "HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n";
 	fetch_now(&q, o);
 	assert_int_equal(o->x.status, 0);
-	assert_string_equal(o->failure, "the proxy answered HTTP 407");
+	assert_string_equal(
+		o->failure, "the proxy answered HTTP 407: it wants another proxy_user or password");
 	server_stop(&s);
 	assert_int_equal(s.posts, 1);
 	test_free(o);
@@ -975,6 +1006,165 @@ static void says_why_it_cannot_connect(void **state)
 	q.url = "https://login.invalid/";
 	fetch_now(&q, o);
 	assert_string_equal(o->failure, "could not resolve host login.invalid");
+	test_free(o);
+}
+
+/* At 127.0.0.2, with the port of `s`. */
+static int second_listener(const struct server *s, int backlog)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(inet_pton(AF_INET, "127.0.0.2", &address.sin_addr), 1);
+	assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	assert_int_equal(listen(fd, backlog), 0);
+	return fd;
+}
+
+static int connections_taken(int listener)
+{
+	int count = 0, fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+		close(fd);
+		count++;
+	}
+	return count;
+}
+
+/* A full queue drops what else wants to connect, as an address does at which nobody is. */
+static void fill(const struct server *s, int held[4])
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)};
+
+	assert_int_equal(inet_pton(AF_INET, "127.0.0.2", &address.sin_addr), 1);
+	for (int i = 0; i < 4; i++) {
+		held[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		assert_true(held[i] >= 0);
+		connect(held[i], (struct sockaddr *)&address, sizeof(address));
+	}
+	sleep_ms(100);
+}
+
+static void a_dead_address_leaves_time_for_the_next(void **state)
+{
+	struct server s = {.behaviour = say_answer};
+	struct outcome *o = test_malloc(sizeof(*o));
+	const int timeout_ms = 2000 * patience();
+	struct fetch_request q;
+	int listener, held[4];
+	int64_t start;
+	char url[64];
+
+	(void)state;
+	server_start(&s, &good);
+	listener = second_listener(&s, 0);
+	fill(&s, held);
+	snprintf(url, sizeof(url), "https://two.test:%d/", s.port);
+	q = request_to(url, FETCH_POST);
+	q.settings.timeout = duration_ms(timeout_ms);
+	start = now_ms();
+	fetch_now(&q, o);
+	assert_string_equal(o->failure, "");
+	assert_int_equal(o->x.status, 200);
+	assert_true(now_ms() - start >= timeout_ms / 2 - 10); /* the first one had its turn */
+	/* and the next one need not wait for it */
+	start = now_ms();
+	fetch_now(&q, o);
+	assert_int_equal(o->x.status, 200);
+	assert_true(now_ms() - start < timeout_ms / 2 - 10);
+	assert_int_equal(s.posts, 2);
+	for (int i = 0; i < 4; i++)
+		close(held[i]);
+	close(listener);
+	server_stop(&s);
+	test_free(o);
+}
+
+/* The kernel completes a connection that nobody accepts. */
+static void passes_over_a_silent_address(void **state)
+{
+	struct server s = {.behaviour = say_answer};
+	struct outcome *o = test_malloc(sizeof(*o));
+	struct fetch_request q;
+	int listener;
+	char url[64];
+
+	(void)state;
+	server_start(&s, &good);
+	listener = second_listener(&s, 8);
+	snprintf(url, sizeof(url), "https://two.test:%d/", s.port);
+	q = request_to(url, FETCH_POST);
+	q.settings.timeout = duration_ms(701);
+	fetch_now(&q, o);
+	assert_string_equal(o->failure, "timed out after 701 ms, connecting to two.test");
+	assert_int_equal(s.connections, 0);
+	q.settings.timeout = duration_s(8);
+	for (int i = 0; i < 2; i++) {
+		fetch_now(&q, o);
+		assert_string_equal(o->failure, "");
+		assert_int_equal(o->x.status, 200);
+	}
+	assert_int_equal(s.posts, 2);
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	assert_int_equal(connections_taken(listener), 1);
+	close(listener);
+	server_stop(&s);
+	test_free(o);
+}
+
+static void tries_a_silent_address_where_there_is_no_other(void **state)
+{
+	struct server s = {.behaviour = say_answer};
+	struct outcome *o = test_malloc(sizeof(*o));
+	struct fetch_request q;
+	int listener;
+	char url[64];
+
+	(void)state;
+	server_start(&s, &good);
+	listener = second_listener(&s, 8);
+	snprintf(url, sizeof(url), "https://first.test:%d/", s.port);
+	q = request_to(url, FETCH_POST);
+	q.settings.timeout = duration_ms(501);
+	for (int i = 0; i < 3; i++) {
+		fetch_now(&q, o);
+		assert_string_equal(o->failure, "timed out after 501 ms, connecting to first.test");
+	}
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	assert_int_equal(connections_taken(listener), 3);
+	/* and of two, where the other one is gone */
+	server_stop(&s);
+	snprintf(url, sizeof(url), "https://two.test:%d/", s.port);
+	fetch_now(&q, o);
+	assert_string_equal(o->failure, "timed out after 501 ms, connecting to two.test");
+	assert_int_equal(connections_taken(listener), 1);
+	close(listener);
+	test_free(o);
+}
+
+/* Its thread is there for longer than anybody waits for it. */
+static void a_resolver_that_hangs_keeps_its_place(void **state)
+{
+	struct outcome *o = test_malloc(sizeof(*o));
+	struct fetch_request q = request_to("https://login.dead.test/", FETCH_POST);
+	struct fetch *rest[FETCHES_MAX - 1];
+
+	(void)state;
+	dns_hold();
+	q.settings.timeout = duration_ms(101);
+	fetch_now(&q, o);
+	assert_string_equal(o->failure, "timed out after 101 ms, resolving login.dead.test");
+	run_for_ms(500); /* libcurl has no reason to end it either */
+	assert_int_equal(dns_waiting(), 1);
+	q.settings.timeout = duration_s(8);
+	for (size_t i = 0; i < LENGTH(rest); i++)
+		assert_int_equal(fetch_start(fetcher, &q, on_done, o, &rest[i]), 0);
+	assert_int_equal(fetch_start(fetcher, &q, on_done, o, NULL), -EAGAIN);
+	for (size_t i = 0; i < LENGTH(rest); i++)
+		fetch_cancel(rest[i]);
+	dns_release();
+	dns_wait_for(0);
 	test_free(o);
 }
 
@@ -1230,6 +1420,10 @@ int main(void)
 		FETCH_TEST(goes_through_a_configured_proxy),
 		FETCH_TEST(ends_at_the_deadline),
 		FETCH_TEST(says_why_it_cannot_connect),
+		FETCH_TEST(a_dead_address_leaves_time_for_the_next),
+		FETCH_TEST(passes_over_a_silent_address),
+		FETCH_TEST(tries_a_silent_address_where_there_is_no_other),
+		FETCH_TEST(a_resolver_that_hangs_keeps_its_place),
 		FETCH_TEST(cancels_inside_and_outside_callbacks),
 		FETCH_TEST(bounds_how_many_are_under_way),
 		FETCH_TEST(a_dead_resolver_never_stalls_the_loop),
@@ -1239,7 +1433,7 @@ int main(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	authority = identity_new(NULL, NULL, 30);
-	good = identity_new(&authority, "IP:127.0.0.1", 30);
+	good = identity_new(&authority, "IP:127.0.0.1,DNS:two.test,DNS:first.test", 30);
 	identity_write(&authority, ca_file);
 	r = cmocka_run_group_tests(tests, NULL, NULL);
 	unlink(ca_file);
