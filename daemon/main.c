@@ -161,8 +161,9 @@ static int check_config(const char *path)
 	if (r < 0)
 		fprintf(stderr, "gctokend: %s\n", strerror(-r));
 	else if (!r)
-		printf("%s: %zu profile%s, nothing wrong\n", path, config->profile_count,
-			config->profile_count == 1 ? "" : "s");
+		printf("%s: %zu profile%s, %s\n", path, config->profile_count,
+			config->profile_count == 1 ? "" : "s",
+			problems.count ? "no error" : "nothing wrong");
 	if (*reader)
 		printf("(Files are judged as the daemon's %s reads them.)\n", reader);
 	config_problems_fini(&problems);

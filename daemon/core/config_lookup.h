@@ -26,8 +26,9 @@ struct config_lookup {
 	/* A rule's user or group that cannot be resolved is no error: nothing is granted to it. */
 	bool names_may_be_missing;
 	/* True if the file that a key names can be read, and holds what such a key is about; else
-	 * `problem` says in a phrase after the path what is wrong with it. `socket_gid` as in
-	 * broker_settings: the group that must not read a secret. */
+	 * `problem` says in a phrase after the path what is wrong with it. If it can, but may be
+	 * meant otherwise, `problem` says that likewise; it is untouched if nothing is to be said.
+	 * `socket_gid` as in broker_settings: the group that must not read a secret. */
 	bool (*file_fit)(void *context, enum config_file what, const char *path, gid_t socket_gid,
 		char *problem, size_t problem_size);
 	/* Likewise of the directory of the state, if there is one yet. */

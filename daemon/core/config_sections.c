@@ -23,11 +23,13 @@ static void check_file(struct config_draft *d, struct draft_section *section, co
 	enum config_file what, const char *path, gid_t socket_gid)
 {
 	const struct config_lookup *lookup = d->lookup;
-	char problem[256];
+	char problem[256] = "";
 
 	if (path && !lookup->file_fit(
 			    lookup->context, what, path, socket_gid, problem, sizeof(problem)))
 		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
+	else if (*problem)
+		draft_problem(d, CONFIG_WARNING, section, key, "%s %s", path, problem);
 }
 
 /* It must be there, where systemd says it would be. */
@@ -36,7 +38,7 @@ static void check_credential(struct config_draft *d, struct draft_section *secti
 {
 	const struct config_lookup *lookup = d->lookup;
 	const char *directory = lookup->variable(lookup->context, "CREDENTIALS_DIRECTORY");
-	char problem[256];
+	char problem[256] = "";
 	char *path;
 
 	if (!name)
@@ -57,6 +59,8 @@ static void check_credential(struct config_draft *d, struct draft_section *secti
 	if (!lookup->file_fit(lookup->context, what, path, (gid_t)-1, problem, sizeof(problem)))
 		draft_problem(d, CONFIG_ERROR, section, key,
 			"%s %s; the unit needs LoadCredential=%s:PATH", path, problem, name);
+	else if (*problem)
+		draft_problem(d, CONFIG_WARNING, section, key, "%s %s", path, problem);
 	free(path);
 }
 

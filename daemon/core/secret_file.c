@@ -1,5 +1,6 @@
 #include "secret_file.h"
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 bool secret_file_judge(const struct stat *file, const struct secret_file_reader *reader,
@@ -58,5 +59,51 @@ bool secret_file_judge(const struct stat *file, const struct secret_file_reader 
 			"is longer than %d bytes; it must hold only the secret", SECRET_FILE_MAX);
 		return false;
 	}
+	return true;
+}
+
+static const struct {
+	const char *bytes, *name;
+} left_behind[] = {
+	{"\xef\xbb\xbf", "a byte order mark (EF BB BF)"},
+	{" ", "a blank (20)"},
+	{"\xc2\xa0", "a no-break space (C2 A0)"},
+	{"\xe2\x80\x8b", "a zero width space (E2 80 8B)"},
+	{"\xe2\x80\x9c", "a quotation mark (E2 80 9C)"},
+	{"\xe2\x80\x9d", "a quotation mark (E2 80 9D)"},
+};
+
+/* What stands at that end, or NULL. */
+static const char *end_doubt(const char *value, size_t length, bool at_end)
+{
+	for (size_t i = 0; i < sizeof(left_behind) / sizeof(*left_behind); i++) {
+		size_t n = strlen(left_behind[i].bytes);
+
+		if (n <= length &&
+			!memcmp(value + (at_end ? length - n : 0), left_behind[i].bytes, n))
+			return left_behind[i].name;
+	}
+	return NULL;
+}
+
+bool secret_file_doubt(const char *value, size_t length, char *doubt, size_t doubt_size)
+{
+	static const char advice[] =
+		"which is sent as a part of it; take it out unless it belongs there";
+	const char *what = end_doubt(value, length, false);
+
+	if (what) {
+		snprintf(doubt, doubt_size, "begins with %s, %s", what, advice);
+		return true;
+	}
+	what = end_doubt(value, length, true);
+	if (what) {
+		snprintf(doubt, doubt_size, "ends with %s, %s", what, advice);
+		return true;
+	}
+	if (length < 2 || value[0] != value[length - 1] || !strchr("\"'`", value[0]))
+		return false;
+	snprintf(doubt, doubt_size, "stands in quotes (%02X at both ends), %s", value[0],
+		"which are sent as a part of it; take them out unless they belong there");
 	return true;
 }

@@ -25,4 +25,10 @@ struct secret_file_reader {
 bool secret_file_judge(const struct stat *file, const struct secret_file_reader *reader,
 	char *problem, size_t problem_size);
 
+/* Is there something at the ends of what a file holds that editors, shells and web pages leave
+ * there: a byte order mark, blanks of any kind, quotes? It may belong to the secret, so it is no
+ * error. True, and `doubt` is a phrase that goes on after the file's name: it names those bytes and
+ * no other. */
+bool secret_file_doubt(const char *value, size_t length, char *doubt, size_t doubt_size);
+
 #endif

@@ -110,9 +110,11 @@ int credential_load(const struct profile_settings *profile, struct credential *r
 
 int credential_check(const struct secret_source *source)
 {
-	char *value = NULL;
+	char *value = NULL, doubt[160];
 	int error = read_value(source, &value);
 
+	if (!error && secret_file_doubt(value, strlen(value), doubt, sizeof(doubt)))
+		secret_complain(source, 0, doubt);
 	secret_text_free(value);
 	return error;
 }

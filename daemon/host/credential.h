@@ -20,7 +20,8 @@ struct credential {
  */
 int credential_load(const struct profile_settings *profile, struct credential *ret, char *problem,
 	size_t problem_size);
-/* Could the value be used that the source holds? As credential_load. */
+/* Could the value be used that the source holds? As credential_load; where it could, but has
+ * something at its ends that was hardly meant, the problem is that. */
 int credential_check(const struct secret_source *source);
 void credential_fini(struct credential *c);
 

@@ -9,7 +9,8 @@
 struct stat;
 
 /* Can it be read, and does it hold what it should? Of what is not read at every start (a key, the
- * authorities of ca_file) the content is looked at only where `thorough`. */
+ * authorities of ca_file) the content is looked at only where `thorough`. `problem` as in
+ * core/config_lookup.h. */
 bool file_fit(enum config_file what, bool thorough, const char *path, gid_t socket_gid,
 	char *problem, size_t problem_size);
 /* A file of the configuration, which has been opened: belongs to root or to us, is writable for

@@ -112,6 +112,43 @@ def test_check_config_of_a_good_file(server, make_daemon):
     connection.close()
 
 
+@pytest.mark.parametrize("content, words", [
+    (b"\xef\xbb\xbfs3cret\n", "begins with a byte order mark (EF BB BF)"),
+    (b"s3cret \n", "ends with a blank (20)"),
+    (b"s3cret\xc2\xa0\n", "ends with a no-break space (C2 A0)"),
+    (b"s3cret\xe2\x80\x8b", "ends with a zero width space (E2 80 8B)"),
+    (b'"s3cret"\n', "stands in quotes (22 at both ends)"),
+])
+def test_a_secret_with_something_at_its_ends_is_warned_of(server, make_daemon, content, words):
+    """By --check-config, by the doctor, and at the start, which goes on: it may belong there."""
+    d = make_daemon(server)
+    path = d.path("default.secret")
+    with open(path, "wb") as file:
+        file.write(content)
+    told = check(d)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert f"client_secret_file: warning: {path} {words}, which " in told.stdout
+    assert "1 profile, no error" in told.stdout and "s3cret" not in told.stdout
+    assert words in d.gctoken("doctor", "--config", d.config_file).stdout.replace("\n", " ")
+    d.start()
+    d.wait_log(r"^<4>.*" + re.escape(f"{path} {words}"))
+
+
+@pytest.mark.parametrize("content, words", [
+    (b"s3cret\n\n", "has more than one line"), (b"s3cret\t\n", "has a control character"),
+    ("s3cret".encode("utf-16"), "has a control character"),
+])
+def test_check_config_reads_secrets_as_the_start_does(server, make_daemon, content, words):
+    d = make_daemon(server)
+    with open(d.path("default.secret"), "wb") as file:
+        file.write(content)
+    told = check(d)
+    assert told.returncode == EX_CONFIG and words in told.stdout
+    d.start(ready=False)
+    assert d.wait_exit() == EX_CONFIG
+    assert words in d.stderr_text()
+
+
 def test_check_config_tells_every_problem(server, make_daemon):
     d = make_daemon(server)
     secret = d.path("bad.secret")

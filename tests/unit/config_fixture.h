@@ -37,7 +37,8 @@ static inline int fake_gid(void *context, const char *name, gid_t *ret)
 	return 0;
 }
 
-/* Paths under /bad are bad, and a secret under /group-950 is readable for that group. */
+/* Paths under /bad are bad, those under /odd may be meant otherwise, and a secret under /group-950
+ * is readable for that group. */
 static inline bool fake_file(void *context, enum config_file what, const char *path,
 	gid_t socket_gid, char *problem, size_t size)
 {
@@ -50,6 +51,8 @@ static inline bool fake_file(void *context, enum config_file what, const char *p
 		snprintf(problem, size, "has mode 0644, which is open to everybody");
 	else if (secret && strncmp(path, "/group-950/", 11) == 0 && socket_gid == 950)
 		snprintf(problem, size, "is readable by the socket's group");
+	else if (strncmp(path, "/odd/", 5) == 0)
+		return snprintf(problem, size, "ends with a blank (20)") > 0;
 	else
 		return true;
 	return false;

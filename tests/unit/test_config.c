@@ -508,6 +508,22 @@ static void credentials_are_looked_for_where_systemd_puts_them(void **state)
 	config_problems_fini(&problems);
 }
 
+static void a_value_that_was_hardly_meant_is_a_warning(void **state)
+{
+	struct fake_system system = {.credentials_directory = "/odd"};
+	struct config_text file = {"f",
+		"[profile p]\nregion = us-west-2\nclient_id_file = /odd/id\n"
+		"client_secret_file = /odd/secret\n"
+		"[profile q]\nregion = us-west-2\nclient_id = id\nclient_secret_credential = s\n",
+		0};
+
+	(void)state;
+	config_free(must_parse(&file, 1, &system,
+		"f:3: client_id_file: warning: /odd/id ends with a blank (20)\n"
+		"f:4: client_secret_file: warning: /odd/secret ends with a blank (20)\n"
+		"f:8: client_secret_credential: warning: /odd/s ends with a blank (20)\n"));
+}
+
 static void the_same_client_twice_is_a_warning(void **state)
 {
 	struct config_text file = {"f",
@@ -613,6 +629,7 @@ int main(void)
 		cmocka_unit_test(unreadable_files_and_none_at_all),
 		cmocka_unit_test(the_state_directory_comes_from_the_environment),
 		cmocka_unit_test(credentials_are_looked_for_where_systemd_puts_them),
+		cmocka_unit_test(a_value_that_was_hardly_meant_is_a_warning),
 		cmocka_unit_test(the_same_client_twice_is_a_warning),
 		cmocka_unit_test(everybody_as_admin_is_a_warning),
 		cmocka_unit_test(profiles_have_a_limit),

@@ -82,11 +82,57 @@ static void no_mode_slips_through(void **state)
 	}
 }
 
+/* NULL: no doubt. */
+static const struct {
+	const char *value, *doubt;
+} ends[] = {
+	{"s3cret", NULL},
+	{"s3 cret", NULL},
+	{"a", NULL},
+	{"", NULL},
+	{"it's", NULL},
+	{"\"half", NULL},
+	{"'mixed\"", NULL},
+	{"r\303\251sum", NULL},
+	{"s3cret:+/%=", NULL},
+	{"\xef\xbb\xbfs3cret", "begins with a byte order mark (EF BB BF), which is sent"},
+	{" s3cret", "begins with a blank (20)"},
+	{"s3cret ", "ends with a blank (20)"},
+	{" ", "begins with a blank (20)"},
+	{"s3cret\xc2\xa0", "ends with a no-break space (C2 A0)"},
+	{"\xc2\xa0s3cret", "begins with a no-break space (C2 A0)"},
+	{"s3cret\xe2\x80\x8b", "ends with a zero width space (E2 80 8B)"},
+	{"\xe2\x80\x9cs3cret\xe2\x80\x9d", "begins with a quotation mark (E2 80 9C)"},
+	{"s3cret\303\251", NULL},
+	{"\303\251s3cret", NULL},
+	{"\"s3cret\"", "stands in quotes (22 at both ends)"},
+	{"'s3cret'", "stands in quotes (27 at both ends)"},
+	{"`s3cret`", "stands in quotes (60 at both ends)"},
+	{"\"\"", "stands in quotes"},
+	{"\"", NULL},
+};
+
+static void what_was_hardly_meant_is_named(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		char doubt[160] = "";
+		bool doubtful = secret_file_doubt(
+			ends[i].value, strlen(ends[i].value), doubt, sizeof(doubt));
+
+		assert_int_equal(doubtful, ends[i].doubt != NULL);
+		if (ends[i].doubt && strncmp(doubt, ends[i].doubt, strlen(ends[i].doubt)) != 0)
+			fail_msg("%zu: %s", i, doubt);
+		assert_null(strstr(doubt, "s3cret"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table_holds),
 		cmocka_unit_test(no_mode_slips_through),
+		cmocka_unit_test(what_was_hardly_meant_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
