@@ -118,7 +118,9 @@ static const struct remedy remedies[] = {
 	{503, "login_required", EXIT_FAILED, "a person has to log this profile in",
 		"Somebody who may log it in has to run: gctoken login"},
 	{503, "client_rejected", EXIT_FAILED, "Genesys Cloud refuses the client's credentials",
-		"Correct client_id and client_secret_file, then run: systemctl reload gctokend"},
+		"Correct the profile's region, if the client is of another one (that is refused "
+		"just so), or client_id and client_secret_file; then run: systemctl reload "
+		"gctokend"},
 	{503, "revoked", EXIT_FAILED, "the token has been revoked",
 		"An administrator brings the profile back with: gctoken refresh"},
 	{503, NULL, EXIT_TRY_LATER, "no token is available now",

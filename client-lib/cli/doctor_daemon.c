@@ -53,8 +53,9 @@ static void advice_for(const struct status_row *r, char *ret, size_t size)
 {
 	if (!strcmp(r->state, "client_rejected"))
 		snprintf(ret, size,
-			"Correct client_id and the client's secret, then: systemctl reload "
-			"gctokend");
+			"Correct the profile's region, if the client is of another one (that is "
+			"refused just so), or client_id and the client's secret; then: systemctl "
+			"reload gctokend");
 	else if (!strcmp(r->state, "login_required"))
 		snprintf(ret, size, "Somebody has to log it in: gctoken login --profile %s",
 			r->name);

@@ -122,7 +122,7 @@ def test_a_secret_that_others_may_read(make_daemon, server):
 def test_a_secret_that_the_login_server_refuses(daemon, server):
     d = daemon(server, profile={"secret": "wrong-" + SECRET})
     d.token(wait=5)
-    the_problem(doctor(d), "Tokens", "client_rejected", "client_id")
+    the_problem(doctor(d), "Tokens", "client_rejected", "region, if the client is of another one")
     assert "authentication failed" in of(doctor(d), "Tokens")[0]["words"]
 
 

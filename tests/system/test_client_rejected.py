@@ -82,7 +82,7 @@ def test_the_command_tells_what_to_do(fake, daemon, gctoken):
     got = d.gctoken("get", "--wait", "60")
     assert (got.returncode, got.stdout) == (1, "")
     for words in ("authentication failed", f.log("token")[0]["correlation_id"],
-                  "client_secret_file", "reload"):
+                  "region", "client_secret_file", "reload"):
         assert words in got.stderr
     printed = d.gctoken("status")
     assert re.search(r"^default +client_rejected\b", printed.stdout, re.M)
