@@ -83,8 +83,7 @@ static void measure_moved(struct waiter *w)
 	(void)w;
 }
 
-static const struct waiter_type measure_waiter = {
-	measure_answer, measure_gone, measure_moved, NULL};
+static const struct waiter_type measure_waiter = {measure_answer, measure_gone, measure_moved};
 
 int call_probe(struct call *c)
 {
@@ -137,7 +136,7 @@ static void report_of_broker(
 		.deadline_cut = n->deadline_cut,
 		.descriptors_refused = n->descriptors_refused,
 		.gave_way = n->gave_way,
-		.kept_cut = n->kept_cut,
+		.unread_cut = n->unread_cut,
 		.reload_failed = b->reload_failed,
 		.reload_problem = b->reload_problem,
 		.unknown_count = b->names.unknown.count,

@@ -295,8 +295,8 @@ static const struct config_key keys[] = {
 	{"login_groups", PROFILE(login.lists[ACCESS_GROUPS]), OF(groups), "", 0,
 	 "Groups whose members may log this profile in."},
 	{"refresh_margin", PROFILE(refresh_margin), WITHIN(duration_or_auto, SEC(1), HOUR(24)),
-	 "auto", NEEDED, "How long before a token's end it is replaced. auto: a tenth of its life, "
-	 "between 10 s and 5 min."},
+	 "auto", NEEDED, "How long before a token's end it is replaced. auto: 15 to 19 % of its life, "
+	 "for short ones 10 s or a quarter of it."},
 	{"use_margin", PROFILE(use_margin), WITHIN(duration, 0, MIN(5)), "5s", NEEDED,
 	 "A token is not handed out this close to its end: the time a request takes to reach the "
 	 "API."},

@@ -5,6 +5,10 @@
 #define SUSPECT_MIN_NS (NS_PER_S / 2)
 #define WALL_AGREES_NS (3 * NS_PER_S)
 #define GUARD_MAX_NS (2 * NS_PER_S)
+#define REFRESH_AHEAD_S 10
+/* A new token is held back no longer than this, with and without an older one to serve. */
+#define HELD_BACK_MAX_NS (10 * NS_PER_S)
+#define HELD_BACK_ALONE_MAX_NS (4 * NS_PER_S)
 
 /* d(1 - rho) and d(1 + rho): what d of the server's time is on a clock that drifts. */
 static struct duration drift_short(struct duration d)
@@ -43,7 +47,7 @@ static void judge_start(struct lifetime *l, const struct lifetime_evidence *e, b
 {
 	const struct jwt_claims *c = &e->claims;
 	bool known = with_claims && e->sample && (c->has_nbf || c->has_iat);
-	struct duration guard = e->spread, ahead = DURATION_ZERO;
+	struct duration guard = l->spread, ahead = DURATION_ZERO;
 
 	if (e->background)
 		guard = duration_max(guard, duration_min(duration_ns(GUARD_MAX_NS),
@@ -60,8 +64,23 @@ static void judge_start(struct lifetime *l, const struct lifetime_evidence *e, b
 		ahead = duration_max(
 			DURATION_ZERO, drift_long(until_server(from, e->sample->lo, e->received)));
 	}
-	l->valid = boot_add(boot_add(e->received, ahead), e->spread);
+	l->valid = boot_add(boot_add(e->received, ahead), l->spread);
 	l->guard_until = boot_add(boot_add(e->received, ahead), guard);
+}
+
+/* Dates and clocks can be wrong in any way, and then the token was good all the time. So there is
+ * an end to caution: callers wait for a few seconds because of it, and no longer. */
+static void bound_caution(struct lifetime *l)
+{
+	l->valid = boot_min(l->valid, boot_add(l->received, duration_ns(HELD_BACK_ALONE_MAX_NS)));
+	l->guard_until =
+		boot_min(l->guard_until, boot_add(l->received, duration_ns(HELD_BACK_MAX_NS)));
+}
+
+/* What counts of the distance between the server's clocks: it may cost a tenth of a life. */
+static struct duration spread_counted(struct duration spread, struct duration issued)
+{
+	return duration_min(spread, duration_ns(issued.ns / 10));
 }
 
 static bool servable(const struct lifetime *l)
@@ -81,7 +100,7 @@ enum lifetime_verdict lifetime_begin(struct lifetime *ret, const struct lifetime
 		.received = e->received,
 		.issued = e->expires_in,
 		.margin = duration_min(policy->use_margin, duration_ns(e->expires_in.ns / 10)),
-		.spread = e->spread,
+		.spread = spread_counted(e->spread, e->expires_in),
 		.wall_ref = clock_wall_offset(&e->sent),
 		.wall_ref_at = e->sent.boot,
 	};
@@ -100,6 +119,7 @@ enum lifetime_verdict lifetime_begin(struct lifetime *ret, const struct lifetime
 	}
 	if (!servable(&l))
 		return LIFETIME_DEAD;
+	bound_caution(&l);
 	*ret = l;
 	return verdict;
 }
@@ -109,21 +129,37 @@ struct boot_time lifetime_dead(const struct lifetime *l)
 	return boot_sub(boot_sub(boot_sub(l->end, l->step), l->spread), l->margin);
 }
 
+/* m: how long before `dead` its refresh begins, jitter aside. */
+static struct duration refresh_ahead(const struct lifetime *l, const struct lifetime_policy *policy)
+{
+	struct duration m;
+
+	if (!policy->refresh_margin_auto)
+		return duration_min(policy->refresh_margin, duration_ns(l->issued.ns / 2));
+	m = duration_max(duration_ns(l->issued.ns / 20 * 3), duration_s(REFRESH_AHEAD_S));
+	return duration_min(m, duration_ns(l->issued.ns / 4));
+}
+
+static struct boot_time not_in_first_half(const struct lifetime *l, struct boot_time at)
+{
+	struct duration served = boot_since(lifetime_dead(l), l->received);
+
+	return boot_max(at, boot_add(l->received, duration_ns(served.ns / 2)));
+}
+
+struct boot_time lifetime_refresh_latest(
+	const struct lifetime *l, const struct lifetime_policy *policy)
+{
+	return not_in_first_half(l, boot_sub(lifetime_dead(l), refresh_ahead(l, policy)));
+}
+
 struct boot_time lifetime_refresh_at(
 	const struct lifetime *l, const struct lifetime_policy *policy, struct random *random)
 {
-	struct boot_time dead = lifetime_dead(l), at, half;
-	struct duration m;
+	struct duration m = refresh_ahead(l, policy);
+	struct duration jitter = random_duration(random, duration_ns(m.ns / 4));
 
-	if (policy->refresh_margin_auto) {
-		m = duration_max(duration_ns(l->issued.ns / 10), duration_s(10));
-		m = duration_min(duration_min(m, duration_s(300)), duration_ns(l->issued.ns / 4));
-	} else {
-		m = duration_min(policy->refresh_margin, duration_ns(l->issued.ns / 2));
-	}
-	at = boot_sub(boot_sub(dead, m), random_duration(random, duration_ns(m.ns / 4)));
-	half = boot_add(l->received, duration_ns(boot_since(dead, l->received).ns / 2));
-	return boot_max(at, half);
+	return not_in_first_half(l, boot_sub(boot_sub(lifetime_dead(l), m), jitter));
 }
 
 struct duration lifetime_suspect(const struct lifetime *l, const struct clock_reading *now)
@@ -156,7 +192,7 @@ enum lifetime_step lifetime_exchange(
 	struct duration seen, counts, before = l->step;
 	bool more;
 
-	l->spread = duration_max(l->spread, spread);
+	l->spread = duration_max(l->spread, spread_counted(spread, l->issued));
 	/* Without a Date of its own nothing tells whether time was lost since: a suspicion stays.
 	 */
 	if (!l->dated)
@@ -180,6 +216,8 @@ enum lifetime_step lifetime_exchange(
 	l->step = duration_max(l->step, counts);
 	if (l->step.ns > before.ns)
 		return LIFETIME_STEP_COUNTED;
-	/* clocks of a cluster differ by that much: the spread has taken it into account */
-	return more && seen.ns > l->spread.ns ? LIFETIME_STEP_ALONE : LIFETIME_STEP_NONE;
+	/* clocks of a cluster differ by that much: the spread has taken it into account, as far as
+	 * it counts */
+	return more && seen.ns > duration_max(l->spread, spread).ns ? LIFETIME_STEP_ALONE
+								    : LIFETIME_STEP_NONE;
 }

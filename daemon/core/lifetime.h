@@ -6,6 +6,9 @@
  *   dead  = end - step - spread - min(use_margin, L/10)
  *   valid = received, or when the server's clock surely has passed nbf and iat; plus spread
  *
+ * Caution has bounds, whatever any Date or claim says: spread counts for at most L/10, and a new
+ * token is held back for at most 4 s where nothing else serves, 10 s while an older one does.
+ *
  * step is how far the server's clock later turned out to run ahead of what this token's exchange
  * allowed for (stepped, or our machine was paused). A single exchange may lie, so it counts once a
  * second one says at least as much, or our wall clock was stepped by the same amount (+-3 s, and
@@ -46,7 +49,7 @@ struct lifetime {
 	struct boot_time guard_until; /* while the older token serves, not before this */
 	struct duration issued;       /* L */
 	struct duration margin;       /* min(use_margin, L/10) */
-	struct duration spread;       /* the widest so far: dead never moves back out */
+	struct duration spread;       /* the widest so far that counts: dead never moves back out */
 	bool dated;
 	struct duration hi0;                    /* theta's upper bound then, where dated */
 	struct duration step_most, step_second; /* the two largest steps seen */
@@ -66,10 +69,14 @@ enum lifetime_verdict lifetime_begin(struct lifetime *ret, const struct lifetime
 	const struct lifetime_policy *policy);
 
 struct boot_time lifetime_dead(const struct lifetime *l);
-/* dead - m - random(0 .. m/4), m = min(clamp(L/10, 10 s, 300 s), L/4) or the configured margin
- * (half of L at most); never in the first half of the time the token can be served. */
+/* dead - m - random(0 .. m/4), m = max(10 s, 15 % of L) but at most L/4, or the configured margin
+ * (half of L at most); never in the first half of the time the token can be served. The longer a
+ * token lives, the longer an outage at its end may last before a caller notices: no upper bound. */
 struct boot_time lifetime_refresh_at(
 	const struct lifetime *l, const struct lifetime_policy *policy, struct random *random);
+/* The latest that lifetime_refresh_at can return. */
+struct boot_time lifetime_refresh_latest(
+	const struct lifetime *l, const struct lifetime_policy *policy);
 
 /* A forward wall step not yet explained; zero up to half a second. */
 struct duration lifetime_suspect(const struct lifetime *l, const struct clock_reading *now);

@@ -6,7 +6,6 @@
 #include "token_source.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define WORDS_MAX 600
 
@@ -57,19 +56,12 @@ static void describe_failure(
 			f->correlation_id);
 	else if (!limited)
 		snprintf(words, WORDS_MAX, "%s",
-			s->current.token.text
-				? "the login server gave no other token than the current one"
-				: "no token has been fetched yet");
-}
-
-/* What Retry-After does not say: because a person has to act, or because it is that long. */
-static void describe_next_attempt(const struct token_outcome *outcome, char words[WORDS_MAX])
-{
-	size_t length = strlen(words);
-
-	if (outcome->retry_after_s >= 0)
-		snprintf(words + length, WORDS_MAX - length, "; next attempt in %lld s",
-			(long long)outcome->retry_after_s);
+			!s->current.token.text ? "no token has been fetched yet"
+			: boot_before(now->boot, s->current.life.valid)
+				? "a token has come, and is handed out as soon as all clocks of "
+				  "the "
+				  "login server have reached its beginning"
+				: "the login server gave no other token than the current one");
 }
 
 /* Apart, so that who gets a token does not pay for the words. */
@@ -78,7 +70,6 @@ static int reply_refusal(struct reply *r, const struct token_source *source,
 	const struct token_outcome *outcome)
 {
 	const char *code = "temporarily_unavailable";
-	int64_t retry_after_s = outcome->retry_after_s;
 	char words[WORDS_MAX];
 
 	switch (outcome->kind) {
@@ -88,6 +79,13 @@ static int reply_refusal(struct reply *r, const struct token_source *source,
 			"lifetime), and %lld s were asked for",
 			(long long)outcome->limit_s, (long long)(ask->min_ttl.ns / NS_PER_S));
 		return reply_error(r, 400, "invalid_request", words, -1);
+	case OUTCOME_TOO_SHORT:
+		snprintf(words, sizeof(words),
+			"min_ttl: a new token of this profile could be served for %lld s just now, "
+			"and %lld s were asked for: lifetime, margins, the distance between the "
+			"login server's clocks and the time it takes to respond leave no more",
+			(long long)outcome->limit_s, (long long)(ask->min_ttl.ns / NS_PER_S));
+		return reply_error(r, 503, code, words, outcome->retry_after_s);
 	case OUTCOME_COOLDOWN:
 		return reply_error(r, 429, "reject_cooldown",
 			"a token of this profile was rejected only a moment ago; if the API keeps "
@@ -98,16 +96,15 @@ static int reply_refusal(struct reply *r, const struct token_source *source,
 			"the wait ended while a token was still being fetched", 1);
 	case OUTCOME_REVOKED:
 		return reply_error(r, 503, "revoked",
-			"an admin revoked the token; POST /v1/refresh fetches a new one", -1);
+			"an admin revoked the token; POST /v1/refresh fetches a new one",
+			outcome->retry_after_s);
 	case OUTCOME_LOGIN_REQUIRED:
 		code = "login_required";
 		if (describe_login(source, words))
-			return reply_error(r, 503, code, words, -1);
-		retry_after_s = -1;
+			return reply_error(r, 503, code, words, outcome->retry_after_s);
 		break;
 	case OUTCOME_CLIENT_REJECTED:
 		code = "client_rejected";
-		retry_after_s = -1;
 		break;
 	case OUTCOME_TOKEN:
 	case OUTCOME_UNCHANGED:
@@ -116,9 +113,7 @@ static int reply_refusal(struct reply *r, const struct token_source *source,
 		break;
 	}
 	describe_failure(source, now, words);
-	if (retry_after_s < 0 || retry_after_s > REPLY_RETRY_AFTER_MOST_S)
-		describe_next_attempt(outcome, words);
-	return reply_error(r, 503, code, words, retry_after_s);
+	return reply_error(r, 503, code, words, outcome->retry_after_s);
 }
 
 int reply_outcome(struct reply *r, struct token_reply_cache *cache,

@@ -6,6 +6,8 @@
 #include "token_judge.h"
 #include "token_source.h"
 
+#define TRY_AGAIN_WITHIN_S 60
+
 static void set_failure(const struct token_source *s, const struct clock_reading *now,
 	struct boot_time next, struct token_outcome *ret)
 {
@@ -121,6 +123,27 @@ static struct duration surely_left(
 		boot_since(lifetime_dead(&slot->life), from), lifetime_suspect(&slot->life, now));
 }
 
+/* Would another token have so much? A fetch that cannot help is not begun; one that runs may end
+ * well. */
+static bool fetch_can_help(const struct token_source *s, const struct token_ask *ask)
+{
+	return !s->current.token.text || token_source_fetching(s) ||
+	       token_source_whole_life(&s->current).ns >= ask->min_ttl.ns;
+}
+
+static void set_too_short(
+	const struct token_source *s, const struct clock_reading *now, struct token_outcome *ret)
+{
+	int64_t refresh_s = duration_ceil_s(boot_since(s->refresh_at, now->boot));
+
+	ret->kind = OUTCOME_TOO_SHORT;
+	ret->limit_s =
+		duration_floor_s(duration_max(DURATION_ZERO, token_source_whole_life(&s->current)));
+	ret->retry_after_s = refresh_s < 1                    ? 1
+			     : refresh_s > TRY_AGAIN_WITHIN_S ? TRY_AGAIN_WITHIN_S
+							      : refresh_s;
+}
+
 static void ask_get(struct token_source *s, const struct clock_reading *now,
 	const struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
@@ -146,7 +169,10 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 		struct boot_time from = boot_max(now->boot, c->life.valid);
 
 		if (slot == c || !c->token.text || surely_left(c, now, from).ns < ask->min_ttl.ns) {
-			need_fetch(s, now, ask, expired, ret);
+			if (fetch_can_help(s, ask))
+				need_fetch(s, now, ask, expired, ret);
+			else
+				set_too_short(s, now, ret);
 			return;
 		}
 		if (boot_before(now->boot, from)) {

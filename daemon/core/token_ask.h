@@ -33,7 +33,8 @@ enum ask_outcome {
 	OUTCOME_TOKEN,
 	OUTCOME_HOLD,      /* ask again when something changes, at the deadline at the latest */
 	OUTCOME_UNCHANGED, /* the wait ended without another generation */
-	OUTCOME_MIN_TTL,   /* no token has more than limit_s */
+	OUTCOME_MIN_TTL,   /* more than limit_s is never granted */
+	OUTCOME_TOO_SHORT, /* it would be, but tokens of this profile live for limit_s just now */
 	OUTCOME_COOLDOWN,  /* rejected too soon after an earlier rejection */
 	OUTCOME_UNAVAILABLE,
 	OUTCOME_CLIENT_REJECTED,
@@ -49,7 +50,7 @@ struct token_outcome {
 	struct duration expires_in; /* at least 1 s */
 	int64_t refresh_in_s;
 	bool stale;
-	int64_t limit_s;       /* OUTCOME_MIN_TTL */
+	int64_t limit_s;       /* OUTCOME_MIN_TTL, OUTCOME_TOO_SHORT */
 	int64_t retry_after_s; /* failures; -1: nothing to say */
 };
 

@@ -79,15 +79,17 @@ struct boot_time token_source_next_change(
 	return at;
 }
 
-/* Half of expires_in: with more, a single caller could keep the broker fetching. And never more
- * than a new token has: a step of the server's clock since then shortened this one alone. */
 int64_t token_source_min_ttl_limit_s(const struct token_slot *slot)
 {
-	struct duration half = duration_ns(slot->life.issued.ns / 2);
-	struct boot_time dead = boot_add(lifetime_dead(&slot->life), slot->life.step);
-	struct duration whole = boot_since(dead, slot->life.valid);
+	return duration_floor_s(duration_ns(slot->life.issued.ns / 2));
+}
 
-	return duration_floor_s(duration_max(DURATION_ZERO, duration_min(half, whole)));
+/* A step of the server's clock since then shortened this one alone. */
+struct duration token_source_whole_life(const struct token_slot *slot)
+{
+	struct boot_time dead = boot_add(lifetime_dead(&slot->life), slot->life.step);
+
+	return boot_since(dead, slot->life.valid);
 }
 
 struct boot_time token_source_fetch_due(

@@ -25,8 +25,13 @@ bool token_source_stale(const struct token_source *s, const struct clock_reading
 /* The next instant at which what is served changes by itself. */
 struct boot_time token_source_next_change(
 	const struct token_source *s, const struct clock_reading *now);
-/* The most min_ttl that a token of this kind can always meet. */
+/* The most min_ttl that a caller may ask for: half of expires_in, or a single caller could keep the
+ * broker fetching. */
 int64_t token_source_min_ttl_limit_s(const struct token_slot *slot);
+/* How long such a token can be served, from its first moment on. The next one is expected to be
+ * like it: margins, the distance between the server's clocks, and the time that the exchange took
+ * are taken off. */
+struct duration token_source_whole_life(const struct token_slot *slot);
 
 /* ---- fetches ---- */
 

@@ -51,6 +51,10 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 	token_slot_move(c, &past->current);
 	token_slot_move(&s->previous, &past->previous);
 	s->refresh_at = request_changed ? now->boot : past->refresh_at;
+	/* a margin that has grown since, by the configuration or with a new version */
+	if (c->token.text &&
+		boot_before(lifetime_refresh_latest(&c->life, &s->settings.policy), s->refresh_at))
+		s->refresh_at = lifetime_refresh_at(&c->life, &s->settings.policy, &s->random);
 	s->revoked = past->revoked;
 	s->rejected_at = past->rejected_at;
 	s->step_refresh_at = past->step_refresh_at;

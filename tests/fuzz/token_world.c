@@ -66,8 +66,11 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 		CHECK(o->limit_s >= 0);
 		CHECK(ask->min_ttl.ns > o->limit_s * NS_PER_S);
 	}
-	if (o->kind == OUTCOME_UNAVAILABLE || o->kind == OUTCOME_CLIENT_REJECTED ||
-		o->kind == OUTCOME_LOGIN_REQUIRED || o->kind == OUTCOME_COOLDOWN)
+	if (o->kind == OUTCOME_TOO_SHORT)
+		CHECK(ask->min_ttl.ns > o->limit_s * NS_PER_S && o->retry_after_s <= 60);
+	if (o->kind == OUTCOME_TOO_SHORT || o->kind == OUTCOME_UNAVAILABLE ||
+		o->kind == OUTCOME_CLIENT_REJECTED || o->kind == OUTCOME_LOGIN_REQUIRED ||
+		o->kind == OUTCOME_COOLDOWN)
 		CHECK(o->retry_after_s >= 1);
 	if (o->kind != OUTCOME_TOKEN)
 		return;

@@ -9,7 +9,7 @@
 /* m: how long before its last moment a token is replaced, jitter aside. */
 static double margin_of(double life)
 {
-	return fmin(fmin(fmax(life / 10, 10), 300), life / 4);
+	return fmin(fmax(0.15 * life, 10), life / 4);
 }
 
 /* ---- token requests ---- */

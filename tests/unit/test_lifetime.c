@@ -84,6 +84,12 @@ static void opaque_tokens(void **state)
 		{3600, 5000, 0, false, true, 3593640100, 0, 2000},
 		{3600, 5000, 1500, false, true, 3592140100, 1500, 2000},
 		{3600, 5000, 4000, false, true, 3589640100, 4000, 4000},
+		/* which is a tenth of its life at most, and holds it back for 4 s at most */
+		{3600, 5000, 4500, false, true, 3589140100, 4000, 4500},
+		{50, 5000, 5000, false, false, 38995100, 4000, 5000},
+		{40, 5000, 5000, false, false, 30996100, 4000, 4000},
+		{30, 5000, 5000, false, false, 22997100, 3000, 3000},
+		{10, 5000, 5000, false, true, 6999100, 1000, 1000},
 	};
 
 	(void)state;
@@ -134,8 +140,12 @@ static void jwt_claims_are_evidence(void **state)
 		{D - 61, ABSENT, ABSENT, 2500, false, false, false, 3598640100, 0, 0},
 		{D - 300, D - 300, D + 3600, 2500, false, false, true, 3597640200, 0, 0},
 		{D - 300, D, ABSENT, 2500, false, false, false, 3598640100, 2500000, 2500000},
-		/* good only later: it waits */
-		{D, D + 600, D + 3600, 0, false, false, true, 3597640200, 600060000, 602060000},
+		/* good only later: it waits, but not for ever */
+		{D, D + 3, D + 3600, 0, false, false, true, 3597640200, 3000300, 5000300},
+		{D, D + 4, D + 3600, 0, false, false, true, 3597640200, 4000000, 6000400},
+		{D, D + 4, D + 3600, 1000, false, false, true, 3597640200, 4000000, 6000400},
+		{D, D + 8, D + 3600, 2500, false, false, true, 3597640200, 4000000, 10000000},
+		{D, D + 600, D + 3600, 0, false, false, true, 3597640200, 4000000, 10000000},
 		/* contradictions */
 		{D, D + 4000, ABSENT, 0, false, true, false, 3598640100, 0, 2000000},
 		{D, ABSENT, D - 10, 0, false, true, false, 3598640100, 0, 2000000},
@@ -189,10 +199,11 @@ static void dead_on_arrival(void **state)
 		{10, 6999100, 0, LIFETIME_FINE},
 		{10, 6999101, 0, LIFETIME_DEAD},
 		{10, 60000000, 0, LIFETIME_DEAD},
-		/* the spread counts at both ends */
-		{10, 200000, 3399550, LIFETIME_FINE},
-		{10, 200000, 3399551, LIFETIME_DEAD},
-		{10, 200000, 5000000, LIFETIME_DEAD},
+		/* the spread counts at both ends, but for a tenth of the life at most */
+		{10, 4999100, 1000000, LIFETIME_FINE},
+		{10, 4999101, 1000000, LIFETIME_DEAD},
+		{10, 4999100, 5000000, LIFETIME_FINE},
+		{10, 200000, 5000000, LIFETIME_FINE},
 		{60, 200000, 5000000, LIFETIME_FINE},
 		{0, 200000, 0, LIFETIME_DEAD},
 		{-3600, 200000, 0, LIFETIME_DEAD},
@@ -258,12 +269,12 @@ static void refresh_leaves_time_to_spare(void **state)
 		{20, -1, 5000},
 		{40, -1, 10000},
 		{60, -1, 10000},
-		{100, -1, 10000},
-		{300, -1, 30000},
-		{3000, -1, 300000},
-		{3600, -1, 300000},
-		{86400, -1, 300000},
-		{38880000, -1, 300000},
+		{67, -1, 10050},
+		{100, -1, 15000},
+		{300, -1, 45000},
+		{3600, -1, 540000},
+		{86400, -1, 12960000},
+		{38880000, -1, 5832000000},
 		{3600, 0, 0},
 		{3600, 60000, 60000},
 		{86400, 7200000, 7200000},
@@ -457,6 +468,24 @@ static void spread_only_grows(void **state)
 	assert_int_equal(lifetime_dead(&l).ns, dead - 1600 * MS);
 }
 
+/* However far apart the server's clocks turn out to be after a token came. */
+static void spread_takes_a_tenth_at_most(void **state)
+{
+	static const int64_t lives_s[] = {10, 20, 49, 50, 3600};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(lives_s); i++) {
+		struct lifetime l = begin(lives_s[i]);
+		int64_t dead = lifetime_dead(&l).ns, most = lives_s[i] * S / 10;
+		struct skew_sample sample = later_exchange(&l, -900, 0);
+
+		lifetime_exchange(&l, &sample, duration_ms(500));
+		assert_int_equal(lifetime_dead(&l).ns, dead - 500 * MS);
+		lifetime_exchange(&l, &sample, duration_s(5));
+		assert_int_equal(lifetime_dead(&l).ns, dead - (most < 5 * S ? most : 5 * S));
+	}
+}
+
 /* With no Date of its own nothing later can tell whether time was lost since: the suspicion stays,
  * and the token is replaced that much earlier. */
 static void suspicion_of_an_undated_token_stays(void **state)
@@ -493,6 +522,7 @@ int main(void)
 		cmocka_unit_test(steps_of_the_server),
 		cmocka_unit_test(answer_that_was_overtaken_brings_no_doubt_back),
 		cmocka_unit_test(spread_only_grows),
+		cmocka_unit_test(spread_takes_a_tenth_at_most),
 		cmocka_unit_test(suspicion_of_an_undated_token_stays),
 	};
 

@@ -161,8 +161,9 @@ static void min_ttl_has_a_limit(void **state)
 		{86400, 5, 0, 43200},
 		{300, 5, 0, 150},
 		{15, 5, 0, 7},
-		/* no token of theirs lives longer */
-		{20, 5, 4000, 8}, /* 19 s - 2 s - 2 * 4 s, and drift */
+		/* also where the server's clocks take much of it */
+		{20, 5, 4000, 10},
+		{14, 5, 4900, 7},
 		{10, 5, 0, 5},
 	};
 
@@ -183,7 +184,7 @@ static void min_ttl_has_a_limit(void **state)
 		rig_decide(r);
 		assert_int_equal(rig_ask(r, &ask), OUTCOME_MIN_TTL);
 		assert_int_equal(r->o.limit_s, cases[i].limit_s);
-		rig_pass(r, cases[i].spread_ms * MS);
+		rig_pass_until(r, r->s.current.life.valid);
 		ask = rig_get(r, 60);
 		ask.min_ttl = duration_s(cases[i].limit_s + 1);
 		assert_int_equal(rig_ask(r, &ask), OUTCOME_MIN_TTL);
@@ -194,6 +195,97 @@ static void min_ttl_has_a_limit(void **state)
 		assert_int_equal(r->fetches, 1);
 		rig_free(r);
 	}
+}
+
+/* Up to half of expires_in is never refused as such. What shortens a token for a while makes no 400
+ * of it; nor does it make fetches that cannot help. */
+static void min_ttl_that_no_token_has_just_now(void **state)
+{
+	static const struct {
+		const char *what;
+		int64_t expires_in_s, rtt_ms, spread_before_ms, spread_later_ms, min_ttl_s;
+		enum ask_outcome outcome;
+	} cases[] = {
+		/* the spread takes from both ends, and still leaves half */
+		{"clocks far apart before", 14, 2, 4900, 4900, 7, OUTCOME_TOKEN},
+		{"clocks far apart before, longer tokens", 50, 2, 5000, 5000, 25, OUTCOME_TOKEN},
+		{"clocks found to be apart later", 14, 2, 0, 4900, 7, OUTCOME_TOKEN},
+		{"clocks found to be apart later, longer tokens", 60, 2, 0, 5000, 30,
+			OUTCOME_TOKEN},
+		/* 9 s - 4 s - 1 s are left when it comes */
+		{"a slow server", 10, 4000, 0, 0, 3, OUTCOME_TOKEN},
+		{"a slow server, and all it could have", 10, 4000, 0, 0, 4, OUTCOME_TOO_SHORT},
+		{"a slow server, and half of expires_in", 10, 4000, 0, 0, 5, OUTCOME_TOO_SHORT},
+		{"a slower server, longer tokens", 20, 8000, 1000, 1000, 10, OUTCOME_TOO_SHORT},
+		{"more than half", 10, 4000, 0, 0, 6, OUTCOME_MIN_TTL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct rig *r = rig_new(NULL, 1);
+		struct token_ask ask;
+
+		r->rtt = cases[i].rtt_ms * MS;
+		r->spread.ns = cases[i].spread_before_ms * MS;
+		rig_fetch_token(r, "one", cases[i].expires_in_s);
+		rig_pass_until(r, r->s.current.life.valid);
+		r->spread.ns = cases[i].spread_later_ms * MS;
+		r->rtt = 1000;
+		rig_head(r);
+		rig_decide(r);
+		ask = rig_get(r, 5);
+		ask.min_ttl = duration_s(cases[i].min_ttl_s);
+		if (rig_ask(r, &ask) != cases[i].outcome)
+			fail_msg("%s: %d", cases[i].what, (int)r->o.kind);
+		assert_false(rig_decide(r));
+		assert_int_equal(r->fetches, 1);
+		if (cases[i].outcome == OUTCOME_TOO_SHORT) {
+			assert_true(r->o.limit_s < cases[i].min_ttl_s);
+			assert_in_range(r->o.retry_after_s, 1, cases[i].expires_in_s);
+			/* but a fetch that runs anyway may bring one */
+			assert_true(rig_wake(r));
+			ask = rig_get(r, 5);
+			ask.min_ttl = duration_s(cases[i].min_ttl_s);
+			assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+			rig_answer_token(r, "two", cases[i].expires_in_s);
+			rig_decide(r);
+			rig_pass_until(r, r->s.current.life.valid);
+			assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+		}
+		rig_free(r);
+	}
+}
+
+/* It waits for the next refresh, a minute at most. */
+static void too_short_says_when_to_try_again(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	r->rtt = 590 * S; /* of a server that is that slow */
+	rig_fetch_token(r, "one", 1200);
+	ask = rig_get(r, 5);
+	ask.min_ttl = duration_s(600);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	rig_pass(r, 10 * S);
+	ask = rig_get(r, 5);
+	ask.min_ttl = duration_s(600);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD); /* a new one would have it */
+	rig_free(r);
+	r = rig_new(NULL, 1);
+	r->rtt = 700 * S;
+	rig_fetch_token(r, "one", 1200);
+	ask = rig_get(r, 5);
+	ask.min_ttl = duration_s(600);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOO_SHORT);
+	assert_int_equal(r->o.retry_after_s, 60);
+	rig_pass_until(r, boot_sub(r->s.refresh_at, duration_ms(1500)));
+	ask = rig_get(r, 5);
+	ask.min_ttl = duration_s(600);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOO_SHORT);
+	assert_int_equal(r->o.retry_after_s, 2);
+	rig_free(r);
 }
 
 static void min_ttl_fetches_when_too_little_is_left(void **state)
@@ -473,6 +565,8 @@ int main(void)
 		cmocka_unit_test(failure_answers_who_cannot_wait),
 		cmocka_unit_test(says_why_there_is_none),
 		cmocka_unit_test(min_ttl_has_a_limit),
+		cmocka_unit_test(min_ttl_that_no_token_has_just_now),
+		cmocka_unit_test(too_short_says_when_to_try_again),
 		cmocka_unit_test(min_ttl_fetches_when_too_little_is_left),
 		cmocka_unit_test(min_ttl_makes_no_loop),
 		cmocka_unit_test(after_waits_for_another_generation),

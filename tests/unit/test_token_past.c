@@ -104,6 +104,42 @@ static void both_tokens_go_on(void **state)
 	rig_free(r);
 }
 
+/* A margin that grew moves the refresh of a token that was handed over; one that did not, leaves
+ * it where it was drawn. */
+static void a_larger_margin_moves_the_refresh(void **state)
+{
+	static const struct {
+		bool automatic;
+		int64_t margin_s;
+		bool moved;
+	} cases[] = {{true, 0, true}, {false, 300, true}, {false, 60, false}, {false, 30, false}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct token_source_settings settings = usual_settings();
+		struct boot_time dead, planned;
+		struct rig *before, *r;
+		int64_t m;
+
+		settings.policy.refresh_margin_auto = false;
+		settings.policy.refresh_margin = duration_s(60);
+		before = rig_new(&settings, 1);
+		rig_fetch_token(before, "one", 3600);
+		planned = before->s.refresh_at;
+		dead = lifetime_dead(&before->s.current.life);
+		r = rig_after(before);
+		r->s.settings.policy.refresh_margin_auto = cases[i].automatic;
+		r->s.settings.policy.refresh_margin = duration_s(cases[i].margin_s);
+		resume(r, before, false);
+		m = cases[i].automatic ? 540 * S : cases[i].margin_s * S;
+		if (cases[i].moved)
+			assert_in_range(dead.ns - r->s.refresh_at.ns, m, m + m / 4);
+		else
+			assert_int_equal(r->s.refresh_at.ns, planned.ns);
+		rig_free(r);
+	}
+}
+
 static void another_request_fetches_at_once(void **state)
 {
 	struct rig *before = rig_new(NULL, 1), *r;
@@ -338,6 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_token_is_served_without_a_fetch),
 		cmocka_unit_test(both_tokens_go_on),
+		cmocka_unit_test(a_larger_margin_moves_the_refresh),
 		cmocka_unit_test(another_request_fetches_at_once),
 		cmocka_unit_test(a_rejected_token_is_still_replaced),
 		cmocka_unit_test(a_rejected_token_is_held_back_at_once),

@@ -86,7 +86,7 @@ static void refreshes_ahead_and_hands_over(void **state)
 		dead = lifetime_dead(&r->s.current.life).ns;
 		assert_true(rig_wake(r));
 		left = dead - r->now.boot.ns;
-		assert_true(left >= 300 * S && left <= 375 * S);
+		assert_true(left >= 540 * S && left <= 675 * S);
 		assert_string_equal(rig_served(r), "one"); /* while the fetch runs */
 		assert_false(r->o.stale);
 		rig_answer_token(r, "two", 3600);
