@@ -12,7 +12,11 @@
 #include <stdbool.h>
 
 #define PROBES_AT_START 6
-#define PROBES_IN_WINDOW 30
+#define PROBES_ON_DEMAND 5
+#define PROBES_BY_AGE 4             /* in one series, */
+#define PROBES_BY_AGE_IN_AN_HOUR 12 /* and in all of them */
+#define PROBES_FOR_CONFLICTS 3      /* from one POST to the next */
+#define PROBES_IN_WINDOW 30         /* the last of them only after a step of our wall clock */
 #define PROBE_WINDOW_S 300
 
 struct probe_plan {
@@ -22,15 +26,20 @@ struct probe_plan {
 	bool urgent;  /* send the next at once instead of aiming it */
 	bool in_flight;
 	bool until_narrow; /* stop early once the interval is narrow enough */
+	bool by_age;       /* the series is one that age made necessary */
+	bool after_step;   /* what is wanted is urgent because our wall clock was stepped */
 	unsigned wanted;
-	unsigned failures; /* in a row */
+	unsigned for_conflicts; /* HEADs since the latest POST */
+	unsigned failures;      /* in a row */
 	struct boot_time not_before;
 	struct boot_time planned; /* of the next HEAD; BOOT_TIME_NEVER: still to be aimed */
 	struct duration rtt_min;  /* of all exchanges; 0: none yet */
 	bool has_post;
-	struct skew_sample post;                 /* the latest POST's */
-	struct boot_time sent[PROBES_IN_WINDOW]; /* ring: the latest HEADs */
-	unsigned sent_count;                     /* all HEADs ever */
+	struct skew_sample post;                                /* the latest POST's */
+	struct boot_time sent[PROBES_IN_WINDOW];                /* ring: the latest HEADs */
+	unsigned sent_count;                                    /* all HEADs ever */
+	struct boot_time by_age_sent[PROBES_BY_AGE_IN_AN_HOUR]; /* ring: the latest of those */
+	unsigned by_age_count;
 };
 
 enum probe_verdict {
@@ -44,6 +53,24 @@ void probe_init(struct probe_plan *p, bool enabled);
 void probe_want_series(struct probe_plan *p);
 /* Wants at least `n` HEADs; wishes do not add up. `urgent`: the first one leaves at once. */
 void probe_want(struct probe_plan *p, unsigned n, bool urgent);
+/* Our wall clock was stepped: one HEAD at once, for which there is always room but after another
+ * such step. */
+void probe_want_after_step(struct probe_plan *p);
+/* An exchange agreed with nothing known: one HEAD at once. But an answer that conflicts again leads
+ * to the next, so there are PROBES_FOR_CONFLICTS at most until the next POST. */
+void probe_want_after_conflict(struct probe_plan *p);
+/* Somebody wants to know: one HEAD at once, which also shows a step of the server's clock, and then
+ * a series until the interval is narrow, PROBES_ON_DEMAND in all at most. */
+void probe_want_measure(struct probe_plan *p);
+/* Call this when nothing is wanted. If age has made the estimate wider than max(250 ms, 3 round
+ * trips), wants a series of PROBES_BY_AGE at most until it is narrow again;
+ * PROBES_BY_AGE_IN_AN_HOUR are the limit. Returns when to call again if nothing is learnt until
+ * then; BOOT_TIME_NEVER: no need to. */
+struct boot_time probe_look_at_age(
+	struct probe_plan *p, const struct skew *s, const struct clock_reading *now);
+/* Is a HEAD under way, or still to be sent? */
+bool probe_is_busy(
+	const struct probe_plan *p, const struct skew *s, const struct clock_reading *now);
 /* A POST had a response. `sample`: NULL if its Date proves nothing. */
 void probe_posted(struct probe_plan *p, const struct skew_sample *sample, struct duration rtt);
 /* When to send the next HEAD: now->boot or before means now, BOOT_TIME_NEVER means none is wanted.

@@ -51,7 +51,7 @@ void server_clocks_look(struct server_clocks *all, const struct clock_reading *n
 		if (LIST_EMPTY(&c->sources))
 			continue;
 		tell_wall_step(c, now, step);
-		probe_want(&c->plan, 1, true);
+		probe_want_after_step(&c->plan);
 	}
 }
 
@@ -126,8 +126,9 @@ static void learn(
 	struct duration miss, spread;
 	struct token_source *s;
 
-	if (skew_add(&c->skew, sample, &miss) == SKEW_CONFLICTS && miss.ns > CONFLICT_NOTICEABLE_NS)
-		probe_want(&c->plan, 1, true);
+	skew_add(&c->skew, sample, &miss);
+	if (miss.ns > CONFLICT_NOTICEABLE_NS)
+		probe_want_after_conflict(&c->plan);
 	spread = server_clock_spread(c, now);
 	LIST_FOREACH(s, &c->sources, of_clock)
 	token_source_exchange(s, now, sample, spread);
@@ -200,11 +201,18 @@ void server_clock_decide(struct server_clock *c, struct token_source *s,
 struct boot_time server_clock_turn(
 	struct server_clock *c, const struct clock_reading *now, bool *ret_head)
 {
-	struct boot_time at = BOOT_TIME_NEVER;
+	struct boot_time aged, at;
 
 	*ret_head = false;
-	if (!LIST_EMPTY(&c->sources))
+	if (LIST_EMPTY(&c->sources))
+		return BOOT_TIME_NEVER;
+	at = probe_next(&c->plan, &c->skew, now);
+	if (at.ns == BOOT_TIME_NEVER.ns && c->series_begun) {
+		aged = probe_look_at_age(&c->plan, &c->skew, now);
+		if (aged.ns != BOOT_TIME_NEVER.ns)
+			return aged;
 		at = probe_next(&c->plan, &c->skew, now);
+	}
 	if (boot_before(now->boot, at))
 		return at;
 	probe_sent(&c->plan, now->boot);
@@ -232,5 +240,10 @@ void server_clock_measure(struct server_clock *c, const struct clock_reading *no
 {
 	c->was_asked = true;
 	c->asked_at = now->boot;
-	probe_want(&c->plan, 1, true);
+	probe_want_measure(&c->plan);
+}
+
+bool server_clock_measuring(const struct server_clock *c, const struct clock_reading *now)
+{
+	return probe_is_busy(&c->plan, &c->skew, now);
 }

@@ -94,8 +94,10 @@ enum server_clock_measure {
 
 enum server_clock_measure server_clock_may_measure(
 	const struct server_clock *c, const struct clock_reading *now, struct duration *ret_in);
-/* Sends a HEAD at once; server_clock_may_measure allowed it. */
+/* Sends a HEAD at once, and more over some seconds; server_clock_may_measure allowed it. */
 void server_clock_measure(struct server_clock *c, const struct clock_reading *now);
+/* Is a HEAD under way, or another one to follow? */
+bool server_clock_measuring(const struct server_clock *c, const struct clock_reading *now);
 
 /* How far apart the server's clocks are, for token_source_fetched. */
 struct duration server_clock_spread(const struct server_clock *c, const struct clock_reading *now);

@@ -167,7 +167,7 @@ enum skew_verdict skew_add(
 	if (missed)
 		s->conflict_left = SKEW_CONFLICT_MEMORY;
 	if (ret_miss)
-		*ret_miss = miss;
+		*ret_miss = hit ? DURATION_ZERO : miss;
 	return missed ? SKEW_CONFLICTS : SKEW_AGREES;
 }
 

@@ -76,8 +76,8 @@ bool skew_sample_of(const struct exchange *x, struct skew_sample *ret);
  * MONOTONIC_RAW and MONOTONIC moved apart. Never negative. */
 struct duration skew_widening(const struct clock_reading *a, const struct clock_reading *b);
 
-/* *ret_miss, unless NULL: the distance to the nearest interval that the sample missed; 0: it missed
- * none. */
+/* *ret_miss, unless NULL: how far the sample is from the nearest group; 0: it agreed with one, or
+ * it is the first. */
 enum skew_verdict skew_add(
 	struct skew *s, const struct skew_sample *sample, struct duration *ret_miss);
 void skew_query(const struct skew *s, const struct clock_reading *now, struct skew_estimate *ret);

@@ -98,6 +98,7 @@ bool reach_run(uint64_t seed, const char *folder)
 	struct reach r = {.seed = seed, .folder = folder, .fine = true};
 
 	reach_offsets(&r);
+	reach_looks(&r);
 	reach_refused(&r);
 	reach_requests(&r);
 	reach_steps(&r);

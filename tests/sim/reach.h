@@ -26,6 +26,8 @@ extern const struct reach_network reach_networks[];
 extern const size_t reach_network_count;
 /* A plain run, and one in which the server's clock is set. Fill in lifetime and step. */
 extern const struct scenario reach_plain, reach_step;
+/* For what is shown. Fill in lifetime, hours and load. */
+extern const struct scenario reach_look;
 
 /* Prints TAP, with the tables as comments. `folder`: where the data of the plots goes; NULL:
  * nowhere. `seed` is the first. True: what docs/time.md promises holds. */

@@ -64,6 +64,65 @@ void reach_requests(struct reach *r)
 	expectations_print(r);
 }
 
+/* ---- what is shown ---- */
+
+struct look_run {
+	int64_t lifetime_s, hours;
+	unsigned in_an_hour;
+};
+
+static const struct look_run look_runs[] = {
+	{60, 6, 60}, {300, 12, 60}, {3600, 48, 60}, {86400, 96, 60}};
+#define LOOK_RUNS (sizeof(look_runs) / sizeof(*look_runs))
+#define LOOK_SEEDS 25
+#define PROMISED_LOOK_RMS_S 0.05
+#define PROMISED_LOOK_WORST_S 0.25
+#define PROMISED_LOOK_WIDTH_S 1.3
+
+static void look_run(struct reach *r, const struct look_run *run)
+{
+	double squares = 0, rms, worst = 0, widest = 0, hours = (double)(run->hours * LOOK_SEEDS);
+	uint64_t looks = 0, heads = 0;
+	struct scenario s = reach_look;
+	struct sums unused = {0};
+	bool fine = true;
+
+	s.hours = run->hours;
+	s.server.lifetime_s = run->lifetime_s;
+	s.load.in_an_hour = run->in_an_hour;
+	for (uint64_t seed = r->seed; seed < r->seed + LOOK_SEEDS; seed++) {
+		struct tally t;
+
+		fine &= run_ours(&s, seed, &unused, &t);
+		fine &= t.looks && t.covered == t.estimates;
+		looks += t.looks;
+		heads += t.heads;
+		squares += t.look_squares_s2;
+		worst = fmax(worst, (double)t.look_worst.ns / 1e9);
+		widest = fmax(widest, (double)t.look_widest.ns / 1e9);
+		tally_fini(&t);
+	}
+	rms = sqrt(squares / (double)(looks ? looks : 1));
+	printf("# %8lld s %9llu %9.1f %9.1f %9.3f %9.1f\n", (long long)run->lifetime_s,
+		(unsigned long long)looks, 1e3 * rms, 1e3 * worst, widest, (double)heads / hours);
+	expect(r,
+		fine && rms <= PROMISED_LOOK_RMS_S && worst <= PROMISED_LOOK_WORST_S &&
+			widest <= PROMISED_LOOK_WIDTH_S,
+		"tokens of %lld s: at any moment the shown skew is off by %.0f ms (RMS), at most "
+		"%.0f ms, and its interval, at most %.2f s wide, holds the truth",
+		(long long)run->lifetime_s, 1e3 * rms, 1e3 * worst, widest);
+}
+
+void reach_looks(struct reach *r)
+{
+	printf("#\n# The shown skew at any moment of a token's life, 40 ms; looks every 30 s, %d "
+	       "runs\n# %10s %9s %9s %9s %9s %9s\n",
+		LOOK_SEEDS, "lifetime", "looks", "RMS, ms", "worst, ms", "widest, s", "HEADs/h");
+	for (size_t i = 0; i < LOOK_RUNS; i++)
+		look_run(r, &look_runs[i]);
+	expectations_print(r);
+}
+
 /* ---- steps of the server's clock ---- */
 
 struct step_run {

@@ -183,6 +183,13 @@ const size_t reach_network_count = sizeof(reach_networks) / sizeof(*reach_networ
 const struct scenario reach_plain = {
 	.name = "plain", USUAL_CLOCKS, USUAL_BROKER, .server = {USUAL_SERVER}, ANYTHING};
 
+const struct scenario reach_look = {.name = "look",
+	USUAL_CLOCKS,
+	USUAL_BROKER,
+	SILENT,
+	.server = {.drift_ppm = 45, .latency = MS(17), .jitter = MS(5), .thinks = MS(1)},
+	ANYTHING};
+
 const struct scenario reach_step = {.name = "step",
 	USUAL_CLOCKS,
 	USUAL_BROKER,

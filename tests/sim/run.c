@@ -122,6 +122,7 @@ static void look_at_estimate(void *context, uint64_t value)
 
 	(void)value;
 	tally_estimate(w->tally, &w->driver.broker.clock.skew, &w->server, &now);
+	tally_look(w->tally, &w->driver.broker.clock.skew, &w->server, &now);
 	sim_after(&w->sim, duration_s(LOOK_EVERY_S), SIM_LOCAL, look_at_estimate, w, 0);
 }
 

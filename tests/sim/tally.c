@@ -118,6 +118,24 @@ void tally_estimate(struct tally *t, const struct skew *skew, const struct serve
 		t->point_error = error;
 }
 
+void tally_look(struct tally *t, const struct skew *skew, const struct server *server,
+	const struct clock_reading *now)
+{
+	struct duration error, off;
+	struct skew_estimate e;
+
+	skew_query(skew, now, &e);
+	/* The first series takes some seconds. */
+	if (!e.known || t->cluster || t->sim->now.ns < COLD_S * NS_PER_S)
+		return;
+	error = duration_sub(e.point, server_theta(server, 0, now->boot));
+	off = duration_ns(llabs(error.ns));
+	t->looks++;
+	t->look_squares_s2 += (double)off.ns / 1e9 * ((double)off.ns / 1e9);
+	t->look_worst = duration_max(t->look_worst, off);
+	t->look_widest = duration_max(t->look_widest, duration_sub(e.hi, e.lo));
+}
+
 void tally_source(struct tally *t, const struct token_source *source)
 {
 	struct boot_time dead;

@@ -56,6 +56,11 @@ struct tally {
 		struct duration error;
 	} early[TALLY_EXCHANGES];
 
+	/* The estimate at regular instants, of a single clock: its error and its width. */
+	uint64_t looks;
+	double look_squares_s2;
+	struct duration look_worst, look_widest;
+
 	uint64_t generation;               /* the newest that came */
 	struct boot_time dead;             /* its */
 	uint64_t rejected[TALLY_REJECTED]; /* ring: the latest that were rejected with effect */
@@ -80,6 +85,9 @@ void tally_exchanged(struct tally *t, struct true_time sent);
 void tally_token_came(struct tally *t, struct true_time sent, uint64_t generation);
 /* Compares the estimate now with the truth. */
 void tally_estimate(struct tally *t, const struct skew *skew, const struct server *server,
+	const struct clock_reading *now);
+/* What an operator who looks now is shown. */
+void tally_look(struct tally *t, const struct skew *skew, const struct server *server,
 	const struct clock_reading *now);
 /* After every decision. */
 void tally_source(struct tally *t, const struct token_source *source);

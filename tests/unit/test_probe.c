@@ -357,6 +357,225 @@ static void window_bounds_them_all(void **state)
 	}
 }
 
+/* The width has to be more than max(250 ms, 3 round trips), by age or otherwise. */
+static void age_starts_a_series(void **state)
+{
+	static const struct {
+		int64_t width_ms, rtt_ms, limit_ms;
+	} cases[] = {
+		{40, 20, 250}, {100, 40, 250}, {100, 100, 300}, {300, 200, 600}, {200, 1, 250}};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		int64_t half = cases[i].width_ms * MS / 2;
+		struct skew_sample sample = sample_of(100 * S, -half, half);
+		struct clock_reading now = reading_at(100 * S);
+		struct boot_time at;
+		struct probe_plan p;
+		struct skew s = {0};
+		unsigned sent = 0;
+		struct skew_estimate e;
+
+		skew_add(&s, &sample, NULL);
+		probe_init(&p, true);
+		probe_posted(&p, &sample, duration_ms(cases[i].rtt_ms));
+		/* 200 microseconds a second, both ends together */
+		at = probe_look_at_age(&p, &s, &now);
+		assert_in_range(at.ns - now.boot.ns,
+			(cases[i].limit_ms - cases[i].width_ms) * 5 * S,
+			(cases[i].limit_ms - cases[i].width_ms) * 5 * S + S);
+		now.boot.ns = at.ns - 2 * S;
+		assert_true(probe_look_at_age(&p, &s, &now).ns > now.boot.ns);
+		assert_true(is_never(probe_next(&p, &s, &now)));
+		now.boot = at;
+		assert_true(is_never(probe_look_at_age(&p, &s, &now)));
+		skew_query(&s, &now, &e);
+		assert_true(e.tight_hi.ns - e.tight_lo.ns > cases[i].limit_ms * MS);
+		/* none of them narrows it */
+		while (!is_never(at = probe_next(&p, &s, &now))) {
+			assert_true(at.ns > now.boot.ns);
+			assert_true(is_never(probe_look_at_age(&p, &s, &now)));
+			now.boot = at;
+			probe_sent(&p, now.boot);
+			assert_true(is_never(probe_look_at_age(&p, &s, &now)));
+			probe_ended(&p, &sample, duration_ms(cases[i].rtt_ms), now.boot);
+			sent++;
+		}
+		assert_int_equal(sent, PROBES_BY_AGE);
+	}
+}
+
+/* Nothing is known, or nothing may be asked: age does not matter. */
+static void age_of_nothing(void **state)
+{
+	struct skew_sample sample = sample_of(100 * S, -500 * MS, 500 * MS);
+	struct clock_reading now = reading_at(1000000 * S);
+	struct probe_plan p;
+	struct skew s = {0};
+
+	(void)state;
+	probe_init(&p, true);
+	assert_true(is_never(probe_look_at_age(&p, &s, &now)));
+	skew_add(&s, &sample, NULL);
+	probe_init(&p, false);
+	assert_true(is_never(probe_look_at_age(&p, &s, &now)));
+	probe_init(&p, true);
+	p.foreign = true;
+	assert_true(is_never(probe_look_at_age(&p, &s, &now)));
+	assert_int_equal(p.wanted, 0);
+}
+
+/* Where no HEAD narrows it, there are so many in an hour, and the other wishes are not held up. */
+static void age_has_a_budget(void **state)
+{
+	struct skew_sample sample = sample_of(100 * S, -500 * MS, 500 * MS);
+	struct clock_reading now = reading_at(100 * S);
+	struct boot_time sent[100];
+	struct probe_plan p;
+	struct skew s = {0};
+	size_t n = 0;
+
+	(void)state;
+	skew_add(&s, &sample, NULL);
+	probe_init(&p, true);
+	while (n < LENGTH(sent)) {
+		struct boot_time at = probe_next(&p, &s, &now);
+
+		if (is_never(at)) {
+			at = probe_look_at_age(&p, &s, &now);
+			now.boot = is_never(at) ? now.boot : at;
+			continue;
+		}
+		now.boot = at;
+		probe_sent(&p, now.boot);
+		probe_ended(&p, &sample, duration_ms(40), now.boot);
+		if (n >= PROBES_BY_AGE_IN_AN_HOUR)
+			assert_true(
+				now.boot.ns - sent[n - PROBES_BY_AGE_IN_AN_HOUR].ns >= 3600 * S);
+		sent[n++] = now.boot;
+	}
+	assert_true(now.boot.ns < 100 * S + 9 * INT64_C(3600) * S);
+	probe_want(&p, 1, true);
+	assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns);
+}
+
+/* A series by age narrows a cluster's clock, too, where a conflict is never forgotten. */
+static void age_of_a_cluster(void **state)
+{
+	struct skew_sample one = sample_of(100 * S, -20 * MS, 20 * MS);
+	struct skew_sample other = sample_of(100 * S, 3 * S, 3 * S + 300 * MS);
+	struct clock_reading now = reading_at(100 * S);
+	struct probe_plan p;
+	struct skew s = {0};
+
+	(void)state;
+	skew_add(&s, &one, NULL);
+	skew_add(&s, &one, NULL);
+	skew_add(&s, &other, NULL);
+	probe_init(&p, true);
+	probe_want_series(&p);
+	assert_false(is_never(probe_next(&p, &s, &now)));
+	probe_init(&p, true);
+	now.boot.ns += 3000 * S;
+	assert_true(is_never(probe_look_at_age(&p, &s, &now)));
+	assert_false(is_never(probe_next(&p, &s, &now)));
+	one.sent = now;
+	skew_add(&s, &one, NULL);
+	assert_true(is_never(probe_next(&p, &s, &now)));
+}
+
+static void conflicts_are_asked_about_three_times(void **state)
+{
+	struct skew_sample sample = sample_of(100 * S, -500 * MS, 500 * MS);
+	struct clock_reading now = reading_at(100 * S);
+	struct probe_plan p;
+	struct skew s = {0};
+
+	(void)state;
+	skew_add(&s, &sample, NULL);
+	probe_init(&p, true);
+	for (int post = 0; post < 3; post++) {
+		probe_posted(&p, &sample, duration_ms(40));
+		for (int i = 0; i < 6; i++) {
+			probe_want_after_conflict(&p);
+			if (i >= PROBES_FOR_CONFLICTS) {
+				assert_true(is_never(probe_next(&p, &s, &now)));
+				continue;
+			}
+			assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns);
+			probe_sent(&p, now.boot);
+			now.boot.ns += S;
+			probe_ended(&p, &sample, duration_ms(40), now.boot);
+		}
+		now.boot.ns += 600 * S;
+	}
+}
+
+/* Whatever was asked before: a step of our wall clock has a place in the window. */
+static void a_step_finds_room(void **state)
+{
+	struct skew_sample sample = sample_of(100 * S, -500 * MS, 500 * MS);
+	struct clock_reading now = reading_at(100 * S);
+	struct probe_plan p;
+	struct skew s = {0};
+
+	(void)state;
+	skew_add(&s, &sample, NULL);
+	probe_init(&p, true);
+	for (int i = 0; i < PROBES_IN_WINDOW; i++) {
+		if (i == PROBES_IN_WINDOW - 1) {
+			probe_want(&p, 1, true);
+			assert_int_equal(probe_next(&p, &s, &now).ns, 400 * S);
+			probe_want_after_step(&p);
+		} else {
+			probe_want(&p, 1, true);
+		}
+		assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns);
+		probe_sent(&p, now.boot);
+		now.boot.ns += S;
+		probe_ended(&p, &sample, duration_ms(40), now.boot);
+	}
+	/* once */
+	probe_want_after_step(&p);
+	assert_int_equal(probe_next(&p, &s, &now).ns, 400 * S);
+}
+
+/* At once, and then aimed until it is narrow. */
+static void measuring_on_demand(void **state)
+{
+	struct skew_sample wide = sample_of(100 * S, -500 * MS, 500 * MS);
+	struct skew_sample narrow = sample_of(100 * S, -20 * MS, 20 * MS);
+
+	(void)state;
+	for (int becomes_narrow = 0; becomes_narrow < 2; becomes_narrow++) {
+		struct clock_reading now = reading_at(100 * S + 100 * MS);
+		struct probe_plan p;
+		struct skew s = {0};
+		unsigned sent = 0;
+
+		skew_add(&s, &wide, NULL);
+		probe_init(&p, true);
+		assert_false(probe_is_busy(&p, &s, &now));
+		probe_want_measure(&p);
+		for (; probe_is_busy(&p, &s, &now); sent++) {
+			struct boot_time at = probe_next(&p, &s, &now);
+
+			assert_int_equal(at.ns == now.boot.ns, sent == 0);
+			now.boot = at;
+			probe_sent(&p, now.boot);
+			assert_true(probe_is_busy(&p, &s, &now));
+			if (becomes_narrow && sent == 2)
+				skew_add(&s, &narrow, NULL);
+			probe_ended(&p, &wide, duration_ms(40), now.boot);
+		}
+		assert_int_equal(sent, becomes_narrow ? 3 : PROBES_ON_DEMAND);
+		assert_true(is_never(probe_next(&p, &s, &now)));
+		/* also where it is narrow already */
+		probe_want_measure(&p);
+		assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns);
+	}
+}
+
 /* 5, 10, 20, 40, 80, 80 ... s: a server that is down, or one without a Date, is not rung at,
  * however urgent it is. */
 static void silence_makes_pauses(void **state)
@@ -474,6 +693,13 @@ int main(void)
 		cmocka_unit_test(series_ends_at_its_width),
 		cmocka_unit_test(later_wish_is_no_series),
 		cmocka_unit_test(window_bounds_them_all),
+		cmocka_unit_test(age_starts_a_series),
+		cmocka_unit_test(age_of_nothing),
+		cmocka_unit_test(age_has_a_budget),
+		cmocka_unit_test(age_of_a_cluster),
+		cmocka_unit_test(conflicts_are_asked_about_three_times),
+		cmocka_unit_test(a_step_finds_room),
+		cmocka_unit_test(measuring_on_demand),
 		cmocka_unit_test(silence_makes_pauses),
 		cmocka_unit_test(another_clock_is_proved_once),
 		cmocka_unit_test(shortest_round_trip_is_kept),
