@@ -20,6 +20,7 @@
 #define REQUEST_MAX 8448 /* the daemon reads a target of 8 KiB: a login's code can be long */
 #define PAUSE_FIRST_MS 4
 #define PAUSE_MAX_MS 128
+#define LAST_TRY_MS 500
 
 /* What an idle place is: empty, or in the upper half the process and in the lower half what that
  * process does with it. A place that another process had claimed when this one was forked is as
@@ -273,9 +274,25 @@ static bool nobody_there(int error)
 	return error == -ENOENT || error == -ECONNREFUSED || error == -EAGAIN;
 }
 
+/* A daemon that stops replies at once to whom it has held, and lets it be known by closing: the
+ * next one may be there in a moment. So does one that has no room for a connection. */
+static bool comes_too_soon(const struct response *r)
+{
+	return !r->keep_alive && (r->status == 304 || r->status == 503);
+}
+
+/* Not so late that what it said would be lost to the deadline. */
+static bool may_ask_again(const struct http_call *call, int *pause_ms)
+{
+	return call->repeatable && call->deadline_ms - gctoken_monotonic_ms() > LAST_TRY_MS &&
+	       pause_before_retry(pause_ms, call->deadline_ms);
+}
+
 int gctoken_http_call(struct http_client *c, const struct http_call *call, char *storage,
 	size_t size, struct http_result *ret)
 {
+	int64_t absent_until_ms =
+		call->patience_ms < call->deadline_ms ? call->patience_ms : call->deadline_ms;
 	int pause_ms = PAUSE_FIRST_MS;
 
 	for (;;) {
@@ -286,20 +303,20 @@ int gctoken_http_call(struct http_client *c, const struct http_call *call, char 
 		if (!was_idle)
 			error = connect_new(c, &connection);
 		if (nobody_there(error)) {
-			int64_t until = call->patience_ms < call->deadline_ms ? call->patience_ms
-									      : call->deadline_ms;
-
-			if (pause_before_retry(&pause_ms, until))
+			if (pause_before_retry(&pause_ms, absent_until_ms))
 				continue;
 			return error == -EAGAIN ? -ECONNREFUSED : error;
 		}
 		if (error)
 			return error;
 		error = exchange(call, connection.fd, storage, size, ret);
+		absent_until_ms = call->deadline_ms; /* it was there, and will be again */
 		if (error || !ret->response.keep_alive)
 			gctoken_own_fd_close(&connection);
 		else
 			put_idle(c, &connection);
+		if (!error && comes_too_soon(&ret->response) && may_ask_again(call, &pause_ms))
+			continue;
 		if (error != -ECONNRESET && error != -EPIPE)
 			return error;
 		if (!call->repeatable)

@@ -33,10 +33,12 @@ struct http_call {
 	const char *accept;
 	/* Instants of gctoken_monotonic_ms. */
 	int64_t deadline_ms;   /* the call returns by then */
-	int64_t patience_ms;   /* until then a socket that is absent or refuses is tried again */
+	int64_t patience_ms;   /* until then a socket that is absent or refuses is tried again;
+				  once one was there, until the deadline */
 	int64_t wait_until_ms; /* &wait= is appended with the whole seconds left until then;
 				  HTTP_CALL_NO_WAIT: it is not */
-	bool repeatable;       /* may be sent a second time, if the first got no whole reply */
+	bool repeatable;       /* may be sent a second time, if the first got no whole reply, or
+				  one that says that the daemon is stopping */
 };
 
 struct http_result {

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Holds what the documents say of this source: the files that they name are there, links lead
-somewhere, docs/operations.md has every metric, and docs/architecture.md has layers as in tests/layers
-and, in its table of changes, names that stand in the files beside them. Silent when all is well."""
+"""Holds what the documents say of this source: the files and tests that they name are there, links
+lead somewhere, docs/operations.md has every metric, and docs/architecture.md has layers as in
+tests/layers and, in its table of changes, names that stand in the files beside them. Silent when all
+is well. The tests are asked for their names, for which build/ has to be there."""
 
 import fnmatch
 import os
@@ -14,6 +15,10 @@ OPERATIONS = "docs/operations.md"
 METRICS = "daemon/core/reply_metrics.c"
 ARCHITECTURE = "docs/architecture.md"
 SOURCE = re.compile(r"[\w*./-]+\.(?:c|h|py)")
+# Where the tests are that pytest runs, by the word of ./dev that runs them. (Those of interop and
+# browser cannot be asked before what they need is fetched.)
+SUITES = {"system": "tests/system", "faults": "tests/faults", "manager": "tests/manager/inside",
+          "packages": "tests/packages"}
 # The name that a reader gives to an example.
 FOREIGN = {"gctoken_broker.py"}
 
@@ -43,6 +48,58 @@ def wrong_names(document: str, files: list[str]) -> list[str]:
         path = os.path.normpath(os.path.join(os.path.dirname(document), link))
         if "://" not in link and not os.path.exists(path):
             wrong.append(f"{document}: a link to {link}, which is not there")
+    return wrong
+
+
+def tests_of(folder: str) -> list[str]:
+    """file.py::test[id] of each."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", folder], text=True, check=False,
+        stdout=subprocess.PIPE, env={**os.environ, "GCTOKEN_MANAGER_BUILD": "build"})
+    found = [line for line in run.stdout.splitlines() if "::" in line]
+    if run.returncode or not found:
+        raise SystemExit(f"{folder}: pytest cannot tell its tests:\n{run.stdout[-2000:]}")
+    return found
+
+
+def selected(expression: str, tests: list[str]) -> bool:
+    """Is there a test for each word of a -k? Documents join them by `or` alone."""
+    return all(any(word in test.lower() for test in tests)
+               for word in expression.lower().split(" or "))
+
+
+def no_programs(names: str, files: list[str]) -> list[str]:
+    """Those of them that are no names of test programs in C."""
+    return [name for name in names.split() if not any(
+        re.fullmatch(rf"tests/(unit|broker|edge)/test_{name}\.c", path) for path in files)]
+
+
+def wrong_tests(documents: list[str], files: list[str]) -> list[str]:
+    """Tests that there are none of. The other files that are named are held by wrong_names."""
+    by_suite: dict[str, list[str]] = {}
+    wrong = []
+
+    def known(suite: str) -> list[str]:
+        if suite in SUITES and suite not in by_suite:
+            by_suite[suite] = tests_of(SUITES[suite])
+        return by_suite.get(suite, [])
+
+    for document in documents:
+        for name in quoted(read(document)):
+            chosen = re.search(r"(?:^| )-k (?:\"([^\"]+)\"|'([^']+)'|(\S+))", name)
+            first = name.split()[0]
+            if name.startswith("./dev unit "):
+                missing = no_programs(name.removeprefix("./dev unit ").partition("#")[0], files)
+                wrong += [f"{document}: there is no test program of {one}" for one in missing]
+            elif re.fullmatch(r"test_\w+", name) and no_programs(name.removeprefix("test_"), files):
+                wrong.append(f"{document}: there is no {name}")
+            elif chosen:
+                file = re.fullmatch(r"(?:tests/system/)?(test_\w+\.py)", first)
+                suite = "system" if file else name.split()[1]
+                tests = [test for test in known(suite)
+                         if not file or test.startswith(f"{file[1]}::")]
+                if suite in SUITES and not selected(chosen[1] or chosen[2] or chosen[3], tests):
+                    wrong.append(f"{document}: {name}: one of its words selects no test")
     return wrong
 
 
@@ -112,10 +169,12 @@ def main() -> int:
     files = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"],
                            stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
     files = [path for path in files if os.path.exists(path)]
+    documents = [path for path in files
+                 if path == "README.md" or re.fullmatch(r"docs/[\w-]+\.md", path)]
     wrong = []
-    for document in files:
-        if document == "README.md" or re.fullmatch(r"docs/[\w-]+\.md", document):
-            wrong += wrong_names(document, files)
+    for document in documents:
+        wrong += wrong_names(document, files)
+    wrong += wrong_tests(documents, files)
     text = read(ARCHITECTURE)
     wrong += wrong_metrics() + wrong_layers(text) + wrong_changes(text)
     print("".join(line + "\n" for line in wrong), end="")

@@ -53,13 +53,12 @@ static struct boot_time take_turn(void *context)
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	wake_at = boot_min(wake_at, endpoint_turn(e, &now));
 	for (size_t i = 0; i < b->profiles.count; i++)
-		if (!token_exchange_send_waiting(b->profiles.items[i]->exchange)) {
+		if (!token_exchange_send_waiting(b->profiles.items[i]->exchange))
 			/* The end of an exchange causes a turn; but a resolver that was given up
-			 * frees its place silently. */
+			 * frees its place silently. The others are tried as well: this one may
+			 * wait for its login alone. */
 			wake_at = boot_min(
 				wake_at, boot_add(now.boot, duration_ms(NO_ROOM_AGAIN_MS)));
-			break;
-		}
 	/* Only now: a fetch that cannot begin ends at once, and its profile wants to wake up early.
 	 */
 	for (size_t i = 0; i < b->profiles.count; i++) {
@@ -250,8 +249,10 @@ void broker_free(struct broker *b)
 		endpoint_free(e);
 	if (b->fetcher)
 		fetcher_free(b->fetcher);
-	if (b->writer)
+	if (b->writer) {
+		oauth_clients_write_last(b);
 		state_writer_free(b->writer);
+	}
 	while ((c = TAILQ_FIRST(&b->oauth_clients)) != NULL)
 		oauth_client_free(c);
 	turn_fini(&b->turn);

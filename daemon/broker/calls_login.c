@@ -11,6 +11,7 @@
 #include "profile_log.h"
 #include "profile_type.h"
 #include "revoke.h"
+#include "rights.h"
 #include "waiter.h"
 
 #include "core/reply.h"
@@ -82,7 +83,8 @@ int call_login(struct call *c)
 		return call_refuse(
 			c, 503, "temporarily_unavailable", "the system gives no random numbers");
 	r = login_attempt_begin(&c->profile->attempts, c->now.boot,
-		connection_peer(c->connection)->uid, random, &login, &wait);
+		connection_peer(c->connection)->uid,
+		rights_may(c->broker, c->connection, RIGHT_ADMIN, NULL), random, &login, &wait);
 	secret_wipe(random, sizeof(random));
 	if (r)
 		return reply_error(c->reply, 429, "too_many_requests",
@@ -196,7 +198,17 @@ static void finish_gone(struct waiter *w)
 	free(f);
 }
 
-static const struct waiter_type finish_waiter = {finish_answer, finish_gone, NULL};
+/* The code has been sent, and is taken care of before the end. */
+static int finish_stopped(const struct waiter *w, struct reply *reply)
+{
+	(void)w;
+	return reply_error(reply, 503, "temporarily_unavailable",
+		"the daemon is stopping: the profile's status will tell in a moment whether the "
+		"login server accepted the code",
+		1);
+}
+
+static const struct waiter_type finish_waiter = {finish_answer, finish_gone, NULL, finish_stopped};
 
 static int begin_finish(struct call *c, struct login_code *code)
 {
@@ -220,10 +232,18 @@ static int begin_finish(struct call *c, struct login_code *code)
 /* All texts are in hand; the caller wipes them. */
 static int finish_with(struct call *c, struct login_code *code, char *state, char *text)
 {
+	struct duration wait;
+
 	/* before the state is used up: whoever tries again needs it */
 	if (login_finishing(c->profile->client->login))
 		return reply_error(c->reply, 429, "too_many_requests",
 			"another login of this profile is being finished", 1);
+	wait = login_code_wait(
+		&c->profile->attempts, c->now.boot, connection_peer(c->connection)->uid);
+	if (wait.ns > 0)
+		return reply_error(c->reply, 429, "too_many_requests",
+			"the login server has refused too many codes of this user",
+			duration_ceil_s(wait));
 	switch (login_attempt_take(&c->profile->attempts, c->now.boot,
 		connection_peer(c->connection)->uid, state, code->verifier)) {
 	case LOGIN_UNKNOWN:
@@ -314,7 +334,7 @@ static void logout_gone(struct waiter *w)
 	free(w);
 }
 
-static const struct waiter_type logout_waiter = {logout_answer, logout_gone, NULL};
+static const struct waiter_type logout_waiter = {logout_answer, logout_gone, NULL, NULL};
 
 int call_logout(struct call *c)
 {

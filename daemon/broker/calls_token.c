@@ -78,7 +78,16 @@ static void token_moved(struct waiter *w)
 	ask->ticket = 0;
 }
 
-static const struct waiter_type token_waiter = {token_answer, token_gone, token_moved};
+static int token_stopped(const struct waiter *w, struct reply *reply)
+{
+	if (!((const struct token_waiter *)w)->ask.has_after)
+		return waiter_reply_stopping(reply);
+	reply_not_modified(reply);
+	return 304;
+}
+
+static const struct waiter_type token_waiter = {
+	token_answer, token_gone, token_moved, token_stopped};
 
 static int hold_token(struct call *c, const struct token_ask *ask, struct duration wait)
 {
@@ -165,10 +174,13 @@ int call_refresh(struct call *c)
 	return ask_token(c, &ask, c->broker->config->broker.max_wait.ns / NS_PER_S);
 }
 
+#define NOT_RECORDED "cannot be written to state_dir: a stop or a reboot now would start it again"
+
 struct revoke_waiter {
 	struct waiter waiter;
 	struct state_wait recording;
 	bool unwritten; /* it could not even be begun */
+	bool untold;    /* nor telling Genesys */
 };
 
 static void revoke_recorded(void *context)
@@ -183,24 +195,28 @@ static bool is_recorded(const struct revoke_waiter *r)
 
 static void revoke_answer(struct waiter *w, const struct clock_reading *now)
 {
+	const struct revoke_waiter *own = (const struct revoke_waiter *)w;
 	const char *problem = revoke_problem(w);
+	bool recorded = is_recorded(own);
 	struct reply reply;
-	char words[400];
+	char words[512];
 	int status = 200;
 
 	(void)now;
+	if (own->untold && !problem)
+		problem = *w->profile->settings->api_url ? "out of memory, or too much is under way"
+							 : "the profile has no api_url";
 	connection_reply_begin(w->connection, &reply);
-	if (problem) {
+	if (problem || !recorded) {
 		snprintf(words, sizeof(words),
-			"the token is forgotten here and the profile stays stopped, but Genesys "
-			"could not be told: %s. It is valid there until it expires",
-			problem);
+			"the token is %s and the profile stays stopped, but %s%s%s%s",
+			problem ? "forgotten here" : "revoked",
+			problem ? "Genesys could not be told: " : "", problem ? problem : "",
+			problem ? ". It is valid there until it expires" : "",
+			recorded  ? ""
+			: problem ? ". And that it is stopped " NOT_RECORDED
+				  : "that " NOT_RECORDED);
 		status = reply_error(&reply, 503, "temporarily_unavailable", words, -1);
-	} else if (!is_recorded((const struct revoke_waiter *)w)) {
-		status = reply_error(&reply, 503, "temporarily_unavailable",
-			"the token is revoked and the profile stays stopped, but that cannot be "
-			"written to state_dir: a stop or a reboot now would start it again",
-			-1);
 	} else {
 		reply_state(&reply, w->profile->settings->name, "revoked");
 	}
@@ -214,7 +230,7 @@ static void revoke_gone(struct waiter *w)
 	free(w);
 }
 
-static const struct waiter_type revoke_waiter = {revoke_answer, revoke_gone, NULL};
+static const struct waiter_type revoke_waiter = {revoke_answer, revoke_gone, NULL, NULL};
 
 int call_revoke(struct call *c)
 {
@@ -222,7 +238,6 @@ int call_revoke(struct call *c)
 	struct revoke_waiter *own = calloc(1, sizeof(*own));
 	struct waiter *w = own ? &own->waiter : NULL;
 	struct token tokens[2];
-	int r = 0;
 
 	if (!w || waiter_begin(w, &revoke_waiter, p, c->connection, duration_s(REVOKE_WAIT_S))) {
 		free(own);
@@ -239,16 +254,7 @@ int call_revoke(struct call *c)
 	w->pending += !own->unwritten;
 	for (size_t i = 0; i < 2; i++)
 		if (tokens[i].text && revoke_token(p, &tokens[i], w))
-			r = -EIO;
-	if (r) {
-		waiter_free(w);
-		return call_refuse(c, 503, "temporarily_unavailable",
-			*p->settings->api_url
-				? "the token is forgotten here and the profile stays stopped, but "
-				  "Genesys could not be told"
-				: "the token is forgotten here and the profile stays stopped, but "
-				  "Genesys could not be told: the profile has no api_url");
-	}
+			own->untold = true;
 	waiter_done(w);
 	return FRONT_HELD;
 }

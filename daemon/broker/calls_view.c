@@ -83,7 +83,8 @@ static void measure_moved(struct waiter *w)
 	(void)w;
 }
 
-static const struct waiter_type measure_waiter = {measure_answer, measure_gone, measure_moved};
+static const struct waiter_type measure_waiter = {
+	measure_answer, measure_gone, measure_moved, NULL};
 
 int call_probe(struct call *c)
 {
@@ -136,7 +137,7 @@ static void report_of_broker(
 		.deadline_cut = n->deadline_cut,
 		.descriptors_refused = n->descriptors_refused,
 		.gave_way = n->gave_way,
-		.unread_cut = n->unread_cut,
+		.kept_cut = n->kept_cut,
 		.reload_failed = b->reload_failed,
 		.reload_problem = b->reload_problem,
 		.unknown_count = b->names.unknown.count,

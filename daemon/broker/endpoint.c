@@ -68,6 +68,12 @@ void endpoint_free(struct endpoint *e)
 	free(e);
 }
 
+void endpoint_left(struct endpoint *e)
+{
+	if (LIST_EMPTY(&e->clock.sources))
+		waiters_make_ready(&e->measuring);
+}
+
 static void head_done(void *context, const struct exchange *x)
 {
 	struct endpoint *e = context;
@@ -104,6 +110,7 @@ static void send_head(struct endpoint *e, const struct clock_reading *now)
 	if (fetch_start(e->broker->fetcher, &request, head_done, e, &e->head)) {
 		e->head = NULL;
 		server_clock_head_failed(&e->clock, now);
+		waiters_make_ready(&e->measuring);
 	}
 }
 

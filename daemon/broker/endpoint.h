@@ -29,6 +29,9 @@ struct endpoint {
 /* Finds it, or makes it. 0 or -ENOMEM. */
 int endpoint_get(struct endpoint **ret, struct broker *b, const struct profile_settings *settings);
 void endpoint_free(struct endpoint *e);
+/* A profile that used it uses another one now. If it was the last, no HEAD is sent any more, and
+ * whoever waits for one is answered. */
+void endpoint_left(struct endpoint *e);
 /* Sends the HEAD that is due; returns when the next one is. */
 struct boot_time endpoint_turn(struct endpoint *e, const struct clock_reading *now);
 

@@ -14,10 +14,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A disk that hangs must not keep a token that is there from everybody for ever. */
-#define STORE_PATIENCE_S 10
+/* A disk that hangs must not keep a token that is there from everybody for ever, nor the next
+ * request. */
+#define DISK_PATIENCE_S 10
 /* Less than TimeoutStopSec= of the unit. */
 #define FINISH_PATIENCE_S 60
+
+/* What is read later counts no more. It is not overwritten either: the next run reads it. */
+static void give_up_reading(struct login *l)
+{
+	l->reading = 0;
+	l->refused = true;
+	log_line(LOG_ERR,
+		"%s/%s: the refresh token was refused, and the disk does not say whether there is "
+		"another one. If somebody else uses the login as well, a restart may find theirs; "
+		"otherwise somebody has to log in again",
+		l->client->broker->state_dir, l->file.name);
+}
 
 static void patience_ended(int fd, short events, void *context)
 {
@@ -25,11 +38,21 @@ static void patience_ended(int fd, short events, void *context)
 
 	(void)fd;
 	(void)events;
-	log_line(LOG_ERR,
-		"%s/%s: storing a new refresh token takes longer than %d s; the token that came "
-		"with it is served without waiting. A crash now would lose the login",
-		l->client->broker->state_dir, l->file.name, STORE_PATIENCE_S);
+	if (l->reading)
+		give_up_reading(l);
+	else
+		log_line(LOG_ERR,
+			"%s/%s: storing a new refresh token takes longer than %d s; the token that "
+			"came with it is served without waiting. A crash now would lose the login",
+			l->client->broker->state_dir, l->file.name, DISK_PATIENCE_S);
 	l->exchange->kept(l->exchange);
+}
+
+static bool have_patience(struct login *l)
+{
+	const struct timeval patience = {.tv_sec = DISK_PATIENCE_S};
+
+	return !evtimer_add(&l->patience, &patience);
 }
 
 static void file_written(struct login *l)
@@ -41,10 +64,8 @@ static void file_written(struct login *l)
 /* Stores what there is now. True: what came need not wait for that, or cannot. */
 static bool store(struct login *l)
 {
-	const struct timeval patience = {.tv_sec = STORE_PATIENCE_S};
-
 	l->storing = login_store(l);
-	return !l->storing || evtimer_add(&l->patience, &patience);
+	return !l->storing || !have_patience(l);
 }
 
 static bool refresh_refused(struct login *l)
@@ -76,8 +97,23 @@ static bool take_found(struct login *l, struct token *found)
 
 static void file_read(struct login *l, struct token *found)
 {
-	if (l->exchange && take_found(l, found))
+	if (!l->reading || l->file.reads_ended < l->reading)
+		return;
+	l->reading = 0;
+	if (take_found(l, found))
 		l->exchange->kept(l->exchange);
+}
+
+/* True: there is nothing to wait for. */
+static bool look_for_another(struct login *l)
+{
+	l->reading = login_begin_reading(l);
+	if (!l->reading)
+		return refresh_refused(l);
+	if (have_patience(l))
+		return false;
+	give_up_reading(l);
+	return true;
 }
 
 int login_new(struct login **ret, struct oauth_client *c)
@@ -123,12 +159,16 @@ enum source_login login_state(const struct login *l)
 
 void login_end(struct login *l, struct login_eraser *e)
 {
+	bool absent;
+
 	if (l->exchange)
 		l->exchange->forgotten = true;
+	absent = login_file_absent(l);
 	l->refused = false;
 	token_fini(&l->refresh);
 	login_code_drop(&l->code);
-	login_erase(l, e);
+	if (!absent)
+		login_erase(l, e);
 }
 
 int login_request(struct login *l, struct token_exchange *x, const struct token_request_client *who)
@@ -185,7 +225,7 @@ bool login_keep(struct login *l, struct token_exchange *x)
 		return keep_tokens(l, x);
 	if (x->with_code || x->response.class != RESPONSE_LOGIN_REQUIRED || l->refused)
 		return true;
-	return login_begin_reading(l) ? refresh_refused(l) : false;
+	return look_for_another(l);
 }
 
 /* The profile that uses the login now need not be the one that sent the request. */
@@ -197,7 +237,7 @@ void login_served(struct login *l)
 		return;
 	p = profile_set_find_client(&l->client->broker->profiles, l->client);
 	evtimer_del(&l->patience);
-	l->storing = 0;
+	l->storing = l->reading = 0;
 	l->exchange = NULL;
 	if (p)
 		token_source_set_login(&p->source, login_state(l));

@@ -38,7 +38,8 @@ struct login {
 	/* its token request that is sent and not yet served; NULL: none. There is one at a time. */
 	struct token_exchange *exchange;
 	uint64_t storing;      /* the write that the request waits for; 0: none */
-	struct event patience; /* with that write */
+	uint64_t reading;      /* the read that it waits for; 0: none */
+	struct event patience; /* with either */
 
 	/* of a person who came back from the login server */
 	struct login_code code;
@@ -56,7 +57,7 @@ void login_free(struct login *l);
 /* NULL is a client that nobody has to log in to. */
 enum source_login login_state(const struct login *l);
 /* The refresh token is dropped, and so is one that is on its way. `e` waits until it is gone from
- * the disk as well. */
+ * the disk as well, if it is there. */
 void login_end(struct login *l, struct login_eraser *e);
 
 /* ---- its token requests, one at a time; of a client that nobody logs in to, `l` is NULL ---- */

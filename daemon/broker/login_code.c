@@ -23,7 +23,8 @@ void login_code_drop(struct login_code *code)
 
 bool login_finishing(const struct login *l)
 {
-	return l->code.text || l->finisher;
+	/* Its text may be gone: a person who logs out drops it while it is on its way. */
+	return l->code_for || l->finisher || (l->exchange && l->exchange->with_code);
 }
 
 void login_finish(struct profile *p, struct login_code *code, struct login_finisher *f)
@@ -40,8 +41,15 @@ void login_finish(struct profile *p, struct login_code *code, struct login_finis
 
 void login_code_ended(struct login *l, const struct token_response *response, bool stopped)
 {
+	bool refused = response->class == RESPONSE_LOGIN_REQUIRED ||
+		       response->class == RESPONSE_CLIENT_REJECTED;
 	struct login_result *r;
+	struct clock_reading now;
 
+	if (l->code_for && refused && !stopped) {
+		clock_read(&now);
+		login_code_refused(&l->code_for->attempts, now.boot, l->code.uid);
+	}
 	login_code_drop(&l->code);
 	l->code_for = NULL;
 	if (!l->finisher)

@@ -287,28 +287,37 @@ static void was_read(void *context, int error, const char *bytes, size_t length)
 	/* A file that says refused as well, or cannot be read, is of no help. */
 	if (judge(l, error, bytes, length, &record) == SEALED_GOOD && record.refused)
 		login_record_fini(&record);
+	l->file.reads_ended++;
 	l->file.read(l, &record.refresh_token);
 	login_record_fini(&record);
 }
 
-int login_begin_reading(struct login *l)
+uint64_t login_begin_reading(struct login *l)
 {
-	return state_read_later(l->client->broker->writer, l->file.name, was_read, l);
+	if (state_read_later(l->client->broker->writer, l->file.name, was_read, l))
+		return 0;
+	return ++l->file.reads_begun;
 }
 
 /* If nobody is logged in, or the login cannot be refreshed, there is nothing to store: then the
  * file is as it should be once it is gone. */
+static bool nothing_to_store(const struct login *l)
+{
+	return !l->refresh.text && l->file.writes_ended == l->file.writes_begun && !l->file.failing;
+}
+
+bool login_file_absent(const struct login *l)
+{
+	return nothing_to_store(l) && !l->file.keep_aside;
+}
+
 void login_view_fill(const struct login *l, struct profile_view *ret)
 {
-	bool nothing;
-
 	if (!l)
 		return;
-	nothing = !l->refresh.text && l->file.writes_ended == l->file.writes_begun &&
-		  !l->file.failing;
 	ret->has_login = true;
 	ret->login = (struct login_view){
-		.stored = l->file.stored || nothing,
+		.stored = l->file.stored || nothing_to_store(l),
 		.problem = l->file.problem,
 		.logged_in_s = l->logged_in_s,
 	};

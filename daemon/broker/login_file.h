@@ -20,6 +20,7 @@ struct login_file {
 	char name[40];
 	struct sealed_client binding;
 	uint64_t writes_begun, writes_ended; /* they end in order */
+	uint64_t reads_begun, reads_ended;   /* and so do these */
 	bool stored;                         /* the disk has what the login has */
 	bool failing;                        /* the latest write failed */
 	bool keep_aside;                     /* its content could not be read: it is to be renamed,
@@ -41,8 +42,11 @@ void login_unload(struct login *l);
 uint64_t login_store(struct login *l);
 /* Begins to remove the file; until it is gone, that is one more thing pending for `e`. */
 void login_erase(struct login *l, struct login_eraser *e);
-/* Begins to read the file again; `read` follows. 0 or negative errno. */
-int login_begin_reading(struct login *l);
+/* Neither is there a file, nor does one come by what is under way. */
+bool login_file_absent(const struct login *l);
+/* Begins to read the file again; `read` follows. Returns the number of the read; 0: it could not
+ * begin. */
+uint64_t login_begin_reading(struct login *l);
 /* What is told about it. NULL is a client that nobody logs in to. */
 void login_view_fill(const struct login *l, struct profile_view *ret);
 

@@ -12,9 +12,12 @@
 #include "host/state_file.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WRITE_AGAIN_S 10
 
 static int make_salt(char ret_salt[CREDENTIAL_TAG_LENGTH + 1])
 {
@@ -110,6 +113,80 @@ static void read_state(struct oauth_client *c)
 		(unsigned long long)c->state.generation_used);
 }
 
+void state_wait_cancel(struct state_wait *w)
+{
+	if (w->client)
+		TAILQ_REMOVE(&w->client->waits, w, link);
+	w->client = NULL;
+}
+
+/* What is revoked would else be written with the next token request, and there is none. */
+static void try_again(struct oauth_client *c)
+{
+	const struct timeval again = {.tv_sec = WRITE_AGAIN_S};
+
+	evtimer_add(&c->write_again, &again);
+}
+
+static void written(void *context, int error)
+{
+	struct oauth_client *c = context;
+	const char *directory = c->broker->state_dir;
+	struct state_wait *w;
+
+	c->writes_ended++;
+	if (error && !c->write_failing)
+		log_line(LOG_ERR,
+			"%s/%s cannot be written: %s. Tokens are still fetched and served, but a "
+			"restart now would forget how many were fetched, and a stop what was "
+			"revoked; make room or repair the directory. It is tried again every %d s",
+			directory, c->file, strerror(-error), WRITE_AGAIN_S);
+	else if (!error && c->write_failing)
+		log_line(LOG_NOTICE, "%s/%s can be written again", directory, c->file);
+	c->write_failing = error != 0;
+	if (error)
+		try_again(c);
+	while ((w = TAILQ_FIRST(&c->waits)) != NULL && w->number <= c->writes_ended) {
+		state_wait_cancel(w);
+		w->ended(w->context);
+	}
+}
+
+/* 0 or negative errno. */
+static int begin_write(struct oauth_client *c)
+{
+	struct buffer text;
+	int r;
+
+	buffer_init(&text, NULL, 0);
+	client_state_write(&c->state, c->broker->boot_id, &text);
+	r = buffer_failed(&text)
+		    ? -ENOMEM
+		    : state_write(c->broker->writer, c->file, text.data, text.length, written, c);
+	buffer_fini(&text);
+	if (r)
+		try_again(c);
+	else
+		c->writes_begun++;
+	return r;
+}
+
+static void write_again(int fd, short events, void *context)
+{
+	(void)fd;
+	(void)events;
+	begin_write(context);
+}
+
+void oauth_clients_write_last(struct broker *b)
+{
+	struct oauth_client *c;
+
+	TAILQ_FOREACH(c, &b->oauth_clients, link)
+	if (evtimer_pending(&c->write_again, NULL))
+		begin_write(c);
+}
+
 int oauth_client_get(struct oauth_client **ret, struct broker *b, const char *token_url,
 	const char *client_id, enum grant grant)
 {
@@ -128,6 +205,7 @@ int oauth_client_get(struct oauth_client **ret, struct broker *b, const char *to
 	c->broker = b;
 	c->grant = grant;
 	TAILQ_INIT(&c->waits);
+	evtimer_assign(&c->write_again, b->base, write_again, c);
 	c->token_url = strdup(token_url);
 	c->client_id = strdup(client_id);
 	if (!c->token_url || !c->client_id)
@@ -159,6 +237,7 @@ fail:
 void oauth_client_free(struct oauth_client *c)
 {
 	TAILQ_REMOVE(&c->broker->oauth_clients, c, link);
+	evtimer_del(&c->write_again);
 	login_free(c->login);
 	client_state_fini(&c->state);
 	free(c->token_url);
@@ -188,39 +267,9 @@ void oauth_client_have_generation(struct oauth_client *c, uint64_t generation)
 		s->generation_reserved = generation;
 }
 
-void state_wait_cancel(struct state_wait *w)
-{
-	if (w->client)
-		TAILQ_REMOVE(&w->client->waits, w, link);
-	w->client = NULL;
-}
-
-static void written(void *context, int error)
-{
-	struct oauth_client *c = context;
-	const char *directory = c->broker->state_dir;
-	struct state_wait *w;
-
-	c->writes_ended++;
-	if (error && !c->write_failing)
-		log_line(LOG_ERR,
-			"%s/%s cannot be written: %s. Tokens are still fetched and served, but a "
-			"restart now would forget how many were fetched; make room or repair the "
-			"directory",
-			directory, c->file, strerror(-error));
-	else if (!error && c->write_failing)
-		log_line(LOG_NOTICE, "%s/%s can be written again", directory, c->file);
-	c->write_failing = error != 0;
-	while ((w = TAILQ_FIRST(&c->waits)) != NULL && w->number <= c->writes_ended) {
-		state_wait_cancel(w);
-		w->ended(w->context);
-	}
-}
-
 int oauth_client_save(struct oauth_client *c, const struct profile *p, struct state_wait *w)
 {
 	struct client_state *s = &c->state;
-	struct buffer text;
 	int r;
 
 	r = client_state_set_revoked(s, p->settings->name, p->source.revoked);
@@ -232,16 +281,9 @@ int oauth_client_save(struct oauth_client *c, const struct profile *p, struct st
 		s->generation_reserved = s->generation_used + GENERATION_BLOCK;
 	token_source_save(&p->source, &s->not_before, &s->failure);
 	client_state_tag(s->salt, p->credential.client_id, p->credential.client_secret, s->tag);
-
-	buffer_init(&text, NULL, 0);
-	client_state_write(s, c->broker->boot_id, &text);
-	r = buffer_failed(&text)
-		    ? -ENOMEM
-		    : state_write(c->broker->writer, c->file, text.data, text.length, written, c);
-	buffer_fini(&text);
+	r = begin_write(c);
 	if (r)
 		return r;
-	c->writes_begun++;
 	if (w) {
 		w->client = c;
 		w->number = c->writes_begun;

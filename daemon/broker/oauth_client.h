@@ -6,6 +6,7 @@
 #include "core/client_state.h"
 #include "core/config.h"
 
+#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -34,7 +35,8 @@ struct oauth_client {
 	uint64_t writes_begun, writes_ended; /* of the state file; they end in order */
 	TAILQ_HEAD(, state_wait) waits;      /* in the same order */
 	bool write_failing;
-	struct login *login; /* NULL unless people log in to it */
+	struct event write_again; /* after a write that failed */
+	struct login *login;      /* NULL unless people log in to it */
 };
 
 /* Finds it, or makes it, with what its state file says. 0 or negative errno. */
@@ -52,8 +54,10 @@ void oauth_client_use_generation(struct oauth_client *c, uint64_t generation);
 void oauth_client_have_generation(struct oauth_client *c, uint64_t generation);
 /* Takes from the profile's source what must outlive the process and begins to write it. `w` (may be
  * NULL) waits for that; it is never told from within this call. 0; negative errno: nothing is being
- * written, and nobody waits. */
+ * written, and nobody waits. What could not be written is tried again, until it can. */
 int oauth_client_save(struct oauth_client *c, const struct profile *p, struct state_wait *w);
+/* At the end, while the state writer is there: a last attempt at what could not be written. */
+void oauth_clients_write_last(struct broker *b);
 /* It waits no longer, if it does. */
 void state_wait_cancel(struct state_wait *w);
 

@@ -165,6 +165,7 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 		text_changed(p->settings->authorize_url, settings->authorize_url))
 		login_attempts_forget(&p->attempts);
 	server_clock_leave(&p->source);
+	endpoint_left(p->endpoint);
 	p->endpoint = endpoint;
 	server_clock_join(&p->endpoint->clock, &p->source);
 	p->settings = settings;

@@ -22,6 +22,8 @@ int routes_request(void *broker, struct connection *connection, const struct htt
 	switch (api_parse(routes, http, &c.api)) {
 	case 0:
 		break;
+	case 204:
+		return reply_options(reply, c.api.allowed);
 	case 404:
 		return call_refuse(&c, 404, "not_found", "no such route");
 	case 405:

@@ -175,6 +175,21 @@ static void descriptor_refused(void *context, const struct connection *c)
 		(unsigned long long)front_counters(b->sockets.front)->descriptors_refused);
 }
 
+static void page_not_sent(void *context, const struct connection *c, int error)
+{
+	struct broker *b = context;
+
+	if (!tell_again(&b->sockets.page_told))
+		return;
+	log_line(LOG_WARNING,
+		"uid %ld got no page (503): %s. Whoever gets none asks the other socket for each "
+		"token",
+		(long)connection_peer(c)->uid,
+		error == -ETOOMANYREFS
+			? "callers have not taken as many descriptors as LimitNOFILE allows"
+			: strerror(-error));
+}
+
 static bool privileged(void *context, const struct peer *peer)
 {
 	const struct broker *b = context;
@@ -195,6 +210,7 @@ static const struct front_handler handler = {
 	.descriptor_refused = descriptor_refused,
 	.privileged = privileged,
 	.page = calls_page_asked,
+	.page_not_sent = page_not_sent,
 };
 
 static int copy_path(char **ret, const char *path)
@@ -243,6 +259,7 @@ void sockets_close(struct broker *b)
 		remove_place(&s->http);
 		remove_place(&s->page);
 		event_base_loop(b->base, EVLOOP_NONBLOCK);
+		waiters_stop(&b->waiters);
 		front_free(s->front);
 	}
 	free(s->http.path);

@@ -18,7 +18,7 @@ struct sockets {
 	struct front *front; /* NULL: not open */
 	struct socket_place http, page;
 	/* when these were logged; 0: never */
-	struct boot_time accept_failure_told, descriptor_told;
+	struct boot_time accept_failure_told, descriptor_told, page_told;
 };
 
 /* Opens what b->config names. 0 or negative errno; what was wrong is in the log. */
@@ -27,9 +27,9 @@ int sockets_open(struct broker *b);
 void sockets_set_limits(struct broker *b);
 /* Where callers find us, in words for the log. */
 const char *sockets_where(const struct sockets *s);
-/* Requests that have been read are answered, with Connection: close; callers who wait are closed
- * unanswered, and ask the next daemon. Runs the loop once. Fine after a failed sockets_open, too.
- */
+/* Requests that have been read are answered, with Connection: close, and so are those that are
+ * held: their callers ask the next daemon. Runs the loop once. Fine after a failed sockets_open,
+ * too. */
 void sockets_close(struct broker *b);
 
 #endif

@@ -5,6 +5,7 @@
 #include "login.h"
 #include "login_code.h"
 #include "profile_type.h"
+#include "revoke.h"
 
 #include "host/clock.h"
 #include "host/log.h"
@@ -29,6 +30,22 @@ static void release(struct token_exchange *x)
 
 /* ---- what came ---- */
 
+/* Somebody logged out while it was under way, and the profile went away as well: the one that uses
+ * the login now says where to revoke. */
+static void revoke_orphan(struct token_exchange *x)
+{
+	struct broker *b = x->client->broker;
+	struct profile *p = profile_set_find_client(&b->profiles, x->client);
+
+	if (p)
+		revoke_token(p, &x->response.token, NULL);
+	else
+		log_line(LOG_WARNING,
+			"token %s came after a logout and is given to nobody, but cannot be "
+			"revoked at Genesys: its profile is gone",
+			x->response.token.fingerprint);
+}
+
 /* What came goes to the profile, and to whoever brought a code. */
 static void serve(struct token_exchange *x)
 {
@@ -39,6 +56,8 @@ static void serve(struct token_exchange *x)
 	x->state = EXCHANGE_IDLE;
 	login_served(login);
 	unwanted = x->profile && x->ended(x) == FETCHED_UNWANTED;
+	if (!x->profile && x->forgotten && x->response.token.text)
+		revoke_orphan(x);
 	if (x->with_code)
 		login_code_ended(login, &x->response, unwanted);
 	token_response_fini(&x->response);

@@ -166,6 +166,25 @@ void waiter_answered(struct waiter *w, int status)
 	connection_reply_end(c, status);
 }
 
+int waiter_reply_stopping(struct reply *reply)
+{
+	return reply_error(reply, 503, "temporarily_unavailable",
+		"the daemon is stopping: ask again in a moment", 1);
+}
+
+void waiters_stop(struct waiters *all)
+{
+	struct waiter *w;
+
+	while ((w = TAILQ_FIRST(&all->all)) != NULL) {
+		struct reply reply;
+
+		connection_reply_begin(w->connection, &reply);
+		waiter_answered(w, w->type->stopped ? w->type->stopped(w, &reply)
+						    : waiter_reply_stopping(&reply));
+	}
+}
+
 void waiters_lose_profile(struct profile *p, struct profile *successor)
 {
 	struct waiter *w;

@@ -17,6 +17,7 @@ struct broker;
 struct connection;
 struct event_base;
 struct profile;
+struct reply;
 struct waiter;
 
 struct waiter_type {
@@ -28,6 +29,9 @@ struct waiter_type {
 	/* Another profile has the name now, and is w->profile: `w` asks that one. NULL: what it
 	 * waits for was the old profile's, and its caller is told that this is gone. */
 	void (*moved)(struct waiter *w);
+	/* The daemon stops: writes what there is to say, and returns its status. NULL: that is
+	 * waiter_reply_stopping. */
+	int (*stopped)(const struct waiter *w, struct reply *reply);
 };
 
 struct waiter {
@@ -74,5 +78,9 @@ void waiter_free(struct waiter *w);
 /* `p` goes away: its waiters are answered soon, either for `successor`, which has the name now, or
  * with the news that the profile is gone. */
 void waiters_lose_profile(struct profile *p, struct profile *successor);
+/* The daemon stops: all are answered, here and now. */
+void waiters_stop(struct waiters *all);
+/* 503: the caller should ask again in a moment. Returns the status. */
+int waiter_reply_stopping(struct reply *reply);
 
 #endif

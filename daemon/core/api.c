@@ -154,9 +154,10 @@ int api_parse(
 	if (!route->path)
 		return 404;
 	*ret = (struct api_call){.route = route, .query = request->query};
-	if (route->method != request->method) {
-		ret->allowed = route->method == HTTP_GET ? "GET" : "POST";
-		return 405;
+	if (route->method != request->method &&
+		(route->method != HTTP_GET || request->method != HTTP_HEAD)) {
+		ret->allowed = route->method == HTTP_GET ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+		return request->method == HTTP_OPTIONS ? 204 : 405;
 	}
 	memcpy(ret->profile, "default", sizeof("default"));
 	if (request->query.length && read_query(request->query, route->parameters, ret) < 0) {

@@ -30,7 +30,7 @@ extern const struct api_parameter_name api_parameter_names[];
 
 struct api_route {
 	const char *path;
-	enum http_method method; /* the only one */
+	enum http_method method; /* HTTP_GET, and HTTP_HEAD with it, or HTTP_POST */
 	unsigned parameters;     /* those that it takes; API_PROFILE: it is about one */
 	enum right right;        /* that a caller needs for it */
 	/* What it does. Nothing here calls it. */
@@ -48,13 +48,14 @@ struct api_call {
 	uint64_t generation;
 	char fingerprint[FINGERPRINT_LENGTH + 1];
 	struct http_span query; /* as sent; lives as long as the request */
-	const char *allowed;    /* of a 405: the method that the route takes */
+	const char *allowed;    /* of 204 and 405: the methods that the route takes */
 	/* What is wrong with the parameters, "" if nothing: told only after access was granted. */
 	char problem[160];
 };
 
-/* `routes` ends with one without a path. 0; 404: no such route; 405: not with this method (see
- * ret->allowed); 400: the query cannot be read (*ret->problem says why). */
+/* `routes` ends with one without a path. 0; 404: no such route; 405: not with this method, 204: it
+ * only asks which ones there are (see ret->allowed); 400: the query cannot be read (*ret->problem
+ * says why). */
 int api_parse(
 	const struct api_route *routes, const struct http_request *request, struct api_call *ret);
 

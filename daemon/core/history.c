@@ -162,14 +162,16 @@ static bool line_due(const struct history_caused *c, size_t place, struct boot_t
 	return true;
 }
 
-/* How many there are but for `uid`. */
+/* How many there are but for `uid`; HISTORY_OTHERS: at least so many. */
 static size_t count_others(struct history_caused *c, uid_t uid)
 {
 	for (size_t i = 0; i < c->others_count; i++)
 		if (c->others[i] == uid)
-			return c->others_count - 1;
-	if (c->others_count == HISTORY_OTHERS)
+			return c->others_count - 1 + c->others_more;
+	if (c->others_count == HISTORY_OTHERS) {
+		c->others_more = true;
 		return HISTORY_OTHERS;
+	}
 	c->others[c->others_count++] = uid;
 	return c->others_count - 1;
 }
@@ -206,10 +208,12 @@ void history_add_caused(struct history *h, const struct clock_reading *now, enum
 	if (!goes_on(p, now->boot)) {
 		begin(&p->event, now, kind);
 		p->ended = false;
-		if (place == HISTORY_PLACES)
+		if (place == HISTORY_PLACES) {
 			c->others_count = 0;
-		else if (p->uid != uid)
+			c->others_more = false;
+		} else if (p->uid != uid) {
 			p->has_line = false;
+		}
 		p->uid = uid;
 	}
 	happened(h, &p->event, now, generation);

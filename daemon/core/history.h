@@ -77,6 +77,7 @@ struct history_caused {
 	struct history_place places[HISTORY_PLACES + 1]; /* the last is all others' */
 	uid_t others[HISTORY_OTHERS];
 	size_t others_count;
+	bool others_more; /* than there is room for */
 };
 
 /* Zero is empty. */

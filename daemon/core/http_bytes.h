@@ -9,34 +9,34 @@
 #define BYTE_NAME 4
 #define BYTE_VALUE 8
 #define BYTE_HEX 16
-#define BYTE_HOST 32
-#define BYTE_EVERY (BYTE_METHOD | BYTE_TARGET | BYTE_NAME | BYTE_VALUE | BYTE_HOST)
+#define BYTE_AUTHORITY 32 /* of a URL, but for user names */
+#define BYTE_EVERY (BYTE_METHOD | BYTE_TARGET | BYTE_NAME | BYTE_VALUE | BYTE_AUTHORITY)
 
 static const unsigned char byte_classes[256] = {
 	['\t'] = BYTE_VALUE,
 	[' '] = BYTE_VALUE,
-	['!'] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
+	['!'] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
 	['"'] = BYTE_VALUE,
 	['#'] = BYTE_METHOD | BYTE_VALUE,
-	['$'] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
-	['%'] = BYTE_METHOD | BYTE_VALUE | BYTE_HOST,
-	['&' ... '\''] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
-	['(' ... ')'] = BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
-	['*' ... '+'] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
-	[','] = BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
+	['$'] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
+	['%'] = BYTE_METHOD | BYTE_VALUE | BYTE_AUTHORITY,
+	['&' ... '\''] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
+	['(' ... ')'] = BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
+	['*' ... '+'] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
+	[','] = BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
 	['-' ... '.'] = BYTE_EVERY,
 	['/'] = BYTE_TARGET | BYTE_VALUE,
 	['0' ... '9'] = BYTE_EVERY | BYTE_HEX,
-	[':' ... ';'] = BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
+	[':' ... ';'] = BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
 	['<'] = BYTE_VALUE,
-	['='] = BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
+	['='] = BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
 	['>'] = BYTE_VALUE,
 	['?' ... '@'] = BYTE_TARGET | BYTE_VALUE,
 	['A' ... 'F'] = BYTE_EVERY | BYTE_HEX,
 	['G' ... 'Z'] = BYTE_EVERY,
-	['['] = BYTE_VALUE | BYTE_HOST,
+	['['] = BYTE_VALUE | BYTE_AUTHORITY,
 	['\\'] = BYTE_VALUE,
-	[']'] = BYTE_VALUE | BYTE_HOST,
+	[']'] = BYTE_VALUE | BYTE_AUTHORITY,
 	['^'] = BYTE_METHOD | BYTE_VALUE,
 	['_'] = BYTE_EVERY,
 	['`'] = BYTE_METHOD | BYTE_VALUE,
@@ -45,7 +45,7 @@ static const unsigned char byte_classes[256] = {
 	['{'] = BYTE_VALUE,
 	['|'] = BYTE_METHOD | BYTE_VALUE,
 	['}'] = BYTE_VALUE,
-	['~'] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_HOST,
+	['~'] = BYTE_METHOD | BYTE_TARGET | BYTE_VALUE | BYTE_AUTHORITY,
 	[0x80 ... 0xFF] = BYTE_VALUE, /* obs-text, opaque */
 };
 

@@ -11,6 +11,9 @@
 
 enum state {
 	IN_METHOD,
+	AT_TARGET,
+	IN_SCHEME, /* where the target is a URL */
+	IN_AUTHORITY,
 	IN_TARGET,
 	IN_ESCAPE_1, /* the hex digits behind '%' */
 	IN_ESCAPE_2,
@@ -53,6 +56,10 @@ static enum http_method method_find(const char *name, size_t length)
 		return HTTP_GET;
 	if (length == 4 && !memcmp(name, "POST", 4))
 		return HTTP_POST;
+	if (length == 4 && !memcmp(name, "HEAD", 4))
+		return HTTP_HEAD;
+	if (length == 7 && !memcmp(name, "OPTIONS", 7))
+		return HTTP_OPTIONS;
 	return HTTP_OTHER;
 }
 
@@ -103,14 +110,6 @@ static int field_begin(struct http_parser *p, const char *name, const char **ret
 	}
 }
 
-static int host_check(const char *value, size_t length, const char **ret_reason)
-{
-	for (size_t i = 0; i < length; i++)
-		if (!byte_is(value[i], BYTE_HOST))
-			return refuse(400, "the Host field is not a host name", ret_reason);
-	return 0;
-}
-
 /* The value, without white space around it, is complete. */
 static int field_end(
 	struct http_parser *p, const char *value, size_t length, const char **ret_reason)
@@ -118,8 +117,6 @@ static int field_end(
 	bool text = false, json = false;
 
 	switch (p->field) {
-	case FIELD_HOST:
-		return host_check(value, length, ret_reason);
 	case FIELD_CONTENT_LENGTH:
 		if (length != 1 || value[0] != '0')
 			return refuse(400, "a request body is not accepted", ret_reason);
@@ -149,7 +146,7 @@ static int value_take(struct http_parser *p, const char *bytes, const char **ret
 	const char *value = bytes + p->mark;
 	size_t length = (size_t)(p->at - p->mark);
 
-	if (p->field == FIELD_OTHER)
+	if (p->field == FIELD_OTHER || p->field == FIELD_HOST)
 		return 0;
 	while (length && (value[0] == ' ' || value[0] == '\t')) {
 		value++;
@@ -196,6 +193,9 @@ static int request_finish(
 	if (p->query_at)
 		ret->query = (struct http_span){
 			bytes + p->query_at, (size_t)(p->target_end - p->query_at)};
+	/* http://any is about "/", of which its scheme has one */
+	if (!ret->path.length)
+		ret->path = (struct http_span){memchr(bytes, '/', p->path_at), 1};
 	*p = (struct http_parser){0};
 	return 0;
 }
@@ -232,6 +232,32 @@ static void target_take(struct http_parser *p, const char *bytes)
 	p->query_at = mark ? (uint16_t)(mark + 1 - bytes) : 0;
 }
 
+/* One byte of "http://". */
+static int scheme_take(struct http_parser *p, const char *bytes, const char **ret_reason)
+{
+	static const char scheme[] = "http://";
+	size_t at = (size_t)(p->at - p->path_at);
+
+	if (!http_equals_ignoring_case(bytes + p->at, 1, (const char[]){scheme[at], '\0'}))
+		return refuse(400, "the request target is not a path", ret_reason);
+	p->at++;
+	if (!scheme[at + 1]) {
+		p->mark = p->at;
+		p->state = IN_AUTHORITY;
+	}
+	return 0;
+}
+
+/* The byte behind the host and port of a URL: its path, query or end. */
+static int authority_end(struct http_parser *p, char c, const char **ret_reason)
+{
+	if (p->at == p->mark || (c != '/' && c != '?' && c != ' '))
+		return refuse(400, "malformed request target", ret_reason);
+	p->path_at = p->at;
+	p->state = IN_TARGET;
+	return 0;
+}
+
 /* The request line, byte for byte in p->state; 0 when it is complete but for its line feed. */
 static int line_run(
 	struct http_parser *p, const char *bytes, size_t length, const char **ret_reason)
@@ -249,11 +275,24 @@ static int line_run(
 				return refuse(400, "malformed method", ret_reason);
 			p->method = (uint8_t)method_find(bytes, p->at);
 			p->path_at = ++p->at;
-			p->state = IN_TARGET;
+			p->state = AT_TARGET;
+			break;
+		case AT_TARGET:
+			p->state = bytes[p->at] == '/' ? IN_TARGET : IN_SCHEME;
+			break;
+		case IN_SCHEME:
+			r = scheme_take(p, bytes, ret_reason);
+			if (r)
+				return r;
+			break;
+		case IN_AUTHORITY:
+			if (!skip(p, bytes, end, BYTE_AUTHORITY))
+				break;
+			r = authority_end(p, bytes[p->at], ret_reason);
+			if (r)
+				return r;
 			break;
 		case IN_TARGET:
-			if (p->at == p->path_at && bytes[p->at] != '/')
-				return refuse(400, "the request target is not a path", ret_reason);
 			if (!skip(p, bytes, end, BYTE_TARGET))
 				break;
 			if (bytes[p->at] == '%') {

@@ -1,11 +1,12 @@
-/* Strict parser of the small HTTP/1.1 subset the broker accepts: GET and POST without bodies. What
- * is in doubt is refused, because a request two parsers read differently is a hole.
+/* Strict parser of the small HTTP/1.1 subset the broker accepts: requests without bodies. What is
+ * in doubt is refused, because a request two parsers read differently is a hole.
  *
  * Refused beyond what RFC 9112 asks for: a bare LF or CR, an empty line before the request, field
  * names with anything but letters, digits, '-', '_' and '.', any Content-Length but one "0", any
- * Transfer-Encoding, a target that is not origin-form, a second Host, an Expect that is not
- * 100-continue. `Expect: 100-continue` itself is ignored, as RFC 9110 section 10.1.1 has it for a
- * request without content. */
+ * Transfer-Encoding, a target that is neither a path nor a URL of http, a second Host, an Expect
+ * that is not 100-continue. `Expect: 100-continue` itself is ignored, as RFC 9110 section 10.1.1
+ * has it for a request without content. So is the host, in the URL and in the Host field: whoever
+ * has reached the socket is at the right one. */
 #ifndef GCTOKEND_CORE_HTTP_REQUEST_H
 #define GCTOKEND_CORE_HTTP_REQUEST_H
 
@@ -25,6 +26,8 @@ struct http_span {
 enum http_method {
 	HTTP_GET,
 	HTTP_POST,
+	HTTP_HEAD, /* as GET, but its reply ends with the header */
+	HTTP_OPTIONS,
 	HTTP_OTHER, /* well-formed but not served: 405 (or 404) is the router's reply */
 };
 
@@ -34,7 +37,7 @@ struct http_request {
 	bool keep_alive; /* 1.1 without "close"; 1.0 is closed whatever it asks for */
 	bool wants_text; /* Accept names text/plain, and does not name application/json (named with
 			    q=0 counts as not named) */
-	struct http_span path;  /* as sent, from '/' up to '?' */
+	struct http_span path;  /* as sent, from '/' up to '?'; "/" of a URL that has none */
 	struct http_span query; /* as sent, behind '?'; empty if none */
 	size_t length;          /* bytes this request took */
 };
@@ -48,9 +51,9 @@ struct http_parser {
 	uint16_t query_at; /* behind the '?', 0: none */
 	uint16_t target_end;
 	uint8_t state;
-	uint8_t field; /* which of the known fields the current line is */
-	uint8_t method;
-	uint8_t seen; /* bits */
+	uint8_t field;  /* which of the known fields the current line is */
+	uint8_t method; /* enum http_method; HTTP_GET until it is known */
+	uint8_t seen;   /* bits */
 };
 
 /* Goes on with one request: `bytes` is all of it that has come, from its first byte on; every call

@@ -34,30 +34,69 @@ static void end(struct login_attempt *p)
 	p->state[0] = '\0';
 }
 
-/* A free place, else one that has ended, else this user's own oldest when they have as many as they
- * may. NULL: none. */
-static struct login_attempt *place_for(struct login_attempts *t, struct boot_time now, uid_t uid)
+static bool under_way(const struct login_attempt *p, struct boot_time now)
 {
-	struct login_attempt *own = NULL, *other = NULL;
-	unsigned owned = 0;
+	return p->state[0] && boot_before(now, p->ends);
+}
+
+/* How many the user has, and the oldest of those. */
+static unsigned count_of(struct login_attempts *t, struct boot_time now, uid_t uid,
+	struct login_attempt **ret_oldest)
+{
+	struct login_attempt *oldest = NULL;
+	unsigned count = 0;
 
 	for (size_t i = 0; i < LOGINS_PENDING; i++) {
 		struct login_attempt *p = &t->pending[i];
 
-		if (!p->state[0] || !boot_before(now, p->ends)) {
-			/* those that have ended are kept where there is room: who comes late shall
-			 * be told so */
-			if (!other || !p->state[0])
-				other = p;
+		if (!under_way(p, now) || p->uid != uid)
 			continue;
-		}
-		if (p->uid != uid)
-			continue;
-		owned++;
-		if (!own || boot_before(p->ends, own->ends))
-			own = p;
+		count++;
+		if (!oldest || boot_before(p->ends, oldest->ends))
+			oldest = p;
 	}
-	return owned >= LOGINS_OF_USER ? own : other;
+	*ret_oldest = oldest;
+	return count;
+}
+
+/* A free place, else one that has ended: those are kept where there is room, since who comes late
+ * shall be told so. NULL: none. */
+static struct login_attempt *free_place(struct login_attempts *t, struct boot_time now)
+{
+	struct login_attempt *ended = NULL;
+
+	for (size_t i = 0; i < LOGINS_PENDING; i++) {
+		struct login_attempt *p = &t->pending[i];
+
+		if (!p->state[0])
+			return p;
+		if (!under_way(p, now))
+			ended = p;
+	}
+	return ended;
+}
+
+/* NULL: none. */
+static struct login_attempt *place_for(
+	struct login_attempts *t, struct boot_time now, uid_t uid, bool privileged)
+{
+	struct login_attempt *own, *oldest, *place;
+	unsigned owned = count_of(t, now, uid, &own), most = privileged ? 0 : owned + 1;
+
+	if (owned >= LOGINS_OF_USER)
+		return own;
+	place = free_place(t, now);
+	if (place)
+		return place;
+	for (size_t i = 0; i < LOGINS_PENDING; i++) {
+		unsigned count = count_of(t, now, t->pending[i].uid, &oldest);
+
+		if (count > most) {
+			most = count;
+			place = oldest;
+		}
+	}
+	return place;
 }
 
 static struct duration first_end(const struct login_attempts *t, struct boot_time now)
@@ -69,11 +108,11 @@ static struct duration first_end(const struct login_attempts *t, struct boot_tim
 	return boot_since(first, now);
 }
 
-int login_attempt_begin(struct login_attempts *t, struct boot_time now, uid_t uid,
+int login_attempt_begin(struct login_attempts *t, struct boot_time now, uid_t uid, bool privileged,
 	const unsigned char random[LOGIN_RANDOM], const struct login_attempt **ret,
 	struct duration *ret_wait)
 {
-	struct login_attempt *p = place_for(t, now, uid);
+	struct login_attempt *p = place_for(t, now, uid, privileged);
 
 	if (!p) {
 		*ret_wait = first_end(t, now);
@@ -111,6 +150,34 @@ void login_attempts_forget(struct login_attempts *t)
 {
 	for (size_t i = 0; i < LOGINS_PENDING; i++)
 		end(&t->pending[i]);
+}
+
+void login_code_refused(struct login_attempts *t, struct boot_time now, uid_t uid)
+{
+	struct codes_refused *of = &t->refused[0];
+
+	for (size_t i = 0; i < sizeof(t->refused) / sizeof(*t->refused); i++) {
+		struct codes_refused *r = &t->refused[i];
+
+		if (r->count && r->uid == uid) {
+			of = r;
+			break;
+		}
+		if (!r->count || (of->count && boot_before(r->ends, of->ends)))
+			of = r;
+	}
+	if (!of->count || of->uid != uid || !boot_before(now, of->ends))
+		*of = (struct codes_refused){
+			.uid = uid, .ends = boot_add(now, duration_s(CODES_REFUSED_S))};
+	of->count++;
+}
+
+struct duration login_code_wait(const struct login_attempts *t, struct boot_time now, uid_t uid)
+{
+	for (size_t i = 0; i < sizeof(t->refused) / sizeof(*t->refused); i++)
+		if (t->refused[i].uid == uid && t->refused[i].count >= CODES_REFUSED)
+			return boot_since(t->refused[i].ends, now);
+	return DURATION_ZERO;
 }
 
 static void put_parameter(struct buffer *out, const char *name, const char *value)

@@ -1,5 +1,7 @@
 #include "reply.h"
 
+#include "secret.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +11,8 @@ static const char *reason_phrase(int status)
 	switch (status) {
 	case 200:
 		return "OK";
+	case 204:
+		return "No Content";
 	case 304:
 		return "Not Modified";
 	case 400:
@@ -47,8 +51,13 @@ void reply_head(const struct reply *r, int status)
 	buffer_put_char(out, ' ');
 	buffer_put_text(out, reason_phrase(status));
 	buffer_put_text(out, "\r\nCache-Control: no-store\r\n");
-	if (!r->keep_alive)
+	if (!r->keep_alive) {
 		buffer_put_text(out, "Connection: close\r\n");
+	} else if (r->idle_s) {
+		buffer_put_text(out, "Connection: keep-alive\r\nKeep-Alive: timeout=");
+		buffer_put_unsigned(out, r->idle_s);
+		buffer_put_text(out, "\r\n");
+	}
 }
 
 /* The length is known only after the body, so its digits are written into a space left for them:
@@ -114,6 +123,8 @@ int reply_error(
 {
 	char fields[64] = "";
 
+	if (retry_after_s > REPLY_RETRY_AFTER_MOST_S)
+		retry_after_s = REPLY_RETRY_AFTER_MOST_S;
 	if (retry_after_s >= 0)
 		snprintf(fields, sizeof(fields), "Retry-After: %lld\r\n", (long long)retry_after_s);
 	return error_with(r, status, fields, code, words, retry_after_s);
@@ -124,6 +135,31 @@ int reply_wrong_method(struct reply *r, const char *allowed)
 	char fields[64], words[64];
 
 	snprintf(fields, sizeof(fields), "Allow: %s\r\n", allowed);
-	snprintf(words, sizeof(words), "this route takes %s and nothing else", allowed);
+	snprintf(words, sizeof(words), "the methods of this route: %s", allowed);
 	return error_with(r, 405, fields, "method_not_allowed", words, -1);
+}
+
+/* Without a Content-Length, as RFC 9110 section 8.6 has it for 204. */
+int reply_options(const struct reply *r, const char *allowed)
+{
+	reply_head(r, 204);
+	buffer_put_text(r->out, "Allow: ");
+	buffer_put_text(r->out, allowed);
+	buffer_put_text(r->out, "\r\n\r\n");
+	return 204;
+}
+
+void reply_cut_body(struct buffer *out, size_t at)
+{
+	static const char end[] = "\r\n\r\n";
+	const char *found;
+	size_t keep;
+
+	if (buffer_failed(out))
+		return;
+	found = memmem(out->data + at, out->length - at, end, sizeof(end) - 1);
+	assert(found);
+	keep = (size_t)(found - out->data) + sizeof(end) - 1;
+	secret_wipe(out->data + keep, out->length - keep);
+	out->length = keep;
 }

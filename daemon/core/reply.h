@@ -12,7 +12,9 @@
 struct reply {
 	struct buffer *out; /* lent */
 	bool keep_alive;    /* else it announces that it is the last of its connection */
+	uint32_t idle_s;    /* with keep_alive: so long it lasts between requests; 0: not told */
 	bool text;          /* plain text is wanted, where there is a choice */
+	bool head;          /* to a HEAD: written like any other, see reply_cut_body */
 	size_t length_at;   /* from begin to end: where the padded Content-Length digits stand */
 	size_t body_at;
 };
@@ -31,11 +33,19 @@ void reply_end(struct reply *r);
 /* 304: no body, no Content-Length. */
 void reply_not_modified(const struct reply *r);
 
+/* Whoever waits comes back at least so often: what was in the way may have been mended. */
+#define REPLY_RETRY_AFTER_MOST_S 60
+
 /* {"error": code, "error_description": words, "retry_after": S}; retry_after_s < 0: none, and no
  * Retry-After field. Returns `status`. */
 int reply_error(
 	struct reply *r, int status, const char *code, const char *words, int64_t retry_after_s);
-/* 405, with the method that would have been right. */
+/* 405, with the methods that would have been right. */
 int reply_wrong_method(struct reply *r, const char *allowed);
+/* 204: those methods, and no body. */
+int reply_options(const struct reply *r, const char *allowed);
+
+/* For a HEAD: of the whole reply that lies in `out` from `at` on only the header stays. */
+void reply_cut_body(struct buffer *out, size_t at);
 
 #endif

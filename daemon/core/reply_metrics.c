@@ -277,9 +277,10 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 	put_plain(out, "gctokend_connections_gave_way_total", "counter",
 		"Connections closed because all were taken and a user with far fewer needed one.",
 		b->gave_way);
-	put_plain(out, "gctokend_unread_cuts_total", "counter",
-		"Connections cut because too much was kept for callers who do not read.",
-		b->unread_cut);
+	put_plain(out, "gctokend_kept_cuts_total", "counter",
+		"Connections cut because too much was kept for callers who do not read, or who ask "
+		"further while a request waits.",
+		b->kept_cut);
 	put_plain(out, "gctokend_config_reload_failed", "gauge",
 		"1 if the latest reload was refused and the older configuration goes on.",
 		b->reload_failed);

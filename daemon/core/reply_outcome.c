@@ -6,6 +6,7 @@
 #include "token_source.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define WORDS_MAX 600
 
@@ -64,12 +65,23 @@ static void describe_failure(
 				: "the login server gave no other token than the current one");
 }
 
+/* What Retry-After does not say: because a person has to act, or because it is that long. */
+static void describe_next_attempt(const struct token_outcome *outcome, char words[WORDS_MAX])
+{
+	size_t length = strlen(words);
+
+	if (outcome->retry_after_s >= 0)
+		snprintf(words + length, WORDS_MAX - length, "; next attempt in %lld s",
+			(long long)outcome->retry_after_s);
+}
+
 /* Apart, so that who gets a token does not pay for the words. */
 static int reply_refusal(struct reply *r, const struct token_source *source,
 	const struct clock_reading *now, const struct token_ask *ask,
 	const struct token_outcome *outcome)
 {
 	const char *code = "temporarily_unavailable";
+	int64_t retry_after_s = outcome->retry_after_s;
 	char words[WORDS_MAX];
 
 	switch (outcome->kind) {
@@ -96,15 +108,16 @@ static int reply_refusal(struct reply *r, const struct token_source *source,
 			"the wait ended while a token was still being fetched", 1);
 	case OUTCOME_REVOKED:
 		return reply_error(r, 503, "revoked",
-			"an admin revoked the token; POST /v1/refresh fetches a new one",
-			outcome->retry_after_s);
+			"an admin revoked the token; POST /v1/refresh fetches a new one", -1);
 	case OUTCOME_LOGIN_REQUIRED:
 		code = "login_required";
 		if (describe_login(source, words))
-			return reply_error(r, 503, code, words, outcome->retry_after_s);
+			return reply_error(r, 503, code, words, -1);
+		retry_after_s = -1;
 		break;
 	case OUTCOME_CLIENT_REJECTED:
 		code = "client_rejected";
+		retry_after_s = -1;
 		break;
 	case OUTCOME_TOKEN:
 	case OUTCOME_UNCHANGED:
@@ -113,7 +126,9 @@ static int reply_refusal(struct reply *r, const struct token_source *source,
 		break;
 	}
 	describe_failure(source, now, words);
-	return reply_error(r, 503, code, words, outcome->retry_after_s);
+	if (retry_after_s < 0 || retry_after_s > REPLY_RETRY_AFTER_MOST_S)
+		describe_next_attempt(outcome, words);
+	return reply_error(r, 503, code, words, retry_after_s);
 }
 
 int reply_outcome(struct reply *r, struct token_reply_cache *cache,

@@ -41,7 +41,8 @@ static void make_head(struct token_reply_cache *s, const struct token_slot *slot
 {
 	struct buffer *b = &s->parts;
 
-	reply_head(&(struct reply){.out = b, .keep_alive = s->keep_alive}, 200);
+	reply_head(
+		&(struct reply){.out = b, .keep_alive = s->keep_alive, .idle_s = s->idle_s}, 200);
 	buffer_put_text(b, "Gctoken-Generation: ");
 	buffer_put_unsigned(b, slot->generation);
 	buffer_put_text(b, "\r\nGctoken-Expires-In-Ms: ");
@@ -99,7 +100,8 @@ static bool fits(const struct token_reply_cache *s, const struct reply *r,
 	const struct token_outcome *outcome)
 {
 	return s->made && s->generation == outcome->slot->generation &&
-	       s->stale == outcome->stale && s->keep_alive == r->keep_alive && s->text == r->text;
+	       s->stale == outcome->stale && s->keep_alive == r->keep_alive &&
+	       s->idle_s == r->idle_s && s->text == r->text;
 }
 
 /* Whatever it was made for before, its memory is used again. */
@@ -111,6 +113,7 @@ static bool make(struct token_reply_cache *s, const struct reply *r,
 	s->parts.length = 0;
 	s->parts.failed = false;
 	s->keep_alive = r->keep_alive;
+	s->idle_s = r->idle_s;
 	s->text = r->text;
 	s->stale = outcome->stale;
 	s->generation = outcome->slot->generation;

@@ -21,6 +21,7 @@ struct token_reply_cache {
 	uint16_t body_length; /* of it, what belongs to the body */
 	uint16_t escapes;     /* bytes of the token that JSON needs a backslash for */
 	bool made, stale, keep_alive, text;
+	uint32_t idle_s;
 	uint64_t generation;
 };
 

@@ -12,9 +12,9 @@
  *                  repeats them is known) -> upstream/fetch, upstream/fetch_handle -> libcurl
  *   access token   upstream/http_response -> core/json, core/token_response -> core/token, in the
  *                  broker/token_exchange that asked for it and the slots of a token source
- *                  (core/token_slot) -> a reply, by core/reply_token into a
- *                  core/buffer, front/connection, front/stream; a page, front/page; the next run,
- *                  core/handover_write, broker/handover, core/handover_read; a revocation,
+ *                  (core/token_slot) -> a reply, by core/reply_token into a core/buffer (core/reply
+ *                  cuts it off a reply to HEAD), front/connection, front/stream; a page,
+ * front/page; the next run, core/handover_write, broker/handover, core/handover_read; a revocation,
  *                  broker/calls_token (call_revoke), broker/revoke. core/jwt_claims decodes it in
  *                  passing
  *   refresh token  as an access token up to core/token -> broker/login -> core/token_request; the

@@ -36,7 +36,7 @@ static int accept_one(int listening_fd)
 static void turn_away(
 	const struct listening *l, int fd, struct reaper *reaper, const struct refusal *refusal)
 {
-	l->protocol->refuse(fd, refusal, NULL);
+	l->protocol->refuse(fd, refusal, false, NULL);
 	lingering_add(&l->acceptor->lingering, fd, reaper);
 }
 
@@ -65,7 +65,7 @@ static void reserve_use(const struct listening *l, int listening_fd)
 	a->reserve = -1;
 	fd = accept_one(listening_fd);
 	if (fd >= 0) {
-		l->protocol->refuse(fd, &no_descriptors, NULL);
+		l->protocol->refuse(fd, &no_descriptors, false, NULL);
 		/* at once, because it is the reserve */
 		passing_close(fd, guard_of(l, fd));
 	}

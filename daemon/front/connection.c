@@ -31,9 +31,11 @@
 #define BUSY_PERIOD_MS 250
 #define IDLE_PERIOD_MS 10000
 
-/* What is kept, of all connections together, for callers who do not read. A reply that is read is
- * never kept, unless it is larger than what the kernel takes. */
-#define UNSENT_MOST (32 * 1024 * 1024)
+/* What is kept, of all connections together: for callers who do not read, and of requests that wait
+ * behind another. A reply that is read is never kept, unless it is larger than what the kernel
+ * takes; a request only until the rest of it comes. */
+#define KEPT_MOST (32 * 1024 * 1024)
+#define KEPT_LESS (KEPT_MOST / 4 * 3) /* to which it is brought down then */
 /* What the kernel keeps of one connection. It counts twice that, with what it needs itself. */
 #define SEND_BUFFER 32768
 /* Before room is looked for again where there was none. */
@@ -55,9 +57,9 @@ struct connections {
 	 * reply; held by the handler. */
 	struct deadlines idle, busy;
 	struct link held;
-	/* Bytes of replies that wait for their readers, and when they are too many. */
-	size_t unsent;
-	struct event unsent_event;
+	/* Bytes that are kept, and when they are too many. */
+	size_t kept;
+	struct event kept_event;
 	/* No room could be made for a user with so many connections, then. */
 	struct {
 		uint32_t newcomer;
@@ -96,12 +98,12 @@ struct connection {
 	uint8_t place, watch;
 	bool resuming : 1;
 	bool held : 1;
-	bool keep_alive : 1, text : 1; /* of the held request */
-	bool partial : 1;              /* what is unparsed lacks something */
-	bool ended : 1;                /* the caller sends no more */
-	bool closing : 1;              /* when all is written */
-	bool refused : 1;              /* closing because of what was sent: drain */
-	bool attached : 1;             /* all was said */
+	bool keep_alive : 1, text : 1, head : 1; /* of the held request */
+	bool partial : 1;                        /* what is unparsed lacks something */
+	bool ended : 1;                          /* the caller sends no more */
+	bool closing : 1;                        /* when all is written */
+	bool refused : 1;                        /* closing because of what was sent: drain */
+	bool attached : 1;                       /* all was said */
 	bool unit_known : 1;
 	bool reserved : 1; /* one of the last places, see room.h */
 	bool guarded : 1;  /* see passing.h */
@@ -140,6 +142,19 @@ static int place_move(struct connection *c, enum connection_place place)
 	}
 }
 
+/* So much of what is kept is counted for `c` from here on. */
+static void count_kept(struct connection *c, size_t bytes)
+{
+	static const struct timeval at_once = {0};
+	struct connections *all = c->all;
+	size_t before = stream_count(&c->stream, bytes);
+
+	all->kept += bytes - before;
+	c->user->kept += bytes - before;
+	if (all->kept > KEPT_MOST && !evtimer_pending(&all->kept_event, NULL))
+		event_add(&all->kept_event, &at_once);
+}
+
 static void connection_free(struct connection *c)
 {
 	struct connections *all = c->all;
@@ -148,7 +163,7 @@ static void connection_free(struct connection *c)
 		c->held = false;
 		all->serving.handler->abandoned(all->serving.context, c);
 	}
-	all->unsent -= stream_unsent_size(&c->stream);
+	count_kept(c, 0);
 	stream_close(&c->stream, reaper_of(c));
 	link_remove(&c->deadline.link);
 	share_forget(&c->user->share, &c->turn);
@@ -159,10 +174,18 @@ static void connection_free(struct connection *c)
 	free(c);
 }
 
-/* Said at once or not at all, and then it is closed. */
-static void refuse(const struct connection *c, const struct refusal *refusal)
+/* As far as can be told of a request that is not whole. */
+static bool is_head(struct connection *c)
 {
-	c->protocol->refuse(stream_fd(&c->stream), refusal, &c->all->serving.counters);
+	if (c->held)
+		return c->head;
+	return stream_unparsed(&c->stream) && stream_parser(&c->stream)->method == HTTP_HEAD;
+}
+
+/* Said at once or not at all, and then it is closed. */
+static void refuse(struct connection *c, const struct refusal *refusal)
+{
+	c->protocol->refuse(stream_fd(&c->stream), refusal, is_head(c), &c->all->serving.counters);
 }
 
 /* ---- what happens next ---- */
@@ -188,7 +211,8 @@ static enum stream_watch watch_wanted(const struct connection *c)
 {
 	if (stream_unsent(&c->stream))
 		return WATCH_WRITE;
-	if (c->held && (c->ended || stream_unparsed(&c->stream) >= STREAM_READ_SIZE))
+	/* What else it sends meanwhile is the kernel's to keep, which counts it for the sender. */
+	if (c->held && (c->ended || stream_unparsed(&c->stream)))
 		return WATCH_HANGUP;
 	return WATCH_READ;
 }
@@ -230,26 +254,6 @@ static int resume_later(struct connection *c)
 	return 0;
 }
 
-/* Counts what is kept for `c`, of which there were `before` bytes. */
-static void count_unsent(struct connection *c, size_t before)
-{
-	static const struct timeval at_once = {0};
-	struct connections *all = c->all;
-
-	all->unsent += stream_unsent_size(&c->stream) - before;
-	if (all->unsent > UNSENT_MOST && !evtimer_pending(&all->unsent_event, NULL))
-		event_add(&all->unsent_event, &at_once);
-}
-
-static int send_replies(struct connection *c, struct replies *replies)
-{
-	size_t before = stream_unsent_size(&c->stream);
-	int r = stream_send(&c->stream, replies);
-
-	count_unsent(c, before);
-	return r;
-}
-
 /* `progress`: a request was completed, so that a new deadline begins. May free `c`. */
 static void settle(struct connection *c, struct replies *replies, bool progress)
 {
@@ -258,11 +262,13 @@ static void settle(struct connection *c, struct replies *replies, bool progress)
 	struct stream *s = &c->stream;
 	enum connection_place place;
 
-	if (send_replies(c, replies) < 0)
+	if (stream_send(s, replies) < 0)
 		goto over;
 	if (c->closing)
 		stream_take(s, stream_unparsed(s));
+	count_kept(c, 0);
 	stream_trim(s);
+	count_kept(c, stream_size(s));
 	if (c->ended && !c->held && !c->closing && (c->partial || !stream_unparsed(s))) {
 		if (c->partial && !stream_unsent(s))
 			refuse(c, &truncated);
@@ -325,6 +331,7 @@ static size_t serve(struct connection *c, const char *bytes, size_t length,
 			c->held = true;
 			c->keep_alive = caller.keep_alive;
 			c->text = caller.text;
+			c->head = caller.head;
 			break;
 		case SERVED_ATTACHED:
 			c->attached = true;
@@ -416,6 +423,8 @@ static void read_more(struct connection *c)
 	} else if (n != -EAGAIN && n != -EINTR) {
 		/* Whoever has a page has nothing more to say. */
 		connection_free(c);
+	} else if (watch_for(c, watch_wanted(c)) < 0) {
+		connection_free(c);
 	}
 }
 
@@ -431,11 +440,7 @@ static void drain(struct connection *c)
 
 static void write_more(struct connection *c)
 {
-	size_t before = stream_unsent_size(&c->stream);
-	int r = stream_send_more(&c->stream);
-
-	count_unsent(c, before);
-	if (r < 0)
+	if (stream_send_more(&c->stream) < 0)
 		connection_free(c);
 	else if (!stream_unsent(&c->stream))
 		settle(c, &c->all->serving.replies, false);
@@ -444,7 +449,12 @@ static void write_more(struct connection *c)
 /* There is something to read, to write or to serve. */
 static void connection_ready(struct connection *c)
 {
-	if (c->watch == WATCH_HANGUP) {
+	if (c->attached && stream_untaken(&c->stream)) {
+		/* Whatever else it does: the kernel counts a page's descriptor against us until it
+		 * is taken, and so long the connection counts against its user. */
+		if (watch_for(c, WATCH_TAKEN) < 0)
+			connection_free(c);
+	} else if (c->watch == WATCH_HANGUP) {
 		if (stream_hung_up(&c->stream))
 			connection_free(c);
 	} else if (c->watch == WATCH_WRITE) {
@@ -523,22 +533,46 @@ static struct connection *connection_at(struct link *l)
 	return LINK_ELEMENT(l, struct connection, deadline.link);
 }
 
-/* Those that have waited longest for their readers go first. */
-static void unsent_event(evutil_socket_t fd, short what, void *context)
+/* Of users for whom more than `above` is kept: those of their connections that have been as they
+ * are for longest, until it is less. */
+static void keep_less(struct connections *all, struct link *list, size_t above)
 {
-	struct connections *all = context;
-	struct link *l = all->busy.list.next, *next;
+	static const struct refusal too_much = {503, "temporarily_unavailable",
+		"too much is kept for connections of this user: send further requests when this "
+		"one is answered",
+		1};
+	struct link *next;
 
-	(void)fd;
-	(void)what;
-	for (; l != &all->busy.list && all->unsent > UNSENT_MOST / 4 * 3; l = next) {
+	for (struct link *l = list->next; l != list && all->kept > KEPT_LESS; l = next) {
 		struct connection *c = connection_at(l);
 
 		next = l->next;
-		if (c->place != PLACE_WRITING)
+		if (!stream_size(&c->stream) || c->user->kept <= above)
 			continue;
-		all->serving.counters.unread_cut++;
+		if (c->place == PLACE_HELD || c->place == PLACE_READING)
+			refuse(c, &too_much);
+		all->serving.counters.kept_cut++;
 		connection_free(c);
+	}
+}
+
+/* The users for whom most is kept go first. Each round leaves the heaviest with half of it, so that
+ * there are few, however many users there are. */
+static void kept_event(evutil_socket_t fd, short what, void *context)
+{
+	struct connections *all = context;
+	struct link *lists[] = {&all->busy.list, &all->held};
+
+	(void)fd;
+	(void)what;
+	for (size_t heaviest = 1; heaviest && all->kept > KEPT_LESS;) {
+		heaviest = 0;
+		for (size_t i = 0; i < 2; i++)
+			for (struct link *l = lists[i]->next; l != lists[i]; l = l->next)
+				if (connection_at(l)->user->kept > heaviest)
+					heaviest = connection_at(l)->user->kept;
+		for (size_t i = 0; i < 2; i++)
+			keep_less(all, lists[i], heaviest / 2);
 	}
 }
 
@@ -554,7 +588,8 @@ static bool may_give_way(const struct connection *c, enum giving giving)
 		return false;
 	if (giving == GIVING_ANY)
 		return true;
-	return !c->held && (int32_t)((uint32_t)loop_ms(c->all) - c->since_ms) >= SETTLED_MS;
+	return !c->held && !(c->attached && stream_untaken(&c->stream)) &&
+	       (int32_t)((uint32_t)loop_ms(c->all) - c->since_ms) >= SETTLED_MS;
 }
 
 /* Closes some of the connections in `lists` whose users have so many: those first that have been as
@@ -656,9 +691,17 @@ void *connection_hold(const struct connection *c)
 	return c->hold;
 }
 
-static bool keep_alive(const struct connection *c)
+static struct reply late_reply(const struct connection *c)
 {
-	return c->keep_alive && !c->all->serving.stopping;
+	struct connections *all = c->all;
+
+	return (struct reply){
+		.out = &all->late.out,
+		.keep_alive = c->keep_alive && !all->serving.stopping,
+		.text = c->text,
+		.head = c->head,
+		.idle_s = all->serving.idle_s,
+	};
 }
 
 void connection_reply_begin(struct connection *c, struct reply *ret)
@@ -667,23 +710,29 @@ void connection_reply_begin(struct connection *c, struct reply *ret)
 
 	assert(c->held && !all->late_open);
 	all->late_open = true;
-	*ret = (struct reply){.out = &all->late.out, .keep_alive = keep_alive(c), .text = c->text};
+	*ret = late_reply(c);
 }
 
 void connection_reply_end(struct connection *c, int status)
 {
 	struct connections *all = c->all;
+	const struct reply reply = late_reply(c);
 
 	assert(c->held && all->late_open);
 	all->late_open = false;
 	c->held = false;
 	c->hold = NULL;
-	if (!http_reply_done(&all->serving.counters, &all->late.out, 0, status, keep_alive(c)))
+	if (!http_reply_done(&all->serving.counters, &reply, 0, status))
 		c->closing = true;
 	settle(c, &all->late, true);
 }
 
 /* ---- all of them ---- */
+
+static uint32_t idle_s(const struct front_limits *limits)
+{
+	return (uint32_t)(limits->idle_timeout.ns / NS_PER_S);
+}
 
 int connections_new(struct connections **ret, struct event_base *base, struct reaper *reaper,
 	const struct front_handler *handler, void *context, const struct front_limits *limits)
@@ -699,6 +748,7 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	s = &all->serving;
 	s->handler = handler;
 	s->context = context;
+	s->idle_s = idle_s(limits);
 	share_init(&s->sharing, base, limits->max_connections_per_user, turn_come);
 	replies_init(&s->replies);
 	replies_init(&all->late);
@@ -709,7 +759,7 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	link_init(&all->held);
 	link_init(&all->resume);
 	evtimer_assign(&all->resume_event, base, resume_event, all);
-	evtimer_assign(&all->unsent_event, base, unsent_event, all);
+	evtimer_assign(&all->kept_event, base, kept_event, all);
 	*ret = all;
 	return 0;
 }
@@ -733,7 +783,7 @@ void connections_free(struct connections *all)
 		while (!link_alone(lists[i]))
 			connection_free(connection_first(lists[i]));
 	event_del(&all->resume_event);
-	event_del(&all->unsent_event);
+	event_del(&all->kept_event);
 	share_fini(&all->serving.sharing);
 	peer_table_trim(&all->peers);
 	deadlines_fini(&all->idle);
@@ -746,6 +796,7 @@ void connections_free(struct connections *all)
 void connections_set_limits(struct connections *all, const struct front_limits *limits)
 {
 	all->limits = *limits;
+	all->serving.idle_s = idle_s(limits);
 	share_set_limit(&all->serving.sharing, limits->max_connections_per_user);
 	deadlines_set_length(&all->idle, limits->idle_timeout);
 	deadlines_set_length(&all->busy, limits->request_deadline);

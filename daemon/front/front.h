@@ -26,7 +26,7 @@ int front_listen(struct front *f, int fd);
  * connection stays, silent, until the caller or we end: so each notices that the other is gone. */
 int front_listen_pages(struct front *f, int fd);
 /* Stop, first half: no more accepts; what has been read still gets its reply, with Connection:
- * close.
+ * close, and so do held requests, which the owner may answer before the second half.
  */
 void front_stop(struct front *f);
 /* Stop, second half: every connection is closed, held ones by way of `abandoned`; listeners too.

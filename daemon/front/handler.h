@@ -38,6 +38,10 @@ struct front_handler {
 	 * else happens; or another status of gctoken_page.h. NULL where there is no such socket. */
 	int (*page)(void *context, struct connection *c, const char *profile,
 		const struct page **ret_page);
+	/* That page could not be handed over, though `c` is there: told 503. -ETOOMANYREFS: more
+	 * descriptors of ours than the limit of open files have not been taken by those they were
+	 * sent to. May be NULL. */
+	void (*page_not_sent)(void *context, const struct connection *c, int error);
 };
 
 struct front_limits {
@@ -60,7 +64,7 @@ struct front_counters {
 	uint64_t refused_total_limit, refused_user_limit, refused_user_rate;
 	uint64_t accept_failures;     /* descriptors or memory ran out */
 	uint64_t gave_way;            /* closed because a user with far fewer needed the room */
-	uint64_t unread_cut;          /* closed because too many replies were not read */
+	uint64_t kept_cut;            /* closed because too much was kept for them */
 	uint64_t descriptors_refused; /* connections that were closed for one */
 	uint64_t deadline_cut;        /* 408, or replies not read in time */
 	uint64_t requests[600];       /* replied to, by status; not those turned away at accept */

@@ -10,9 +10,11 @@ static void count(struct front_counters *counters, int status)
 		counters->requests[status]++;
 }
 
-bool http_reply_done(
-	struct front_counters *counters, struct buffer *out, size_t at, int status, bool keep_alive)
+bool http_reply_done(struct front_counters *counters, const struct reply *r, size_t at, int status)
 {
+	struct buffer *out = r->out;
+	bool keep_alive = r->keep_alive;
+
 	if (buffer_failed(out)) {
 		struct reply instead = {.out = out};
 
@@ -21,6 +23,8 @@ bool http_reply_done(
 		keep_alive = false;
 		status = reply_error(&instead, 503, "temporarily_unavailable", "out of memory", 1);
 	}
+	if (r->head)
+		reply_cut_body(out, at);
 	count(counters, status);
 	return keep_alive;
 }
@@ -28,27 +32,30 @@ bool http_reply_done(
 static enum served handle(
 	struct serving *s, struct caller *caller, const struct http_request *request)
 {
-	struct reply reply = {.out = &s->replies.out, .text = request->wants_text};
+	struct reply reply = {
+		.out = &s->replies.out,
+		.text = request->wants_text,
+		.head = request->method == HTTP_HEAD,
+		.idle_s = s->idle_s,
+	};
 	size_t at = reply.out->length;
 	int status;
 
-	/* How long the reply to an unknown method is only that method tells: to HEAD it would end
-	 * with its header, and the body be taken for the next reply. */
+	/* How long the reply to an unknown method is only that method tells. */
 	reply.keep_alive = request->keep_alive && !s->stopping && request->method != HTTP_OTHER;
 	status = s->handler->request(s->context, caller->connection, request, &reply);
 	if (status == FRONT_HELD) {
 		caller->keep_alive = reply.keep_alive;
 		caller->text = reply.text;
+		caller->head = reply.head;
 		return SERVED_HELD;
 	}
-	return http_reply_done(&s->counters, reply.out, at, status, reply.keep_alive)
-		       ? SERVED_REPLIED
-		       : SERVED_LAST;
+	return http_reply_done(&s->counters, &reply, at, status) ? SERVED_REPLIED : SERVED_LAST;
 }
 
-static enum served refuse_request(struct serving *s, int status, const char *reason)
+static enum served refuse_request(struct serving *s, bool head, int status, const char *reason)
 {
-	struct reply reply = {.out = &s->replies.out};
+	struct reply reply = {.out = &s->replies.out, .head = head};
 	size_t at = reply.out->length;
 	const char *code = "invalid_request";
 
@@ -59,7 +66,7 @@ static enum served refuse_request(struct serving *s, int status, const char *rea
 	else if (status == 505)
 		code = "version_not_supported";
 	reply_error(&reply, status, code, reason, -1);
-	http_reply_done(&s->counters, reply.out, at, status, false);
+	http_reply_done(&s->counters, &reply, at, status);
 	return SERVED_REFUSED;
 }
 
@@ -74,22 +81,25 @@ static enum served serve(struct serving *s, struct caller *caller, const char *b
 	if (r == -EAGAIN)
 		return SERVED_PARTIAL;
 	if (r)
-		return refuse_request(s, r, reason);
+		return refuse_request(s, caller->parser->method == HTTP_HEAD, r, reason);
 	*ret_used = request.length;
 	share_served(&s->sharing, caller->user);
 	return handle(s, caller, &request);
 }
 
-static void refuse(int fd, const struct refusal *refusal, struct front_counters *counters)
+static void refuse(
+	int fd, const struct refusal *refusal, bool head, struct front_counters *counters)
 {
 	char bytes[512];
 	struct buffer b;
-	struct reply reply = {.out = &b};
+	struct reply reply = {.out = &b, .head = head};
 
 	if (counters)
 		count(counters, refusal->status);
 	buffer_init(&b, bytes, sizeof(bytes));
 	reply_error(&reply, refusal->status, refusal->code, refusal->words, refusal->retry_after_s);
+	if (head)
+		reply_cut_body(&b, 0);
 	/* All or nothing is not promised: it is closed in any case. */
 	if (!buffer_failed(&b))
 		send(fd, b.data, b.length, MSG_DONTWAIT | MSG_NOSIGNAL);

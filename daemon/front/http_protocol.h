@@ -6,9 +6,8 @@
 
 extern const struct protocol http_protocol;
 
-/* The reply that lies in `out` from `at` on is whole, or the memory for it was lacking: then it
- * becomes one that says so. Counts it. `keep_alive` is what it announced; returns what it does. */
-bool http_reply_done(struct front_counters *counters, struct buffer *out, size_t at, int status,
-	bool keep_alive);
+/* The reply `r`, which lies in r->out from `at` on, is whole, or the memory for it was lacking:
+ * then it becomes one that says so. Counts it. Returns whether the connection goes on. */
+bool http_reply_done(struct front_counters *counters, const struct reply *r, size_t at, int status);
 
 #endif

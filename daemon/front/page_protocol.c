@@ -17,11 +17,12 @@ static void status_text(int status, char ret[GCTOKEN_PAGE_REPLY_LENGTH])
 	ret[3] = '\n';
 }
 
-static void refuse(int fd, const struct refusal *refusal, struct front_counters *counters)
+static void refuse(
+	int fd, const struct refusal *refusal, bool head, struct front_counters *counters)
 {
 	char text[GCTOKEN_PAGE_REPLY_LENGTH];
 
-	(void)counters; /* of HTTP requests */
+	(void)head, (void)counters; /* of HTTP requests */
 	status_text(refusal->status, text);
 	send(fd, text, sizeof(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -29,13 +30,18 @@ static void refuse(int fd, const struct refusal *refusal, struct front_counters 
 static int hand_over(const struct serving *s, const struct caller *caller, const char *profile)
 {
 	const struct page *page;
-	int status = 503;
+	int status = 503, r;
 
 	if (s->handler->page && !s->stopping)
 		status = s->handler->page(s->context, caller->connection, profile, &page);
-	if (status == 200 && page_send(page, caller->fd) < 0)
-		status = 503; /* descriptors ran out, or the caller is gone */
-	return status;
+	if (status != 200)
+		return status;
+	r = page_send(page, caller->fd);
+	if (!r)
+		return 200;
+	if (r != -EPIPE && r != -ECONNRESET && s->handler->page_not_sent)
+		s->handler->page_not_sent(s->context, caller->connection, r);
+	return 503;
 }
 
 static enum served serve(struct serving *s, struct caller *caller, const char *bytes, size_t length,

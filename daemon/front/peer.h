@@ -11,6 +11,7 @@
 struct peer_user {
 	struct peer_user *next;
 	uint32_t connections;
+	size_t kept; /* bytes, by those */
 	struct share_user share;
 };
 

@@ -19,6 +19,7 @@ struct serving {
 	struct front_counters counters;
 	struct sharing sharing;
 	struct replies replies; /* to the caller that is being served */
+	uint32_t idle_s;        /* so long a connection may be idle */
 	bool stopping;
 };
 
@@ -27,8 +28,8 @@ struct caller {
 	struct connection *connection; /* for the handler: nothing here looks into it */
 	struct share_user *user;
 	int fd;
-	struct http_parser *parser; /* where the parsing of the request stands */
-	bool keep_alive, text;      /* of the request that is held: what its reply has to be */
+	struct http_parser *parser;  /* where the parsing of the request stands */
+	bool keep_alive, text, head; /* of the request that is held: what its reply has to be */
 };
 
 enum served {
@@ -51,9 +52,10 @@ struct protocol {
 	/* Serves the request at the front of `bytes`. *ret_used: how many of them it took. */
 	enum served (*serve)(struct serving *s, struct caller *caller, const char *bytes,
 		size_t length, size_t *ret_used);
-	/* Said if that goes at once, else not. `counters`: it is the reply to a request, and
-	 * counted as one; may be NULL. */
-	void (*refuse)(int fd, const struct refusal *refusal, struct front_counters *counters);
+	/* Said if that goes at once, else not. `head`: to a HEAD. `counters`: it is the reply to a
+	 * request, and counted as one; may be NULL. */
+	void (*refuse)(
+		int fd, const struct refusal *refusal, bool head, struct front_counters *counters);
 	/* Nobody has a reason to connect and then be silent. */
 	bool speaks_at_once;
 };

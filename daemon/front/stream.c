@@ -5,9 +5,11 @@
 #include "passing.h"
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 struct stream_bytes {
@@ -16,6 +18,7 @@ struct stream_bytes {
 	struct http_parser parser;
 	struct buffer out; /* not yet taken, from out_at */
 	size_t out_at;
+	size_t counted;
 };
 
 /* Only a level-triggered reader gets a request with one system call, but one that must not read
@@ -25,6 +28,7 @@ static const short watch_flags[] = {
 	[WATCH_READ] = EV_READ | EV_PERSIST,
 	[WATCH_WRITE] = EV_WRITE | EV_PERSIST,
 	[WATCH_HANGUP] = EV_READ | EV_ET | EV_PERSIST,
+	[WATCH_TAKEN] = EV_READ | EV_WRITE | EV_ET | EV_PERSIST,
 };
 
 void replies_init(struct replies *r)
@@ -88,6 +92,14 @@ bool stream_hung_up(const struct stream *s)
 	struct pollfd p = {.fd = stream_fd(s)};
 
 	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+bool stream_untaken(const struct stream *s)
+{
+	int left;
+
+	/* The kernel tells of the space before it has counted the last byte of it. */
+	return ioctl(stream_fd(s), SIOCOUTQ, &left) == 0 && left > 1;
 }
 
 ssize_t stream_receive(
@@ -157,11 +169,6 @@ bool stream_unsent(const struct stream *s)
 	return s->own && s->own->out.length > s->own->out_at;
 }
 
-size_t stream_unsent_size(const struct stream *s)
-{
-	return stream_unsent(s) ? s->own->out.length : 0;
-}
-
 static int send_some(int fd, const char *bytes, size_t length, size_t *ret_sent)
 {
 	ssize_t n;
@@ -216,6 +223,22 @@ int stream_send_more(struct stream *s)
 		return r;
 	own->out_at += sent;
 	return 0;
+}
+
+size_t stream_size(const struct stream *s)
+{
+	return s->own ? s->own->in.length + s->own->out.length : 0;
+}
+
+size_t stream_count(struct stream *s, size_t bytes)
+{
+	size_t before = 0;
+
+	if (s->own) {
+		before = s->own->counted;
+		s->own->counted = bytes;
+	}
+	return before;
 }
 
 void stream_trim(struct stream *s)

@@ -40,6 +40,7 @@ enum stream_watch {
 	WATCH_READ,
 	WATCH_WRITE,
 	WATCH_HANGUP, /* nothing is to be read, but the end must be noticed */
+	WATCH_TAKEN,  /* likewise, and that the other end takes what was sent */
 };
 
 /* Watches `fd`, which it owns from here on, for something to read. 0 or -ENOMEM. */
@@ -52,6 +53,10 @@ int stream_fd(const struct stream *s);
 int stream_watch(struct stream *s, enum stream_watch watch);
 /* Both directions are closed: nobody will read a reply. */
 bool stream_hung_up(const struct stream *s);
+/* Of what was sent something is still with the kernel, and descriptors in it are in flight: the
+ * other end has neither read it nor closed. (It can look at it, and it can shut down both
+ * directions: that is neither.) */
+bool stream_untaken(const struct stream *s);
 
 /* How many bytes came; 0: the end; a negative errno, -EBADMSG as in passing.h. */
 ssize_t stream_receive(
@@ -71,14 +76,17 @@ void stream_take(struct stream *s, size_t length);
 
 /* Something is to go that the other end has not taken. */
 bool stream_unsent(const struct stream *s);
-/* How much memory that takes. */
-size_t stream_unsent_size(const struct stream *s);
 /* Sends all of `r`, or keeps what the other end does not take; `r` is then wiped and empty. 0, or a
  * negative errno: the stream is of no use any more. */
 int stream_send(struct stream *s, struct replies *r);
 /* Goes on with what was kept; likewise. */
 int stream_send_more(struct stream *s);
 
+/* How many bytes are kept, of what came and of what is to go. */
+size_t stream_size(const struct stream *s);
+/* Notes that so many of them are counted somewhere, none where none are kept; returns how many were
+ * before. What is given up is not counted any more. */
+size_t stream_count(struct stream *s, size_t bytes);
 /* Gives up the memory that is not needed any more. */
 void stream_trim(struct stream *s);
 

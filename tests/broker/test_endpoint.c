@@ -211,7 +211,7 @@ static void test_callers_wait_for_the_head_they_want(void **state)
 	rig_free(r);
 }
 
-/* The next one is not tried at once, and whoever waits does so to the end. */
+/* It ends the wait like one that tells nothing, and the next one is not tried at once. */
 static void test_a_head_that_cannot_be_sent(void **state)
 {
 	struct rig *r = rig_at_rest(ONE);
@@ -220,12 +220,11 @@ static void test_a_head_that_cannot_be_sent(void **state)
 	(void)state;
 	r->fetch_error = -EAGAIN;
 	c = caller_ask(r, "POST", MEASURE);
-	r->fetch_error = 0;
-	assert_false(head_leaves_within(r, 4000));
-	assert_int_equal(caller_status(r, c), 0);
-	rig_pass(r, 12);
 	assert_int_equal(caller_status(r, c), 200);
 	caller_gone(r, c);
+	r->fetch_error = 0;
+	assert_false(head_leaves_within(r, 4000));
+	rig_pass(r, 12);
 	c = caller_ask(r, "POST", MEASURE);
 	assert_int_equal(heads(r), 1);
 	caller_gone(r, c);
@@ -245,6 +244,54 @@ static void test_a_server_that_nobody_uses_is_left_alone(void **state)
 	rig_answer_token(r, rig_post(r), "token-2", NULL);
 	assert_true(head_leaves_within(r, 2000));
 	assert_string_equal(head(r)->url, "https://other.test/");
+	rig_free(r);
+}
+
+/* HEADs have failed so often that the next has to wait. */
+static struct caller *ask_for_a_later_head(struct rig *r)
+{
+	struct caller *c;
+
+	for (int i = 0; i < 3; i++) {
+		c = caller_ask(r, "POST", MEASURE);
+		rig_answer_failure(r, head(r), "connection refused");
+		assert_int_equal(caller_status(r, c), 200);
+		caller_gone(r, c);
+		rig_pass(r, 10);
+	}
+	c = caller_ask(r, "POST", MEASURE);
+	assert_int_equal(heads(r), 0);
+	assert_int_equal(caller_status(r, c), 0);
+	return c;
+}
+
+static void test_nobody_waits_for_a_server_that_is_not_asked_any_more(void **state)
+{
+	struct rig *r = rig_at_rest(ONE);
+	struct caller *c = ask_for_a_later_head(r);
+
+	(void)state;
+	rig_configure(r, ONE "clock_probe_url = https://elsewhere.test/\n");
+	rig_reload(r);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+static void test_the_last_user_of_a_server_waits_on(void **state)
+{
+	struct rig *r = rig_at_rest(TWO);
+	struct caller *c = ask_for_a_later_head(r);
+
+	(void)state;
+	rig_configure(r, ONE "[profile b]\nclock_probe = yes\nclient_id = another\n"
+			     "clock_probe_url = https://elsewhere.test/\n");
+	rig_reload(r);
+	assert_int_equal(caller_status(r, c), 0);
+	rig_pass(r, 10);
+	answer_head(r);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
 	rig_free(r);
 }
 
@@ -277,6 +324,8 @@ int main(void)
 		cmocka_unit_test(test_callers_wait_for_the_head_they_want),
 		cmocka_unit_test(test_a_head_that_cannot_be_sent),
 		cmocka_unit_test(test_a_server_that_nobody_uses_is_left_alone),
+		cmocka_unit_test(test_nobody_waits_for_a_server_that_is_not_asked_any_more),
+		cmocka_unit_test(test_the_last_user_of_a_server_waits_on),
 		cmocka_unit_test(test_probing_can_be_off),
 	};
 

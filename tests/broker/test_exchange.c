@@ -1,5 +1,5 @@
 /* One token request of a client's own credentials, in each state it can be in: recorded, waiting
- * for room, sent, ended. Of logins see test_login_exchange.c. */
+ * for room, sent, ended. Of logins see test_login.c. */
 #include "broker_fixture.h"
 
 #include "broker/profile_type.h"

@@ -5,6 +5,7 @@
 
 #include "broker/login.h"
 #include "broker/oauth_client.h"
+#include "broker/pages.h"
 #include "broker/profile_type.h"
 #include "broker/token_exchange.h"
 #include <errno.h>
@@ -278,6 +279,27 @@ static void test_another_person_waits_until_a_code_is_exchanged(void **state)
 	rig_free(r);
 }
 
+/* A code that is on its way is exchanged to the end, also when it is of no use any more; only then
+ * the next person's is sent. */
+static void test_another_person_waits_for_a_code_that_was_given_up(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	caller_gone(r, rig_log_in(r, "a", "code-1"));
+	caller_gone(r, caller_ask(r, "POST", "/v1/logout?profile=a"));
+	c = rig_log_in(r, "a", "code-2");
+	assert_int_equal(caller_status(r, c), 429);
+	caller_gone(r, c);
+	rig_answer(r, rig_post_with(r, "code=code-1"), 500, "");
+	c = rig_log_in(r, "a", "code-3");
+	rig_answer_token(r, rig_post_with(r, "code=code-3"), "token-3", "refresh-3");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 /* The mint limit holds it back, and the person who brought it leaves. */
 static void test_a_code_that_nobody_waits_for_is_not_sent(void **state)
 {
@@ -491,6 +513,85 @@ static void test_a_file_that_cannot_be_read_anew_offers_nothing(void **state)
 		assert_true(rig_logged(r, "the login has ended: somebody has to log in again"));
 		rig_free(r);
 	}
+}
+
+#define UNREAD "the disk does not say whether there is another one"
+
+/* Of all that the disk has to do then, reading the login's file comes first. */
+static void refuse_on_a_disk_that_hangs(struct rig *r, struct fetch *f)
+{
+	r->disk_hangs = true;
+	rig_answer(r, f, 400, "{\"error\":\"invalid_grant\"}");
+}
+
+/* It is as if there were nothing in it, but that the next run looks again. */
+static void test_a_file_that_is_read_for_long_keeps_nobody(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	char *later;
+	size_t length;
+
+	(void)state;
+	rig_answer_token(r, refresh(r, "refresh-1"), "token-2", "refresh-2");
+	later = rig_file_read(r, ".login", &length);
+	rig_answer_token(r, refresh(r, "refresh-2"), "token-3", "refresh-3");
+	refuse_on_a_disk_that_hangs(r, refresh(r, "refresh-3"));
+	rig_pass_ms(r, 9999);
+	assert_int_equal(rig_profile(r, "a")->exchange->state, EXCHANGE_STORING);
+	rig_pass_ms(r, 1);
+	assert_true(rig_logged(r, UNREAD));
+	assert_true(rig_logged(r, "the login has ended: somebody has to log in again"));
+	/* what is read at last is another one, but too late */
+	rig_file_write(r, ".login", later, length);
+	rig_disk_heal(r);
+	rig_pass(r, 600);
+	assert_int_equal(rig_posts(r), 0);
+	assert_false(rig_logged(r, "there is another in the state file"));
+	rig_stop(r);
+	rig_start(r);
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-2"));
+	free(later);
+	rig_free(r);
+}
+
+/* The first read ends while a second one is waited for. */
+static void test_what_is_read_too_late_counts_no_more(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	refuse_on_a_disk_that_hangs(r, refresh(r, "refresh-1"));
+	rig_pass(r, 10);
+	c = rig_log_in(r, "a", "code-2");
+	rig_pass(r, 2); /* its record is not waited for */
+	rig_answer_token(r, rig_post_with(r, "code=code-2"), "token-2", "refresh-2");
+	rig_pass(r, 10); /* nor is its file */
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_pass(r, 3590);
+	rig_pass(r, 2);
+	rig_answer(r, rig_post_with(r, "refresh_token=refresh-2"), 400,
+		"{\"error\":\"invalid_grant\"}");
+	rig_disk_end(r, 0);
+	assert_int_equal(rig_profile(r, "a")->exchange->state, EXCHANGE_STORING);
+	rig_disk_heal(r);
+	assert_true(rig_logged(r, "the login has ended: somebody has to log in again"));
+	rig_free(r);
+}
+
+static void test_without_memory_for_a_timer_the_file_is_not_waited_for(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct fetch *f = refresh(r, "refresh-1");
+
+	(void)state;
+	fails = &rig_profile(r, "a")->client->login->patience;
+	refuse_on_a_disk_that_hangs(r, f);
+	fails = NULL;
+	assert_true(rig_logged(r, UNREAD));
+	assert_true(rig_logged(r, "the login has ended: somebody has to log in again"));
+	rig_free(r);
 }
 
 static void test_a_failed_refresh_is_tried_again_with_the_same(void **state)
@@ -744,6 +845,16 @@ static void test_gone_while_it_is_recorded_is_never_sent(void **state)
 	rig_free(r);
 }
 
+/* A reload takes the profile away while its request is under way, and one brings it back. */
+static void orphan(struct rig *r)
+{
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	rig_configure(r, LOGIN OTHER);
+	rig_reload(r);
+	assert_int_equal(rig_posts(r), 1);
+}
+
 /* Back before the exchange has ended: there is one of a login at a time. */
 static void test_back_while_it_is_sent_waits_for_its_end(void **state)
 {
@@ -765,6 +876,26 @@ static void test_back_while_it_is_sent_waits_for_its_end(void **state)
 	rig_disk_heal(r);
 	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-2"), "token-3", "refresh-3");
 	assert_serves(r, "token-3");
+	rig_free(r);
+}
+
+/* One that waits for its login's request keeps no room from others. */
+static void test_room_is_for_whoever_can_use_it(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+	struct caller *c;
+
+	(void)state;
+	refresh(r, "refresh-1");
+	orphan(r);
+	r->fetch_error = -EAGAIN;
+	c = caller_ask(r, "GET", "/v1/token?profile=other");
+	r->fetch_error = 0;
+	rig_pass(r, 1);
+	assert_int_equal(rig_posts(r), 2);
+	rig_answer_token(r, rig_post_with(r, "client_credentials"), "token-2", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
 	rig_free(r);
 }
 
@@ -894,6 +1025,107 @@ static void test_logged_out_while_the_file_is_read_anew(void **state)
 	assert_int_equal(caller_status(r, c), 200);
 	caller_gone(r, c);
 	nobody_is_logged_in(r);
+}
+
+static void test_logged_out_of_a_profile_that_was_gone_for_a_while(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+
+	(void)state;
+	refresh(r, "refresh-1");
+	orphan(r);
+	end_by(r, "/v1/logout?profile=a");
+	rig_answer_token(r, rig_post(r), "token-2", "refresh-2");
+	token_is_revoked(r, "token-2");
+	nobody_is_logged_in(r);
+}
+
+static void test_logged_out_of_a_code_whose_profile_was_gone_for_a_while(void **state)
+{
+	struct rig *r = rig_new(LOGIN OTHER);
+	struct caller *c;
+
+	(void)state;
+	caller_gone(r, rig_log_in(r, "a", "code-1"));
+	orphan(r);
+	end_by(r, "/v1/logout?profile=a");
+	c = rig_log_in(r, "a", "code-2");
+	assert_int_equal(caller_status(r, c), 429);
+	caller_gone(r, c);
+	rig_answer_token(r, rig_post_with(r, "code=code-1"), "token-1", "refresh-1");
+	token_is_revoked(r, "token-1");
+	nobody_is_logged_in(r);
+}
+
+/* Then nothing says where to revoke it. */
+static void test_logged_out_before_the_profile_goes_away(void **state)
+{
+	struct rig *r = logged_in(LOGIN OTHER);
+
+	(void)state;
+	refresh(r, "refresh-1");
+	end_by(r, "/v1/logout?profile=a");
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	rig_answer_token(r, rig_post(r), "token-2", "refresh-2");
+	assert_null(rig_delete(r));
+	assert_true(rig_logged(r, "cannot be revoked at Genesys: its profile is gone"));
+	assert_false(rig_file_exists(r, ".login"));
+	rig_free(r);
+}
+
+/* It costs the disk nothing, however often it is done. */
+static void test_a_logout_of_nobody(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+
+	(void)state;
+	r->disk_hangs = true;
+	for (int logins = 0; logins < 2; logins++) {
+		for (int i = 0; i < 3; i++) {
+			struct caller *c = caller_ask(r, "POST", "/v1/logout?profile=a");
+
+			assert_int_equal(caller_status(r, c), 200);
+			assert_int_equal(rig_disk_jobs(r), 0);
+			caller_gone(r, c);
+		}
+		rig_disk_heal(r);
+		caller_gone(r, rig_log_in(r, "a", "code-1"));
+		rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+		assert_true(rig_file_exists(r, ".login"));
+		end_by(r, "/v1/logout?profile=a");
+		assert_false(rig_file_exists(r, ".login"));
+		r->disk_hangs = true;
+	}
+	rig_free(r);
+}
+
+static void test_a_logout_ends_the_page(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct profile *p = rig_profile(r, "a");
+	const struct page *page;
+
+	(void)state;
+	assert_int_equal(pages_get(p, &page), 0);
+	assert_int_equal(p->page.retired, 0);
+	end_by(r, "/v1/logout?profile=a");
+	assert_int_equal(p->page.retired, 1);
+	rig_free(r);
+}
+
+/* Nobody knows whose login it is, and it must not come back either. */
+static void test_a_logout_removes_a_file_that_cannot_be_read(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	rig_stop(r);
+	rig_file_write(r, ".login", "damaged", 7);
+	rig_start(r);
+	end_by(r, "/v1/logout?profile=a");
+	assert_false(rig_file_exists(r, ".login"));
+	rig_free(r);
 }
 
 static void test_logged_out_and_the_disk_fails(void **state)
@@ -1056,6 +1288,7 @@ int main(void)
 		cmocka_unit_test(test_a_code_that_cannot_be_sent),
 		cmocka_unit_test(test_the_history_tells_who_logged_in),
 		cmocka_unit_test(test_another_person_waits_until_a_code_is_exchanged),
+		cmocka_unit_test(test_another_person_waits_for_a_code_that_was_given_up),
 		cmocka_unit_test(test_a_code_that_nobody_waits_for_is_not_sent),
 		cmocka_unit_test(test_a_disk_that_hangs_keeps_nobody_for_ever),
 		cmocka_unit_test(test_a_disk_that_fails_keeps_the_login_in_memory),
@@ -1067,6 +1300,9 @@ int main(void)
 		cmocka_unit_test(test_a_refused_refresh_token_reads_the_file_anew),
 		cmocka_unit_test(test_another_refresh_token_in_the_file_is_tried),
 		cmocka_unit_test(test_a_file_that_cannot_be_read_anew_offers_nothing),
+		cmocka_unit_test(test_a_file_that_is_read_for_long_keeps_nobody),
+		cmocka_unit_test(test_what_is_read_too_late_counts_no_more),
+		cmocka_unit_test(test_without_memory_for_a_timer_the_file_is_not_waited_for),
 		cmocka_unit_test(test_a_failed_refresh_is_tried_again_with_the_same),
 		cmocka_unit_test(test_the_codes_secrets_stay_secret),
 		cmocka_unit_test(test_a_login_that_is_new_need_not_wait_for_what_the_old_was_told),
@@ -1081,12 +1317,19 @@ int main(void)
 		cmocka_unit_test(test_gone_while_a_refused_one_is_looked_for),
 		cmocka_unit_test(test_gone_while_it_is_recorded_is_never_sent),
 		cmocka_unit_test(test_back_while_it_is_sent_waits_for_its_end),
+		cmocka_unit_test(test_room_is_for_whoever_can_use_it),
 		cmocka_unit_test(test_logged_out_while_a_code_is_recorded),
 		cmocka_unit_test(test_logged_out_while_a_code_waits_for_room),
 		cmocka_unit_test(test_logged_out_while_a_code_is_sent),
 		cmocka_unit_test(test_logged_out_while_a_refresh_is_sent),
 		cmocka_unit_test(test_logged_out_while_it_is_stored),
 		cmocka_unit_test(test_logged_out_while_the_file_is_read_anew),
+		cmocka_unit_test(test_logged_out_of_a_profile_that_was_gone_for_a_while),
+		cmocka_unit_test(test_logged_out_of_a_code_whose_profile_was_gone_for_a_while),
+		cmocka_unit_test(test_logged_out_before_the_profile_goes_away),
+		cmocka_unit_test(test_a_logout_of_nobody),
+		cmocka_unit_test(test_a_logout_ends_the_page),
+		cmocka_unit_test(test_a_logout_removes_a_file_that_cannot_be_read),
 		cmocka_unit_test(test_logged_out_and_the_disk_fails),
 		cmocka_unit_test(test_revoked_while_a_refresh_is_sent),
 		cmocka_unit_test(test_revoked_while_it_is_stored),

@@ -242,6 +242,65 @@ static void test_a_disk_that_fails_is_told_once_until_it_works(void **state)
 	rig_free(r);
 }
 
+static bool stays_stopped(struct rig *r)
+{
+	struct caller *c;
+	bool stopped;
+
+	restart(r, A);
+	c = caller_ask(r, "GET", "/v1/token?profile=a&wait=0");
+	assert_int_equal(caller_status(r, c), 503);
+	stopped = !strcmp(caller_member(c, "error"), "revoked");
+	caller_gone(r, c);
+	return stopped;
+}
+
+/* With a token that is gone, and the disk did not take what says so. */
+static struct rig *revoked_in_vain(int refused)
+{
+	struct rig *r = with_token(A);
+	struct caller *c;
+
+	r->disk_hangs = true;
+	r->disk_refuses = refused;
+	c = caller_ask(r, "POST", "/v1/revoke?profile=a");
+	rig_answer(r, rig_delete(r), 204, "");
+	if (!refused)
+		rig_disk_end(r, -ENOSPC);
+	assert_int_equal(caller_status(r, c), 503);
+	assert_non_null(strstr(caller_body(c), "cannot be written"));
+	caller_gone(r, c);
+	return r;
+}
+
+/* Nothing else is written while nothing is fetched. */
+static void test_what_an_admin_stopped_is_written_when_the_disk_works(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 3; way++) {
+		struct rig *r = revoked_in_vain(way == 1 ? -ENOMEM : 0);
+
+		r->disk_refuses = 0;
+		if (way < 2) {
+			rig_pass(r, 9);
+			assert_int_equal(rig_disk_jobs(r), 0);
+			rig_pass(r, 1);
+			assert_int_equal(rig_disk_jobs(r), 1);
+			if (way == 0) {
+				rig_disk_end(r, -ENOSPC);
+				rig_pass(r, 10);
+			}
+			rig_disk_end(r, 0);
+			rig_pass(r, 60);
+			assert_int_equal(rig_disk_jobs(r), 0);
+		}
+		/* else the stop itself is the last attempt */
+		rig_disk_heal(r);
+		assert_true(stays_stopped(r));
+		rig_free(r);
+	}
+}
+
 static void test_a_directory_that_cannot_be_listed_is_told(void **state)
 {
 	struct rig *r = with_token(A);
@@ -272,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_a_success_ends_the_wait),
 		cmocka_unit_test(test_what_an_admin_stopped_stays_stopped),
 		cmocka_unit_test(test_a_disk_that_fails_is_told_once_until_it_works),
+		cmocka_unit_test(test_what_an_admin_stopped_is_written_when_the_disk_works),
 		cmocka_unit_test(test_a_directory_that_cannot_be_listed_is_told),
 	};
 

@@ -176,6 +176,38 @@ static void test_what_cannot_begin_is_told_at_once(void **state)
 	rig_free(r);
 }
 
+/* The reply is a promise that a stop or a reboot does not break. */
+static void test_the_reply_waits_for_the_disk(void **state)
+{
+	static const char *const sections[] = {ONE, ONE "api_url =\n"};
+	static const int errors[] = {0, -EIO};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		bool told = i % 2 == 0, written = i / 2 == 0;
+		struct rig *r = rig_new(sections[i % 2]);
+		struct caller *c;
+
+		fetch(r, "GET", "/v1/token?profile=a", "token-1");
+		r->disk_hangs = true;
+		c = revoke(r);
+		if (told)
+			rig_answer(r, deletion(r, "token-1"), 204, "");
+		assert_int_equal(caller_status(r, c), 0);
+		rig_disk_end(r, errors[i / 2]);
+		assert_int_equal(caller_status(r, c), told && written ? 200 : 503);
+		assert_int_equal(
+			strstr(caller_body(c),
+				"Genesys could not be told: the profile has no api_url") != NULL,
+			!told);
+		assert_int_equal(
+			strstr(caller_body(c), "cannot be written to state_dir") != NULL, !written);
+		caller_gone(r, c);
+		rig_disk_heal(r);
+		rig_free(r);
+	}
+}
+
 static void test_a_stop_says_what_is_left_open(void **state)
 {
 	struct rig *r = start(1);
@@ -199,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_it_goes_on_when_the_admin_leaves),
 		cmocka_unit_test(test_it_goes_on_when_the_admin_leaves_between),
 		cmocka_unit_test(test_what_cannot_begin_is_told_at_once),
+		cmocka_unit_test(test_the_reply_waits_for_the_disk),
 		cmocka_unit_test(test_a_stop_says_what_is_left_open),
 	};
 

@@ -93,8 +93,15 @@ static void note_moved(struct waiter *w)
 	seen.moved++;
 }
 
-static const struct waiter_type stays = {note_answer, note_gone, NULL};
-static const struct waiter_type follows = {note_answer, note_gone, note_moved};
+static int note_stopped(const struct waiter *w, struct reply *reply)
+{
+	assert_non_null(w->connection);
+	reply_not_modified(reply);
+	return 304;
+}
+
+static const struct waiter_type stays = {note_answer, note_gone, NULL, NULL};
+static const struct waiter_type follows = {note_answer, note_gone, note_moved, note_stopped};
 
 static struct connection *connect_somebody(void)
 {
@@ -434,6 +441,33 @@ static void test_a_profile_that_is_another_now(void **state)
 	rig_free(r);
 }
 
+/* Ready or not, whatever they wait for. */
+static void test_a_stop_answers_everybody(void **state)
+{
+	struct rig *r = start(TWO);
+	struct profile *p = rig_profile(r, "a");
+	struct connection *c = connect_somebody(), *ready = connect_somebody(),
+			  *own_words = connect_somebody();
+
+	(void)state;
+	waiter_wait(begin(&stays, p, c), &p->asking);
+	waiter_make_ready(begin(&stays, p, ready));
+	begin(&follows, p, own_words)->pending = 1;
+	waiters_stop(&r->broker->waiters);
+	assert_int_equal(c->status, 503);
+	assert_non_null(memmem(c->out.data, c->out.length, "\r\nRetry-After: 1\r\n", 18));
+	assert_non_null(memmem(c->out.data, c->out.length, "\"temporarily_unavailable\"", 25));
+	assert_int_equal(ready->status, 503);
+	assert_int_equal(own_words->status, 304);
+	assert_int_equal(seen.answered, 0);
+	assert_int_equal(seen.gone, 3);
+	assert_int_equal(r->broker->waiters.count, 0);
+	hang_up(c);
+	hang_up(ready);
+	hang_up(own_words);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_many_are_answered_in_chunks),
 		cmocka_unit_test(test_a_profile_that_goes_is_told_to_those_who_wait),
 		cmocka_unit_test(test_a_profile_that_is_another_now),
+		cmocka_unit_test(test_a_stop_answers_everybody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -279,6 +279,15 @@ static void test_descriptor_refused(void *context, const struct connection *c)
 	refused_count++;
 }
 
+static int page_error; /* the latest that was told */
+
+static void test_page_not_sent(void *context, const struct connection *c, int error)
+{
+	assert_ptr_equal(context, &front);
+	assert_non_null(connection_peer(c));
+	page_error = error;
+}
+
 /* Whom nobody pretends to be. */
 static bool test_privileged(void *context, const struct peer *peer)
 {
@@ -290,7 +299,8 @@ static const struct front_handler handler = {.request = test_request,
 	.abandoned = test_abandoned,
 	.descriptor_refused = test_descriptor_refused,
 	.privileged = test_privileged,
-	.page = TEST_PAGE};
+	.page = TEST_PAGE,
+	.page_not_sent = test_page_not_sent};
 
 static struct front_limits limits_default(void)
 {
@@ -320,7 +330,7 @@ static int front_setup(void **state)
 		return -1;
 	snprintf(path, sizeof(path), "%s/s", directory);
 	held_count = abandoned_count = asked_count = refused_count = 0;
-	accept_error = getsockopt_error = 0;
+	accept_error = getsockopt_error = page_error = 0;
 	pretended_uid = 0;
 	base = event_base_new();
 	if (!base)

@@ -1054,6 +1054,49 @@ static void every_result_has_words(void **state)
 	assert_string_equal(gctoken_strerror(-ENOENT), strerror(ENOENT));
 }
 
+#define STOPPING(status) "HTTP/1.1 " status "\r\nCache-Control: no-store\r\nConnection: close\r\n"
+#define STOPPING_503 \
+	STOPPING("503 Service Unavailable") \
+	"Retry-After: 1\r\nContent-Length: 64\r\n\r\n" \
+	"{\"error\":\"temporarily_unavailable\",\"error_description\":\"stops\"}\n"
+#define STOPPING_304 STOPPING("304 Not Modified") "\r\n"
+
+/* Whoever was held is told by a daemon that stops: the next one is asked, as where it had died. */
+static void a_stop_is_no_answer(void **state)
+{
+	struct daemon *d = *state;
+	struct gctoken_token t;
+	struct gctoken *g = open_client(d);
+
+	START(d, {ANSWER_CLOSE, STOPPING_503, 0}, {ANSWER_CLOSE, STOPPING_503, 0},
+		{ANSWER, TOKEN_17, 0}, {ANSWER_CLOSE, STOPPING_304, 0}, {ANSWER, TOKEN_18, 0},
+		{ANSWER_CLOSE, STOPPING_503, 0}, {ANSWER, TOKEN_18, 0});
+	assert_int_equal(gctoken_get(g, &t, 0, 5000), 0);
+	assert_int_equal(t.generation, 17);
+	assert_int_equal(gctoken_wait_change(g, 17, &t, 5000), 0);
+	assert_int_equal(t.generation, 18);
+	t.generation = 17;
+	assert_int_equal(gctoken_reject(g, &t, &t, 5000), 0);
+	assert_int_equal(t.generation, 18);
+	assert_int_equal(atomic_load(&d->requests), 7);
+	gctoken_close(g);
+}
+
+/* But for as long as the caller would have waited, and no longer. */
+static void a_stop_without_end_is_unavailable(void **state)
+{
+	struct daemon *d = *state;
+	struct gctoken_token t;
+	struct gctoken *g = open_client(d);
+	int64_t begun = now_ms();
+
+	START(d, {ANSWER_CLOSE, STOPPING_503, 0});
+	assert_int_equal(gctoken_get(g, &t, 0, 200), GCTOKEN_UNAVAILABLE);
+	assert_in_range(now_ms() - begun, 699, 1300);
+	assert_in_range(atomic_load(&d->requests), 5, 60);
+	gctoken_close(g);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1073,6 +1116,8 @@ int main(void)
 		TEST(nobody_there),
 		TEST(a_closed_socket_denies_at_once),
 		TEST(survives_a_restart),
+		TEST(a_stop_is_no_answer),
+		TEST(a_stop_without_end_is_unavailable),
 		TEST(a_held_answer_is_measured_again),
 		TEST(an_expired_answer_has_nothing_left),
 		TEST(a_child_makes_its_own_connections),

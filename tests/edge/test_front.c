@@ -556,6 +556,87 @@ static void stopping_answers_what_was_asked(void **state)
 	close(slow);
 }
 
+/* What has come in all, as it came. */
+static void pull_text(int fd, char *to, size_t size)
+{
+	size_t length = strlen(to);
+	ssize_t n = read(fd, to + length, size - 1 - length);
+
+	if (n > 0)
+		to[length + (size_t)n] = '\0';
+}
+
+static bool ends_with(int fd, char *to, size_t size, const char *end)
+{
+	pull_text(fd, to, size);
+	return strlen(to) > strlen(end) && !strcmp(to + strlen(to) - strlen(end), end);
+}
+
+static void assert_bare(int fd, const char *status_line)
+{
+	char text[512] = "";
+
+	WAIT_UNTIL(ends_with(fd, text, sizeof(text), "\r\n\r\n"));
+	assert_memory_equal(text, status_line, strlen(status_line));
+	assert_ptr_equal(strstr(text, "\r\n\r\n"), text + strlen(text) - 4);
+	assert_non_null(strstr(text, "\r\nContent-Length: "));
+	assert_null(strstr(text, " 0\r\n"));
+}
+
+/* Whatever it says, whenever it comes: at once, later, or because the request is no good. */
+static void an_answer_to_head_has_no_body(void **state)
+{
+	struct front_limits limits = limits_default();
+	int fd = client_served(), bad = client_served(), late = client_served();
+	char text[1024] = "", body[16];
+
+	(void)state;
+	client_write(fd, "HEAD /now?n=1 HTTP/1.1\r\n" H "\r\n");
+	assert_bare(fd, "HTTP/1.1 200 OK\r\n");
+	client_write(fd, "HEAD /nowhere HTTP/1.1\r\n" H "\r\n");
+	assert_bare(fd, "HTTP/1.1 404 ");
+	client_write(fd, "HEAD /hold HTTP/1.1\r\n" H "\r\n");
+	WAIT_UNTIL(held_count == 1);
+	release_one("held");
+	assert_bare(fd, "HTTP/1.1 200 OK\r\n");
+	/* a body is where it belongs: behind the next header */
+	client_write(fd, "HEAD /now?n=1 HTTP/1.1\r\n" H "\r\n" REQUEST("/now?n=2"));
+	WAIT_UNTIL(ends_with(fd, text, sizeof(text), "\r\n\r\nn=2"));
+	assert_null(strstr(text, "n=1"));
+	assert_int_equal(ask(fd, REQUEST("/now?n=3"), body, sizeof(body)), 200);
+	client_write(bad, "HEAD /now HTTP/1.1\r\n" H "Transfer-Encoding: x\r\n");
+	assert_bare(bad, "HTTP/1.1 400 ");
+	limits.request_deadline = duration_ms(50);
+	front_set_limits(front, &limits);
+	client_write(late, "HEAD /now HTTP/1.1\r\n");
+	assert_bare(late, "HTTP/1.1 408 ");
+	close(fd);
+	close(bad);
+	close(late);
+}
+
+/* In whole seconds that are certainly left; also after a reload. */
+static void how_long_it_may_idle_is_told(void **state)
+{
+	struct front_limits limits = limits_default();
+	struct got g = {0};
+	int fd = client_served();
+
+	(void)state;
+	client_write(fd, REQUEST("/now"));
+	WAIT_UNTIL(has_answers(fd, &g, 1));
+	assert_non_null(strstr(g.bytes, "\r\nKeep-Alive: timeout=600\r\n"));
+	limits.idle_timeout = duration_ms(1999);
+	front_set_limits(front, &limits);
+	client_write(fd, REQUEST("/hold"));
+	WAIT_UNTIL(held_count == 1);
+	release_one("held");
+	WAIT_UNTIL(has_answers(fd, &g, 2));
+	assert_non_null(strstr(g.bytes, "\r\nKeep-Alive: timeout=1\r\n"));
+	got_free(&g);
+	close(fd);
+}
+
 static void idle_connections_are_small(void **state)
 {
 	enum { MANY = 2000 };
@@ -616,6 +697,8 @@ int main(void)
 		TEST(no_accept_error_ends_anything),
 		TEST(only_listening_unix_sockets_are_taken),
 		TEST(stopping_answers_what_was_asked),
+		TEST(an_answer_to_head_has_no_body),
+		TEST(how_long_it_may_idle_is_told),
 		TEST(idle_connections_are_small),
 	};
 

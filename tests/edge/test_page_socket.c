@@ -8,6 +8,19 @@ static int test_page(
 
 #include "front_fixture.h"
 
+static int sendmsg_error; /* while not 0, what it fails with */
+
+ssize_t failing_sendmsg(int fd, const struct msghdr *message, int flags) __asm__("sendmsg");
+
+ssize_t failing_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	if (sendmsg_error) {
+		errno = sendmsg_error;
+		return -1;
+	}
+	return syscall(SYS_sendmsg, fd, message, flags);
+}
+
 static struct page *shared;
 static int page_answer;
 static char page_profile[64];
@@ -35,6 +48,7 @@ static int set_up(void **state)
 	shared = stub_page_new();
 	page_answer = 200;
 	pages_asked = 0;
+	sendmsg_error = 0;
 	snprintf(page_path, sizeof(page_path), "%s/p", directory);
 	if (listener_bind(page_path, 0666, (gid_t)-1, &fd, problem, sizeof(problem)) < 0)
 		return -1;
@@ -294,6 +308,70 @@ static void whoever_has_a_page_has_nothing_more_to_say(void **state)
 	close(fd);
 }
 
+/* The kernel counts a descriptor against us until it is taken. */
+static void a_page_that_is_not_taken_keeps_its_connection(void **state)
+{
+	enum { SAYS_MORE = 1, SHUTS = 2, SHUTS_BOTH = 4, ALL = 8 };
+
+	(void)state;
+	for (unsigned way = 0; way < 2 * ALL; way++) {
+		bool takes = way & ALL;
+		int fd = client_served();
+		struct http_response r = {.fd = -1};
+		char words[8];
+
+		client_write(fd, "page 1 default\n");
+		WAIT_UNTIL(recv(fd, words, sizeof(words), MSG_PEEK | MSG_DONTWAIT) == 4);
+		if (way & SAYS_MORE)
+			client_write(fd, "page 1 default\n");
+		if (way & SHUTS)
+			assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		if (way & SHUTS_BOTH)
+			assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+		turn_for(20);
+		memset(&calls, 0, sizeof(calls));
+		turn_for(30);
+		assert_in_range(calls.epoll_wait, 1, 60);
+		assert_int_equal(calls.recv + calls.epoll_ctl, 0);
+		assert_int_equal(front_counters(front)->connections, 1);
+		if (takes) {
+			pull(fd, &r);
+			assert_string_equal(r.text, "200\n");
+			close(r.fd);
+		}
+		if (takes && way == ALL) {
+			turn_for(20);
+			assert_int_equal(front_counters(front)->connections, 1);
+		} else if (takes) {
+			WAIT_UNTIL(front_counters(front)->connections == 0);
+		}
+		close(fd);
+		WAIT_UNTIL(front_counters(front)->connections == 0);
+	}
+}
+
+static void when_no_page_can_be_sent_both_are_told(void **state)
+{
+	static const struct {
+		int error;
+		bool told;
+	} cases[] = {{ETOOMANYREFS, true}, {ENOMEM, true}, {EPIPE, false}, {ECONNRESET, false}};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int fd = client_served();
+		struct http_response r;
+
+		sendmsg_error = cases[i].error;
+		page_error = 0;
+		client_write(fd, "page 1 default\n");
+		r = await(fd);
+		assert_string_equal(r.text, "503\n");
+		assert_int_equal(page_error, cases[i].told ? -cases[i].error : 0);
+		close(fd);
+	}
+}
+
 static void the_limits_are_those_of_all_connections(void **state)
 {
 	struct front_limits limits = limits_default();
@@ -343,6 +421,8 @@ int main(void)
 		CASE(half_a_line_is_told),
 		CASE(slow_ones_are_cut),
 		CASE(whoever_has_a_page_has_nothing_more_to_say),
+		CASE(a_page_that_is_not_taken_keeps_its_connection),
+		CASE(when_no_page_can_be_sent_both_are_told),
 		CASE(the_limits_are_those_of_all_connections),
 		CASE(at_a_stop_the_readers_are_told),
 	};

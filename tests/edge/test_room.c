@@ -4,6 +4,7 @@
 
 #include "front/reaper.h"
 #include "front/room.h"
+#include <sys/resource.h>
 
 #define USERS 40
 #define MOST 400
@@ -349,14 +350,64 @@ static void what_nobody_reads_is_bounded(void **state)
 		client_write(deaf[i], REQUEST("/big?1000000"));
 		assert_answers_now(reader);
 	}
-	WAIT_UNTIL(n->unread_cut > 0);
+	WAIT_UNTIL(n->kept_cut > 0);
 	turn_for(50);
 	/* 32 MiB and a quarter less, in buffers that grow by doubling */
 	assert_in_range(n->connections, 10, 36);
-	assert_int_equal(n->connections + n->unread_cut, COUNT(deaf) + 1);
+	assert_int_equal(n->connections + n->kept_cut, COUNT(deaf) + 1);
 	assert_answers_now(reader);
 	close_all(deaf, COUNT(deaf));
 	close(reader);
+}
+
+/* Requests that wait behind held ones. Whoever has most of them goes first, and is told why. */
+static void what_waits_behind_others_is_bounded(void **state)
+{
+	static char many[30000];
+	static int greedy[1300];
+	const struct front_counters *n = front_counters(front);
+	int modest[20], deaf = client_of(SOMEBODY + 2);
+	struct rlimit before, raised;
+	size_t at = 0, requests = 0;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	raised = before;
+	raised.rlim_cur = raised.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &raised), 0);
+	if (raised.rlim_cur < 2 * COUNT(greedy) + 100)
+		skip();
+	for (; at < sizeof(many) - 100; requests++)
+		at += (size_t)sprintf(many + at, "%s", at ? REQUEST("/now?n") : REQUEST("/hold"));
+	for (unsigned i = 0; i < COUNT(modest); i++) {
+		modest[i] = client_of(SOMEBODY + 1);
+		client_write(modest[i], many);
+	}
+	client_write(deaf, REQUEST("/big?1000000"));
+	for (unsigned i = 0; i < COUNT(greedy); i++) {
+		greedy[i] = client_of(SOMEBODY);
+		client_write(greedy[i], many);
+	}
+	turn_for(100);
+	assert_in_range(n->kept_cut, COUNT(greedy) / 8, COUNT(greedy) / 2);
+	assert_int_equal(n->connections, COUNT(greedy) + COUNT(modest) + 1 - n->kept_cut);
+	assert_int_equal(abandoned_count, n->kept_cut);
+	assert_int_equal(told_to_come_again(greedy, COUNT(greedy)), n->kept_cut);
+	assert_int_equal(told_to_come_again(modest, COUNT(modest)), 0);
+	/* all of it is still served */
+	while (held_count)
+		release_one("at last");
+	for (unsigned i = 0; i < COUNT(modest); i++) {
+		struct got g = {0};
+
+		WAIT_UNTIL(has_answers(modest[i], &g, requests));
+		got_free(&g);
+	}
+	close_all(greedy, COUNT(greedy));
+	close_all(modest, COUNT(modest));
+	close(deaf);
+	WAIT_UNTIL(n->connections == 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, front_setup, front_teardown)
@@ -374,6 +425,7 @@ int main(void)
 		TEST(those_who_wait_go_last),
 		TEST(what_is_being_closed_costs_nobody),
 		TEST(what_nobody_reads_is_bounded),
+		TEST(what_waits_behind_others_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

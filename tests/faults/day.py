@@ -1,7 +1,6 @@
 """One day in a daemon's life, in which one call may fail: what its clients ask and what the daemon
 is told to do, and what has to hold whatever fails."""
 
-import contextlib
 import grp
 import http.client
 import os
@@ -18,6 +17,7 @@ from fake import Fake
 import person
 from fault_page import FOREVER, Page
 from logging_in import login_profile
+from open_files import open_files
 from unix_http import Answer, UnixConnection
 from users import User, account, as_user
 from waiting import PATIENCE, wait_until
@@ -418,16 +418,11 @@ class Day:
         """How many are open once nobody is connected: as many as at a fault-free day's end, and no
         more, if `limit` says how many these are. Without connections to the login server, which
         libcurl keeps for later, one for each token it had to ask for."""
-        folder = f"/proc/{self.d.process.pid}/fd/"
 
         def count() -> int:
             with open("/proc/net/tcp", encoding="ascii") as file:
                 kept = {f"socket:[{line.split()[9]}]" for line in file}
-            targets = []
-            for name in os.listdir(folder):
-                with contextlib.suppress(FileNotFoundError):  # closed since it was listed
-                    targets.append(os.readlink(folder + name))
-            return sum(target not in kept for target in targets)
+            return sum(what not in kept for what in open_files(self.d.process.pid).values())
 
         least, since = count(), time.monotonic()
         while time.monotonic() - since < (3 if self.limit and least > self.limit else 0.1):

@@ -90,7 +90,14 @@ static void check_span(const struct http_span *span, const char *bytes, size_t l
 /* The request as the parser understood it, in our own words. */
 static void check_written_again(const char *bytes, const struct http_request *r)
 {
-	const char *method = r->method == HTTP_GET ? "GET" : "POST";
+	static const char *const methods[] = {
+		[HTTP_GET] = "GET",
+		[HTTP_POST] = "POST",
+		[HTTP_HEAD] = "HEAD",
+		[HTTP_OPTIONS] = "OPTIONS",
+		[HTTP_OTHER] = "",
+	};
+	const char *method = methods[r->method];
 	int method_length = (int)strlen(method);
 	struct http_parser parser = {0};
 	struct http_request again;
@@ -262,10 +269,14 @@ static void check_router(const struct http_request *r, int query_result)
 	struct api_call call;
 	int status = api_parse(routes, r, &call);
 
-	CHECK(status == 0 || status == 400 || status == 404 || status == 405);
-	if (status == 404 || status == 405)
+	CHECK(status == 0 || status == 204 || status == 400 || status == 404 || status == 405);
+	CHECK(r->method != HTTP_OPTIONS || status == 204 || status == 404);
+	if (status == 204 || status == 405)
+		CHECK(strstr(call.allowed, "OPTIONS"));
+	if (status == 204 || status == 404 || status == 405)
 		return;
-	CHECK(r->method != HTTP_OTHER);
+	CHECK(r->method != HTTP_OTHER && r->method != HTTP_OPTIONS);
+	CHECK(r->method != HTTP_HEAD || call.route->method == HTTP_GET);
 	CHECK((status == 400) == (query_result < 0));
 	CHECK(memchr(call.problem, '\0', sizeof(call.problem)) && fuzz_printable(call.problem));
 	CHECK(strlen(call.route->path) == r->path.length);

@@ -27,6 +27,7 @@ from attacks import Attacker  # noqa: E402
 from daemon import GCTOKEND, Daemon, canary  # noqa: E402
 from fake import Fake  # noqa: E402
 from logging_in import log_in, login_profile  # noqa: E402
+from open_files import open_files  # noqa: E402
 from raw_http import memory_kib  # noqa: E402
 from unix_http import ask  # noqa: E402
 from users import account  # noqa: E402
@@ -166,11 +167,7 @@ def descriptors_held(d: Daemon) -> list[str]:
     with open("/proc/net/tcp", encoding="ascii") as file:
         rows = [line.split() for line in file][1:]
     kept = {f"socket:[{row[9]}]" for row in rows if int(row[2].split(":")[1], 16) == d.fake.port}
-    folder, found = f"/proc/{d.process.pid}/fd", []
-    for name in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(os.path.join(folder, name)))
-    return sorted(one for one in found if one not in kept)
+    return sorted(one for one in open_files(d.process.pid).values() if one not in kept)
 
 
 def held(d: Daemon, most: float = math.inf) -> tuple[int, int]:

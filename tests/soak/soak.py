@@ -12,6 +12,7 @@ import time
 
 from world import FAULTY, LIFETIMES, PRIVATE, STEADY, World
 import load
+from open_files import open_files
 from raw_http import cpu_seconds, descriptors, memory_kib
 from waiting import wait_until
 
@@ -38,11 +39,7 @@ def held(daemon) -> tuple[int, int, int]:
     """Memory of its own in KiB, descriptors, and apart from these its connections by TCP."""
     with open("/proc/net/tcp", encoding="ascii") as file:
         inodes = {line.split()[9] for line in file}
-    folder = f"/proc/{daemon.process.pid}/fd"
-    kept = 0
-    for name in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            kept += os.readlink(os.path.join(folder, name))[8:-1] in inodes
+    kept = sum(what[8:-1] in inodes for what in open_files(daemon.process.pid).values())
     return memory_kib(daemon), descriptors(daemon) - kept, kept
 
 

@@ -41,15 +41,15 @@ class Raw:
         self.ended = not data
         return bool(data)
 
-    def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """The next answer: status, header fields by lower-case name, body."""
+    def answer(self, to: bytes = b"GET") -> tuple[int, dict[str, str], bytes]:
+        """The next answer: status, header fields by lower-case name, body (none to HEAD)."""
         while b"\r\n\r\n" not in self.received:
             assert self.more(), f"the connection ended after {self.received[:200]!r}"
         head, rest = self.received.split(b"\r\n\r\n", 1)
         lines = head.decode("ascii").split("\r\n")
         fields = {name.lower(): value.strip()
                   for name, value in (line.split(":", 1) for line in lines[1:])}
-        length = int(fields.get("content-length", "0"))
+        length = 0 if to == b"HEAD" else int(fields.get("content-length", "0"))
         self.received = rest
         while len(self.received) < length:
             assert self.more(), "the connection ended within a body"

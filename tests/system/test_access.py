@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from open_files import open_files
 from reloading import reload
 from unix_http import exchange
 from users import (User, account, as_user, become, connect_as, curl_status, needs_root,
@@ -164,6 +165,30 @@ def test_who_has_no_number_in_the_daemons_namespace(server, make_daemon):
             assert ask(d, user, "GET", f"/v1/token?profile={name}").status == 403, name
         assert ask(d, user, "GET", "/v1/token?profile=all&wait=20").status == 200
     assert ask(d, ROOT, "GET", "/v1/token?profile=user&wait=20").status == 200
+
+
+def test_the_root_of_a_container(server, daemon):
+    """It is root, unless it has a user namespace: then it is whoever made that."""
+    d = daemon(server, broker=OPEN, profiles={"none": {}, "games": {"allow_users": "games"}})
+    elsewhere = ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork"]
+    a_user_s = ["unshare", "--user", "--map-root-user"]
+    if subprocess.run([*become(GAMES), *a_user_s, "true"], cwd="/", check=False).returncode:
+        pytest.skip("users cannot make user namespaces here")
+    for profile, as_a_user in (("none", 403), ("games", 200)):
+        target = f"/v1/token?profile={profile}&wait=20"
+        assert curl_status(d, ROOT, target, elsewhere) == 200
+        assert curl_status(d, GAMES, target, [], a_user_s) == as_a_user
+
+
+def test_nobody_gets_in_by_the_network(server, daemon):
+    d = daemon(server)
+    assert d.token(wait=20).status == 200
+    mine = set(open_files(d.process.pid).values())
+    for kind, waiting in (("tcp", "0A"), ("udp", "07")):
+        for table in (kind, kind + "6"):
+            with open(f"/proc/{d.process.pid}/net/{table}", encoding="ascii") as file:
+                rows = [line.split() for line in file][1:]
+            assert not [row for row in rows if row[3] == waiting and f"socket:[{row[9]}]" in mine]
 
 
 # Profiles that are there, and profiles that are not.
@@ -337,6 +362,9 @@ def test_what_is_shown_to_a_member_without_a_rule(server, daemon):
             assert answer.status == 403, (route, profile)
             told.add(answer.text.replace(profile, "PROFILE"))
     assert not any("games" in words for words in told)
+    assert ask(d, NOBODY, "GET", "/v1/nothing").status == 404
+    for method in ("OPTIONS", "DELETE"):
+        assert ask(d, NOBODY, method, "/v1/token").status == 405
 
 
 def test_health_is_for_everybody_and_readiness_for_those_it_concerns(fake, daemon):

@@ -28,8 +28,11 @@ def check_rejected(d: Daemon, f: Fake, words: str, wait: int = 0) -> None:
     assert answer.status == 503 and answer.json["error"] == "client_rejected"
     refused = f.log("token")[-1]
     assert answer.json["error_description"] == (
-        f"{words}; correlation id {refused['correlation_id']}")
-    assert QUARTER_HOUR - 60 <= answer.retry_after == answer.json["retry_after"] <= QUARTER_HOUR
+        f"{words}; correlation id {refused['correlation_id']}"
+        f"; next attempt in {answer.next_attempt} s")
+    assert QUARTER_HOUR - 60 <= answer.next_attempt <= QUARTER_HOUR
+    # A person has to act: coming again is no help.
+    assert answer.retry_after is None and "retry_after" not in answer.json
 
 
 @pytest.mark.parametrize("wrong, words, status", [
@@ -97,11 +100,11 @@ def test_a_quarter_of_an_hour(fake, make_daemon):
     wait_until_rejected(d)
     for posts in (1, 2):
         clock.suspend(QUARTER_HOUR - 60)
-        wait_until(lambda: d.token(wait=0).retry_after <= 60, "a minute is left")
+        wait_until(lambda: d.token(wait=0).next_attempt <= 60, "a minute is left")
         assert d.token(wait=30).json["error"] == "client_rejected"
         assert f.posts == posts
         clock.suspend(60)
-        wait_until(lambda: d.token(wait=0).retry_after > 60, "the next quarter of an hour")
+        wait_until(lambda: d.token(wait=0).next_attempt > 60, "the next quarter of an hour")
         assert f.posts == posts + 1
 
 
@@ -242,7 +245,7 @@ def test_what_one_profile_is_told_another_heeds(fake, daemon):
     assert d.post("/v1/refresh?profile=first").status == 503
     assert d.token("first").status == 200
     answer = d.token("second")
-    assert answer.status == 503 and answer.retry_after > 590
+    assert answer.status == 503 and answer.next_attempt > 590
     assert f.posts == 2
     assert d.status("second")["state"] == "unavailable"
     d.wait_log(r"^<4>second: another profile of this client was told: .*429")

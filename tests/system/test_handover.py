@@ -8,6 +8,9 @@ import pytest
 
 from handover_copy import Copy, record, records_of
 from manager import Manager
+from memory_scan import mappings
+from open_files import open_files
+from users import needs_root
 from waiting import wait_until
 
 DROPPED = "handed over was dropped: "
@@ -167,6 +170,16 @@ def test_what_is_kept_is_private_sealed_and_without_the_secret(managed, server):
     m.daemon._secrets.add(server.clients[0]["secret"])
     assert not [1 for secret in m.daemon._secrets if secret.encode() in content]
     assert [name for name, _ in m.stored] == ["handover"]
+
+
+@needs_root
+def test_what_is_kept_is_locked_while_the_daemon_runs(managed, server):
+    m = managed(server)
+    served(m.daemon.token(wait=30))
+    m.handover()
+    kept = [flags for *_, name, flags in mappings(m.daemon.process.pid)
+            if "gctokend-handover" in name]
+    assert kept and all("lo" in flags for flags in kept)
 
 
 # What cannot be used.
@@ -366,6 +379,4 @@ def test_two_profiles_of_one_client_keep_a_token_each(managed, server):
 def test_nothing_is_kept_where_there_is_nobody_to_keep_it(daemon, server):
     one = daemon(server)
     served(one.token(wait=30))
-    maps = [os.readlink(f"/proc/{one.process.pid}/fd/{fd}")
-            for fd in os.listdir(f"/proc/{one.process.pid}/fd")]
-    assert not [name for name in maps if "handover" in name]
+    assert not [name for name in open_files(one.process.pid).values() if "handover" in name]

@@ -42,8 +42,24 @@ REQUESTS = {
     "POST where GET is right": (get(method=b"POST"), 405, KEPT),
     "a query it cannot read": (get(b"/v1/token?wait"), 400, KEPT),
     "an unknown parameter": (get(b"/healthz?x=1"), 400, KEPT),
+    # HEAD: whatever the answer, it has no body.
+    "HEAD": (get(method=b"HEAD"), 200, KEPT),
+    "HEAD of no profile": (get(b"/v1/token?profile=no", method=b"HEAD"), 404, KEPT),
+    "HEAD of no route": (get(b"/nothing", method=b"HEAD"), 404, KEPT),
+    "HEAD where POST is right": (get(b"/v1/refresh", method=b"HEAD"), 405, KEPT),
+    "HEAD with a query it cannot read": (get(b"/v1/token?wait", method=b"HEAD"), 400, KEPT),
+    "HEAD without Host": (get(method=b"HEAD", fields=b""), 400, CLOSED),
+    "HEAD with a header too large": (
+        get(method=b"HEAD", fields=b"Host: x\r\n" + b"a: b\r\n" * 4000), 431, CLOSED),
+    # OPTIONS, and targets and hosts as proxies and libraries write them.
+    "OPTIONS": (get(b"/v1/refresh?x=%20", method=b"OPTIONS"), 204, KEPT),
+    "OPTIONS of no route": (get(b"/nothing", method=b"OPTIONS"), 404, KEPT),
+    "a URL": (get(b"http://any:80/healthz"), 200, KEPT),
+    "a URL without a path": (get(b"http://any?x=1"), 404, KEPT),
+    "a URL of https": (get(b"https://any/healthz"), 400, CLOSED),
+    "a host that is a path": (get(fields=b"Host: /run/gctokend/gctokend.sock\r\n"), 200, KEPT),
+    "a host with an ESC": (get(fields=b"Host: a\x1b[0m\r\n"), 400, CLOSED),
     # Methods nobody serves: how their answer ends is theirs to say.
-    "HEAD": (get(method=b"HEAD"), 405, CLOSED),
     "an unknown method and route": (get(b"/nothing", method=b"BREW"), 404, CLOSED),
     # Where the framing is in doubt nothing that follows is looked at.
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, CLOSED),
@@ -109,6 +125,7 @@ def test_each_gets_its_answer(idle):
     for name, (data, status, end) in REQUESTS.items():
         ways = {"whole": [data], "behind a good one": [GOOD + data],
                 "in two": [data[:len(data) // 2], data[len(data) // 2:]]}
+        method = data.split(b" ")[0]
         if len(data) < 100:
             ways["a byte at a time"] = [data[i:i + 1] for i in range(len(data))]
         for way, pieces in ways.items():
@@ -117,11 +134,13 @@ def test_each_gets_its_answer(idle):
                     client.send(piece)
                 if way == "behind a good one":
                     assert client.answer()[0] == 200, (name, way)
-                got, fields, body = client.answer()
+                got, fields, body = client.answer(to=method)
                 assert got == status, (name, way, got, body)
                 assert fields["cache-control"] == "no-store", (name, way)
                 assert (fields.get("connection") == "close") == (end == CLOSED), (name, way)
-                if status >= 400:
+                assert (fields.get("keep-alive") == "timeout=600") == (end == KEPT), (name, way)
+                assert ("content-length" in fields) == (status != 204), (name, way)
+                if status >= 400 and method != b"HEAD":
                     assert b'"error":"' in body and b'"error_description":"' in body, (name, way)
                 if end == KEPT:
                     client.send(GOOD)
@@ -133,23 +152,28 @@ def test_each_gets_its_answer(idle):
 
 
 @pytest.mark.parametrize("target, allowed", [
-    ("/v1/token", "GET"), ("/healthz", "GET"), ("/v1/refresh", "POST"),
-    ("/v1/token/reject", "POST")])
-def test_a_wrong_method_is_told_the_right_one(idle, target, allowed):
+    ("/v1/token", "GET, HEAD, OPTIONS"), ("/healthz", "GET, HEAD, OPTIONS"),
+    ("/v1/refresh", "POST, OPTIONS"), ("/v1/token/reject", "POST, OPTIONS")])
+def test_a_wrong_method_is_told_the_right_ones(idle, target, allowed):
     d = idle()
-    for method in {"GET", "POST", "HEAD", "PUT"} - {allowed}:
-        with Raw(d) as client:
-            client.send(get(target.encode(), method=method.encode()))
-            status, fields, _ = client.answer()
-            assert (status, fields["allow"]) == (405, allowed), method
+    with Raw(d) as client:
+        for method in [b"OPTIONS"] + [method for method in (b"POST", b"HEAD", b"GET", b"PUT")
+                                      if method.decode() not in allowed]:
+            client.send(get(target.encode(), method=method))
+            status, fields, _ = client.answer(to=method)
+            assert (status, fields["allow"]) == \
+                (204 if method == b"OPTIONS" else 405, allowed), method
 
 
-def test_the_answer_to_head_is_not_taken_for_the_next(idle):
+def test_the_answer_to_head_is_that_to_get_without_its_body(idle):
     """A client knows that HEAD's answer has no body; what follows must not be one."""
     d = idle()
     connection = d.connect()
-    assert exchange(connection, "HEAD", "/healthz").status == 405
-    assert exchange(connection, "GET", "/healthz").text == "ok\n"
+    for target in ("/healthz", "/metrics", "/nothing", "/v1/token?wait=0", "/v1/status?x=1"):
+        head, body = exchange(connection, "HEAD", target), exchange(connection, "GET", target)
+        assert head.status == body.status and head.body == b"" != body.body, target
+        if target != "/metrics":  # which count the requests
+            assert list(head.headers.items()) == list(body.headers.items()), target
     connection.close()
 
 

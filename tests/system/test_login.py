@@ -1,6 +1,7 @@
 """Logins of people, at the daemon's own routes: whose they are, what goes wrong, what becomes of them.
 The command, the browser and an OAuth server of others have tests of their own."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -111,14 +112,43 @@ def test_a_login_is_of_who_began_it(server, daemon):
         assert ask(user, brought).json["error"] == "login_failed"
     assert server.posts == 0
     assert ask(games, brought).status == 200
-    # Who may log in is not who may have the token.
+    # Who may log in is not who may have the token, or look at it.
     connection = connect_as(d, games)
-    assert exchange(connection, "GET", "/v1/token").status == 403
+    for route in ("token", "skew", "history"):
+        assert exchange(connection, "GET", f"/v1/{route}").status == 403
+    assert exchange(connection, "GET", "/v1/status").json == {"profiles": []}
+    assert exchange(connection, "GET", "/metrics").text == ""
     connection.close()
     assert ask(nobody, "/v1/logout").status == 200
     for _ in range(20):  # one who begins and begins keeps nobody else out
         assert ask(games, "/v1/login").status == 200
     assert ask(account("mail"), "/v1/login").status == 200
+
+
+@needs_root
+def test_who_brings_bad_codes_keeps_nobody_else_out(server, daemon):
+    """Neither from the profile nor, by having it refuse too often, from the login server."""
+    d = daemon(server, broker=OPEN, profile=login_profile(server, login_users="games, mail"))
+
+    def ask(name: str, target: str) -> Answer:
+        with contextlib.closing(connect_as(d, account(name))) as connection:
+            return exchange(connection, "POST", target)
+
+    def finish_as(name: str, landing: dict[str, str]) -> Answer:
+        return ask(name, "/v1/login/finish?" + urlencode(landing))
+
+    for _ in range(5):
+        answer = finish_as("games", {"state": ask("games", "/v1/login").json["state"], "code": "c"})
+        assert (answer.status, answer.json["error"]) == (503, "login_required")
+    posts = server.posts
+    landing = come_back(server, ask("games", "/v1/login").json)
+    for _ in range(2):  # the state is not used up
+        answer = finish_as("games", {name: landing[name] for name in ("state", "code")})
+        assert (answer.status, answer.json["error"]) == (429, "too_many_requests")
+        assert 0 < answer.retry_after <= 300
+    assert server.posts == posts
+    landing = come_back(server, ask("mail", "/v1/login").json)
+    assert finish_as("mail", {name: landing[name] for name in ("state", "code")}).status == 200
 
 
 @pytest.mark.parametrize("settings, status, error, words", [

@@ -154,3 +154,11 @@ def test_a_token_that_was_in_the_page(fake, daemon):
 
 def test_the_locked_heap_is_there(server, daemon):
     assert any("lo" in flags for *_, flags in mappings(daemon(server).process.pid))
+
+
+def test_memory_that_cannot_be_locked_is_told_of(server, make_daemon):
+    d = make_daemon(server, wrap=["prlimit", "--memlock=0", "setpriv", "--bounding-set=-ipc_lock"])
+    d.start()
+    d.wait_log(r"^<4>memory for secrets cannot be locked: they may reach swap \(raise LimitMEMLOCK\)$")
+    assert d.token(wait=10).status == 200
+    assert not any("lo" in flags for *_, flags in mappings(d.process.pid))

@@ -2,10 +2,12 @@
 who may not."""
 
 import array
+import collections
 import contextlib
 import ctypes
 import mmap
 import os
+import resource
 import socket
 import threading
 
@@ -13,6 +15,7 @@ import pytest
 
 from library import DENIED, LIBRARY, REFUSED, REVOKED, GctokenError, in_child, library
 from manager import Manager
+from open_files import open_files
 from raw_http import is_sanitized
 from reloading import reload
 from users import User, account, as_user, needs_root
@@ -286,6 +289,63 @@ def test_a_refresh_costs_each_reader_one_page(server, daemon):
 
 
 @needs_root
+def test_pages_that_nobody_takes_cost_no_other_user_theirs(server, daemon):
+    """The kernel counts descriptors that were sent and not taken, and refuses the daemon more of them
+    than it may have open; that is, if it is no root with every right."""
+    descriptors, most = 200, 20
+    d = daemon(server, profile={"allow_users": "games, mail"},
+               broker={"socket_mode": "0666", "max_connections_per_user": most},
+               wrap=["setpriv", "--bounding-set=-sys_resource,-sys_admin", "--inh-caps=-all",
+                     "prlimit", f"--nofile={descriptors}"])
+    ways = [lambda client: client.shutdown(socket.SHUT_WR), lambda client: client.sendall(b"\n"),
+            lambda client: client.shutdown(socket.SHUT_RDWR), lambda client: None]
+    statuses = collections.Counter()
+    with contextlib.ExitStack() as stack:
+        for i in range(2 * descriptors):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(10 * PATIENCE)
+            with as_user(account("games")):
+                client.connect(d.path("page.sock"))
+            with contextlib.suppress(BrokenPipeError):
+                client.sendall(b"page 1 default\n")
+            status = client.recv(4, socket.MSG_PEEK)
+            statuses[status] += 1
+            if status == b"200\n":
+                ways[i % len(ways)](client)
+        assert statuses == {b"200\n": most, b"429\n": 2 * descriptors - most}
+        with as_user(account("mail")):
+            page = Page(d)
+        assert page.status == 200
+        page.close()
+    wait_until(lambda: metric(d, "gctokend_connections") == 1, "all are gone")  # but for who asks
+    with as_user(account("games")):
+        page = Page(d)
+    assert page.status == 200
+    page.close()
+
+
+def test_the_log_tells_that_pages_cannot_be_sent(server, daemon):
+    d = daemon(server, wrap=["setpriv", "--bounding-set=-sys_resource,-sys_admin",
+                             "--inh-caps=-all"] if os.geteuid() == 0 else None)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(4)]
+        for client in clients:
+            client.settimeout(10 * PATIENCE)
+            client.connect(d.path("page.sock"))
+        wait_until(lambda: metric(d, "gctokend_connections") == 5, "all are in")
+        for client in clients[:2]:
+            client.sendall(b"page 1 default\n")
+            assert client.recv(4, socket.MSG_PEEK) == b"200\n"
+        resource.prlimit(d.process.pid, resource.RLIMIT_NOFILE, (1, 1))
+        for client in clients[2:]:
+            client.sendall(b"page 1 default\n")
+            assert client.recv(4) == b"503\n"
+    told = [line for line in d.stderr_text().splitlines() if "got no page (503)" in line]
+    assert len(told) == 1 and "callers have not taken as many descriptors" in told[0]
+    assert f"uid {os.getuid()} " in told[0]
+
+
+@needs_root
 def test_a_page_that_a_former_member_of_a_group_handed_on(server, daemon):
     """The rules stay as they are, and so does what the kernel says of who connected."""
     group = 72101
@@ -496,22 +556,16 @@ def test_the_daemons_own_descriptors_are_out_of_reach(server, daemon):
     mine = os.stat(f"/proc/self/fd/{page.fd}")
     wait_until(lambda: page.words[STATE] == 2, "the end of the start")
 
-    def pages():
-        for fd in os.listdir(f"/proc/{d.process.pid}/fd"):
-            with contextlib.suppress(FileNotFoundError):
-                if "memfd:gctoken-page" in os.readlink(f"/proc/{d.process.pid}/fd/{fd}"):
-                    yield fd
-
-    found = list(pages())
+    found = [path for path, what in open_files(d.process.pid).items()
+             if "memfd:gctoken-page" in what]
     assert len(found) == 2  # to write, and to hand over: none for each client
-    for fd in found:
-        assert os.stat(f"/proc/{d.process.pid}/fd/{fd}").st_ino == mine.st_ino
+    for path in found:
+        assert os.stat(path).st_ino == mine.st_ino
     assert mine.st_mode & 0o7777 == 0o444
 
     def tries():
         opened = []
-        for path in [f"/proc/{d.process.pid}/fd/{fd}" for fd in found] + [
-                f"/proc/self/fd/{page.fd}"]:
+        for path in [*found, f"/proc/self/fd/{page.fd}"]:
             for flags in (os.O_RDWR, os.O_WRONLY):
                 try:
                     opened.append(os.open(path, flags))

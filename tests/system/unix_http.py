@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,12 @@ class Answer:
     def retry_after(self) -> int | None:
         value = self.headers.get("Retry-After")
         return None if value is None else int(value)
+
+    @property
+    def next_attempt(self) -> int | None:
+        """In so many seconds: the words tell what Retry-After does not."""
+        told = re.search(r"; next attempt in (\d+) s$", self.json["error_description"])
+        return int(told[1]) if told else self.retry_after
 
     def __repr__(self) -> str:
         # A failed assertion prints this: a token must not come with it.

@@ -88,10 +88,12 @@ def unit(name: str):
             os.rmdir(os.path.dirname(group))
 
 
-def curl_status(d: Daemon, user: User, target: str, before: list[str]) -> int:
-    """The HTTP status of a GET by that user, with these words before the command."""
+def curl_status(d: Daemon, user: User, target: str, before: list[str],
+                within: list[str] | None = None) -> int:
+    """The HTTP status of a GET by that user: with these words before that user's command, and those
+    in its own."""
     run = subprocess.run(
-        [*before, *become(user), "curl", "-q", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+        [*before, *become(user), *(within or []), "curl", "-q", "-s", "-o", "/dev/null", "-w", "%{http_code}",
          "--max-time", str(30 * PATIENCE), "--unix-socket", d.socket, "http://localhost" + target],
         cwd="/", env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=60 * PATIENCE, check=False)

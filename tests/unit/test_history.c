@@ -213,6 +213,29 @@ static void users_beyond_the_table_share_an_event(void **state)
 		assert_string_not_equal(all[i]->words, "denied: uid 1002");
 }
 
+/* One who was counted comes back when there are more than can be told apart. */
+static void a_full_table_is_told_as_such(void **state)
+{
+	uid_t last = HISTORY_PLACES + HISTORY_OTHERS;
+
+	(void)state;
+	for (uid_t uid = 1; uid <= last; uid++)
+		denied_at(5, uid);
+	assert_string_equal(latest()->words, "denied: uid 79 (and 63 other users)");
+	denied_at(5, last - 1);
+	assert_string_equal(latest()->words, "denied: uid 78 (and 63 other users)");
+	denied_at(5, last + 1);
+	assert_string_equal(latest()->words, "denied: uid 80 (and at least 64 other users)");
+	denied_at(5, last - 1);
+	assert_string_equal(latest()->words, "denied: uid 78 (and at least 64 other users)");
+	/* when it has been over, they are counted anew */
+	for (uid_t uid = 1; uid <= HISTORY_PLACES; uid++)
+		denied_at(60, uid);
+	denied_at(70, last);
+	denied_at(70, last - 1);
+	assert_string_equal(latest()->words, "denied: uid 78 (and 1 other user)");
+}
+
 static void others_are_counted_anew(void **state)
 {
 	(void)state;
@@ -372,6 +395,7 @@ int main(void)
 		cmocka_unit_test_setup(the_latest_words_stand, empty),
 		cmocka_unit_test_setup(in_order_of_time, empty),
 		cmocka_unit_test_setup(users_beyond_the_table_share_an_event, empty),
+		cmocka_unit_test_setup(a_full_table_is_told_as_such, empty),
 		cmocka_unit_test_setup(others_are_counted_anew, empty),
 		cmocka_unit_test_setup(floods_push_nothing_out, empty),
 		cmocka_unit_test_setup(a_line_at_first_and_each_hour, empty),

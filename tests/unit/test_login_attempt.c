@@ -24,16 +24,22 @@ static const unsigned char *some_random(void)
 	return bytes;
 }
 
-static int begin(struct login_attempts *t, int64_t at_s, uid_t uid, char ret_state[LOGIN_TEXT + 1])
+static int begin_as(struct login_attempts *t, int64_t at_s, uid_t uid, bool privileged,
+	char ret_state[LOGIN_TEXT + 1])
 {
 	const struct login_attempt *p;
 	struct duration wait = {-1};
-	int r = login_attempt_begin(t, LATER(at_s), uid, some_random(), &p, &wait);
+	int r = login_attempt_begin(t, LATER(at_s), uid, privileged, some_random(), &p, &wait);
 
 	if (r)
 		return (int)(wait.ns / NS_PER_S);
 	memcpy(ret_state, p->state, LOGIN_TEXT + 1);
 	return 0;
+}
+
+static int begin(struct login_attempts *t, int64_t at_s, uid_t uid, char ret_state[LOGIN_TEXT + 1])
+{
+	return begin_as(t, at_s, uid, false, ret_state);
 }
 
 static enum login_verdict take(struct login_attempts *t, int64_t at_s, uid_t uid, const char *state)
@@ -104,18 +110,91 @@ static void nobody_begins_more_than_fit(void **state)
 		assert_int_equal(take(&t, 9, 9, states[i]), LOGIN_GOOD);
 	assert_int_equal(take(&t, 9, 1, other), LOGIN_GOOD);
 
-	/* many users fill it; whoever has none there waits until the first of them ends */
+	/* many users fill it, with one each; whoever comes waits until the first of them ends */
 	for (int i = 0; i < LOGINS_PENDING; i++)
-		assert_int_equal(begin(&t, i, (uid_t)(100 + i / LOGINS_OF_USER), states[i]), 0);
+		assert_int_equal(begin(&t, i, (uid_t)(100 + i), states[i]), 0);
 	assert_int_equal(begin(&t, 20, 99, more), LOGIN_LASTS_S - 20);
-	assert_int_equal(begin(&t, 20, 100, more), 0);
-	assert_int_equal(take(&t, 20, 100, states[0]), LOGIN_UNKNOWN);
-	assert_int_equal(take(&t, 20, 101, states[LOGINS_OF_USER]), LOGIN_GOOD);
+	assert_int_equal(take(&t, 20, 101, states[1]), LOGIN_GOOD);
 	assert_int_equal(begin(&t, 20, 99, more), 0);
 	/* those that have ended make room, the free places first */
-	assert_int_equal(begin(&t, 21, 98, more), LOGIN_LASTS_S - 20);
+	assert_int_equal(begin(&t, 21, 98, more), LOGIN_LASTS_S - 21);
 	assert_int_equal(begin(&t, LOGIN_LASTS_S + 15, 98, more), 0);
 	assert_int_equal(take(&t, LOGIN_LASTS_S + 15, 98, more), LOGIN_GOOD);
+}
+
+/* A few users fill the table: whoever has most gives way, the oldest first, and to nobody who would
+ * have as many then. */
+static void who_has_most_gives_way(void **state)
+{
+	struct login_attempts t = {0};
+	char states[LOGINS_PENDING][LOGIN_TEXT + 1], more[4][LOGIN_TEXT + 1];
+
+	(void)state;
+	for (int i = 0; i < LOGINS_PENDING; i++)
+		assert_int_equal(begin(&t, i, (uid_t)(100 + i / LOGINS_OF_USER), states[i]), 0);
+	assert_int_equal(begin(&t, 20, 99, more[0]), 0);
+	assert_int_equal(take(&t, 20, 100, states[0]), LOGIN_UNKNOWN);
+	assert_int_equal(begin(&t, 21, 99, more[1]), 0);
+	assert_int_equal(take(&t, 21, 101, states[LOGINS_OF_USER]), LOGIN_UNKNOWN);
+	assert_int_equal(begin(&t, 22, 99, more[2]), 0);
+	assert_int_equal(take(&t, 22, 102, states[2 * LOGINS_OF_USER]), LOGIN_UNKNOWN);
+	/* a fourth against four of one user; and then all are even */
+	assert_int_equal(begin(&t, 23, 99, more[3]), LOGIN_LASTS_S - 23 + 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(take(&t, 24, 99, more[i]), LOGIN_GOOD);
+}
+
+/* Where everybody has one, too. */
+static void an_admin_always_finds_a_place(void **state)
+{
+	struct login_attempts t = {0};
+	char states[LOGINS_PENDING][LOGIN_TEXT + 1], more[LOGIN_TEXT + 1];
+
+	(void)state;
+	for (int i = 0; i < LOGINS_PENDING; i++)
+		assert_int_equal(begin(&t, i, (uid_t)(100 + i), states[i]), 0);
+	assert_int_equal(begin_as(&t, 20, 0, true, more), 0);
+	assert_int_equal(take(&t, 20, 100, states[0]), LOGIN_UNKNOWN);
+	for (int i = 1; i < LOGINS_PENDING; i++)
+		assert_int_equal(take(&t, 20, (uid_t)(100 + i), states[i]), LOGIN_GOOD);
+	assert_int_equal(take(&t, 20, 0, more), LOGIN_GOOD);
+}
+
+static int64_t code_wait_s(const struct login_attempts *t, int64_t at_s, uid_t uid)
+{
+	struct duration wait = login_code_wait(t, LATER(at_s), uid);
+
+	return wait.ns > 0 ? wait.ns / NS_PER_S : 0;
+}
+
+static void who_brings_bad_codes_has_to_wait(void **state)
+{
+	struct login_attempts t = {0};
+
+	(void)state;
+	for (int i = 0; i < CODES_REFUSED; i++) {
+		assert_int_equal(code_wait_s(&t, 10 * i, 9), 0);
+		login_code_refused(&t, LATER(10 * i), 9);
+		login_code_refused(&t, LATER(10 * i), i == 0 ? 0 : 100 + (uid_t)i);
+	}
+	login_attempts_forget(&t);
+	assert_int_equal(code_wait_s(&t, 40, 9), CODES_REFUSED_S - 40);
+	assert_int_equal(code_wait_s(&t, 40, 0), 0);
+	assert_int_equal(code_wait_s(&t, 40, 101), 0);
+	assert_int_equal(code_wait_s(&t, 40, 8), 0);
+	assert_int_equal(code_wait_s(&t, CODES_REFUSED_S, 9), 0);
+	/* it begins anew */
+	for (int i = 0; i < CODES_REFUSED - 1; i++)
+		login_code_refused(&t, LATER(CODES_REFUSED_S), 9);
+	assert_int_equal(code_wait_s(&t, CODES_REFUSED_S, 9), 0);
+	login_code_refused(&t, LATER(CODES_REFUSED_S), 9);
+	assert_int_equal(code_wait_s(&t, CODES_REFUSED_S, 9), CODES_REFUSED_S);
+	/* more users than are remembered: those whose first is oldest are forgotten */
+	for (uid_t uid = 200; uid < 207; uid++)
+		login_code_refused(&t, LATER(CODES_REFUSED_S + 1), uid);
+	assert_int_equal(code_wait_s(&t, CODES_REFUSED_S + 1, 9), CODES_REFUSED_S - 1);
+	login_code_refused(&t, LATER(CODES_REFUSED_S + 1), 207);
+	assert_int_equal(code_wait_s(&t, CODES_REFUSED_S + 1, 9), 0);
 }
 
 static void the_url_holds_what_is_asked(void **state)
@@ -202,6 +281,9 @@ int main(void)
 		cmocka_unit_test(a_login_is_good_once_for_who_began_it),
 		cmocka_unit_test(a_login_ends_after_ten_minutes),
 		cmocka_unit_test(nobody_begins_more_than_fit),
+		cmocka_unit_test(who_has_most_gives_way),
+		cmocka_unit_test(an_admin_always_finds_a_place),
+		cmocka_unit_test(who_brings_bad_codes_has_to_wait),
 		cmocka_unit_test(the_url_holds_what_is_asked),
 		cmocka_unit_test(clashes_are_found),
 		cmocka_unit_test(an_issuer_is_of_the_same_origin),

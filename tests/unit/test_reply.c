@@ -99,15 +99,90 @@ static void a_wrong_method_is_told_the_right_one(void **state)
 
 	(void)state;
 	buffer_init(&b, storage, sizeof(storage));
-	assert_int_equal(reply_wrong_method(&r, "POST"), 405);
+	assert_int_equal(reply_wrong_method(&r, "POST, OPTIONS"), 405);
 	assert_written(&b, "HTTP/1.1 405 Method Not Allowed\r\n"
 			   "Cache-Control: no-store\r\n"
-			   "Allow: POST\r\n"
+			   "Allow: POST, OPTIONS\r\n"
 			   "Content-Type: application/json\r\n"
-			   "Content-Length:       92\r\n"
+			   "Content-Length:       94\r\n"
 			   "\r\n"
 			   "{\"error\":\"method_not_allowed\",\"error_description\":"
-			   "\"this route takes POST and nothing else\"}\n");
+			   "\"the methods of this route: POST, OPTIONS\"}\n");
+	buffer_init(&b, storage, sizeof(storage));
+	assert_int_equal(reply_options(&r, "GET, HEAD, OPTIONS"), 204);
+	assert_written(&b, "HTTP/1.1 204 No Content\r\n"
+			   "Cache-Control: no-store\r\n"
+			   "Allow: GET, HEAD, OPTIONS\r\n"
+			   "\r\n");
+}
+
+static void nobody_is_told_to_stay_away_for_long(void **state)
+{
+	char storage[512];
+	struct buffer b;
+	struct reply r = {.out = &b, .keep_alive = true};
+
+	(void)state;
+	for (int64_t s = 59; s <= 3600; s = s < 61 ? s + 1 : 3600 + (s == 3600)) {
+		char field[40], member[40];
+
+		buffer_init(&b, storage, sizeof(storage));
+		reply_error(&r, 503, "e", "w", s);
+		snprintf(field, sizeof(field), "\r\nRetry-After: %d\r\n", s < 60 ? (int)s : 60);
+		snprintf(member, sizeof(member), ",\"retry_after\":%d}", s < 60 ? (int)s : 60);
+		assert_non_null(memmem(b.data, b.length, field, strlen(field)));
+		assert_non_null(memmem(b.data, b.length, member, strlen(member)));
+	}
+}
+
+/* How long a connection may be idle is told where it goes on, by fields that belong together. */
+static void keep_alive_says_for_how_long(void **state)
+{
+	char storage[512];
+	struct buffer b;
+	struct reply r = {.out = &b, .keep_alive = true, .idle_s = 600};
+
+	(void)state;
+	buffer_init(&b, storage, sizeof(storage));
+	reply_not_modified(&r);
+	assert_written(&b, "HTTP/1.1 304 Not Modified\r\n"
+			   "Cache-Control: no-store\r\n"
+			   "Connection: keep-alive\r\n"
+			   "Keep-Alive: timeout=600\r\n"
+			   "\r\n");
+	r.keep_alive = false;
+	buffer_init(&b, storage, sizeof(storage));
+	reply_not_modified(&r);
+	assert_null(memmem(b.data, b.length, "Keep-Alive", 10));
+}
+
+/* What was there before stays, and nothing of the body does, not even in memory. */
+static void of_a_reply_to_head_only_the_header_is_left(void **state)
+{
+	char storage[512];
+	struct buffer b;
+	struct reply r = {.out = &b, .keep_alive = true, .head = true};
+	size_t at, whole;
+
+	(void)state;
+	buffer_init(&b, storage, sizeof(storage));
+	reply_error(&r, 404, "first", "w", -1);
+	at = b.length;
+	reply_begin(&r, 200, REPLY_TEXT, "");
+	buffer_put_text(&b, "secret\r\n\r\nsecret\n");
+	reply_end(&r);
+	whole = b.length;
+	reply_cut_body(&b, at);
+	assert_int_equal(b.length, whole - 17);
+	assert_memory_equal(b.data + b.length - 4, "\r\n\r\n", 4);
+	assert_non_null(memmem(b.data + at, b.length - at, "Content-Length:       17\r\n", 26));
+	assert_null(memmem(storage, sizeof(storage), "secret", 6));
+	assert_non_null(memmem(b.data, at, "{\"error\":\"first\"", 16));
+	at = b.length;
+	reply_not_modified(&r);
+	whole = b.length;
+	reply_cut_body(&b, at);
+	assert_int_equal(b.length, whole);
 }
 
 /* RFC 9110 section 15 */
@@ -118,6 +193,7 @@ static void every_status_has_its_phrase(void **state)
 		const char *line;
 	} cases[] = {
 		{200, "HTTP/1.1 200 OK\r\n"},
+		{204, "HTTP/1.1 204 No Content\r\n"},
 		{400, "HTTP/1.1 400 Bad Request\r\n"},
 		{403, "HTTP/1.1 403 Forbidden\r\n"},
 		{404, "HTTP/1.1 404 Not Found\r\n"},
@@ -224,6 +300,9 @@ int main(void)
 		cmocka_unit_test(writes_a_whole_answer),
 		cmocka_unit_test(errors_to_the_byte),
 		cmocka_unit_test(a_wrong_method_is_told_the_right_one),
+		cmocka_unit_test(nobody_is_told_to_stay_away_for_long),
+		cmocka_unit_test(keep_alive_says_for_how_long),
+		cmocka_unit_test(of_a_reply_to_head_only_the_header_is_left),
 		cmocka_unit_test(every_status_has_its_phrase),
 		cmocka_unit_test(not_modified_has_no_body),
 		cmocka_unit_test(length_is_right_wherever_the_bytes_are),

@@ -18,6 +18,7 @@
 
 struct form {
 	bool keep_alive, text;
+	uint32_t idle_s;
 };
 
 static char name[] = "default", region[] = "us-west-2", api_url[] = "https://api.usw2.pure.cloud";
@@ -39,8 +40,12 @@ static size_t expected(char *to, size_t size, struct form f, const char *escaped
 	const struct profile_settings *s, const struct token_outcome *o)
 {
 	const char *state = o->stale ? "stale" : "fresh";
-	char body[20000], where[300];
+	char body[20000], where[300], idle[80] = "";
 	int length;
+
+	if (f.idle_s)
+		snprintf(idle, sizeof(idle), "Connection: keep-alive\r\nKeep-Alive: timeout=%u\r\n",
+			f.idle_s);
 
 	snprintf(where, sizeof(where),
 		s->region ? "\"%s\",\"api_url\":\"%s\"" : "null,\"api_url\":null", s->region,
@@ -60,7 +65,7 @@ static size_t expected(char *to, size_t size, struct form f, const char *escaped
 		"\r\nGctoken-Expires-In-Ms: %" PRId64
 		"\r\nGctoken-Fingerprint: %s\r\nGctoken-State: %s\r\nContent-Type: %s\r\n"
 		"Content-Length: %d\r\n\r\n%s",
-		f.keep_alive ? "" : "Connection: close\r\n", o->slot->generation,
+		f.keep_alive ? idle : "Connection: close\r\n", o->slot->generation,
 		o->expires_in.ns / NS_PER_MS, o->slot->token.fingerprint, state,
 		f.text ? "text/plain; charset=utf-8" : "application/json", length, body);
 	assert_true(length > 0 && (size_t)length < size);
@@ -73,7 +78,8 @@ static void assert_reported(struct token_reply_cache *reply_cache, struct form f
 	static char storage[40000], wanted[40000];
 	size_t length = expected(wanted, sizeof(wanted), f, escaped, s, o);
 	struct buffer out;
-	struct reply reply = {.out = &out, .keep_alive = f.keep_alive, .text = f.text};
+	struct reply reply = {
+		.out = &out, .keep_alive = f.keep_alive, .idle_s = f.idle_s, .text = f.text};
 
 	buffer_init(&out, storage, sizeof(storage));
 	buffer_put_text(&out, "what stands before it: ");
@@ -116,7 +122,9 @@ static void whatever_was_answered_before(void **state)
 		size_t which = draw % 3;
 		int64_t most = INT64_C(1) << (10 + (draw >> 8) % 36);
 		int64_t expires = 1000 + (int64_t)(random_next(&random) % (uint64_t)most);
-		struct form f = {.keep_alive = (draw >> 16) % 8 > 0, .text = (draw >> 20) % 8 == 0};
+		struct form f = {.keep_alive = (draw >> 16) % 8 > 0,
+			.text = (draw >> 20) % 8 == 0,
+			.idle_s = (draw >> 34) % 4 ? 600 : 0};
 		struct token_outcome o;
 
 		o = outcome_make(&slots[which], expires,
@@ -146,8 +154,8 @@ static void the_longest_token(void **state)
 	memset(escaped, '\\', 2 * (size_t)TOKEN_MAX);
 	slot_make(&slot, text, 1);
 	o = outcome_make(&slot, 1000, 0, false);
-	assert_reported(&reply_cache, (struct form){true, false}, escaped, &settings, &o);
-	assert_reported(&reply_cache, (struct form){true, true}, escaped, &settings, &o);
+	assert_reported(&reply_cache, (struct form){true, false, 0}, escaped, &settings, &o);
+	assert_reported(&reply_cache, (struct form){true, true, 0}, escaped, &settings, &o);
 	token_slot_empty(&slot);
 	token_reply_cache_fini(&reply_cache);
 }
@@ -174,13 +182,13 @@ static void keeps_no_token(void **state)
 	slot_make(&slot, "canary-of-a-token", 17);
 	o = outcome_make(&slot, 3600000, 3000, false);
 	assert_reported(
-		&reply_cache, (struct form){true, false}, "canary-of-a-token", &settings, &o);
+		&reply_cache, (struct form){true, false, 0}, "canary-of-a-token", &settings, &o);
 	assert_false(has_canary(&reply_cache.parts));
 	kept = reply_cache.parts.data;
 	assert_reported(
-		&reply_cache, (struct form){true, true}, "canary-of-a-token", &settings, &o);
+		&reply_cache, (struct form){true, true, 0}, "canary-of-a-token", &settings, &o);
 	assert_reported(
-		&reply_cache, (struct form){false, false}, "canary-of-a-token", &settings, &o);
+		&reply_cache, (struct form){false, false, 0}, "canary-of-a-token", &settings, &o);
 	assert_ptr_equal(reply_cache.parts.data, kept);
 	assert_false(has_canary(&reply_cache.parts));
 	token_slot_empty(&slot);

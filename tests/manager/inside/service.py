@@ -8,6 +8,7 @@ import subprocess
 
 from fake import Fake
 from handover_copy import Copy
+from open_files import open_files
 from unix_http import Answer, UnixConnection, ask
 from waiting import PATIENCE, wait_until
 
@@ -131,9 +132,7 @@ class Service:
 
     def kept(self) -> list[str]:
         """The tokens' memory, as the daemon has it: paths to open."""
-        folder = f"/proc/{self.pid}/fd"
-        return [os.path.join(folder, fd) for fd in os.listdir(folder)
-                if "gctokend-handover" in os.readlink(os.path.join(folder, fd))]
+        return [path for path, what in open_files(self.pid).items() if "gctokend-handover" in what]
 
     @contextlib.contextmanager
     def copy(self):
