@@ -64,13 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     basic.add_argument("--port", type=int, default=0, metavar="N",
                        help="0: any that is free, which is the default")
     basic.add_argument("--host", default="localhost", metavar="NAME",
-                       help="the name to tell in URLs: localhost (default), 127.0.0.1, or one "
+                       help="the name to use in URLs: localhost (default), 127.0.0.1, or one "
                        "that clients have been told to find this machine by")
     basic.add_argument("--dir", metavar="DIR",
                        help="for ca.pem and the other certificates and keys; a CA found there is "
                        "used again (default: a temporary directory, removed at the end)")
     basic.add_argument("--control", metavar="PATH",
-                       help="a Unix socket to watch and steer the fake with")
+                       help="a Unix socket to watch and control the fake")
     basic.add_argument("--ready-fd", type=int, metavar="N",
                        help="write a line of JSON (url, token_url, authorize_url, api_url, "
                        "port, ca_file, control, pid) to this descriptor once connections are accepted")

@@ -143,8 +143,8 @@ GROUPS = (
         Setting("api_clock_offset", signed, 0.0, "S", "how far the API's clock is ahead of the "
                 "login server's"),
         Setting("date", choice("live", "none"), "live", "HOW", "live or none: the Date header"),
-        Setting("date_stale", seconds, 0.0, "S", "the Date header is made only once in S seconds "
-                "and is up to S old"),
+        Setting("date_stale", seconds, 0.0, "S", "the Date header is made only once every "
+                "S seconds and is up to S old"),
     )),
     Group("delays of every answer, in seconds", (
         Setting("delay_request", seconds, 0.0, "S", "before the request is read"),
@@ -176,7 +176,7 @@ GROUPS = (
         Setting("consent", choice("given", "denied", "asked"), "given", "WHAT",
                 "what the person answers: given, denied, or asked: the page has two buttons"),
         Setting("consent_error", text, "access_denied", "CODE",
-                "the error that goes back where it is denied"),
+                "the error that goes back on a denial"),
         Setting("consent_words", text, "The user denied the request", "WORDS",
                 "and its error_description"),
         Setting("state_echo", choice("same", "wrong", "none"), "same", "HOW",
@@ -185,13 +185,14 @@ GROUPS = (
                 "the iss that goes back (RFC 9207): none, right or wrong"),
         Setting("redirect_port", choice("any", "exact"), "any", "HOW",
                 "whether a registered loopback redirect_uri may come with another port"),
-        Setting("code_lifetime", seconds, 60.0, "S", "how long a code is good; 0: it comes expired"),
+        Setting("code_lifetime", seconds, 60.0, "S", "how long a code is good; 0: expired "
+                "from the start"),
         Setting("refresh_tokens", choice("rotate", "keep", "omit", "none"), "rotate", "HOW",
                 "rotate: each refresh brings a new one, and the old one used again ends the login; "
                 "keep: the same one comes again; omit: a refresh brings none, the first stays good; "
                 "none: there are none at all, as with an idle timeout at Genesys Cloud"),
         Setting("public_refresh", yes_no, False, "yes|no",
-                "whether public clients have refresh tokens; at Genesys Cloud they have not"),
+                "whether public clients have refresh tokens; at Genesys Cloud they do not"),
         Setting("refresh_lifetime", seconds, 0.0, "S", "refresh tokens older than this are refused; "
                 "0: none is"),
     )),
@@ -202,7 +203,7 @@ GROUPS = (
         Setting("rate_window", seconds, 60.0, "S", "the window of rate-limit"),
         Setting("throttle_status", choice("400", "429"), "400", "STATUS",
                 "how: 400 (as Genesys Cloud's login does) or 429"),
-        Setting("retry_after", seconds, 0.0, "S", "what Retry-After tells"),
+        Setting("retry_after", seconds, 0.0, "S", "what Retry-After says"),
         Setting("retry_after_form", choice("none", "seconds", "date"), "none", "FORM",
                 "none, seconds, or date (an HTTP date by the server's clock)"),
         Setting("api_rate_limit", count, 0, "N", "refuse API calls over N in 60 s with one token; "
@@ -214,8 +215,9 @@ GROUPS = (
         Setting("head_status", count, 200, "STATUS", "the status of HEAD at the login server"),
         Setting("keep_alive", seconds, 75.0, "S", "how long an idle connection stays open; 0: "
                 "closed after each answer"),
-        Setting("entities", count, 60, "N", "how many the API's lists in pages have"),
-        Setting("conversations", count, 1, "N", "how many the API's query for conversations finds"),
+        Setting("entities", count, 60, "N", "how many entries the API's paged lists have"),
+        Setting("conversations", count, 1, "N", "how many conversations the API's query "
+                "finds"),
         Setting("headers", headers, {}, "FIELDS", "more header fields for every answer, "
                 "e.g. `Age: 5|Via: 1.1 proxy`"),
     )),
