@@ -7,6 +7,16 @@
 #include <errno.h>
 #include <string.h>
 
+/* Is there a service manager, for which the tokens and clocks are kept in memory? */
+static bool manager_there;
+
+bool __wrap_systemd_is_there(void);
+
+bool __wrap_systemd_is_there(void)
+{
+	return manager_there;
+}
+
 #define ONE "[profile a]\nclock_probe = yes\n"
 #define TWO ONE "[profile b]\nclock_probe = yes\nclient_id = another\n"
 #define MEASURE "/v1/skew/probe?profile=a"
@@ -295,6 +305,56 @@ static void test_the_last_user_of_a_server_waits_on(void **state)
 	rig_free(r);
 }
 
+static void test_after_a_reload_the_server_is_asked_as_before(void **state)
+{
+	struct rig *r = rig_at_rest(ONE);
+
+	(void)state;
+	rig_configure(r, ONE "use_margin = 20s\n");
+	rig_reload(r);
+	r->now.wall.ns -= 60 * NS_PER_S;
+	turn_now(&r->broker->turn);
+	assert_int_equal(heads(r), 1);
+	assert_true(rig_logged(r, "profile a: the local wall clock was set back by 60000 ms"));
+	rig_free(r);
+}
+
+/* Nobody waits for it, and nobody is told how it would have ended. */
+static void test_a_stop_ends_a_head(void **state)
+{
+	struct rig *r = rig_at_rest(ONE);
+	struct caller *c = caller_ask(r, "POST", MEASURE);
+
+	(void)state;
+	assert_int_equal(heads(r), 1);
+	rig_stop(r);
+	assert_int_equal(heads(r), 0);
+	caller_gone(r, c);
+	rig_start(r);
+	rig_free(r);
+}
+
+/* Or the next run would send it again. */
+static void test_a_head_that_was_sent_is_handed_over(void **state)
+{
+	struct rig *r;
+	struct caller *c;
+	uint64_t before;
+
+	(void)state;
+	manager_there = true;
+	r = rig_at_rest(ONE);
+	before = r->broker->handover.sequence;
+	rig_pass_ms(r, 10);
+	assert_int_equal(r->broker->handover.sequence, before);
+	c = caller_ask(r, "POST", MEASURE);
+	assert_int_equal(heads(r), 1);
+	assert_int_equal(r->broker->handover.sequence, before + 1);
+	caller_gone(r, c);
+	rig_free(r);
+	manager_there = false;
+}
+
 static void test_probing_can_be_off(void **state)
 {
 	struct rig *r = rig_at_rest("[profile a]\nclock_probe = no\n"
@@ -326,6 +386,9 @@ int main(void)
 		cmocka_unit_test(test_a_server_that_nobody_uses_is_left_alone),
 		cmocka_unit_test(test_nobody_waits_for_a_server_that_is_not_asked_any_more),
 		cmocka_unit_test(test_the_last_user_of_a_server_waits_on),
+		cmocka_unit_test(test_after_a_reload_the_server_is_asked_as_before),
+		cmocka_unit_test(test_a_stop_ends_a_head),
+		cmocka_unit_test(test_a_head_that_was_sent_is_handed_over),
 		cmocka_unit_test(test_probing_can_be_off),
 	};
 

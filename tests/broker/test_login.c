@@ -30,6 +30,21 @@ int __wrap_event_add(struct event *e, const struct timeval *tv)
 	return e == fails ? -1 : __real_event_add(e, tv);
 }
 
+/* What is wiped by way of secret_text_free, and whether it was. */
+static struct {
+	const char *text;
+	bool done;
+} wiped;
+
+void __wrap_secret_text_free(char *text);
+void __real_secret_text_free(char *text);
+
+void __wrap_secret_text_free(char *text)
+{
+	wiped.done |= text && wiped.text && !strcmp(text, wiped.text);
+	__real_secret_text_free(text);
+}
+
 static bool reply_has(struct rig *r, struct caller *c, int status, const char *words)
 {
 	return caller_status(r, c) == status && strstr(caller_body(c), words);
@@ -991,22 +1006,27 @@ static void test_logged_out_while_a_refresh_is_sent(void **state)
 	nobody_is_logged_in(r);
 }
 
-static void test_logged_out_while_it_is_stored(void **state)
+static struct rig *ended_while_it_is_stored(const char *path)
 {
 	struct rig *r = logged_in(LOGIN);
 	struct fetch *f = refresh(r, "refresh-1");
 	struct caller *c;
 
-	(void)state;
 	r->disk_hangs = true;
 	rig_answer_token(r, f, "token-2", "refresh-2");
-	c = caller_ask(r, "POST", "/v1/logout?profile=a");
+	c = caller_ask(r, "POST", path);
 	token_is_revoked(r, "token-1");
 	rig_disk_heal(r);
 	token_is_revoked(r, "token-2");
 	assert_int_equal(caller_status(r, c), 200);
 	caller_gone(r, c);
-	nobody_is_logged_in(r);
+	return r;
+}
+
+static void test_logged_out_while_it_is_stored(void **state)
+{
+	(void)state;
+	nobody_is_logged_in(ended_while_it_is_stored("/v1/logout?profile=a"));
 }
 
 static void test_logged_out_while_the_file_is_read_anew(void **state)
@@ -1128,6 +1148,24 @@ static void test_a_logout_removes_a_file_that_cannot_be_read(void **state)
 	rig_free(r);
 }
 
+/* That the server refused the old one is nothing to be stored of the new one. */
+static void test_logged_out_when_the_login_had_ended(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	rig_answer(r, refresh(r, "refresh-1"), 400, "{\"error\":\"invalid_grant\"}");
+	end_by(r, "/v1/logout?profile=a");
+	c = rig_log_in(r, "a", "code-2");
+	assert_non_null(rig_post_with(r, "code=code-2"));
+	r->disk_hangs = true;
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 static void test_logged_out_and_the_disk_fails(void **state)
 {
 	struct rig *r = logged_in(LOGIN);
@@ -1167,20 +1205,8 @@ static void test_revoked_while_a_refresh_is_sent(void **state)
 
 static void test_revoked_while_it_is_stored(void **state)
 {
-	struct rig *r = logged_in(LOGIN);
-	struct fetch *f = refresh(r, "refresh-1");
-	struct caller *c;
-
 	(void)state;
-	r->disk_hangs = true;
-	rig_answer_token(r, f, "token-2", "refresh-2");
-	c = caller_ask(r, "POST", "/v1/revoke?profile=a");
-	token_is_revoked(r, "token-1");
-	rig_disk_heal(r);
-	token_is_revoked(r, "token-2");
-	assert_int_equal(caller_status(r, c), 200);
-	caller_gone(r, c);
-	rig_free(r);
+	rig_free(ended_while_it_is_stored("/v1/revoke?profile=a"));
 }
 
 static void test_revoked_while_a_code_is_sent(void **state)
@@ -1226,24 +1252,25 @@ static void answer(struct rig *r)
 	rig_answer_token(r, TAILQ_FIRST(&r->fetches), "token-2", "refresh-2");
 }
 
-static void pass_the_rest(int fd, short events, void *context)
+static struct event time_passes;
+
+/* A tenth of a second in each pass of the loop. */
+static void pass_some(int fd, short events, void *context)
 {
+	static const struct timeval next_pass;
 	struct rig *r = context;
 
 	(void)fd;
 	(void)events;
-	assert_false(rig_logged(r, "stopping although a refresh has not been answered"));
-	r->now.boot.ns += NS_PER_MS;
-	r->now.wall.ns += NS_PER_MS;
+	r->now.boot.ns += 100 * NS_PER_MS;
+	r->now.wall.ns += 100 * NS_PER_MS;
+	assert_int_equal(evtimer_add(&time_passes, &next_pass), 0);
 }
 
-static void pass_a_minute(struct rig *r)
+static void pass_on(struct rig *r)
 {
-	static const struct timeval at_once;
-
-	r->now.boot.ns += 60 * NS_PER_S - NS_PER_MS;
-	r->now.wall.ns += 60 * NS_PER_S - NS_PER_MS;
-	event_base_once(r->base, -1, EV_TIMEOUT, pass_the_rest, r, &at_once);
+	assert_int_equal(evtimer_assign(&time_passes, r->base, pass_some, r), 0);
+	pass_some(-1, EV_TIMEOUT, r);
 }
 
 static void test_a_stop_waits_for_a_refresh(void **state)
@@ -1264,14 +1291,41 @@ static void test_a_stop_waits_for_a_refresh(void **state)
 static void test_a_stop_waits_for_a_refresh_no_longer_than_a_minute(void **state)
 {
 	struct rig *r = logged_in(LOGIN);
+	struct boot_time begun;
 
 	(void)state;
 	refresh(r, "refresh-1");
-	rig_when_logged(r, WAITS, pass_a_minute);
+	begun = r->now.boot;
+	rig_when_logged(r, WAITS, pass_on);
 	rig_stop(r);
+	evtimer_del(&time_passes);
+	assert_in_range(
+		boot_since(r->now.boot, begun).ns, 60 * NS_PER_S, 60 * NS_PER_S + 200 * NS_PER_MS);
 	assert_true(rig_logged(r, "stopping although a refresh has not been answered"));
 	rig_start(r);
 	assert_non_null(rig_post_with(r, "refresh_token=refresh-1"));
+	rig_free(r);
+}
+
+/* Nobody uses it any more, and nobody finds it in memory. */
+static void test_a_stop_wipes_a_code_whose_profile_is_gone(void **state)
+{
+	struct rig *r = rig_new(LOGIN OTHER);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	assert_non_null(rig_post_with(r, "code=code-1"));
+	rig_configure(r, OTHER);
+	rig_reload(r);
+	caller_gone(r, c);
+	wiped.text = "code-1";
+	wiped.done = false;
+	rig_when_logged(r, WAITS, pass_on);
+	rig_stop(r);
+	evtimer_del(&time_passes);
+	assert_true(wiped.done);
+	wiped.text = NULL;
+	rig_start(r);
 	rig_free(r);
 }
 
@@ -1330,6 +1384,7 @@ int main(void)
 		cmocka_unit_test(test_a_logout_of_nobody),
 		cmocka_unit_test(test_a_logout_ends_the_page),
 		cmocka_unit_test(test_a_logout_removes_a_file_that_cannot_be_read),
+		cmocka_unit_test(test_logged_out_when_the_login_had_ended),
 		cmocka_unit_test(test_logged_out_and_the_disk_fails),
 		cmocka_unit_test(test_revoked_while_a_refresh_is_sent),
 		cmocka_unit_test(test_revoked_while_it_is_stored),
@@ -1337,6 +1392,7 @@ int main(void)
 		cmocka_unit_test(test_revoked_before_a_code_is_sent),
 		cmocka_unit_test(test_a_stop_waits_for_a_refresh),
 		cmocka_unit_test(test_a_stop_waits_for_a_refresh_no_longer_than_a_minute),
+		cmocka_unit_test(test_a_stop_wipes_a_code_whose_profile_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

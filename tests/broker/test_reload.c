@@ -5,9 +5,16 @@
 #include "broker/endpoint.h"
 #include "broker/oauth_client.h"
 #include "broker/profile_type.h"
+#include "broker/reload.h"
+#include "core/login_attempt.h"
 #include "front/peer_unit.h"
+#include "host/config_files.h"
 #include "host/log.h"
+#include "host/name_lookup.h"
 #include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -22,8 +29,14 @@ static struct {
 	bool units_unknown; /* to the kernel */
 	bool units_hidden;  /* in /proc */
 	int endpoint_error;
+	int config_error;
+	int set_error;
 	int log_level;
+	const struct login_attempts *forgotten; /* the latest */
 } played;
+
+/* Held by the test while the name service hangs. */
+static pthread_mutex_t name_service = PTHREAD_MUTEX_INITIALIZER;
 
 int __real_access(const char *path, int mode);
 int __wrap_access(const char *path, int mode);
@@ -31,6 +44,18 @@ int __real_endpoint_get(
 	struct endpoint **ret, struct broker *b, const struct profile_settings *settings);
 int __wrap_endpoint_get(
 	struct endpoint **ret, struct broker *b, const struct profile_settings *settings);
+int __real_config_load(const char *path, enum config_purpose purpose, struct name_table *names,
+	struct config **ret, struct config_problems *ret_problems);
+int __wrap_config_load(const char *path, enum config_purpose purpose, struct name_table *names,
+	struct config **ret, struct config_problems *ret_problems);
+int __real_getpwnam_r(
+	const char *name, struct passwd *entry, char *buffer, size_t size, struct passwd **ret);
+int __wrap_getpwnam_r(
+	const char *name, struct passwd *entry, char *buffer, size_t size, struct passwd **ret);
+void __real_login_attempts_forget(struct login_attempts *t);
+void __wrap_login_attempts_forget(struct login_attempts *t);
+int __real_profile_set_init(struct profile_set *ret, size_t capacity);
+int __wrap_profile_set_init(struct profile_set *ret, size_t capacity);
 void __wrap_log_set_level(int max_priority);
 bool __wrap_peer_unit_possible(void);
 
@@ -46,6 +71,32 @@ int __wrap_endpoint_get(
 {
 	return played.endpoint_error ? played.endpoint_error
 				     : __real_endpoint_get(ret, b, settings);
+}
+
+int __wrap_config_load(const char *path, enum config_purpose purpose, struct name_table *names,
+	struct config **ret, struct config_problems *ret_problems)
+{
+	return played.config_error ? played.config_error
+				   : __real_config_load(path, purpose, names, ret, ret_problems);
+}
+
+int __wrap_getpwnam_r(
+	const char *name, struct passwd *entry, char *buffer, size_t size, struct passwd **ret)
+{
+	pthread_mutex_lock(&name_service);
+	pthread_mutex_unlock(&name_service);
+	return __real_getpwnam_r(name, entry, buffer, size, ret);
+}
+
+void __wrap_login_attempts_forget(struct login_attempts *t)
+{
+	played.forgotten = t;
+	__real_login_attempts_forget(t);
+}
+
+int __wrap_profile_set_init(struct profile_set *ret, size_t capacity)
+{
+	return played.set_error ? played.set_error : __real_profile_set_init(ret, capacity);
 }
 
 void __wrap_log_set_level(int max_priority)
@@ -107,6 +158,7 @@ static void test_the_same_client_under_the_same_name_goes_on(void **state)
 {
 	struct rig *r = with_token("[profile a]\n");
 	const struct profile *p = rig_profile(r, "a");
+	struct caller *c;
 
 	(void)state;
 	reload(r, "[profile a]\nuse_margin = 20s\nmint_limit = 3\nreject_cooldown = 1s\n"
@@ -116,6 +168,11 @@ static void test_the_same_client_under_the_same_name_goes_on(void **state)
 	assert_string_equal(rig_token(r, "a"), "token-1");
 	assert_true(rig_logged(r, "configuration reloaded: 1 profile\n"));
 	assert_true(rig_logged(r, "profile a: configuration reloaded\n"));
+	/* that is about no token */
+	c = caller_ask(r, "GET", "/v1/history?profile=a");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_non_null(strstr(caller_body(c), "\"event\":\"reloaded\",\"generation\":null"));
+	caller_gone(r, c);
 	rig_free(r);
 }
 
@@ -184,13 +241,17 @@ static void test_profiles_are_in_order_whatever_the_configuration_has(void **sta
 static void test_one_that_is_gone_is_unknown(void **state)
 {
 	struct rig *r = rig_new("[profile a]\n[profile b]\nscope = x\n");
+	const struct login_attempts *gone;
 
 	(void)state;
 	rig_answer_token(r, rig_post_with(r, "scope=x"), "token-b", NULL);
 	rig_answer_token(r, rig_post(r), "token-a", NULL);
+	gone = &rig_profile(r, "a")->attempts;
 	reload(r, "[profile b]\nscope = x\n");
 	assert_status(r, "/v1/token?profile=a", 404);
 	assert_string_equal(rig_token(r, "b"), "token-b");
+	/* the secrets of the logins that were begun are wiped */
+	assert_ptr_equal(played.forgotten, gone);
 	assert_int_equal(rig_posts(r), 0);
 	rig_free(r);
 }
@@ -351,6 +412,63 @@ static void test_the_state_key_comes_with_the_first_login(void **state)
 	rig_free(r);
 }
 
+/* ---- the system's name service ---- */
+
+/* Until everybody the files name is known. */
+static void end_waiting(struct rig *r)
+{
+	pthread_mutex_unlock(&name_service);
+	while (r->broker->reload_waits || name_table_pending(r->broker->names.table))
+		event_base_loop(r->base, EVLOOP_ONCE);
+	rig_run(r);
+}
+
+/* From then on goes what it said before. */
+static void test_a_name_service_that_hangs_is_waited_for_half_a_minute(void **state)
+{
+	static const struct {
+		const char *sections, *end;
+	} rows[] = {
+		{"[profile a]\nuse_margin = 20s\nallow_users = root\n",
+			"configuration reloaded: 1 profile\n"},
+		{"[profile a]\nallow_users = root, daemon\n",
+			"could not be looked up: the system's name service does not answer"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct rig *r = rig_new("[profile a]\nallow_users = root\n");
+
+		pthread_mutex_lock(&name_service);
+		rig_configure(r, rows[i].sections);
+		broker_reload(r->broker);
+		rig_pass_ms(r, 29999);
+		assert_true(r->broker->reload_waits);
+		assert_false(rig_logged(r, rows[i].end));
+		rig_pass_ms(r, 1);
+		assert_false(r->broker->reload_waits);
+		assert_true(rig_logged(r, "the system's name service takes longer than 30 s"));
+		assert_true(rig_logged(r, rows[i].end));
+		end_waiting(r);
+		rig_free(r);
+	}
+}
+
+static void test_whom_the_files_name_by_then_is_asked_for_too(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+
+	(void)state;
+	pthread_mutex_lock(&name_service);
+	rig_configure(r, "[profile a]\nallow_users = root\n");
+	broker_reload(r->broker);
+	rig_configure(r, "[profile a]\nallow_users = root, daemon\n");
+	end_waiting(r);
+	assert_true(rig_logged(r, "configuration reloaded: 1 profile\n"));
+	assert_int_equal(rig_profile(r, "a")->settings->allow.lists[ACCESS_USERS].count, 2);
+	rig_free(r);
+}
+
 /* Rules that name units grant nobody where units are not known, and whoever wrote them is told. */
 static void test_units_that_are_not_known_are_told(void **state)
 {
@@ -391,6 +509,14 @@ static void test_without_memory_nothing_changes(void **state)
 	refused(r, "[profile a]\nscope = x\n", "profile a: Cannot allocate memory");
 	refused(r, "[profile b]\nscope = x\n", "profile b: Cannot allocate memory");
 	played.endpoint_error = 0;
+	played.config_error = -ENOMEM;
+	refused(r, "[profile a]\nscope = x\n", "out of memory");
+	played.config_error = 0;
+	/* not the warning of the files, which is told as well */
+	played.set_error = -ENOMEM;
+	refused(r, "admin_users = *\n[profile a]\nscope = x\n", "out of memory");
+	assert_true(rig_logged(r, "with * whoever can connect"));
+	played.set_error = 0;
 	assert_int_equal(rig_posts(r), 0);
 	assert_string_equal(rig_token(r, "a"), "token-1");
 	reload(r, "[profile a]\nscope = x\n");
@@ -521,6 +647,8 @@ int main(void)
 		cmocka_unit_test(test_settings_of_the_daemon_take_effect),
 		cmocka_unit_test(test_what_needs_a_restart_is_told),
 		cmocka_unit_test(test_the_state_key_comes_with_the_first_login),
+		cmocka_unit_test(test_a_name_service_that_hangs_is_waited_for_half_a_minute),
+		cmocka_unit_test(test_whom_the_files_name_by_then_is_asked_for_too),
 		cmocka_unit_test(test_units_that_are_not_known_are_told),
 		cmocka_unit_test(test_without_memory_nothing_changes),
 		cmocka_unit_test(test_refused_and_nothing_changes),
