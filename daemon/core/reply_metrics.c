@@ -10,7 +10,7 @@
 #include "token_view.h"
 #include "views.h"
 
-#include <string.h>
+#include <stddef.h>
 
 struct metric_context {
 	struct buffer *out;
@@ -74,6 +74,19 @@ static void put_plain(
 	buffer_put_char(out, '\n');
 }
 
+/* A family with one figure of each profile: a uint64_t that is at `member` of its view. */
+static void put_each(const struct metric_context *c, const char *name, const char *type,
+	const char *help, size_t member)
+{
+	put_family(c->out, name, type, help);
+	for (size_t i = 0; i < c->count; i++) {
+		const char *view = (const char *)&c->profiles[i];
+
+		put_count(c->out, name, c->profiles[i].settings->name, NULL, NULL,
+			*(const uint64_t *)(view + member));
+	}
+}
+
 static void put_tokens(const struct metric_context *c)
 {
 	static const char valid[] = "gctokend_token_valid";
@@ -121,10 +134,6 @@ static void put_traffic(const struct metric_context *c)
 	static const char fetches[] = "gctokend_fetches_total";
 	static const char served[] = "gctokend_tokens_served_total";
 	static const char rejections[] = "gctokend_rejections_total";
-	static const char waiting[] = "gctokend_waiting_requests";
-	static const char denied[] = "gctokend_denied_requests_total";
-	static const char given[] = "gctokend_pages_given_total";
-	static const char retired[] = "gctokend_pages_retired_total";
 
 	put_family(c->out, fetches, "counter", "Token requests that ended, by result.");
 	for (size_t i = 0; i < c->count; i++)
@@ -151,26 +160,21 @@ static void put_traffic(const struct metric_context *c)
 		put_count(c->out, rejections, c->profiles[i].settings->name, "result", "cooldown",
 			n->cooled_down);
 	}
-	put_family(c->out, waiting, "gauge",
-		"Requests that are held: they wait for a token, for the next one (after=), for a "
-		"measurement of the clock or for a revocation.");
-	for (size_t i = 0; i < c->count; i++)
-		put_count(c->out, waiting, c->profiles[i].settings->name, NULL, NULL,
-			c->profiles[i].waiting);
-	put_family(c->out, denied, "counter", "Requests that the profile's rules refused.");
-	for (size_t i = 0; i < c->count; i++)
-		put_count(c->out, denied, c->profiles[i].settings->name, NULL, NULL,
-			c->profiles[i].denied);
-	put_family(c->out, given, "counter",
+	put_each(c, "gctokend_waiting_requests", "gauge",
+		"Requests being held: they wait for a token, for the next one (after=), for a "
+		"measurement of the clock or for a revocation.",
+		offsetof(struct profile_view, waiting));
+	put_each(c, "gctokend_denied_requests_total", "counter",
+		"Requests that the profile's rules refused.",
+		offsetof(struct profile_view, denied));
+	put_each(c, "gctokend_pages_given_total", "counter",
 		"Times a caller was given the page, to read tokens from memory; such reads are "
-		"not counted as served.");
-	for (size_t i = 0; i < c->count; i++)
-		put_count(c->out, given, c->profiles[i].settings->name, NULL, NULL,
-			c->profiles[i].pages_given);
-	put_family(c->out, retired, "counter", "Pages retired: the rules changed.");
-	for (size_t i = 0; i < c->count; i++)
-		put_count(c->out, retired, c->profiles[i].settings->name, NULL, NULL,
-			c->profiles[i].pages_retired);
+		"not counted as served.",
+		offsetof(struct profile_view, pages_given));
+	put_each(c, "gctokend_pages_retired_total", "counter",
+		"Pages retired: with their token, at a reload, a revocation or a logout, or "
+		"because the rules changed.",
+		offsetof(struct profile_view, pages_retired));
 }
 
 static void put_logins(const struct metric_context *c)
@@ -180,8 +184,7 @@ static void put_logins(const struct metric_context *c)
 	struct duration left;
 
 	put_family(c->out, ends, "gauge",
-		"Time until a login ends that cannot be refreshed; absent where it can be, or "
-		"where "
+		"Time until a login that cannot be refreshed ends; absent if it can be, or if "
 		"nobody is logged in.");
 	for (size_t i = 0; i < c->count; i++)
 		if (token_source_login_ends(c->profiles[i].source, c->now, &left))
@@ -211,7 +214,7 @@ static void put_clocks(const struct metric_context *c)
 				duration_sub(clock_wall_offset(c->now), e.point));
 	}
 	put_family(
-		c->out, width, "gauge", "Width of the interval that is certain to hold the skew.");
+		c->out, width, "gauge", "Width of the interval that certainly contains the skew.");
 	for (size_t i = 0; i < c->count; i++) {
 		skew_query(c->profiles[i].skew, c->now, &e);
 		if (e.known)
@@ -272,7 +275,7 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 		b->deadline_cut);
 	put_plain(out, "gctokend_descriptors_refused_total", "counter",
 		"Connections closed because a descriptor was passed, where the kernel does not "
-		"refuse it.",
+		"refuse descriptors.",
 		b->descriptors_refused);
 	put_plain(out, "gctokend_connections_gave_way_total", "counter",
 		"Connections closed because all were taken and a user with far fewer needed one.",
@@ -282,7 +285,7 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 		"further while a request waits.",
 		b->kept_cut);
 	put_plain(out, "gctokend_config_reload_failed", "gauge",
-		"1 if the latest reload was refused and the older configuration goes on.",
+		"1 if the latest reload was refused and the older configuration stays in use.",
 		b->reload_failed);
 	put_plain(out, "gctokend_unknown_names", "gauge",
 		"Users and groups that rules name and the system does not know.", b->unknown_count);

@@ -27,7 +27,7 @@ struct profile_view {
 	const struct history *history;
 	const struct skew *skew;
 	const struct probe_plan *probe;
-	uint32_t waiting; /* requests held */
+	uint64_t waiting; /* requests held */
 	uint64_t denied;  /* requests refused by the rules */
 	uint64_t pages_given, pages_retired;
 	uint64_t wall_steps; /* of our wall clock since the start */
