@@ -220,24 +220,25 @@ static const struct config_key keys[] = {
 	{"metrics_users", BROKER(metrics.lists[ACCESS_USERS]), OF(users), "", 0,
 	 "Users who see all profiles in /metrics and the broker's own numbers, as admins do."},
 	{"root_needs_rule", BROKER(root_needs_rule), OF(yes_no), "no", NEEDED,
-	 "yes: uid 0 is a user like others and has only what a rule grants it. Set it where a "
+	 "yes: uid 0 is a user like any other and has only what a rule grants it. Set it where a "
 	 "container can reach the sockets: its root is uid 0, too, unless the container has a user "
 	 "namespace of its own."},
 	{"state_dir", BROKER(state_dir), OF(path), "", RESTART,
-	 "Where state is kept over restarts. Empty: $STATE_DIRECTORY, which systemd sets, else "
+	 "Where state is kept across restarts. Empty: $STATE_DIRECTORY, which systemd sets, else "
 	 "/var/lib/gctokend."},
 	{"state_key_file", BROKER(state_key_file), OF(path), "", RESTART,
-	 "File with the key that seals refresh tokens in the state directory, as strict as "
-	 "client_secret_file."},
+	 "File with the key that seals refresh tokens in the state directory. Owner and mode as "
+	 "for client_secret_file."},
 	{"state_key_credential", BROKER(state_key_credential), OF(credential), "", RESTART,
-	 "The same from systemd (LoadCredential=), in place of state_key_file."},
+	 "The same as a systemd credential (LoadCredential=), instead of state_key_file."},
 	{"max_connections", BROKER(max_connections), WITHIN(count, 1, 1000000), "16384", NEEDED,
-	 "Connections at a time. Lowered, with a warning, where the limit of open files does not "
-	 "allow for it. When all are taken, users with far more give way; one in 64, at most 64, "
-	 "are kept for root and admins."},
+	 "How many connections there may be at a time. Lowered, with a warning, if the limit on "
+	 "open files does not allow for it. When all are taken, users with far more give way; one "
+	 "in 64, at most 64, are kept for root and admins."},
 	{"max_connections_per_user", BROKER(max_connections_per_user), WITHIN(count, 1, 1000000),
-	 "4096", NEEDED, "Connections of one user at a time. While other users are served, one "
-	 "user may also make no more new ones than that, or 1000, in a second."},
+	 "4096", NEEDED,
+	 "How many connections one user may have at a time. While other users are served, one user "
+	 "may also make no more new ones in a second than that, or 1000 if that is more."},
 	{"request_deadline", BROKER(request_deadline), WITHIN(duration, MS(100), MIN(5)), "5s",
 	 NEEDED, "How long a request may take from its first byte to its last."},
 	{"idle_timeout", BROKER(idle_timeout), WITHIN(duration, SEC(1), HOUR(24)), "10min", NEEDED,
@@ -251,7 +252,7 @@ static const struct config_key keys[] = {
 	 "The Genesys Cloud region, by its AWS name or its domain. A profile needs region, "
 	 "environment or token_url."},
 	{"environment", PROFILE(region), OF(environment), "", 0,
-	 "In place of region: the domain after login. and api., which may be one that region does "
+	 "Instead of region: the domain after login. and api., which may be one that region does "
 	 "not know."},
 	{"grant", PROFILE(grant), OF(grant), "client_credentials", NEEDED,
 	 "The OAuth grant: for the client itself, or for a person who logs in (gctoken login), "
@@ -273,14 +274,14 @@ static const struct config_key keys[] = {
 	{"api_url", PROFILE(api_url), OF(base_url), "", 0,
 	 "Base of the API, told to callers and used to revoke. Empty: https://api.ENVIRONMENT."},
 	{"ca_file", PROFILE(fetch.ca_file), OF(path), "", 0,
-	 "PEM file of the certificate authorities to trust, in place of the system's."},
+	 "PEM file of the certificate authorities to trust, instead of the system's."},
 	{"proxy", PROFILE(fetch.proxy), OF(proxy), "", 0,
-	 "Proxy for this profile. Proxy variables of the environment are never used."},
+	 "Proxy for this profile. Proxy variables in the environment are never used."},
 	{"scope", PROFILE(scope), OF(scope), "", 0,
-	 "Sent only if set. Genesys Cloud takes rights from roles and needs none."},
+	 "Sent only if set. Genesys Cloud takes rights from roles and needs no scope."},
 	{"redirect_uri", PROFILE(redirect_uri), OF(redirect_uri), "", 0,
-	 "Where a person's browser returns to after a login, exactly as it is registered for the "
-	 "client: http://127.0.0.1:PORT/PATH, where gctoken login listens."},
+	 "Where a person's browser returns to after a login, exactly as registered for the client: "
+	 "http://127.0.0.1:PORT/PATH, where gctoken login listens."},
 	{"extra_params", PROFILE(extra_params), OF(parameters), "", 0,
 	 "Further parameters of the token request."},
 	{"allow_users", PROFILE(allow.lists[ACCESS_USERS]), OF(users), "", 0,
@@ -295,18 +296,20 @@ static const struct config_key keys[] = {
 	{"login_groups", PROFILE(login.lists[ACCESS_GROUPS]), OF(groups), "", 0,
 	 "Groups whose members may log this profile in."},
 	{"refresh_margin", PROFILE(refresh_margin), WITHIN(duration_or_auto, SEC(1), HOUR(24)),
-	 "auto", NEEDED, "How long before a token's end it is replaced. auto: 15 to 19 % of its life, "
-	 "for short ones 10 s or a quarter of it."},
+	 "auto", NEEDED,
+	 "How long before its expiry a token is replaced. auto: 15 to 19 % of its life, for short "
+	 "ones 10 s or a quarter of it."},
 	{"use_margin", PROFILE(use_margin), WITHIN(duration, 0, MIN(5)), "5s", NEEDED,
-	 "A token is not handed out this close to its end: the time a request takes to reach the "
-	 "API."},
+	 "How long before its expiry a token is no longer handed out: the time a request takes to "
+	 "reach the API."},
 	{"prefetch", PROFILE(prefetch), OF(yes_no), "yes", NEEDED,
 	 "yes: fetch at the start and refresh ahead. no: fetch when a caller first asks."},
 	{"reject_cooldown", PROFILE(reject_cooldown), WITHIN(duration, MS(100), HOUR(1)), "30s",
-	 NEEDED, "After a rejected token was replaced, further rejections are refused for this "
-	 "long."},
+	 NEEDED,
+	 "After a rejected token has been replaced, further rejections are refused for this long."},
 	{"mint_limit", PROFILE(mint_limit), WITHIN(count, 1, 1000), "15", NEEDED,
-	 "Token requests in any 300 s, whatever their cause, over restarts too."},
+	 "How many token requests there may be in any 300 s, whatever their cause, also across "
+	 "restarts."},
 	{"clock_probe", PROFILE(clock_probe), OF(yes_no), "yes", NEEDED,
 	 "Measure the login server's clock with HEAD requests."},
 	{"clock_probe_url", PROFILE(clock_probe_url), OF(url), "", 0,
