@@ -454,6 +454,23 @@ static void test_a_name_service_that_hangs_is_waited_for_half_a_minute(void **st
 	}
 }
 
+static void test_a_stop_ends_a_reload_that_waits(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+
+	(void)state;
+	pthread_mutex_lock(&name_service);
+	rig_configure(r, "[profile a]\nallow_users = root\n");
+	broker_reload(r->broker);
+	rig_run(r);
+	assert_true(r->broker->reload_waits);
+	rig_stop(r);
+	pthread_mutex_unlock(&name_service);
+	assert_false(rig_logged(r, "configuration reloaded"));
+	rig_start(r);
+	rig_free(r);
+}
+
 static void test_whom_the_files_name_by_then_is_asked_for_too(void **state)
 {
 	struct rig *r = with_token("[profile a]\n");
@@ -648,6 +665,7 @@ int main(void)
 		cmocka_unit_test(test_what_needs_a_restart_is_told),
 		cmocka_unit_test(test_the_state_key_comes_with_the_first_login),
 		cmocka_unit_test(test_a_name_service_that_hangs_is_waited_for_half_a_minute),
+		cmocka_unit_test(test_a_stop_ends_a_reload_that_waits),
 		cmocka_unit_test(test_whom_the_files_name_by_then_is_asked_for_too),
 		cmocka_unit_test(test_units_that_are_not_known_are_told),
 		cmocka_unit_test(test_without_memory_nothing_changes),
