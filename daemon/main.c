@@ -116,7 +116,7 @@ static void protect_process(void)
 		log_line(LOG_WARNING, "core dumps cannot be turned off: %s", strerror(errno));
 	error = no_programs();
 	if (error)
-		log_line(LOG_WARNING, "nothing keeps this process from starting programs: %s",
+		log_line(LOG_WARNING, "this process cannot be kept from starting programs: %s",
 			strerror(-error));
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;

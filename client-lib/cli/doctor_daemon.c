@@ -124,8 +124,8 @@ bool doctor_look_at_daemon(struct doctor *d)
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
 			"Create them or take them out of the rules. Does the system's name service "
 			"work? (getent passwd NAME)",
-			"the rules name whom this system does not know; nothing is granted to "
-			"them: %s",
+			"the rules name users or groups that this system does not know; nothing is "
+			"granted to them: %s",
 			report.unknown_names);
 	for (i = 0; i < report.count; i++)
 		tell_profile(d, &report.rows[i]);

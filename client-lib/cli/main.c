@@ -57,7 +57,7 @@ static const struct command commands[] = {
 	{"skew", "", "Shows how far this machine's clock is from the login server's.", "",
 		command_skew},
 	{"check", "", "Says in one line whether the token is good, for monitoring.",
-		"Exits 0 if it is fresh; 1 if it is stale or ends within --min-ttl; 2 if\n"
+		"Exits 0 if it is fresh; 1 if it is stale or expires within --min-ttl; 2 if\n"
 		"there is no token or no daemon; 3 for wrong usage. Fetches no token and\n"
 		"changes nothing.\n",
 		command_check},

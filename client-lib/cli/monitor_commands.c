@@ -126,7 +126,7 @@ int command_check(const struct command *self, struct settings *s, int argc, char
 	int64_t min_ttl_s = 0;
 	const struct option_spec own[] = {
 		{"min-ttl", OPTION_NUMBER, &min_ttl_s, "S",
-			"warn if the token ends sooner than that, in seconds", INT32_MAX},
+			"warn if the token expires sooner than that, in seconds", INT32_MAX},
 	};
 	struct finding f = {.verdict = CHECK_UNKNOWN};
 	int code = options_read_of_profile(self, s, own, 1, argc, argv);

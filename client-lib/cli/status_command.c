@@ -78,8 +78,8 @@ static void print_broker(const struct terminal *t, const struct status_report *r
 	terminal_style(t, STYLE_PLAIN);
 	if (*r->unknown_names) {
 		snprintf(text, sizeof(text),
-			"The rules name whom this system does not know; nothing is granted to "
-			"them: %s",
+			"The rules name users or groups that this system does not know; nothing is "
+			"granted to them: %s",
 			r->unknown_names);
 		terminal_style(t, STYLE_BAD);
 		terminal_wrap(t, 0, text);

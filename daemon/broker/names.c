@@ -69,8 +69,8 @@ void names_apply(struct broker *b)
 	if (strcmp(unknown->text, before.text) != 0) {
 		if (unknown->count)
 			log_line(LOG_WARNING,
-				"rules name whom the system does not know; nothing is granted to "
-				"them until it does: %s",
+				"rules name users or groups that the system does not know; nothing "
+				"is granted to them until it does: %s",
 				unknown->text);
 		else
 			log_line(LOG_NOTICE, "the users and groups in the rules are all known");

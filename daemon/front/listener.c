@@ -147,7 +147,8 @@ static int check_place(const struct listening_path *p)
 		return errno == ENOENT ? 0 : fail_in_directory(p, -errno);
 	if (!S_ISSOCK(s.st_mode))
 		return fail(p, -EEXIST,
-			"%s is there and is no socket: remove it, or choose another path", p->path);
+			"%s is there and is not a socket: remove it, or choose another path",
+			p->path);
 	return check_stale(p);
 }
 

@@ -397,9 +397,9 @@ def test_another_s_socket_outlives_our_stop(server, make_daemon):
 
 
 @pytest.mark.parametrize("make, words", [
-    (lambda path: open(path, "wb").write(b"precious"), "is there and is no socket: remove it"),
-    (os.mkdir, "is there and is no socket: remove it"),
-    (lambda path: os.symlink("/etc/passwd", path), "is there and is no socket: remove it"),
+    (lambda path: open(path, "wb").write(b"precious"), "is there and is not a socket: remove it"),
+    (os.mkdir, "is there and is not a socket: remove it"),
+    (lambda path: os.symlink("/etc/passwd", path), "is there and is not a socket: remove it"),
 ], ids=["file", "directory", "symlink"])
 def test_something_else_at_the_socket_s_path(server, make_daemon, make, words):
     d = make_daemon(server)
