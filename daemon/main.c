@@ -7,6 +7,7 @@
 #include "core/buffer.h"
 #include "core/config_help.h"
 #include "core/wiping.h"
+#include "front/closer.h"
 #include "host/config_files.h"
 #include "host/log.h"
 #include "host/name_lookup.h"
@@ -256,7 +257,7 @@ static int serve(const char *path, bool wiping)
 	struct broker *broker = NULL;
 	struct config *config = NULL;
 	struct name_table *names = NULL;
-	int status = EX_OSERR, r;
+	int status = EX_OSERR, closer_fd = -1, r;
 
 	hold_hangup(SIG_BLOCK);
 	open_standard_descriptors();
@@ -267,6 +268,12 @@ static int serve(const char *path, bool wiping)
 	if (!wiping)
 		log_line(LOG_WARNING,
 			"what OpenSSL frees is not wiped: something used it before the daemon did");
+	/* Now there is neither a secret nor a second thread. */
+	r = closer_start(&closer_fd);
+	if (r < 0) {
+		log_line(LOG_ERR, "no other process can be started: %s", strerror(-r));
+		goto out;
+	}
 	base = event_base_new();
 	if (!base || name_table_new(&names, base)) {
 		log_line(LOG_ERR, "the event loop cannot be made");
@@ -278,9 +285,10 @@ static int serve(const char *path, bool wiping)
 		goto out;
 	}
 	log_set_level(config->broker.log_level);
-	r = broker_new(&broker, base, path, config, names, GCTOKEND_VERSION);
+	r = broker_new(&broker, base, path, config, names, closer_fd, GCTOKEND_VERSION);
 	config = NULL; /* consumed */
 	names = NULL;
+	closer_fd = -1;
 	switch (r) {
 	case 0:
 		break;
@@ -305,6 +313,8 @@ out:
 		failed_start_end();
 	config_free(config);
 	name_table_free(names);
+	if (closer_fd >= 0)
+		closer_stop(closer_fd);
 	if (base)
 		event_base_free(base);
 	libevent_global_shutdown();

@@ -14,6 +14,7 @@
 #include "sockets.h"
 #include "token_exchange.h"
 
+#include "front/closer.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/name_lookup.h"
@@ -129,7 +130,7 @@ static int open_state(struct broker *b)
 }
 
 int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
-	struct config *config, struct name_table *names, const char *version)
+	struct config *config, struct name_table *names, int closer_fd, const char *version)
 {
 	struct broker *b = calloc(1, sizeof(*b));
 	char problem[512];
@@ -139,6 +140,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		log_line(LOG_ERR, "out of memory");
 		config_free(config);
 		name_table_free(names);
+		closer_stop(closer_fd);
 		return -ENOMEM;
 	}
 	b->base = base;
@@ -174,7 +176,8 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		goto fail;
 	}
 	/* The socket first: a second daemon on the same path must end before it asks for tokens. */
-	r = sockets_open(b);
+	r = sockets_open(b, closer_fd);
+	closer_fd = -1;
 	if (r)
 		goto fail;
 	r = open_state(b);
@@ -199,6 +202,8 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	*ret = b;
 	return 0;
 fail:
+	if (closer_fd >= 0)
+		closer_stop(closer_fd);
 	broker_free(b);
 	return r;
 }

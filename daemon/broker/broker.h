@@ -68,11 +68,11 @@ struct broker {
 	bool stopping;
 };
 
-/* Consumes `config`, which has been validated, and `names`, which has been asked for its users and
- * groups, even on failure. 0 or negative errno; what was wrong
- * is in the log. */
+/* Consumes `config`, which has been validated, `names`, which has been asked for its users and
+ * groups, and `closer_fd` (front/closer.h), even on failure. 0 or negative errno; what was wrong is
+ * in the log. */
 int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
-	struct config *config, struct name_table *names, const char *version);
+	struct config *config, struct name_table *names, int closer_fd, const char *version);
 void broker_free(struct broker *b);
 /* Serves until SIGTERM or SIGINT. */
 void broker_run(struct broker *b);

@@ -136,6 +136,7 @@ static void report_of_broker(
 		.accept_failures = n->accept_failures,
 		.deadline_cut = n->deadline_cut,
 		.descriptors_refused = n->descriptors_refused,
+		.closes_stuck = n->closes_stuck,
 		.gave_way = n->gave_way,
 		.kept_cut = n->kept_cut,
 		.reload_failed = b->reload_failed,

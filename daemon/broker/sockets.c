@@ -7,6 +7,7 @@
 
 #include "core/access.h"
 #include "core/config.h"
+#include "front/closer.h"
 #include "front/connection.h"
 #include "front/front.h"
 #include "front/listener.h"
@@ -190,6 +191,27 @@ static void page_not_sent(void *context, const struct connection *c, int error)
 			: strerror(-error));
 }
 
+static void close_stuck(void *context, uid_t uid)
+{
+	struct broker *b = context;
+
+	if (!tell_again(&b->sockets.stuck_told))
+		return;
+	log_line(LOG_WARNING,
+		"a descriptor that uid %ld passed does not finish closing: that user is refused "
+		"until "
+		"it does (a process that closes is stuck, %llu so far, by anybody's)",
+		(long)uid, (unsigned long long)front_counters(b->sockets.front)->closes_stuck);
+}
+
+static void closers_lost(void *context)
+{
+	(void)context;
+	log_line(LOG_ERR,
+		"the process gctokend-closer has ended: connections with passed descriptors stay "
+		"open until a restart of the daemon");
+}
+
 static bool privileged(void *context, const struct peer *peer)
 {
 	const struct broker *b = context;
@@ -208,6 +230,8 @@ static const struct front_handler handler = {
 	.abandoned = abandoned,
 	.accept_failed = accept_failed,
 	.descriptor_refused = descriptor_refused,
+	.close_stuck = close_stuck,
+	.closers_lost = closers_lost,
 	.privileged = privileged,
 	.page = calls_page_asked,
 	.page_not_sent = page_not_sent,
@@ -219,7 +243,7 @@ static int copy_path(char **ret, const char *path)
 	return path && !*ret ? -ENOMEM : 0;
 }
 
-int sockets_open(struct broker *b)
+int sockets_open(struct broker *b, int closer_fd)
 {
 	const struct broker_settings *settings = &b->config->broker;
 	struct front_limits limits = limits_of(b->config);
@@ -229,8 +253,10 @@ int sockets_open(struct broker *b)
 	if (copy_path(&s->http.path, settings->socket) ||
 		copy_path(&s->page.path, settings->page_socket))
 		r = -ENOMEM;
-	if (!r)
-		r = front_new(&s->front, b->base, &handler, b, &limits);
+	if (r)
+		closer_stop(closer_fd);
+	else
+		r = front_new(&s->front, b->base, closer_fd, &handler, b, &limits);
 	if (r) {
 		log_line(LOG_ERR, "the front cannot be made: %s", strerror(-r));
 		return r;

@@ -18,11 +18,12 @@ struct sockets {
 	struct front *front; /* NULL: not open */
 	struct socket_place http, page;
 	/* when these were logged; 0: never */
-	struct boot_time accept_failure_told, descriptor_told, page_told;
+	struct boot_time accept_failure_told, descriptor_told, page_told, stuck_told;
 };
 
-/* Opens what b->config names. 0 or negative errno; what was wrong is in the log. */
-int sockets_open(struct broker *b);
+/* Opens what b->config names. `closer_fd`: see front_new; consumed. 0 or negative errno; what was
+ * wrong is in the log. */
+int sockets_open(struct broker *b, int closer_fd);
 /* The limits of b->config hold from here on. */
 void sockets_set_limits(struct broker *b);
 /* Where callers find us, in words for the log. */

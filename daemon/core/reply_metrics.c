@@ -277,6 +277,9 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 		"Connections closed because a descriptor was passed, where the kernel does not "
 		"refuse descriptors.",
 		b->descriptors_refused);
+	put_plain(out, "gctokend_closes_stuck_total", "counter",
+		"Processes that had not finished closing what was passed after a second.",
+		b->closes_stuck);
 	put_plain(out, "gctokend_connections_gave_way_total", "counter",
 		"Connections closed because all were taken and a user with far fewer needed one.",
 		b->gave_way);

@@ -23,8 +23,8 @@
  *   key of these   a file, systemd or random numbers -> host/secret_reader, host/state_key,
  *                  core/state_key -> broker/login_key
  *   login attempt  random numbers, broker/calls_login -> core/login_attempt (state, verifier)
- *   code           a request, front/stream, front/connection -> core/api -> broker/calls_login ->
- *                  broker/login_code -> core/token_request
+ *   code           a request, front/passing, front/stream, front/connection -> core/api ->
+ *                  broker/calls_login -> broker/login_code -> core/token_request
  *
  * What libcurl and OpenSSL hold for an exchange comes from core/wiping and is wiped when they free
  * it. Out of reach: the kernel's buffers. main.c turns core dumps off. libgctoken, which links libc

@@ -108,6 +108,8 @@ static unsigned admit(const struct listening *l, int fd)
 		503, "temporarily_unavailable", "too many connections", 1};
 	static const struct refusal user_limit = {
 		429, "too_many_requests", "too many connections of this user", 1};
+	static const struct refusal user_closing = {429, "too_many_requests",
+		"descriptors that this user passed take long to close", 1};
 	static const struct refusal user_rate = {
 		429, "too_many_requests", "this user connects too often while others wait", 1};
 
@@ -122,6 +124,9 @@ static unsigned admit(const struct listening *l, int fd)
 		break;
 	case REFUSED_USER_LIMIT:
 		turn_away(l, fd, reaper, &user_limit);
+		break;
+	case REFUSED_USER_CLOSING:
+		turn_away(l, fd, reaper, &user_closing);
 		break;
 	case REFUSED_USER_RATE:
 		turn_away(l, fd, reaper, &user_rate);
@@ -198,7 +203,7 @@ void accept_fini(struct acceptor *a)
 		struct listening *l = a->listening;
 
 		a->listening = l->next;
-		close(event_get_fd(&l->event));
+		passing_close_listening(event_get_fd(&l->event), l->forbidden, a->reaper);
 		free(l);
 	}
 	if (a->reserve >= 0)

@@ -887,12 +887,12 @@ static uint32_t taken(const struct connections *all)
 	       (closing > CLOSING_FEW ? closing - CLOSING_FEW : 0);
 }
 
-/* There is room for one more of `user`, who is at `fd`, or it has been made. *ret_reserved: it is
- * one of the places that are kept. *ret_groups_read: `peer` has its groups now. */
-static bool has_room(struct connections *all, int fd, struct peer *peer,
-	const struct peer_user *user, bool *ret_reserved, bool *ret_groups_read)
+/* There is room for one more of a user who has `has` and is at `fd`, or it has been made if they
+ * `may_have` one. *ret_reserved: it is one of the places that are kept. *ret_groups_read: `peer`
+ * has its groups now. */
+static bool has_room(struct connections *all, int fd, struct peer *peer, uint32_t has,
+	bool may_have, bool *ret_reserved, bool *ret_groups_read)
 {
-	uint32_t has = user ? user->connections : 0;
 	uint32_t most = room_for_all(all->limits.max_connections);
 	uint32_t connections = all->serving.counters.connections;
 
@@ -906,10 +906,25 @@ static bool has_room(struct connections *all, int fd, struct peer *peer,
 			return true;
 	}
 	/* Where only places are lacking that are being closed, nobody has to give way for those. */
-	if (connections >= most && has < all->limits.max_connections_per_user &&
-		share_may_connect(&all->serving.sharing, user ? &user->share : NULL))
+	if (connections >= most && may_have)
 		make_room(all, has, connections - most + 1);
 	return taken(all) < most;
+}
+
+/* Whether this user may have one more, if there is room: ADMITTED. What is being closed for them is
+ * as good as open. */
+static enum admission admission_of_user(
+	const struct connections *all, uid_t uid, const struct peer_user *user, uint32_t has)
+{
+	struct reaper_user closing = reaper_user(all->reaper, uid);
+
+	if (closing.stuck)
+		return REFUSED_USER_CLOSING;
+	if ((uint64_t)has + closing.pending >= all->limits.max_connections_per_user)
+		return REFUSED_USER_LIMIT;
+	if (!share_may_connect(&all->serving.sharing, user ? &user->share : NULL))
+		return REFUSED_USER_RATE;
+	return ADMITTED;
 }
 
 /* Whether one more of `peer` may be let in, who is at `fd`: ADMITTED. */
@@ -917,21 +932,28 @@ static enum admission admission_of(struct connections *all, int fd, struct peer 
 	bool *ret_reserved, bool *ret_groups_read)
 {
 	struct front_counters *counters = &all->serving.counters;
-	struct peer_user *user = peer_user_find(&all->peers, peer->uid);
+	const struct peer_user *user = peer_user_find(&all->peers, peer->uid);
+	uint32_t has = user ? user->connections : 0;
+	enum admission admission = admission_of_user(all, peer->uid, user, has);
 
-	if (!has_room(all, fd, peer, user, ret_reserved, ret_groups_read)) {
+	if (!has_room(all, fd, peer, has, admission == ADMITTED, ret_reserved, ret_groups_read))
+		admission = REFUSED_TOTAL_LIMIT;
+	switch (admission) {
+	case REFUSED_TOTAL_LIMIT:
 		counters->refused_total_limit++;
-		return REFUSED_TOTAL_LIMIT;
-	}
-	if ((user ? user->connections : 0) >= all->limits.max_connections_per_user) {
+		break;
+	case REFUSED_USER_LIMIT:
+	case REFUSED_USER_CLOSING:
 		counters->refused_user_limit++;
-		return REFUSED_USER_LIMIT;
-	}
-	if (!share_may_connect(&all->serving.sharing, user ? &user->share : NULL)) {
+		break;
+	case REFUSED_USER_RATE:
 		counters->refused_user_rate++;
-		return REFUSED_USER_RATE;
+		break;
+	case ADMITTED:
+	case ADMISSION_FAILED:
+		break;
 	}
-	return ADMITTED;
+	return admission;
 }
 
 enum admission connections_admit(

@@ -42,6 +42,7 @@ enum admission {
 	ADMISSION_FAILED, /* out of memory */
 	REFUSED_TOTAL_LIMIT,
 	REFUSED_USER_LIMIT,
+	REFUSED_USER_CLOSING, /* something of theirs is stuck in its close, see reaper.h */
 	REFUSED_USER_RATE,
 };
 

@@ -1,6 +1,7 @@
 #include "front.h"
 
 #include "accept.h"
+#include "closer.h"
 #include "connection.h"
 #include "http_protocol.h"
 #include "page_protocol.h"
@@ -12,18 +13,42 @@ struct front {
 	struct connections *connections;
 	struct acceptor acceptor;
 	struct reaper *reaper;
+	const struct front_handler *handler;
+	void *context; /* the handler's */
 	bool stopping;
 };
 
-int front_new(struct front **ret, struct event_base *base, const struct front_handler *handler,
-	void *context, const struct front_limits *limits)
+static void stuck(void *context, uid_t uid)
+{
+	struct front *f = context;
+
+	connections_counters(f->connections)->closes_stuck++;
+	if (f->handler->close_stuck)
+		f->handler->close_stuck(f->context, uid);
+}
+
+static void lost(void *context)
+{
+	struct front *f = context;
+
+	if (f->handler->closers_lost)
+		f->handler->closers_lost(f->context);
+}
+
+int front_new(struct front **ret, struct event_base *base, int closer_fd,
+	const struct front_handler *handler, void *context, const struct front_limits *limits)
 {
 	struct front *f = calloc(1, sizeof(*f));
+	const struct reaper_hooks hooks = {.stuck = stuck, .lost = lost, .context = f};
 	int r;
 
-	if (!f)
+	if (!f) {
+		closer_stop(closer_fd);
 		return -ENOMEM;
-	r = reaper_new(&f->reaper);
+	}
+	f->handler = handler;
+	f->context = context;
+	r = reaper_new(&f->reaper, base, closer_fd, &hooks);
 	if (!r)
 		r = connections_new(&f->connections, base, f->reaper, handler, context, limits);
 	if (r < 0) {

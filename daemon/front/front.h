@@ -14,9 +14,10 @@
 struct event_base;
 struct front;
 
-/* `base` and `handler` must outlive the front. 0 or a negative errno. */
-int front_new(struct front **ret, struct event_base *base, const struct front_handler *handler,
-	void *context, const struct front_limits *limits);
+/* `base` and `handler` must outlive the front; `closer_fd` comes from closer_start (closer.h) and
+ * is consumed in any case. 0 or a negative errno. */
+int front_new(struct front **ret, struct event_base *base, int closer_fd,
+	const struct front_handler *handler, void *context, const struct front_limits *limits);
 /* A reload: applies to what comes; nobody already connected is cut at once, though a shorter time
  * limit counts from now for them too. */
 void front_set_limits(struct front *f, const struct front_limits *limits);

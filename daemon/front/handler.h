@@ -5,6 +5,7 @@
 #include "core/times.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct connection;
 struct http_request;
@@ -31,6 +32,11 @@ struct front_handler {
 	/* `c` is being closed because a descriptor came with its bytes. Not called where the
 	 * kernel refuses them. May be NULL. */
 	void (*descriptor_refused)(void *context, const struct connection *c);
+	/* A descriptor that `uid` passed, (uid_t)-1 if that is not known, has not finished closing
+	 * after a second. May be NULL. */
+	void (*close_stuck)(void *context, uid_t uid);
+	/* Nothing can be closed any more where a descriptor came with it. May be NULL. */
+	void (*closers_lost)(void *context);
 	/* May `peer` take the last of max_connections? May be NULL: nobody. */
 	bool (*privileged)(void *context, const struct peer *peer);
 	/* A caller on the page socket asks for the page of `profile`, a string that is not yet
@@ -66,6 +72,7 @@ struct front_counters {
 	uint64_t gave_way;            /* closed because a user with far fewer needed the room */
 	uint64_t kept_cut;            /* closed because too much was kept for them */
 	uint64_t descriptors_refused; /* connections that were closed for one */
+	uint64_t closes_stuck;        /* closers that had not finished after a second */
 	uint64_t deadline_cut;        /* 408, or replies not read in time */
 	uint64_t requests[600];       /* replied to, by status; not those turned away at accept */
 	uint32_t connections;         /* now */

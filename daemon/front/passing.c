@@ -1,9 +1,12 @@
 #include "passing.h"
 
+#include "core/secret.h"
 #include "reaper.h"
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define LOOK_SIZE 16384
 
 /* Headers are older than kernels. */
 #if !defined(SO_PASSRIGHTS) && !defined(__sparc__) && !defined(__hppa__)
@@ -77,10 +80,38 @@ ssize_t passing_receive(int fd, const struct reaper *reaper, char *bytes, size_t
 	return n < 0 ? -errno : n;
 }
 
+/* Whether a descriptor is in what nobody has read of `fd`, where no more can come. It is a bounded
+ * number of bytes, and those in front of the descriptor are gone then. */
+static bool holds_descriptor(int fd, const struct reaper *reaper)
+{
+	char bytes[LOOK_SIZE];
+	ssize_t n;
+
+	do {
+		n = passing_receive(fd, reaper, bytes, sizeof(bytes));
+		if (n > 0)
+			secret_wipe(bytes, (size_t)n);
+		/* That the other end is gone is told once, when all is read. */
+	} while (n > 0 || n == -EINTR || n == -ECONNRESET);
+	return n < 0;
+}
+
 void passing_close(int fd, struct reaper *reaper)
 {
-	if (reaper)
-		reaper_close(reaper, fd);
-	else
+	if (reaper) {
+		shutdown(fd, SHUT_RDWR);
+		if (holds_descriptor(fd, reaper)) {
+			reaper_close(reaper, fd);
+			return;
+		}
+	}
+	close(fd);
+}
+
+void passing_close_listening(int fd, bool forbidden, struct reaper *reaper)
+{
+	if (forbidden)
 		close(fd);
+	else
+		reaper_close(reaper, fd);
 }

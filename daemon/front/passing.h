@@ -6,8 +6,8 @@
  * Linux 6.16 and later refuse them for us (SO_PASSRIGHTS): then the sender gets EPERM and nothing
  * of this costs more than one look at each connection. Where the kernel cannot, and for a
  * connection that was queued before we forbade it, the connection is *guarded*: bytes are looked at
- * before they are taken, what a descriptor came with is never taken, and the connection is closed
- * by the reaper (reaper.h). Guarded is who has a reaper. */
+ * before they are taken, what a descriptor came with is never taken, and a connection with one in
+ * it is closed by the reaper (reaper.h). Guarded is who has a reaper. */
 #ifndef GCTOKEND_FRONT_PASSING_H
 #define GCTOKEND_FRONT_PASSING_H
 
@@ -28,7 +28,10 @@ bool passing_possible(int fd, bool forbidden);
  * descriptor came with the next byte; both stay where they are, and the connection is to be closed.
  */
 ssize_t passing_receive(int fd, const struct reaper *reaper, char *bytes, size_t room);
-/* Closes `fd`: at once, or where it is guarded by `reaper`. */
+/* Closes `fd`, whose other end sees that at once: here, or if a descriptor is in it by `reaper`. */
 void passing_close(int fd, struct reaper *reaper);
+/* The same for a listening socket, in whose queue there may be connections with descriptors in
+ * them, unless that was `forbidden`. */
+void passing_close_listening(int fd, bool forbidden, struct reaper *reaper);
 
 #endif

@@ -1,143 +1,338 @@
 /* The queue is an array with a place for every descriptor this process may have, so that it is
- * never full; memory is used as far as it ever was filled. The thread is only called when it
- * sleeps, and then waits a moment for more: one wake-up serves as many as come within a
- * millisecond, or while it is at work. */
+ * never full; memory is used as far as it ever was filled. Time is counted in ticks, and it only
+ * ticks while there is something to do: what is stuck costs nothing. */
 #include "reaper.h"
 
+#include "closer.h"
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#define WAKE_MS 1
-#define GATHER_MS 1
-#define STOP_S 1
+#define TICK_MS 10
+#define STUCK_TICKS 100
+#define STOP_TICKS 100
+/* Before one is asked for again, when one could not be started. */
+#define FAILED_TICKS 100
+/* Kept for users who have none and get none of their own. */
+#define SHARED_CLOSERS 16
+#define BIN_MOST 16384
+#define BIN_FIRST 16
+#define SPARE_FDS 16
 #define ROOM_LEAST 1024
 #define ROOM_MOST (1 << 20)
+#define OWNER_BUCKETS 256
 
-#ifndef sigev_notify_thread_id
-#define sigev_notify_thread_id _sigev_un._tid
-#endif
+struct bin;
 
-struct reaper {
-	pthread_t thread;
-	pthread_mutex_t mutex;
-	pthread_cond_t wake;
-	atomic_uint pending;
-	unsigned room;
-	/* under the mutex */
-	int *queued, *closing; /* the two change places */
-	unsigned count;
-	bool asleep, stop;
+/* Whose descriptors they are. */
+struct owner {
+	struct owner *next;
+	uid_t uid;
+	unsigned pending, stuck;
+	struct bin *filling;
+	unsigned closing; /* bins */
 };
 
-static void woken(int signal)
+enum bin_state {
+	BIN_NONE,
+	BIN_ASKED,
+	BIN_FILLING,
+	BIN_CLOSING,
+	BIN_STUCK,
+};
+
+/* A closer and what was given to it. */
+struct bin {
+	enum bin_state state;
+	int channel;
+	bool deaf;            /* takes no more in this pass */
+	unsigned ticks;       /* in BIN_CLOSING */
+	struct owner *of;     /* or reaper.shared */
+	struct owner **given; /* whose, one for each descriptor */
+	unsigned count, room;
+};
+
+struct waiting {
+	int fd;
+	struct owner *owner;
+};
+
+struct reaper {
+	int closer_fd;
+	struct reaper_hooks hooks;
+	struct event report, tick;
+	bool lost;
+	unsigned failed_ticks;
+	struct waiting *waiting;
+	unsigned count, room;
+	unsigned bin_most;
+	struct owner *owners[OWNER_BUCKETS];
+	unsigned owner_count;
+	struct owner shared;  /* nobody's: of bins that several users share */
+	struct owner unknown; /* of what there was no memory to note the owner of */
+	struct bin bins[CLOSERS_MOST];
+};
+
+/* ---- owners ---- */
+
+static unsigned bucket_of(uid_t uid)
 {
-	(void)signal;
+	return (uid ^ uid >> 16) % OWNER_BUCKETS;
 }
 
-/* The timer that wakes this thread out of a close; false: there is none. */
-static bool timer_make(timer_t *ret)
+static struct owner *owner_find(const struct reaper *r, uid_t uid)
 {
-	struct sigevent how = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN};
+	struct owner *o = r->owners[bucket_of(uid)];
 
-	how.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-	return timer_create(CLOCK_MONOTONIC, &how, ret) == 0;
+	while (o && o->uid != uid)
+		o = o->next;
+	return o;
 }
 
-static void timer_every(timer_t timer, long milliseconds)
+static struct owner *owner_enter(struct reaper *r, uid_t uid)
 {
-	struct timespec period = {.tv_nsec = milliseconds * 1000000L};
-	struct itimerspec when = {.it_interval = period, .it_value = period};
+	struct owner **bucket = &r->owners[bucket_of(uid)], *o = owner_find(r, uid);
 
-	timer_settime(timer, 0, &when, NULL);
-}
-
-static void close_all(struct reaper *r, const int *fds, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++) {
-		close(fds[i]);
-		atomic_fetch_sub(&r->pending, 1);
+	if (!o) {
+		o = calloc(1, sizeof(*o));
+		if (!o)
+			return &r->unknown;
+		*o = (struct owner){.next = *bucket, .uid = uid};
+		*bucket = o;
+		r->owner_count++;
 	}
+	return o;
 }
 
-static void *reaper_main(void *context)
+static void owner_trim(struct reaper *r, struct owner *o)
 {
-	static const struct timespec gather = {.tv_nsec = GATHER_MS * 1000000L};
-	struct reaper *r = context;
-	timer_t timer;
-	bool has_timer = false;
+	struct owner **at = &r->owners[bucket_of(o->uid)];
 
-	pthread_mutex_lock(&r->mutex);
-	while (r->count || !r->stop) {
-		int *fds = r->queued;
-		unsigned count = r->count;
+	if (o == &r->shared || o == &r->unknown || o->pending || o->filling || o->closing)
+		return;
+	while (*at != o)
+		at = &(*at)->next;
+	*at = o->next;
+	r->owner_count--;
+	free(o);
+}
 
-		if (!count) {
-			r->asleep = true;
-			pthread_cond_wait(&r->wake, &r->mutex);
-			r->asleep = false;
-			pthread_mutex_unlock(&r->mutex);
-			nanosleep(&gather, NULL);
-			pthread_mutex_lock(&r->mutex);
+/* ---- bins ---- */
+
+static uint32_t bin_id(const struct reaper *r, const struct bin *b)
+{
+	return (uint32_t)(b - r->bins);
+}
+
+/* NULL: none can be had now. */
+static struct bin *bin_ask_for(struct reaper *r, struct owner *of)
+{
+	unsigned first = of == &r->shared ? 0 : SHARED_CLOSERS;
+
+	if (r->lost || r->failed_ticks)
+		return NULL;
+	for (unsigned i = CLOSERS_MOST; i-- > first;) {
+		struct bin *b = &r->bins[i];
+
+		if (b->state != BIN_NONE)
 			continue;
-		}
-		r->queued = r->closing;
-		r->closing = fds;
-		r->count = 0;
-		pthread_mutex_unlock(&r->mutex);
-		has_timer = has_timer || timer_make(&timer);
-		if (has_timer)
-			timer_every(timer, WAKE_MS);
-		close_all(r, fds, count);
-		if (has_timer)
-			timer_every(timer, 0);
-		pthread_mutex_lock(&r->mutex);
+		if (closer_fork(r->closer_fd, bin_id(r, b), &b->channel) < 0)
+			return NULL;
+		b->state = BIN_ASKED;
+		b->of = of;
+		of->filling = b;
+		return b;
 	}
-	pthread_mutex_unlock(&r->mutex);
-	if (has_timer)
-		timer_delete(timer);
 	return NULL;
 }
 
-/* Of all signals the thread gets its own only: the others belong to the loop. */
-static int start_thread(struct reaper *r)
+/* The closer gets no more, and closes what it has. */
+static void bin_close(struct bin *b)
 {
-	struct sigaction action = {.sa_handler = woken};
-	sigset_t all_but_one, before;
-	int error;
-
-	sigemptyset(&action.sa_mask);
-	if (sigaction(SIGRTMIN, &action, NULL) < 0)
-		return -errno;
-	sigfillset(&all_but_one);
-	sigdelset(&all_but_one, SIGRTMIN);
-	error = pthread_sigmask(SIG_SETMASK, &all_but_one, &before);
-	if (error)
-		return -error;
-	error = pthread_create(&r->thread, NULL, reaper_main, r);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error)
-		return -error;
-	pthread_setname_np(r->thread, "reaper");
-	return 0;
+	close(b->channel);
+	b->channel = -1;
+	b->state = BIN_CLOSING;
+	b->ticks = 0;
+	b->of->filling = NULL;
+	b->of->closing++;
 }
 
-static void reaper_destroy(struct reaper *r)
+static void bin_is_stuck(struct reaper *r, struct bin *b)
 {
-	pthread_cond_destroy(&r->wake);
-	pthread_mutex_destroy(&r->mutex);
-	free(r->queued);
-	free(r->closing);
-	free(r);
+	b->state = BIN_STUCK;
+	for (unsigned i = 0; i < b->count; i++)
+		b->given[i]->stuck++;
+	if (r->hooks.stuck)
+		r->hooks.stuck(r->hooks.context, b->given[0]->uid);
 }
+
+static void bin_ended(struct reaper *r, struct bin *b)
+{
+	struct owner *of = b->of;
+
+	if (b->state == BIN_ASKED)
+		r->failed_ticks = FAILED_TICKS;
+	if (of->filling == b)
+		of->filling = NULL;
+	else
+		of->closing--;
+	if (b->channel >= 0)
+		close(b->channel);
+	for (unsigned i = 0; i < b->count; i++) {
+		struct owner *o = b->given[i];
+
+		o->pending--;
+		o->stuck -= b->state == BIN_STUCK;
+		if (o != of)
+			owner_trim(r, o);
+	}
+	owner_trim(r, of);
+	free(b->given);
+	*b = (struct bin){.channel = -1};
+}
+
+static bool bin_make_room(struct bin *b)
+{
+	unsigned room = b->room ? b->room * 2 : BIN_FIRST;
+	struct owner **given;
+
+	if (b->count < b->room)
+		return true;
+	given = realloc(b->given, room * sizeof(struct owner *));
+	if (!given)
+		return false;
+	b->given = given;
+	b->room = room;
+	return true;
+}
+
+/* False: it has to wait. */
+static bool give(const struct reaper *r, struct bin *b, const struct waiting *w)
+{
+	if (b->state != BIN_FILLING || b->deaf || b->count >= r->bin_most || !bin_make_room(b))
+		return false;
+	b->deaf = closer_give(b->channel, w->fd) < 0;
+	if (!b->deaf)
+		b->given[b->count++] = w->owner;
+	return !b->deaf;
+}
+
+static struct bin *bin_for(struct reaper *r, struct owner *o)
+{
+	struct bin *b = o->filling ? o->filling : bin_ask_for(r, o);
+
+	if (b)
+		return b;
+	return r->shared.filling ? r->shared.filling : bin_ask_for(r, &r->shared);
+}
+
+/* ---- what there is to do ---- */
+
+static void give_all(struct reaper *r)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < CLOSERS_MOST; i++)
+		r->bins[i].deaf = false;
+	for (unsigned i = 0; i < r->count; i++) {
+		struct bin *b = bin_for(r, r->waiting[i].owner);
+
+		if (!b || !give(r, b, &r->waiting[i]))
+			r->waiting[kept++] = r->waiting[i];
+	}
+	r->count = kept;
+}
+
+/* True: it has to be looked at again. */
+static bool bin_tick(struct reaper *r, struct bin *b)
+{
+	switch (b->state) {
+	case BIN_ASKED:
+		return true;
+	case BIN_FILLING:
+		if (b->count && (!b->of->closing || b->count >= r->bin_most))
+			bin_close(b);
+		return b->state == BIN_CLOSING;
+	case BIN_CLOSING:
+		if (++b->ticks >= STUCK_TICKS)
+			bin_is_stuck(r, b);
+		return b->state == BIN_CLOSING;
+	default:
+		return false;
+	}
+}
+
+/* True: there is more to do. */
+static bool work(struct reaper *r)
+{
+	bool more;
+
+	r->failed_ticks -= r->failed_ticks > 0;
+	give_all(r);
+	more = r->count > 0;
+	for (unsigned i = 0; i < CLOSERS_MOST; i++)
+		if (bin_tick(r, &r->bins[i]))
+			more = true;
+	return more && !r->lost;
+}
+
+static void tick_later(struct reaper *r)
+{
+	static const struct timeval tick = {.tv_usec = TICK_MS * 1000};
+
+	if (!r->lost && !evtimer_pending(&r->tick, NULL))
+		event_add(&r->tick, &tick);
+}
+
+static void tick_event(evutil_socket_t fd, short what, void *context)
+{
+	struct reaper *r = context;
+
+	(void)fd;
+	(void)what;
+	if (work(r))
+		tick_later(r);
+}
+
+static void take_reports(struct reaper *r)
+{
+	struct closer_report report;
+	int n;
+
+	while ((n = closer_report(r->closer_fd, &report)) > 0) {
+		struct bin *b = &r->bins[report.id % CLOSERS_MOST];
+
+		if (b->state == BIN_NONE)
+			continue;
+		if (report.event == CLOSER_STARTED)
+			b->state = BIN_FILLING;
+		else
+			bin_ended(r, b);
+		tick_later(r);
+	}
+	if (n < 0 && !r->lost) {
+		r->lost = true;
+		event_del(&r->report);
+		event_del(&r->tick);
+		if (r->hooks.lost)
+			r->hooks.lost(r->hooks.context);
+	}
+}
+
+static void report_event(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	take_reports(context);
+}
+
+/* ---- from outside ---- */
 
 static unsigned descriptors_possible(void)
 {
@@ -148,60 +343,111 @@ static unsigned descriptors_possible(void)
 	return limit.rlim_max < ROOM_LEAST ? ROOM_LEAST : (unsigned)limit.rlim_max;
 }
 
-int reaper_new(struct reaper **ret)
+/* A closer has the limit that this process had when it was started. */
+static unsigned bin_most(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= BIN_MOST + SPARE_FDS)
+		return BIN_MOST;
+	return limit.rlim_cur > 2 * SPARE_FDS ? (unsigned)limit.rlim_cur - SPARE_FDS : SPARE_FDS;
+}
+
+int reaper_new(struct reaper **ret, struct event_base *base, int closer_fd,
+	const struct reaper_hooks *hooks)
 {
 	struct reaper *r = calloc(1, sizeof(*r));
-	int error = -ENOMEM;
 
 	if (!r)
-		return -ENOMEM;
-	pthread_mutex_init(&r->mutex, NULL);
-	pthread_cond_init(&r->wake, NULL);
+		goto no_memory;
+	r->closer_fd = closer_fd;
+	r->hooks = *hooks;
+	r->bin_most = bin_most();
+	r->shared.uid = r->unknown.uid = (uid_t)-1;
+	for (unsigned i = 0; i < CLOSERS_MOST; i++)
+		r->bins[i].channel = -1;
 	r->room = descriptors_possible();
-	r->queued = calloc(r->room, sizeof(*r->queued));
-	r->closing = calloc(r->room, sizeof(*r->closing));
-	if (r->queued && r->closing)
-		error = start_thread(r);
-	if (error < 0) {
-		reaper_destroy(r);
-		return error;
-	}
+	r->waiting = calloc(r->room, sizeof(*r->waiting));
+	event_assign(&r->report, base, closer_fd, EV_READ | EV_PERSIST, report_event, r);
+	evtimer_assign(&r->tick, base, tick_event, r);
+	if (!r->waiting || event_add(&r->report, NULL) < 0)
+		goto no_memory;
 	*ret = r;
 	return 0;
+
+no_memory:
+	if (r)
+		free(r->waiting);
+	free(r);
+	closer_stop(closer_fd);
+	return -ENOMEM;
 }
 
 void reaper_free(struct reaper *r)
 {
-	struct timespec until;
+	struct pollfd reports;
 
 	if (!r)
 		return;
-	pthread_mutex_lock(&r->mutex);
-	r->stop = true;
-	pthread_cond_signal(&r->wake);
-	pthread_mutex_unlock(&r->mutex);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += STOP_S;
-	/* If it does not come back, what it works with stays. */
-	if (!pthread_clockjoin_np(r->thread, NULL, CLOCK_MONOTONIC, &until))
-		reaper_destroy(r);
+	r->hooks = (struct reaper_hooks){0};
+	reports = (struct pollfd){.fd = r->closer_fd, .events = POLLIN};
+	for (unsigned i = 0; i < STOP_TICKS && r->count && !r->lost; i++) {
+		work(r);
+		if (r->count && poll(&reports, 1, TICK_MS) > 0)
+			take_reports(r);
+	}
+	for (unsigned i = 0; i < CLOSERS_MOST; i++) {
+		struct bin *b = &r->bins[i];
+
+		if (b->state != BIN_NONE)
+			bin_ended(r, b);
+	}
+	for (unsigned i = 0; i < OWNER_BUCKETS; i++) {
+		while (r->owners[i]) {
+			struct owner *o = r->owners[i];
+
+			r->owners[i] = o->next;
+			free(o);
+		}
+	}
+	event_del(&r->report);
+	event_del(&r->tick);
+	closer_stop(r->closer_fd);
+	free(r->waiting);
+	free(r);
+}
+
+static uid_t user_at(int fd)
+{
+	struct ucred credentials = {.uid = (uid_t)-1};
+	socklen_t length = sizeof(credentials);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
+	return credentials.uid;
 }
 
 void reaper_close(struct reaper *r, int fd)
 {
-	shutdown(fd, SHUT_RDWR);
-	pthread_mutex_lock(&r->mutex);
+	struct owner *o;
+
 	/* More than there may be: the limit was raised from outside. Left open, then. */
-	if (r->count < r->room) {
-		r->queued[r->count++] = fd;
-		atomic_fetch_add(&r->pending, 1);
-	}
-	if (r->asleep)
-		pthread_cond_signal(&r->wake);
-	pthread_mutex_unlock(&r->mutex);
+	if (r->count >= r->room)
+		return;
+	o = owner_enter(r, user_at(fd));
+	o->pending++;
+	r->waiting[r->count++] = (struct waiting){.fd = fd, .owner = o};
+	tick_later(r);
 }
 
 unsigned reaper_pending(const struct reaper *r)
 {
-	return atomic_load(&r->pending);
+	return r->count;
+}
+
+struct reaper_user reaper_user(const struct reaper *r, uid_t uid)
+{
+	const struct owner *o = r->owner_count ? owner_find(r, uid) : NULL;
+
+	return o ? (struct reaper_user){.pending = o->pending, .stuck = o->stuck > 0}
+		 : (struct reaper_user){0};
 }

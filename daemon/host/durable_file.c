@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,18 +183,21 @@ int durable_finish(int directory_fd, const char *name)
 	return error;
 }
 
-/* The lock goes with the process, however it ends. The file stays: were it removed, one who has it
- * open and one who makes it again would both hold a lock. */
+/* The lock goes with the process, however it ends. It is the process's (F_SETLK) and not the open
+ * file's (flock): a fork has no part in it, and where the end of a process hangs because one of its
+ * files does not finish closing, it is gone by then. The file stays: were it removed, one who has
+ * it open and one who makes it again would both hold a lock. */
 int durable_lock(int directory_fd, int *ret_fd, pid_t *ret_pid)
 {
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int fd = openat(directory_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	char pid[16] = "";
 	int error = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		error = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (fcntl(fd, F_SETLK, &lock) < 0) {
+		error = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 		if (pread(fd, pid, sizeof(pid) - 1, 0) < 0)
 			pid[0] = '\0';
 		*ret_pid = (pid_t)strtol(pid, NULL, 10);

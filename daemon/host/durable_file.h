@@ -25,8 +25,9 @@ int durable_keep(int directory_fd, const char *name, const char *kept);
 /* Removes the file `name`; none there is fine. 0 when that is durable; negative errno. */
 int durable_remove(int directory_fd, const char *name);
 
-/* For as long as *ret_fd is open no other process gets it for that directory. 0; -EBUSY: another
- * has it, and *ret_pid is that process, 0 if it has not said; other negative errno. */
+/* For as long as *ret_fd is open no other process gets it for that directory; this one is not to
+ * ask again for a directory that it has. 0; -EBUSY: another has it, and *ret_pid is that process, 0
+ * if it has not said; other negative errno. */
 int durable_lock(int directory_fd, int *ret_fd, pid_t *ret_pid);
 
 /* As state_read. */

@@ -3,6 +3,7 @@
 #include "broker/profile_set.h"
 #include "broker/reload.h"
 #include "broker/turn.h"
+#include "front/closer.h"
 #include "host/clock.h"
 #include "host/config_files.h"
 #include "host/log.h"
@@ -690,7 +691,7 @@ void rig_start(struct rig *r)
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL;
 	struct name_table *names;
-	int status;
+	int status, closer_fd;
 
 	assert_no_events(r);
 	assert_int_equal(name_table_new(&names, r->base), 0);
@@ -702,7 +703,9 @@ void rig_start(struct rig *r)
 		config_problems_print(&problems, stderr);
 	config_problems_fini(&problems);
 	assert_int_equal(status, CONFIG_VALID);
-	assert_int_equal(broker_new(&r->broker, r->base, r->config, config, names, "test"), 0);
+	assert_int_equal(closer_start(&closer_fd), 0);
+	assert_int_equal(
+		broker_new(&r->broker, r->base, r->config, config, names, closer_fd, "test"), 0);
 	turn_now(&r->broker->turn);
 }
 

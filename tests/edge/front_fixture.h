@@ -17,6 +17,7 @@
 #include "core/access.h"
 #include "core/http_request.h"
 #include "core/reply.h"
+#include "front/closer.h"
 #include "front/connection.h"
 #include "front/front.h"
 #include "front/listener.h"
@@ -322,7 +323,7 @@ static int front_setup(void **state)
 {
 	struct front_limits limits = limits_default();
 	char problem[256];
-	int fd;
+	int fd, closer_fd;
 
 	(void)state;
 	snprintf(directory, sizeof(directory), "/tmp/test_front.XXXXXX");
@@ -336,7 +337,8 @@ static int front_setup(void **state)
 	if (!base)
 		return -1;
 	guard = event_new(base, -1, 0, guard_fired, NULL);
-	if (!guard || front_new(&front, base, &handler, &front, &limits) < 0)
+	if (!guard || closer_start(&closer_fd) < 0 ||
+		front_new(&front, base, closer_fd, &handler, &front, &limits) < 0)
 		return -1;
 	if (listener_bind(path, 0666, (gid_t)-1, &fd, problem, sizeof(problem)) < 0)
 		return -1;

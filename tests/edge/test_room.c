@@ -100,8 +100,18 @@ unsigned __wrap_reaper_pending(const struct reaper *r)
 	return pretended_closing ? pretended_closing : __real_reaper_pending(r);
 }
 
+static struct reaper_user pretended_user; /* of SOMEBODY */
+
+struct reaper_user __real_reaper_user(const struct reaper *r, uid_t uid);
+struct reaper_user __wrap_reaper_user(const struct reaper *r, uid_t uid);
+
 #define CROWD 128 /* max_connections, two of which are kept */
 #define SOMEBODY 100000
+
+struct reaper_user __wrap_reaper_user(const struct reaper *r, uid_t uid)
+{
+	return uid == SOMEBODY ? pretended_user : __real_reaper_user(r, uid);
+}
 
 static int client_of(uid_t uid)
 {
@@ -412,6 +422,55 @@ static void what_waits_behind_others_is_bounded(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, front_setup, front_teardown)
 
+static void assert_told(uid_t uid, int status, const char *words)
+{
+	struct got got = {0};
+	char body[256];
+	int fd;
+
+	pretended_uid = uid;
+	fd = client_new();
+	WAIT_UNTIL(has_ended(fd, &got) || got.answers);
+	pretended_uid = 0;
+	assert_int_equal(answer_at(&got, 0, body, sizeof(body)), status);
+	assert_non_null(strstr(body, words));
+	got_free(&got);
+	close(fd);
+}
+
+/* What is being closed for a user counts as if it were open, and what does not finish keeps that
+ * user out: others are served. */
+static void what_is_being_closed_is_the_users(void **state)
+{
+	struct front_limits limits;
+	int fds[4], other;
+
+	(void)state;
+	set_crowd(&limits);
+	limits.max_connections_per_user = 10;
+	front_set_limits(front, &limits);
+	pretended_user.pending = 6;
+	for (unsigned i = 0; i < COUNT(fds); i++)
+		fds[i] = client_of(SOMEBODY);
+	assert_told(SOMEBODY, 429, "too many connections of this user");
+	pretended_user.pending = 5;
+	other = client_of(SOMEBODY);
+	close(other);
+	WAIT_UNTIL(front_counters(front)->connections == COUNT(fds));
+	pretended_user.stuck = true;
+	assert_told(SOMEBODY, 429, "take long to close");
+	assert_answers_now(fds[0]);
+	other = client_of(SOMEBODY + 1);
+	assert_answers_now(other);
+	assert_int_equal(front_counters(front)->refused_user_limit, 2);
+	pretended_user = (struct reaper_user){0};
+	close(other);
+	other = client_of(SOMEBODY);
+	assert_answers_now(other);
+	close(other);
+	close_all(fds, COUNT(fds));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +483,7 @@ int main(void)
 		TEST(those_who_wait_give_way),
 		TEST(those_who_wait_go_last),
 		TEST(what_is_being_closed_costs_nobody),
+		TEST(what_is_being_closed_is_the_users),
 		TEST(what_nobody_reads_is_bounded),
 		TEST(what_waits_behind_others_is_bounded),
 	};

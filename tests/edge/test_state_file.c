@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -691,19 +692,54 @@ static void test_kept_removed_and_read_in_order(void **state)
 	assert_int_equal(durable_keep(f->fd, "none", "kept"), 0);
 }
 
+/* What another process is told that wants the directory; 0: it gets it. */
+static int ask_as_another(const struct fixture *f, pid_t *ret_pid)
+{
+	int results[2], result[2] = {0};
+	pid_t child;
+
+	assert_return_code(pipe(results), errno);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		struct event_base *base = event_base_new();
+		struct state_writer *w;
+		pid_t pid = 0;
+
+		result[0] = state_writer_new(&w, base, f->path, &pid);
+		result[1] = (int)pid;
+		_exit(write(results[1], result, sizeof(result)) != sizeof(result));
+	}
+	assert_int_equal(read(results[0], result, sizeof(result)), sizeof(result));
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(results[0]);
+	close(results[1]);
+	*ret_pid = result[1];
+	return result[0];
+}
+
+/* Nor is it kept by a process that has the same files, and does not end. */
 static void test_one_at_a_time(void **state)
 {
 	struct fixture *f = *state;
 	struct event_base *base = event_base_new();
-	struct state_writer *one, *two;
-	pid_t pid = 0;
+	struct state_writer *one;
+	pid_t pid = 0, remains;
 
+	assert_int_equal(ask_as_another(f, &pid), 0);
 	assert_int_equal(state_writer_new(&one, base, f->path, &pid), 0);
-	assert_int_equal(state_writer_new(&two, base, f->path, &pid), -EBUSY);
+	assert_int_equal(ask_as_another(f, &pid), -EBUSY);
 	assert_int_equal(pid, getpid());
+	remains = fork();
+	assert_true(remains >= 0);
+	if (!remains)
+		for (;;)
+			pause();
+	assert_int_equal(ask_as_another(f, &pid), -EBUSY);
 	state_writer_free(one);
-	assert_int_equal(state_writer_new(&two, base, f->path, &pid), 0);
-	state_writer_free(two);
+	assert_int_equal(ask_as_another(f, &pid), 0);
+	assert_return_code(kill(remains, SIGKILL), errno);
+	assert_int_equal(waitpid(remains, NULL, 0), remains);
 	event_base_free(base);
 }
 

@@ -1,9 +1,11 @@
 """Descriptors that somebody passes to the daemon, whose close takes long: a TCP socket that lingers
-over bytes which nobody reads. Nobody else may wait for it, on any kernel."""
+over bytes which nobody reads; or for ever, see hanging.py. Nobody else may wait for it, on any
+kernel."""
 
 import array
 import contextlib
 import os
+import signal
 import socket
 import struct
 import threading
@@ -12,8 +14,10 @@ import time
 import pytest
 
 from daemon import GCTOKEND
+from hanging import Hanging, state_of
 from manager import Manager
 from unix_http import exchange
+from users import account, as_user, connect_as, needs_root
 from waiting import PATIENCE, wait_until
 
 SHIM = os.environ.get("GCTOKEN_NO_PASSRIGHTS") or os.path.join(
@@ -65,10 +69,14 @@ class Lingering:
                                      array.array("i", [sender.fileno()]))], flags)
             return True
         except PermissionError:
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
             return False
         finally:
-            # The daemon may have been faster, and then it is here that it lingers.
-            threading.Thread(target=sender.close, daemon=True).start()
+            # The daemon may have been faster, and then it is here that it lingers. Where it was not,
+            # this is over at once, and whoever is started next does not get to close it.
+            closing = threading.Thread(target=sender.close, daemon=True)
+            closing.start()
+            closing.join(0.1)
 
     def close(self) -> None:
         for one in self._unread:
@@ -180,4 +188,151 @@ def test_what_was_queued_before_a_start(make, lingering):
     finally:
         for client in clients:
             client.close()
+        manager.close()
+
+
+# What never finishes.
+
+SOMEBODY, ANOTHER = account("games"), account("mail")
+
+
+@pytest.fixture
+def hanging():
+    with contextlib.closing(Hanging(8)) as made:
+        yield made
+
+
+def closers() -> list[int]:
+    """Of all daemons: tests of them do not run beside each other on purpose."""
+    found = []
+    for pid in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                if file.read() == "gctokend-closer\n" and state_of(int(pid)) != "Z":
+                    found.append(int(pid))
+    return found
+
+
+def stuck_closers() -> list[int]:
+    return [pid for pid in closers() if state_of(pid) == "D"]
+
+
+def managed(d) -> Manager:
+    """Its sockets are for everybody."""
+    manager = Manager(d)
+    os.chmod(d.directory, 0o755)
+    for path in (d.socket, d.path("page.sock")):
+        os.chmod(path, 0o666)
+    return manager
+
+
+def hang(d, hanging, path: str) -> None:
+    with as_user(SOMEBODY):
+        client = connected(path)
+    with client:
+        hanging.pass_one(client)
+
+
+def hangs(pid: int) -> bool:
+    """In whichever of its threads is the last."""
+    return any(state_of(int(thread)) == "D" for thread in os.listdir(f"/proc/{pid}/task"))
+
+
+def is_refused(d) -> bool:
+    connection = connect_as(d, SOMEBODY)
+    try:
+        return exchange(connection, "GET", "/healthz").status == 429
+    finally:
+        connection.close()
+
+
+@needs_root
+def test_what_never_finishes_closing(make, hanging):
+    """Over both sockets, again and again by who is refused already; only that user is. A restart does
+    not wait for it, nor is a process that is stuck with it in the way of the next run."""
+    d = make()
+    manager = managed(d)
+    try:
+        # Queued before a first start, so that no kernel refuses it.
+        for path in (d.socket, d.path("page.sock")):
+            hang(d, hanging, path)
+        manager.start()
+        with Watch(d) as watch:
+            wait_until(stuck_closers, "a close hangs")
+            wait_until(lambda: is_refused(d), "the user is refused")
+            assert exchange(connect_as(d, ANOTHER), "GET", "/healthz").status == 200
+            if "LD_PRELOAD" in d.env:
+                for path in (d.socket, d.path("page.sock")) * 2:
+                    hang(d, hanging, path)
+                wait_until(lambda: refused(d) >= 2, "descriptors are refused")
+            assert is_refused(d)
+            assert exchange(connect_as(d, ANOTHER), "GET", "/healthz").status == 200
+        assert watch.worst < PATIENCE
+        stuck = stuck_closers()
+        assert len(stuck) <= 2
+        # They have nothing else.
+        assert not any(os.listdir(f"/proc/{pid}/fd") for pid in stuck)
+        d.wait_log("does not finish closing")
+        begun = time.monotonic()
+        d.stop()
+        assert stuck_closers()
+        manager.start()
+        took = time.monotonic() - begun
+        print(f"stop and start took {took * 1000:.0f} ms")
+        assert took < 10 * PATIENCE
+        assert d.get("/healthz").status == 200
+        assert not is_refused(d)
+        hanging.close()
+        wait_until(lambda: not stuck_closers(), "all is closed")
+        assert len([line for line in d.stderr_text().splitlines()
+                    if "does not finish closing" in line]) == 1
+        d.stop()
+        wait_until(lambda: not closers(), "all processes have ended")
+    finally:
+        manager.close()
+
+
+@needs_root
+def test_a_user_is_served_again(make, hanging):
+    """... once it has finished after all."""
+    d = make()
+    manager = managed(d)
+    try:
+        hang(d, hanging, d.socket)
+        manager.start()
+        wait_until(lambda: is_refused(d), "the user is refused")
+        hanging.close()
+        wait_until(lambda: not is_refused(d), "the user is served again")
+    finally:
+        manager.close()
+
+
+@needs_root
+def test_a_daemon_whose_end_hangs(make, hanging):
+    """One that is killed before it has looked at what it was sent: it cannot end, and has the sockets
+    and the files of the next one, but not the lock."""
+    d = make()
+    manager = managed(d)
+    try:
+        manager.start()
+        if "LD_PRELOAD" not in d.env:
+            pytest.skip("the kernel refuses what is passed")
+        with as_user(SOMEBODY):
+            client = connected(d.socket)
+        d.get("/healthz")  # it is accepted
+        killed = d.process
+        killed.send_signal(signal.SIGSTOP)
+        wait_until(lambda: state_of(killed.pid) == "T", "it is stopped")
+        with client:
+            hanging.pass_one(client)
+        killed.kill()
+        wait_until(lambda: hangs(killed.pid), "its end hangs")
+        d.process = None
+        manager.start()
+        assert d.get("/healthz").status == 200
+        assert hangs(killed.pid)
+        hanging.close()
+        killed.wait(20 * PATIENCE)
+    finally:
+        hanging.close()
         manager.close()

@@ -186,6 +186,7 @@ static void figures_belong_to_their_profile(void **state)
 	w.profiles[1].pages_retired = 9;
 	w.profiles[1].has_login = true;
 	w.broker.descriptors_refused = 10;
+	w.broker.closes_stuck = 11;
 	text = metrics(&w, 2);
 	assert_line(text, "gctokend_token_valid{profile=\"default\"} 1");
 	assert_line(text, "gctokend_token_valid{profile=\"reports\"} 0");
@@ -215,6 +216,7 @@ static void figures_belong_to_their_profile(void **state)
 	assert_line(text, "gctokend_uptime_seconds 90");
 	assert_line(text, "gctokend_connections_accepted_total 41");
 	assert_line(text, "gctokend_descriptors_refused_total 10");
+	assert_line(text, "gctokend_closes_stuck_total 11");
 	assert_line(text, "gctokend_requests_total{code=\"200\"} 17");
 	assert_line(text, "gctokend_requests_total{code=\"599\"} 1");
 	assert_null(strstr(text, "gctokend_requests_total{code=\"404\"}"));
