@@ -1,7 +1,8 @@
-/* One poll(2) over the listening sockets and a few connections. Browsers open connections that they
- * never use, and other programs of this machine may connect as well: none of them may keep the one
- * that is waited for from being heard. So each has its own buffer and its own deadline, and where
- * there are too many the oldest has to go. */
+/* One poll(2) over the listening sockets and some connections. Browsers open connections that they
+ * never use, and other users of this machine may connect as often as they can: none of them may
+ * keep the one that is waited for from being heard. So each has its own buffer and its own
+ * deadline, costs no more than a few reads a pass, and is heard at once when it comes, which is
+ * when a browser has asked already; and where there are too many the oldest has to go. */
 #include "redirect_listener.h"
 
 #include "../clocks.h"
@@ -19,13 +20,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define VISITORS 16
+#define VISITORS 256
+#define NEWCOMERS_A_PASS 64
+#define REFUSED_READS 16
 #define VISIT_MS 10000
 #define REPLY_MS 2000
 
 struct visitor {
 	int fd; /* -1: nobody */
 	int64_t since_ms;
+	uint64_t number;
 	size_t length;
 	char *head; /* REDIRECT_HEAD_MAX bytes; made at the first visit */
 };
@@ -34,6 +38,7 @@ struct waiting {
 	struct redirect_listener *listener;
 	const struct redirect_wait *wait;
 	struct visitor visitors[VISITORS];
+	uint64_t visits; /* so far */
 	bool told_wrong_state;
 };
 
@@ -48,7 +53,7 @@ static int listen_at(const struct sockaddr *address, socklen_t length, int *ret)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
 		(address->sa_family == AF_INET6 &&
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one))) ||
-		bind(fd, address, length) || listen(fd, VISITORS)) {
+		bind(fd, address, length) || listen(fd, SOMAXCONN)) {
 		error = -errno;
 		close(fd);
 		return error;
@@ -131,41 +136,46 @@ static void visitor_refuse(struct visitor *v)
 
 	if (send(v->fd, page, length, MSG_NOSIGNAL) == (ssize_t)length)
 		shutdown(v->fd, SHUT_WR);
-	/* Unread bytes would turn the close into a reset, which can overtake the page. */
-	while (recv(v->fd, page, sizeof(page), 0) > 0)
+	/* Unread bytes would turn the close into a reset, which can overtake the page. But whoever
+	 * sends without end is not read without end. */
+	for (int i = 0; i < REFUSED_READS && recv(v->fd, page, sizeof(page), 0) > 0; i++)
 		;
 	visitor_end(v);
 }
 
-static struct visitor *free_place(struct waiting *w)
+/* A free place, else the oldest visitor's; `taken`: the oldest visitor's, if there is any. */
+static struct visitor *free_place(struct waiting *w, bool taken)
 {
-	struct visitor *oldest = &w->visitors[0];
+	struct visitor *oldest = NULL;
 	size_t i;
 
 	for (i = 0; i < VISITORS; i++) {
 		struct visitor *v = &w->visitors[i];
 
-		if (v->fd < 0)
+		if (v->fd < 0 && !taken)
 			return v;
-		if (v->since_ms < oldest->since_ms)
+		if (v->fd >= 0 && (!oldest || v->number < oldest->number))
 			oldest = v;
 	}
-	visitor_end(oldest);
+	if (oldest)
+		visitor_end(oldest);
 	return oldest;
 }
 
-static int welcome(struct waiting *w, int listener, int64_t now_ms)
+/* 0: *ret came; -EAGAIN: nobody else just now; -ENOMEM. */
+static int welcome(struct waiting *w, int listener, int64_t now_ms, struct visitor **ret)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct visitor *v;
 
 	if (fd < 0) {
 		/* Out of descriptors, say: not at full speed until some are back. */
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED &&
+			!free_place(w, true))
 			poll(NULL, 0, 20);
-		return 0;
+		return -EAGAIN;
 	}
-	v = free_place(w);
+	v = free_place(w, false);
 	if (!v->head)
 		v->head = malloc(REDIRECT_HEAD_MAX);
 	if (!v->head) {
@@ -174,6 +184,8 @@ static int welcome(struct waiting *w, int listener, int64_t now_ms)
 	}
 	v->fd = fd;
 	v->since_ms = now_ms;
+	v->number = w->visits++;
+	*ret = v;
 	return 0;
 }
 
@@ -225,12 +237,51 @@ static int64_t fill_poll(struct waiting *w, int64_t now_ms, struct pollfd *ret)
 	return until_ms;
 }
 
+/* As many as come, up to a number. 0: one of them was the one; -EAGAIN: none; -ENOMEM. */
+static int welcome_some(struct waiting *w, int listener, int64_t now_ms,
+	struct redirect_response *ret, struct visitor **ret_visitor)
+{
+	struct visitor *v;
+	int i, error;
+
+	for (i = 0; i < NEWCOMERS_A_PASS; i++) {
+		error = welcome(w, listener, now_ms, &v);
+		if (error)
+			return error;
+		if (hear(w, v, ret)) {
+			*ret_visitor = v;
+			return 0;
+		}
+	}
+	return -EAGAIN;
+}
+
+/* A pass over what poll has found; likewise. */
+static int look(struct waiting *w, const struct pollfd polled[POLLED], int64_t now_ms,
+	struct redirect_response *ret, struct visitor **ret_visitor)
+{
+	size_t i;
+	int error = -EAGAIN;
+
+	for (i = 0; i < VISITORS; i++) {
+		if (polled[1 + REDIRECT_LISTENERS + i].revents && hear(w, &w->visitors[i], ret)) {
+			*ret_visitor = &w->visitors[i];
+			return 0;
+		}
+	}
+	/* Newcomers may take an old one's place: not before those have been heard. */
+	for (i = 0; i < REDIRECT_LISTENERS && error == -EAGAIN; i++)
+		if (polled[1 + i].revents)
+			error = welcome_some(w, w->listener->fds[i], now_ms, ret, ret_visitor);
+	return error;
+}
+
 static int wait_in(struct waiting *w, struct redirect_response *ret, int *ret_fd)
 {
 	for (;;) {
 		struct pollfd polled[POLLED];
 		int64_t now_ms = gctoken_monotonic_ms(), until_ms;
-		size_t i;
+		struct visitor *visitor;
 		int n;
 
 		if (now_ms >= w->wait->deadline_ms)
@@ -244,19 +295,14 @@ static int wait_in(struct waiting *w, struct redirect_response *ret, int *ret_fd
 			continue;
 		if (polled[0].revents)
 			return -EINTR;
-		for (i = 0; i < VISITORS; i++) {
-			struct visitor *v = &w->visitors[i];
-
-			if (!polled[1 + REDIRECT_LISTENERS + i].revents || !hear(w, v, ret))
-				continue;
-			*ret_fd = v->fd;
-			v->fd = -1; /* the caller's */
-			return 0;
+		n = look(w, polled, now_ms, ret, &visitor);
+		if (n == -EAGAIN)
+			continue;
+		if (!n) {
+			*ret_fd = visitor->fd;
+			visitor->fd = -1; /* the caller's */
 		}
-		/* Newcomers may take an old one's place: not before those have been heard. */
-		for (i = 0; i < REDIRECT_LISTENERS; i++)
-			if (polled[1 + i].revents && welcome(w, w->listener->fds[i], now_ms))
-				return -ENOMEM;
+		return n;
 	}
 }
 

@@ -1,11 +1,15 @@
 """`gctoken login` and `logout` against a daemon that answers what a test tells it to: the browser that
 comes back, the address that is pasted, and each way in which it can go wrong."""
 
+import collections
+import contextlib
 import json
 import os
 import signal
 import socket
 import stat
+import threading
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -193,6 +197,45 @@ def test_visitors_who_say_nothing_keep_nobody_out(scripted, login, port):
     assert (status, one.wait()) == (200, 0)
     for connection in [*silent, slow]:
         connection.close()
+
+
+@pytest.mark.parametrize("kind", ["silent", "endless", "hasty"])
+def test_a_busy_port_keeps_nobody_out(scripted, login, port, kind):
+    """Other users' programs that come as often as they can, and say nothing, or never end."""
+    scripted(begun(port), done())
+    one = login()
+    one.url()
+    end = threading.Event()
+    visits = []
+
+    def visit() -> None:
+        held = collections.deque(maxlen=300)
+        while not end.is_set():
+            with contextlib.suppress(OSError):
+                connection = socket.create_connection(("127.0.0.1", port), 30)
+                visits.append(kind)
+                if kind == "hasty":
+                    connection.close()
+                    continue
+                held.append(connection)
+                while kind == "endless":
+                    connection.sendall(b"x" * (1 << 20))
+        for connection in held:
+            connection.close()
+
+    visitors = [threading.Thread(target=visit) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    try:
+        wait_until(lambda: len(visits) >= (20 if kind == "endless" else 1000), "many visits")
+        begun_at = time.monotonic()
+        status, _, _ = come_back(f"http://127.0.0.1:{port}/callback", code=CODE, state=STATE)
+        assert (status, one.wait()) == (200, 0)
+        print(f"after {len(visits)} visits: {time.monotonic() - begun_at:.3f} s")
+    finally:
+        end.set()
+        for visitor in visitors:
+            visitor.join()
 
 
 def test_a_request_in_pieces(scripted, login, port):
