@@ -229,6 +229,17 @@ static int begin_finish(struct call *c, struct login_code *code)
 	return FRONT_HELD;
 }
 
+static int refuse_codes(struct call *c, struct duration wait)
+{
+	char words[120];
+
+	snprintf(words, sizeof(words),
+		"the login server has refused too many codes of this user: no other is sent for "
+		"%lld s",
+		(long long)duration_ceil_s(wait));
+	return reply_error(c->reply, 429, "too_many_requests", words, duration_ceil_s(wait));
+}
+
 /* All texts are in hand; the caller wipes them. */
 static int finish_with(struct call *c, struct login_code *code, char *state, char *text)
 {
@@ -241,9 +252,7 @@ static int finish_with(struct call *c, struct login_code *code, char *state, cha
 	wait = login_code_wait(
 		&c->profile->attempts, c->now.boot, connection_peer(c->connection)->uid);
 	if (wait.ns > 0)
-		return reply_error(c->reply, 429, "too_many_requests",
-			"the login server has refused too many codes of this user",
-			duration_ceil_s(wait));
+		return refuse_codes(c, wait);
 	switch (login_attempt_take(&c->profile->attempts, c->now.boot,
 		connection_peer(c->connection)->uid, state, code->verifier)) {
 	case LOGIN_UNKNOWN:

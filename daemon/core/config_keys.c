@@ -290,7 +290,9 @@ static const struct config_key keys[] = {
 	 "Groups whose members may have this token."},
 	{"allow_units", PROFILE(allow.lists[ACCESS_UNITS]), OF(units), "", 0,
 	 "Narrows the two above: a caller they match must also run in one of these systemd units. "
-	 "Install the drop-in allow-units.conf, or gctokend's sandbox hides the unit."},
+	 "Needs Linux 6.5 (Debian 12 has 6.1): an older kernel cannot say which process has "
+	 "connected, and nobody is granted then. Install the drop-in allow-units.conf, or "
+	 "gctokend's sandbox hides the unit."},
 	{"login_users", PROFILE(login.lists[ACCESS_USERS]), OF(users), "", 0,
 	 "Users who may log this profile in, besides admins."},
 	{"login_groups", PROFILE(login.lists[ACCESS_GROUPS]), OF(groups), "", 0,

@@ -1,10 +1,12 @@
 """When all connections are taken: nobody keeps others out, whatever uids they have."""
 
 import contextlib
+import resource
 import socket
 
 import pytest
 
+from raw_http import memory_kib
 from unix_http import exchange
 from users import User, account, as_user, connect_as, needs_root
 from waiting import wait_until
@@ -15,14 +17,24 @@ MOST = 64  # max_connections, one of which is kept
 SUBORDINATE = 1_000_000
 
 
+@pytest.fixture(params=[MOST])
+def most(request):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < 2 * request.param:
+        pytest.skip(f"RLIMIT_NOFILE allows {limits[1]} descriptors at most")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    yield request.param
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 @pytest.fixture(params=["games"])
-def crowded(make_daemon, request):
+def crowded(make_daemon, request, most):
     """Whoever wants a token of it waits: the login server takes connections and says nothing."""
     with socket.create_server(("localhost", 0)) as silent:
         yield make_daemon(
             profile={"token_url": f"https://localhost:{silent.getsockname()[1]}/oauth/token",
                      "prefetch": False, "allow_users": request.param},
-            broker={"max_connections": MOST, "socket_mode": "0666",
+            broker={"max_connections": most, "socket_mode": "0666",
                     "admin_users": "mail"}).start()
 
 
@@ -104,6 +116,32 @@ def test_those_who_wait_give_way(crowded, uids):
         assert reply.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 1\r\n" in reply
     for client in (*waiting, *others):
+        client.close()
+
+
+@pytest.mark.parametrize("crowded", ["*"], indirect=True)
+@pytest.mark.parametrize("most", [2000], indirect=True)
+def test_requests_behind_others_take_little_memory(crowded, most):
+    """Of a few users with many connections; one who does it on a single one is left alone."""
+    first = b"GET /v1/token?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n"
+    more = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 800
+    modest = connect(crowded.socket, SUBORDINATE)
+    modest.sendall(first + more)
+    with contextlib.closing(connect_as(crowded, account("mail"))) as admin:
+        greedy = [connect(crowded.socket, SUBORDINATE + 1 + i % 5) for i in range(1500)]
+        for client in greedy:
+            client.sendall(first + more)
+        wait_until(lambda: metric(admin, 'gctokend_waiting_requests{profile="default"}') +
+                   metric(admin, "gctokend_kept_cuts_total") == 1 + len(greedy), "all have asked")
+        cut = metric(admin, "gctokend_kept_cuts_total")
+        assert len(greedy) / 10 < cut < len(greedy) / 2
+    memory = memory_kib(crowded)
+    print(f"{len(more)} bytes behind each of {len(greedy)}: {cut} cut, {memory >> 10} MiB resident")
+    assert memory < 100 << 10  # 0 where there is nothing to judge
+    modest.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        modest.recv(1)
+    for client in (modest, *greedy):
         client.close()
 
 

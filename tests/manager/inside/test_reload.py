@@ -5,7 +5,7 @@ import os
 from daemon import canary
 from service import ETC, journal, journal_end, systemctl
 from unix_http import exchange
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 BROKEN = "no_such_key = 1\n"
 
@@ -48,6 +48,21 @@ def test_the_same_by_the_signal_is_in_the_log_and_in_status(service):
     wait_until(lambda: broker_of(service)["reload_problem"] is None, "a good one mends it")
     wait_until(lambda: service.status == "1 profile: 1 fresh", "in the unit's status, too")
     assert service.token()["generation"] == token["generation"]
+
+
+def test_a_reload_never_reaches_a_daemon_that_only_starts(service):
+    """A program that is not there yet cannot hold SIGHUP back, which would end it: here it is a shell
+    that becomes the daemon after a while."""
+    service.install("[Service]\nExecStart=\n"
+                    f"ExecStart=/bin/sh -c 'sleep {2 * PATIENCE}; exec /usr/sbin/gctokend'\n")
+    systemctl("start", "--no-block", "gctokend")
+    wait_until(lambda: service.show("ActiveState") == "activating" and service.pid, "it starts")
+    pid = service.pid
+    systemctl("reload", "--no-block", "gctokend", check=False)
+    systemctl("reload", "gctokend", check=False)
+    assert service.wait_running() == pid
+    service.token()
+    assert service.show("NRestarts") == "0" and service.pid == pid
 
 
 def test_a_reload_takes_profiles_and_leaves_connections(service):
