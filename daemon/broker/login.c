@@ -221,7 +221,7 @@ bool login_keep(struct login *l, struct token_exchange *x)
 {
 	if (!l || x->forgotten)
 		return true;
-	if (x->response.class == RESPONSE_TOKEN)
+	if (x->response.class == RESPONSE_TOKEN || x->response.refresh_token.text)
 		return keep_tokens(l, x);
 	if (x->with_code || x->response.class != RESPONSE_LOGIN_REQUIRED || l->refused)
 		return true;

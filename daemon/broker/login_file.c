@@ -24,7 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WRITE_AGAIN_S 5
+#define AGAIN_S 5
+/* How much longer the next record may be. Not much: what the file that is replaced gives back has
+ * to do for the one after it. */
+#define ROOM_BEYOND 1024
 
 /* In the history of the profile that uses the login, and thereby in the log; else in the log alone.
  */
@@ -110,14 +113,62 @@ static bool take_unfinished(struct login *l)
 		login_store(l);
 	else
 		l->file.stored = true;
+	l->file.length = length;
 	return true;
 }
 
-static void write_again(int fd, short events, void *context)
+static void try_again(struct login *l)
 {
+	const struct timeval again = {.tv_sec = AGAIN_S};
+
+	evtimer_add(&l->file.again, &again);
+}
+
+/* Whoever is told now has until the next refresh to make room. */
+static void reserved(void *context, int error)
+{
+	struct login *l = context;
+	bool told = l->file.no_room;
+
+	l->file.no_room = error != 0;
+	if (l->file.failing)
+		return;
+	if (error && !told)
+		tell(l, LOG_ERR,
+			"%s has no room for the next refresh token of %s: %s. Make room before the "
+			"next refresh, or a restart after it would lose the login",
+			l->client->broker->state_dir, l->file.name, strerror(-error));
+	else if (!error && told)
+		tell(l, LOG_NOTICE, "%s has room for the next refresh token of %s",
+			l->client->broker->state_dir, l->file.name);
+	l->file.problem[0] = '\0';
+	if (!error)
+		return;
+	snprintf(l->file.problem, sizeof(l->file.problem),
+		"there is no room for the next refresh token in %s: %s", l->file.name,
+		strerror(-error));
+	try_again(l);
+}
+
+static void reserve(struct login *l)
+{
+	int r = state_reserve(
+		l->client->broker->writer, l->file.name, l->file.length + ROOM_BEYOND, reserved, l);
+
+	if (r)
+		reserved(l, r);
+}
+
+static void again_due(int fd, short events, void *context)
+{
+	struct login *l = context;
+
 	(void)fd;
 	(void)events;
-	login_store(context);
+	if (l->file.failing)
+		login_store(l);
+	else if (l->refresh.text)
+		reserve(l);
 }
 
 int login_load(struct login *l)
@@ -129,14 +180,17 @@ int login_load(struct login *l)
 	char *bytes = NULL;
 	int r;
 
-	evtimer_assign(&l->file.again, c->broker->base, write_again, l);
+	evtimer_assign(&l->file.again, c->broker->base, again_due, l);
 	client_state_name(c->token_url, c->client_id, grant_name(c->grant), l->file.name);
 	memcpy(strrchr(l->file.name, '.'), ".login", sizeof(".login"));
 	r = sealed_client_init(&l->file.binding, c->token_url, c->client_id, grant_name(c->grant));
 	if (r)
 		return r;
-	if (take_unfinished(l))
+	if (take_unfinished(l)) {
+		if (l->file.stored)
+			reserve(l);
 		return 0;
+	}
 	r = state_read(c->broker->state_dir, l->file.name, &bytes, &length);
 	if (r == -ENOENT)
 		return 0;
@@ -147,6 +201,8 @@ int login_load(struct login *l)
 	if (verdict == SEALED_GOOD) {
 		take_record(l, &record);
 		l->file.stored = true;
+		l->file.length = length;
+		reserve(l);
 	} else {
 		note_bad(l, r, verdict);
 	}
@@ -177,7 +233,6 @@ static void tell_erasers(struct login *l, int error)
 
 static void write_failed(struct login *l, int error)
 {
-	const struct timeval again = {.tv_sec = WRITE_AGAIN_S};
 	bool told = l->file.failing;
 
 	l->file.failing = true;
@@ -189,8 +244,8 @@ static void write_failed(struct login *l, int error)
 			"would %s; make room or repair the directory. It is tried again every %d s",
 			l->client->broker->state_dir, l->file.name,
 			l->refresh.text ? "written" : "removed", strerror(-error),
-			l->refresh.text ? "lose it" : "bring the old one back", WRITE_AGAIN_S);
-	evtimer_add(&l->file.again, &again);
+			l->refresh.text ? "lose it" : "bring the old one back", AGAIN_S);
+	try_again(l);
 }
 
 static void written(void *context, int error)
@@ -212,6 +267,8 @@ static void written(void *context, int error)
 	if (!error) {
 		l->file.keep_aside = false;
 		l->file.problem[0] = '\0';
+		if (l->refresh.text)
+			reserve(l);
 	}
 	tell_erasers(l, error);
 	l->file.written(l);
@@ -242,6 +299,7 @@ static int begin_write(struct login *l, struct buffer *out)
 	r = login_record_write(&record, b->state_key, nonce, &l->file.binding, out);
 	if (r)
 		return r;
+	l->file.length = out->length;
 	clock_read(&now);
 	if (l->file.keep_aside)
 		snprintf(kept, sizeof(kept), "%s.damaged-%lld", l->file.name,

@@ -22,11 +22,13 @@ struct login_file {
 	uint64_t writes_begun, writes_ended; /* they end in order */
 	uint64_t reads_begun, reads_ended;   /* and so do these */
 	bool stored;                         /* the disk has what the login has */
+	size_t length;                       /* of the latest content, in bytes */
 	bool failing;                        /* the latest write failed */
+	bool no_room;                        /* none could be set aside for the next one */
 	bool keep_aside;                     /* its content could not be read: it is to be renamed,
 						not overwritten */
 	char problem[200];                   /* with it; "": none */
-	struct event again;                  /* a write that failed is tried again */
+	struct event again;                  /* what failed is tried again */
 	struct waiter_list erasers;          /* who wait for it to be removed: login_eraser */
 	/* Hooks of the login: a write has ended; and what was read, whose token is taken,
 	 * TOKEN_NONE if there was none. */

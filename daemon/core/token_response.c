@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #define RATE_LIMIT "rate limit exceeded"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 /* Longer than a UUID, shorter than any token of entropy that was seen. */
 #define RUN_LIKE_A_TOKEN 40
 
@@ -218,8 +219,11 @@ static bool words_show(const struct exchange *x, const struct body *b, char *ret
 	return true;
 }
 
+/* What has been read of a body that is refused stays in `b`: a refresh token in it counts. */
 static int body_read(const struct exchange *x, struct body *b, const char **ret_problem)
 {
+	size_t skipped;
+	bool marked;
 	int r;
 
 	*ret_problem = NULL;
@@ -231,7 +235,15 @@ static int body_read(const struct exchange *x, struct body *b, const char **ret_
 		*ret_problem = "is larger than 64 KiB";
 		return -EBADMSG;
 	}
-	r = json_read_object(x->body, x->body_length, body_member, b, ret_problem);
+	marked = x->body_length > strlen(BYTE_ORDER_MARK) &&
+		 !memcmp(x->body, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK));
+	skipped = marked ? strlen(BYTE_ORDER_MARK) : 0;
+	r = json_read_object(
+		x->body + skipped, x->body_length - skipped, body_member, b, ret_problem);
+	if (r == 0 && marked) {
+		*ret_problem = "is not valid JSON: it begins with a byte order mark";
+		return -EBADMSG;
+	}
 	if (r == -ENOMEM)
 		*ret_problem = "could not be read: out of memory";
 	return r;
@@ -274,8 +286,6 @@ static void success_read(struct body *b, struct token_response *a)
 	a->class = RESPONSE_TOKEN;
 	a->expires_in = duration_s(b->expires_in_s);
 	token_move(&a->token, &b->token);
-	token_move(&a->refresh_token, &b->refresh_token);
-	a->bad_refresh_token = b->bad_refresh_token;
 	jwt_claims_read(a->token.text, a->token.length, &a->claims);
 }
 
@@ -347,9 +357,12 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 		}
 	}
 	if (repeats(x, &b, a.correlation_id, strlen(a.correlation_id)) ||
-		repeats_token(&a.token, a.correlation_id, strlen(a.correlation_id)) ||
-		repeats_token(&a.refresh_token, a.correlation_id, strlen(a.correlation_id)))
+		repeats_token(&a.token, a.correlation_id, strlen(a.correlation_id)))
 		*a.correlation_id = '\0';
+	if (x->status == 200) {
+		token_move(&a.refresh_token, &b.refresh_token);
+		a.bad_refresh_token = b.bad_refresh_token;
+	}
 	body_fini(&b);
 	if (a.class != RESPONSE_TOKEN)
 		retry_after_read(x, &a);

@@ -24,10 +24,11 @@ enum response_class {
 struct token_response {
 	enum response_class class;
 	long status; /* HTTP; 0: there was no response */
-	/* RESPONSE_TOKEN only */
-	struct token token;
+	/* every 200, whatever is wrong with the rest of it: the one before it may be void by now */
 	struct token refresh_token; /* TOKEN_NONE: the response has none that can be used */
 	bool bad_refresh_token;     /* it has one that no request could carry */
+	/* RESPONSE_TOKEN only */
+	struct token token;
 	struct duration expires_in;
 	struct jwt_claims claims;
 	/* every failure */

@@ -40,20 +40,40 @@ static void temporary_name(const char *name, char ret[TEMPORARY_MAX])
 	snprintf(ret, TEMPORARY_MAX, ".%s.tmp", name);
 }
 
-/* One attempt. The temporary name is fixed, so that crashes leave at most one behind per file; the
- * next write of that file clears it away. */
-static int write_once(int directory_fd, const char *name, const char *bytes, size_t length)
+/* Empty, and ours to write to: one that room was set aside for, or a new one. What a crash has left
+ * of another write is cleared away. */
+static int open_temporary(int directory_fd, const char *temporary, int *ret_fd)
 {
-	char temporary[TEMPORARY_MAX];
-	int fd, error;
+	int fd = openat(directory_fd, temporary, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
 
-	temporary_name(name, temporary);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
+		st.st_nlink == 1) {
+		*ret_fd = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
 	if (unlinkat(directory_fd, temporary, 0) < 0 && errno != ENOENT)
 		return -errno;
 	fd = openat(directory_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		0600);
 	if (fd < 0)
 		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+/* One attempt. The temporary name is fixed, so that crashes leave at most one behind per file. */
+static int write_once(int directory_fd, const char *name, const char *bytes, size_t length)
+{
+	char temporary[TEMPORARY_MAX];
+	int fd, error;
+
+	temporary_name(name, temporary);
+	error = open_temporary(directory_fd, temporary, &fd);
+	if (error < 0)
+		return error;
 	error = write_all(fd, bytes, length);
 	if (error == 0 && fsync(fd) < 0)
 		error = -errno;
@@ -79,6 +99,27 @@ int durable_write(int directory_fd, const char *name, const char *bytes, size_t 
 		return -EINVAL;
 	error = write_once(directory_fd, name, bytes, length);
 	return error == -EIO ? write_once(directory_fd, name, bytes, length) : error;
+}
+
+/* The size stays 0: what a reader finds is an empty file, and never zeros. */
+int durable_reserve(int directory_fd, const char *name, off_t size)
+{
+	char temporary[TEMPORARY_MAX];
+	int fd, error;
+
+	if (!durable_name_is_valid(name))
+		return -EINVAL;
+	temporary_name(name, temporary);
+	error = open_temporary(directory_fd, temporary, &fd);
+	if (error < 0)
+		return error;
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) < 0 && errno != EOPNOTSUPP &&
+		errno != ENOSYS)
+		error = -errno;
+	close(fd);
+	if (error < 0)
+		unlinkat(directory_fd, temporary, 0);
+	return error;
 }
 
 /* A directory that was just made is durable only with its parent: the reserved generations in it

@@ -19,6 +19,11 @@ int durable_directory_open(const char *directory, int *ret_fd);
  * place, except that a failed fsync of the directory, after the rename, may leave either. */
 int durable_write(int directory_fd, const char *name, const char *bytes, size_t length);
 
+/* Sets room aside for the next write of the file `name`, if that has at most `size` bytes: a disk
+ * that is full by then does not fail it. 0, also where the file system cannot do that; negative
+ * errno: there is no such room. */
+int durable_reserve(int directory_fd, const char *name, off_t size);
+
 /* Renames the file `name` to `kept`, which must not be there yet; no `name` is fine. Durable with
  * the next write or removal in the directory. 0 or negative errno. */
 int durable_keep(int directory_fd, const char *name, const char *kept);

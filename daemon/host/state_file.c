@@ -19,6 +19,7 @@
 
 enum job_kind {
 	JOB_WRITE,
+	JOB_RESERVE,
 	JOB_REMOVE,
 	JOB_READ,
 };
@@ -29,7 +30,7 @@ struct state_job {
 	char name[DURABLE_NAME_MAX + 1];
 	char kept[DURABLE_NAME_MAX + 1]; /* JOB_WRITE: what was there gets this name; "": none */
 	char *bytes;                     /* to write, or what was read */
-	size_t length;
+	size_t length;                   /* JOB_RESERVE: of what will be written */
 	state_written *done;
 	state_was_read *was_read;
 	void *context;
@@ -85,7 +86,8 @@ static void job_free(struct state_job *job)
 {
 	if (!job)
 		return;
-	secret_wipe(job->bytes, job->length);
+	if (job->bytes)
+		secret_wipe(job->bytes, job->length);
 	free(job->bytes);
 	free(job);
 }
@@ -98,6 +100,9 @@ static void do_job(int directory_fd, struct state_job *job)
 		if (!job->error)
 			job->error =
 				durable_write(directory_fd, job->name, job->bytes, job->length);
+		break;
+	case JOB_RESERVE:
+		job->error = durable_reserve(directory_fd, job->name, (off_t)job->length);
 		break;
 	case JOB_REMOVE:
 		job->error = durable_remove(directory_fd, job->name);
@@ -297,6 +302,22 @@ int state_write(struct state_writer *w, const char *name, const char *bytes, siz
 	state_written *done, void *context)
 {
 	return state_write_keeping(w, name, "", bytes, length, done, context);
+}
+
+int state_reserve(
+	struct state_writer *w, const char *name, size_t size, state_written *done, void *context)
+{
+	struct state_job *job;
+
+	if (!durable_name_is_valid(name))
+		return -EINVAL;
+	job = job_new(JOB_RESERVE, name, context);
+	if (!job)
+		return -ENOMEM;
+	job->length = size;
+	job->done = done;
+	job_queue(w, job);
+	return 0;
 }
 
 int state_remove(struct state_writer *w, const char *name, state_written *done, void *context)

@@ -30,6 +30,10 @@ int state_write(struct state_writer *w, const char *name, const char *bytes, siz
 /* The same, but a file that has the name already is kept under the name `kept` and not replaced. */
 int state_write_keeping(struct state_writer *w, const char *name, const char *kept,
 	const char *bytes, size_t length, state_written *done, void *context);
+/* Sets room aside for the next write of the file, of at most `size` bytes, in the same order with
+ * the writes; what `done` is told is as of durable_reserve. */
+int state_reserve(
+	struct state_writer *w, const char *name, size_t size, state_written *done, void *context);
 /* Removes the file, in the same order with the writes; none there is fine. */
 int state_remove(struct state_writer *w, const char *name, state_written *done, void *context);
 

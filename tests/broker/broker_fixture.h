@@ -51,6 +51,7 @@ struct rig {
 	TAILQ_HEAD(, disk_job) disk;
 	bool disk_hangs;
 	int disk_refuses; /* while not 0, what begins to be written is refused with it */
+	int no_room;      /* while not 0, what setting room aside on it ends with */
 	char *log;
 	size_t log_length;
 	const char *awaited; /* in the log; NULL: nothing is */

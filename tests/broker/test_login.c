@@ -454,6 +454,86 @@ static void test_a_refresh_token_that_no_request_could_carry_is_not_taken(void *
 	rig_free(r);
 }
 
+/* Whatever else is in the response: the one before it may be void by now. */
+static void test_a_refresh_token_that_came_is_kept_whatever_came_with_it(void **state)
+{
+	static const char *const bodies[] = {
+		"{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":\"3600\","
+		"\"refresh_token\":\"rotated\"}",
+		"{\"access_token\":\"t\",\"expires_in\":3600,\"refresh_token\":\"rotated\"}",
+		"{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":5,"
+		"\"refresh_token\":\"rotated\"}",
+		"{\"refresh_token\":\"rotated\"}",
+		"\xef\xbb\xbf{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":9000,"
+		"\"refresh_token\":\"rotated\"}",
+		"{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":9000,"
+		"\"refresh_token\":\"rotated\"} more",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
+		struct rig *r = logged_in(LOGIN);
+
+		rig_answer(r, refresh(r, "refresh-1"), 200, bodies[i]);
+		/* it is on the disk, and counts in the next run */
+		rig_stop(r);
+		rig_start(r);
+		rig_pass(r, 60);
+		rig_answer_token(r, rig_post_with(r, "refresh_token=rotated"), "token-2", "next");
+		assert_serves(r, "token-2");
+		rig_free(r);
+	}
+}
+
+/* With the code it is a login all the same. */
+static void test_a_login_whose_first_token_is_unfit(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	rig_answer(r, rig_post(r), 200, "{\"access_token\":\"t\",\"refresh_token\":\"refresh-1\"}");
+	assert_int_equal(caller_status(r, c), 503);
+	caller_gone(r, c);
+	rig_pass(r, 60);
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-1"), "token-1", NULL);
+	assert_serves(r, "token-1");
+	rig_free(r);
+}
+
+/* A refresh token that cannot be written is lost with the process: that is to be known before. */
+static void test_the_lack_of_room_is_told_before_the_next_refresh(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	r->no_room = -ENOSPC;
+	c = rig_log_in(r, "a", "code-1");
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	assert_true(rig_logged(r, "no room for the next refresh token of"));
+	assert_true(rig_logged(r, "No space left on device"));
+	c = caller_ask(r, "GET", "/v1/status");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_non_null(strstr(caller_body(c), "there is no room for the next refresh token"));
+	assert_string_equal(caller_member(c, "stored"), "true");
+	caller_gone(r, c);
+	/* once; and that it is over */
+	rig_forget_log(r);
+	rig_pass(r, 12);
+	assert_false(rig_logged(r, "room"));
+	r->no_room = 0;
+	rig_pass(r, 6);
+	assert_true(rig_logged(r, "has room for the next refresh token"));
+	c = caller_ask(r, "GET", "/v1/status");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_null(strstr(caller_body(c), "no room"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 /* Whoever else shares the directory may have refreshed it: the file is read before somebody has to
  * log in again. */
 static void test_a_refused_refresh_token_reads_the_file_anew(void **state)
@@ -1351,6 +1431,9 @@ int main(void)
 		cmocka_unit_test(test_a_refresh_token_is_sent_once),
 		cmocka_unit_test(test_a_server_that_does_not_rotate_keeps_nobody_waiting),
 		cmocka_unit_test(test_a_refresh_token_that_no_request_could_carry_is_not_taken),
+		cmocka_unit_test(test_a_refresh_token_that_came_is_kept_whatever_came_with_it),
+		cmocka_unit_test(test_a_login_whose_first_token_is_unfit),
+		cmocka_unit_test(test_the_lack_of_room_is_told_before_the_next_refresh),
 		cmocka_unit_test(test_a_refused_refresh_token_reads_the_file_anew),
 		cmocka_unit_test(test_another_refresh_token_in_the_file_is_tried),
 		cmocka_unit_test(test_a_file_that_cannot_be_read_anew_offers_nothing),

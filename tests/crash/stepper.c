@@ -100,7 +100,8 @@ static void entered(pid_t id, const struct user_regs_struct *r)
 	}
 	/* to be written, not to see whether an earlier run left it; what was left gets its name
 	 * before anything is asked of the server */
-	if (s.socket >= 0 && r->orig_rax == SYS_openat && (r->rdx & O_CREAT) &&
+	/* at the start room is set aside in it */
+	if (s.arrived && r->orig_rax == SYS_openat && (r->rdx & O_ACCMODE) == O_WRONLY &&
 		path_ends(id, r->rsi, ".login.tmp"))
 		s.begun = true;
 }

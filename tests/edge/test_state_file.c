@@ -770,9 +770,62 @@ static void test_what_a_crash_left(void **state)
 	assert_int_equal(durable_read_unfinished(f->fd, "a", &bytes, &length), -ENOENT);
 }
 
+static struct stat stat_of(const struct fixture *f, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+	return st;
+}
+
+static void test_room_is_set_aside_for_the_next_write(void **state)
+{
+	struct fixture *f = *state;
+	struct stat room;
+	struct run run;
+
+	assert_int_equal(durable_reserve(f->fd, ".a", 16384), -EINVAL);
+	for (int i = 0; i < 2; i++) { /* a second time is once */
+		assert_int_equal(durable_reserve(f->fd, "a", 16384), 0);
+		room = stat_of(f, ".a.tmp");
+		assert_int_equal(room.st_size, 0);
+		assert_int_equal(room.st_mode & 07777, 0600);
+		if (room.st_blocks) /* file systems that can */
+			assert_true(room.st_blocks * 512 >= 16384);
+	}
+	assert_int_equal(durable_write(f->fd, "a", "new", 3), 0);
+	assert_content(f, "a", "new");
+	assert_int_equal(stat_of(f, "a").st_ino, room.st_ino);
+	assert_int_equal(entry_count(f), 1);
+
+	/* what another write left is none, nor what has another name as well */
+	assert_int_equal(durable_write(f->fd, "b", "left", 4), 0);
+	assert_int_equal(renameat(f->fd, "b", f->fd, ".a.tmp"), 0);
+	assert_int_equal(durable_reserve(f->fd, "a", 16384), 0);
+	assert_int_equal(stat_of(f, ".a.tmp").st_size, 0);
+	assert_int_equal(linkat(f->fd, ".a.tmp", f->fd, "other", 0), 0);
+	assert_int_equal(durable_write(f->fd, "a", "newer", 5), 0);
+	assert_content(f, "a", "newer");
+	assert_content(f, "other", "");
+
+	/* in the order with the others */
+	run_init(&run, f->path);
+	assert_int_equal(state_reserve(run.writer, "../a", 1, NULL, NULL), -EINVAL);
+	assert_int_equal(state_write(run.writer, "c", "c", 1, NULL, NULL), 0);
+	assert_int_equal(state_reserve(run.writer, "c", 16384, NULL, NULL), 0);
+	assert_int_equal(state_remove(run.writer, "a", stop_loop, run.base), 0);
+	run_loop(&run);
+	run_fini(&run);
+	assert_content(f, "c", "c");
+	assert_int_equal(stat_of(f, ".c.tmp").st_size, 0);
+	assert_int_equal(durable_remove(f->fd, "c"), 0);
+	assert_int_equal(faccessat(f->fd, ".c.tmp", F_OK, 0), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WITH_FIXTURE(test_room_is_set_aside_for_the_next_write),
 		WITH_FIXTURE(test_order_of_a_durable_write),
 		WITH_FIXTURE(test_every_failing_call),
 		WITH_FIXTURE(test_process_killed_at_every_call),

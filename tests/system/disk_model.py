@@ -95,6 +95,8 @@ class Disk:
         if op.name == "open" and self._ours(op.path):
             self.open_files[op.fd] = self.names[op.path] = File()
             self.pending.append(("add", op.path, self.names[op.path]))
+        elif op.name == "open_other" and op.path in self.names:  # room was set aside for it
+            self.open_files[op.fd] = self.names[op.path]
         elif op.name in ("open", "open_other", "close"):
             self.open_files.pop(op.fd, None)
         elif op.name == "write" and op.fd in self.open_files:

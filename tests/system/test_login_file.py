@@ -162,7 +162,7 @@ def test_a_write_that_was_cut_short_is_used_if_it_is_whole(server, logged_in):
     d.start()
     # Only its name was missing: a second copy would begin with the end of the only one there is.
     assert os.stat(path).st_ino == inode and content(path) == newer
-    assert not os.path.exists(left)
+    wait_until(lambda: os.path.exists(left) and os.path.getsize(left) == 0, "room for the next one")
     server.listen(True)
     assert d.token(wait=10).status == 200
     d.stop()
@@ -196,9 +196,14 @@ def test_a_disk_that_fails(server, shimmed, call, error):
     """The old file stays, the daemon goes on in memory and says so, and writes when it can again."""
     d, disk = shimmed
     path = login_file(d)
-    before = content(path)
     assert stored_metric(d) == "1"
     disk.set(**{call: error})
+    if call == "open":
+        # This one has been made already, and the lack of the next one is told.
+        assert d.post("/v1/refresh").status == 200
+        d.wait_log("no room for the next refresh token .*: " + os.strerror(error))
+        assert stored_metric(d) == "1"
+    before = content(path)
     first = disk.fsyncs
     for _ in range(2):
         assert d.post("/v1/refresh").status == 200
@@ -264,6 +269,14 @@ def test_logout_erases(server, shimmed):
     assert d.token().json["error"] == "login_required"
 
 
+def fill(folder: str) -> None:
+    ballast = os.open(os.path.join(folder, "ballast"), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    with pytest.raises(OSError):
+        while True:
+            os.write(ballast, b"x" * 4096)
+    os.close(ballast)
+
+
 @needs_root
 def test_a_full_disk_that_is_one(server, make_daemon):
     """As above, but the kernel says it."""
@@ -273,18 +286,28 @@ def test_a_full_disk_that_is_one(server, make_daemon):
         d.start()
         assert log_in(d, server).status == 200
         path = login_file(d)
+        fill(d.state_dir)
+        # The room for a refresh token that comes was set aside, each time again.
+        for _ in range(3):
+            before = content(path)
+            assert d.post("/v1/refresh").status == 200
+            assert content(path) != before
+            assert d.status()["login"] == {**d.status()["login"], "stored": True, "problem": None}
+        # Without any that is told first, and then it is kept in memory.
+        d.stop()
+        put(os.path.join(d.state_dir, f".{os.path.basename(path)}.tmp"), b"")
+        fill(d.state_dir)
         before = content(path)
-        ballast = os.open(os.path.join(d.state_dir, "ballast"), os.O_CREAT | os.O_WRONLY)
-        with pytest.raises(OSError):
-            while True:
-                os.write(ballast, b"x" * 4096)
-        os.close(ballast)
-        assert d.post("/v1/refresh").status == 200
+        d.start()
+        d.wait_log(r"no room for the next refresh token of .*: No space left on device(.*\n)+"
+                   r".*\.login cannot be written: No space left on device")
+        assert d.token(wait=10).status == 200
         assert content(path) == before
-        assert "No space left on device" in d.status()["login"]["problem"]
+        assert "cannot be written: No space left on device" in d.status()["login"]["problem"]
         os.unlink(os.path.join(d.state_dir, "ballast"))
-        assert d.post("/v1/refresh").status == 200
-        assert d.status()["login"]["stored"] is True
+        wait_until(lambda: d.status()["login"]["stored"], "the login on the disk", 20)
+        assert content(path) != before
+        wait_until(lambda: not d.status()["login"]["problem"], "room for the next one")
         d.stop()
     finally:
         if d.process:

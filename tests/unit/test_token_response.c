@@ -685,6 +685,15 @@ static void refresh_tokens_come_along(void **state)
 		{",\"refresh_token\":7", NULL, true},
 		{",\"refresh_tokens\":\"R1\"", NULL, false},
 	};
+	static const char *const unfit[] = {
+		"{\"refresh_token\":\"R1\"}",
+		"{" T B "\"expires_in\":\"300\",\"refresh_token\":\"R1\"}",
+		"{" T B "\"expires_in\":9,\"refresh_token\":\"R1\"}",
+		"{" T E ",\"refresh_token\":\"R1\"}",
+		"{\"access_token\":\"a b\"," B E ",\"refresh_token\":\"R1\"}",
+		"{\"refresh_token\":\"R1\"," T B E "}x",
+		"\xef\xbb\xbf{\"refresh_token\":\"R1\"," T B E "}",
+	};
 	char body[TOKEN_MAX + 200], *to;
 	struct token_response a;
 
@@ -707,6 +716,15 @@ static void refresh_tokens_come_along(void **state)
 		read_body(400, body, &a);
 		assert_no_token(&a);
 		assert_null(a.refresh_token.text);
+		token_response_fini(&a);
+	}
+	/* A 200 may have made the one before it void, whatever else is wrong with it. */
+	for (size_t i = 0; i < LENGTH(unfit); i++) {
+		read_body(200, unfit[i], &a);
+		assert_no_token(&a);
+		assert_non_null(a.refresh_token.text);
+		assert_string_equal(a.refresh_token.text, "R1");
+		assert_null(strstr(a.words, "R1"));
 		token_response_fini(&a);
 	}
 	for (size_t length = TOKEN_MAX; length <= TOKEN_MAX + 1; length++) {
