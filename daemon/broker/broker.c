@@ -96,6 +96,21 @@ static int read_boot_id(char *boot_id, size_t size)
 	return r;
 }
 
+/* 0 or negative errno. */
+static int read_clock_id(struct broker *b)
+{
+	uint64_t time_namespace;
+	int r = read_boot_id(b->boot_id, sizeof(b->boot_id));
+
+	if (r)
+		return r;
+	if (clock_time_namespace(&time_namespace))
+		time_namespace = 0;
+	snprintf(b->clock_id, sizeof(b->clock_id), "%s/%llu", b->boot_id,
+		(unsigned long long)time_namespace);
+	return 0;
+}
+
 static int start_events(struct broker *b)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -165,7 +180,7 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 		log_line(LOG_ERR, "the system gives no random numbers");
 		goto fail;
 	}
-	r = read_boot_id(b->boot_id, sizeof(b->boot_id));
+	r = read_clock_id(b);
 	if (r) {
 		log_line(LOG_ERR, "/proc/sys/kernel/random/boot_id cannot be read");
 		goto fail;

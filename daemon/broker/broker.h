@@ -41,6 +41,7 @@ struct broker {
 	char *state_dir;           /* where the files are, even if a reload names another place */
 	uint64_t generation_floor; /* at least as high as any that earlier runs can have used */
 	char boot_id[40];
+	char clock_id[64];    /* of CLOCK_BOOTTIME: see core/client_state.h */
 	struct random random; /* seeds of the profiles' jitter */
 	struct clock_reading started;
 	struct server_clocks clocks; /* of the endpoints */

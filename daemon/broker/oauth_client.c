@@ -44,7 +44,7 @@ static void take_generations(void *context, const char *name)
 	if (!suffix || strcmp(suffix, ".state") != 0 ||
 		state_read(b->state_dir, name, &text, &length))
 		return;
-	if (!client_state_read(text, length, b->boot_id, &state)) {
+	if (!client_state_read(text, length, b->clock_id, &state)) {
 		if (state.generation_reserved > b->generation_floor)
 			b->generation_floor = state.generation_reserved;
 		client_state_fini(&state);
@@ -94,15 +94,16 @@ static void read_state(struct oauth_client *c)
 	if (r == -ENOENT)
 		return;
 	if (!r) {
-		r = client_state_read(text, length, c->broker->boot_id, &c->state);
+		r = client_state_read(text, length, c->broker->clock_id, &c->state);
 		free(text);
 	}
+	clock_read(&now);
 	if (!r) {
+		client_state_drop_future(&c->state, now.boot);
 		/* the rest of the block may have been used */
 		c->state.generation_used = c->state.generation_reserved;
 		return;
 	}
-	clock_read(&now);
 	c->state.generation_used =
 		(uint64_t)(now.wall.ns > 0 ? now.wall.ns / GENERATION_FROM_TIME_NS : 0);
 	c->state.generation_reserved = c->state.generation_used;
@@ -159,7 +160,7 @@ static int begin_write(struct oauth_client *c)
 	int r;
 
 	buffer_init(&text, NULL, 0);
-	client_state_write(&c->state, c->broker->boot_id, &text);
+	client_state_write(&c->state, c->broker->clock_id, &text);
 	r = buffer_failed(&text)
 		    ? -ENOMEM
 		    : state_write(c->broker->writer, c->file, text.data, text.length, written, c);

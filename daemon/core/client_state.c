@@ -83,14 +83,14 @@ static void write_revoked(const struct client_state *s, struct buffer *out)
 	}
 }
 
-void client_state_write(const struct client_state *s, const char *boot_id, struct buffer *out)
+void client_state_write(const struct client_state *s, const char *clock_id, struct buffer *out)
 {
 	const struct source_failure *f = &s->failure;
 	char sum[DIGEST_HEX + 1];
 	const char *whole[1];
 
 	buffer_put_text(out, FIRST_LINE "\n");
-	buffer_printf(out, "boot %s\n", boot_id);
+	buffer_printf(out, "boot %s\n", clock_id);
 	buffer_printf(out, "generation %" PRIu64 " %" PRIu64 "\n", s->generation_used,
 		s->generation_reserved);
 	buffer_printf(
@@ -126,8 +126,16 @@ static bool take_text(const char *line, const char *name, char *ret, size_t size
 	return true;
 }
 
+static bool is_same_clock(const char *written, const char *clock_id)
+{
+	size_t boot_length = strcspn(clock_id, "/");
+
+	return !strcmp(written, clock_id) ||
+	       (strlen(written) == boot_length && !strncmp(written, clock_id, boot_length));
+}
+
 static bool read_line(
-	struct client_state *s, const char *line, const char *boot_id, bool *same_boot)
+	struct client_state *s, const char *line, const char *clock_id, bool *same_clock)
 {
 	struct source_failure *f = &s->failure;
 	char profile[PROFILE_NAME_MAX + 1];
@@ -135,7 +143,7 @@ static bool read_line(
 	int class, end = 0;
 
 	if (!strncmp(line, "boot ", 5)) {
-		*same_boot = !strcmp(line + 5, boot_id);
+		*same_clock = is_same_clock(line + 5, clock_id);
 		return true;
 	}
 	if (sscanf(line, "generation %" SCNu64 " %" SCNu64 "%n", &s->generation_used,
@@ -185,11 +193,11 @@ static bool sum_holds(char *text, size_t length)
 }
 
 int client_state_read(
-	const char *text, size_t length, const char *boot_id, struct client_state *ret)
+	const char *text, size_t length, const char *clock_id, struct client_state *ret)
 {
 	struct client_state *s = calloc(1, sizeof(*s));
 	char *copy = malloc(length + 1), *rest, *line;
-	bool same_boot = false;
+	bool same_clock = false;
 	int r = -ENOMEM;
 
 	if (!s || !copy)
@@ -205,9 +213,9 @@ int client_state_read(
 	if (strcmp(line, FIRST_LINE))
 		goto out;
 	while ((line = strsep(&rest, "\n")) != NULL)
-		if (*line && !read_line(s, line, boot_id, &same_boot))
+		if (*line && !read_line(s, line, clock_id, &same_clock))
 			goto out;
-	if (!same_boot) {
+	if (!same_clock) {
 		s->mint.count = 0;
 		s->not_before.ns = INT64_MIN;
 		s->failure = (struct source_failure){0};
@@ -221,4 +229,23 @@ out:
 		client_state_fini(s);
 	free(s);
 	return r;
+}
+
+void client_state_drop_future(struct client_state *s, struct boot_time now)
+{
+	struct mint_window window = {.count = 0};
+
+	for (unsigned i = s->mint.count; i-- > 0;) {
+		struct boot_time at = mint_window_at(&s->mint, i);
+
+		if (!boot_before(now, at))
+			mint_window_add(&window, at);
+	}
+	s->mint = window;
+	if (s->failure.any && boot_before(now, s->failure.at)) {
+		s->failure = (struct source_failure){0};
+		s->not_before.ns = INT64_MIN;
+	}
+	if (boot_before(boot_add(now, duration_s(RETRY_AFTER_CAP_S)), s->not_before))
+		s->not_before.ns = INT64_MIN;
 }

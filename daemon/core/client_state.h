@@ -36,14 +36,18 @@ void client_state_fini(struct client_state *s);
 bool client_state_revoked(const struct client_state *s, const char *profile);
 int client_state_set_revoked(struct client_state *s, const char *profile, bool revoked);
 
-/* Lines of text that end with a checksum. Instants are of this boot only. */
-void client_state_write(const struct client_state *s, const char *boot_id, struct buffer *out);
+/* Lines of text that end with a checksum. `clock_id` names the CLOCK_BOOTTIME of the instants: the
+ * boot's id, and the time namespace behind a slash. */
+void client_state_write(const struct client_state *s, const char *clock_id, struct buffer *out);
 
-/* 0, and *ret is to be ended with client_state_fini; -EINVAL: damaged; -ENOMEM; *ret untouched. Of
- * another boot: only generations and what is revoked count, since its CLOCK_BOOTTIME says nothing
- * now. */
+/* 0, and *ret is to be ended with client_state_fini; -EINVAL: damaged; -ENOMEM; *ret untouched. By
+ * another clock: only generations and what is revoked count, since its instants say nothing now. Of
+ * a version that wrote no time namespace, the boot alone has to agree. */
 int client_state_read(
-	const char *text, size_t length, const char *boot_id, struct client_state *ret);
+	const char *text, size_t length, const char *clock_id, struct client_state *ret);
+/* Drops what cannot have happened by `now`, nor wait for so long: a file from elsewhere must not
+ * lock the client out. */
+void client_state_drop_future(struct client_state *s, struct boot_time now);
 
 /* Fills s->tag for a credential, with s->salt; 32 hex digits. */
 void client_state_tag(const char *salt, const char *client_id, const char *client_secret,
