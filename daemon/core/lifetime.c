@@ -126,7 +126,14 @@ enum lifetime_verdict lifetime_begin(struct lifetime *ret, const struct lifetime
 
 struct boot_time lifetime_dead(const struct lifetime *l)
 {
-	return boot_sub(boot_sub(boot_sub(l->end, l->step), l->spread), l->margin);
+	struct duration lost = duration_add(l->step, l->bent);
+
+	return boot_sub(boot_sub(boot_sub(l->end, lost), l->spread), l->margin);
+}
+
+void lifetime_look(struct lifetime *l, const struct clock_reading *now)
+{
+	l->bent = duration_max(l->bent, duration_sub(now->slew, l->sent.slew));
 }
 
 /* m: how long before `dead` its refresh begins, jitter aside. */
@@ -189,7 +196,7 @@ enum lifetime_step lifetime_exchange(
 {
 	struct duration suspect = lifetime_suspect(l, &sample->sent);
 	struct duration widening = skew_widening(&l->sent, &sample->sent);
-	struct duration seen, counts, before = l->step;
+	struct duration seen, news, counts, before = l->step;
 	bool more;
 
 	l->spread = duration_max(l->spread, spread_counted(spread, l->issued));
@@ -207,17 +214,21 @@ enum lifetime_step lifetime_exchange(
 	seen = duration_sub(duration_sub(sample->lo, l->hi0), widening);
 	if (seen.ns <= 0)
 		return LIFETIME_STEP_NONE;
+	/* What was counted already explains no step of our wall clock: a machine may be paused
+	 * again and again. */
+	news = duration_sub(seen, before);
 	more = seen.ns > l->step_most.ns;
 	l->step_second = duration_max(l->step_second, duration_min(seen, l->step_most));
 	l->step_most = duration_max(l->step_most, seen);
 	counts = l->step_second;
-	if (suspect.ns && wall_agrees(l, sample, suspect, seen, widening))
+	if (suspect.ns && news.ns > 0 && wall_agrees(l, sample, suspect, news, widening))
 		counts = duration_max(counts, seen);
 	l->step = duration_max(l->step, counts);
 	if (l->step.ns > before.ns)
 		return LIFETIME_STEP_COUNTED;
-	/* clocks of a cluster differ by that much: the spread has taken it into account, as far as
-	 * it counts */
-	return more && seen.ns > duration_max(l->spread, spread).ns ? LIFETIME_STEP_ALONE
-								    : LIFETIME_STEP_NONE;
+	/* Clocks of a cluster differ by that much: the spread has taken it into account, as far as
+	 * it counts. And what was counted may be read more sharply, by the rounding of a Date. */
+	if (!more || seen.ns <= duration_max(l->spread, spread).ns)
+		return LIFETIME_STEP_NONE;
+	return before.ns && news.ns <= DATE_ROUNDING_NS ? LIFETIME_STEP_NONE : LIFETIME_STEP_ALONE;
 }

@@ -3,11 +3,14 @@
  *
  *   end   = sent + (L - 1 s)(1 - rho); with a JWT's exp and a Date, where that comes earlier, the
  *           instant at which the server's clock surely has not yet passed exp
- *   dead  = end - step - spread - min(use_margin, L/10)
+ *   dead  = end - step - bent - spread - min(use_margin, L/10)
  *   valid = received, or when the server's clock surely has passed nbf and iat; plus spread
  *
  * Caution has bounds, whatever any Date or claim says: spread counts for at most L/10, and a new
  * token is held back for at most 4 s where nothing else serves, 10 s while an older one does.
+ *
+ * bent is how far NTP has held our own clock back meanwhile, by CLOCK_MONOTONIC_RAW: a clock that
+ * is slewed cannot stretch a life.
  *
  * step is how far the server's clock later turned out to run ahead of what this token's exchange
  * allowed for (stepped, or our machine was paused). A single exchange may lie, so it counts once a
@@ -54,6 +57,7 @@ struct lifetime {
 	struct duration hi0;                    /* theta's upper bound then, where dated */
 	struct duration step_most, step_second; /* the two largest steps seen */
 	struct duration step;                   /* what counts */
+	struct duration bent;                   /* the most so far */
 	struct duration wall_ref;               /* wall offset at the last exchange */
 	struct boot_time wall_ref_at;           /* and when that was */
 	bool by_exp;                            /* exp decides, not expires_in */
@@ -77,6 +81,9 @@ struct boot_time lifetime_refresh_at(
 /* The latest that lifetime_refresh_at can return. */
 struct boot_time lifetime_refresh_latest(
 	const struct lifetime *l, const struct lifetime_policy *policy);
+
+/* Takes off what our clock has been held back by, as of now. */
+void lifetime_look(struct lifetime *l, const struct clock_reading *now);
 
 /* A forward wall step not yet explained; zero up to half a second. */
 struct duration lifetime_suspect(const struct lifetime *l, const struct clock_reading *now);

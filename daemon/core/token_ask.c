@@ -240,9 +240,10 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 		set_failure(s, now, next, ret);
 		return;
 	}
-	if (token_source_fetching(s) || !boot_before(now->boot, next))
+	if (token_source_fetching(s) || !boot_before(now->boot, next)) {
+		s->attention |= !token_source_fetching(s); /* as in need_fetch */
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
-	else if (!expired && !forced && !boot_before(ask->deadline, next))
+	} else if (!expired && !forced && !boot_before(ask->deadline, next))
 		ret->kind = OUTCOME_HOLD;
 	else
 		set_failure(s, now, next, ret);

@@ -33,6 +33,19 @@ static void tell_mint_limit(struct token_source *s, const struct clock_reading *
 	s->mint_limit_told = limited;
 }
 
+/* Our own clock may have been held back since. */
+static void look_at_lives(struct token_source *s, const struct clock_reading *now)
+{
+	struct boot_time dead = lifetime_dead(&s->current.life);
+
+	if (s->previous.token.text)
+		lifetime_look(&s->previous.life, now);
+	if (!s->current.token.text)
+		return;
+	lifetime_look(&s->current.life, now);
+	s->refresh_at = boot_sub(s->refresh_at, boot_since(dead, lifetime_dead(&s->current.life)));
+}
+
 static void let_go_of_the_dead(struct token_source *s, const struct clock_reading *now)
 {
 	const struct token_slot *c = &s->current;
@@ -69,6 +82,7 @@ void token_source_decide(
 	/* Somebody may be held for this very instant, at which a token becomes valid. */
 	if (!boot_before(now->boot, s->change_at))
 		s->changed = true;
+	look_at_lives(s, now);
 	let_go_of_the_dead(s, now);
 	/* Or an exchange cast doubt on one token, so that the other is served. */
 	picked = token_source_pick(s, now, 0);

@@ -17,6 +17,12 @@ void token_source_want_fetch(struct token_source *s, enum fetch_urgency urgency)
 	s->attention = true;
 }
 
+void token_source_plan_refresh(struct token_source *s)
+{
+	s->refresh_at = lifetime_refresh_at(&s->current.life, &s->settings.policy, &s->random);
+	s->refresh_by_doubt = false;
+}
+
 void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now)
 {
 	s->fetch = (struct fetch_under_way){
@@ -114,7 +120,7 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 	token_slot_move(&s->current, slot);
 	s->fetch_succeeded = s->fetches_ended;
 	s->login_end_told = false;
-	s->refresh_at = lifetime_refresh_at(&s->current.life, &s->settings.policy, &s->random);
+	token_source_plan_refresh(s);
 	history_add(s->history, now, EVENT_TOKEN, s->current.generation,
 		"token %s for %lld s, served for %lld s, refresh in %lld s",
 		s->current.token.fingerprint, (long long)(s->current.life.issued.ns / NS_PER_S),

@@ -31,6 +31,8 @@ enum fetched token_source_fetched(struct token_source *s, const struct clock_rea
 
 /* A fetch is to begin as soon as the gate is open. */
 void token_source_want_fetch(struct token_source *s, enum fetch_urgency urgency);
+/* Draws when the current token is to be replaced. */
+void token_source_plan_refresh(struct token_source *s);
 /* It begins now: what was wanted of it becomes the fetch under way. */
 void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now);
 

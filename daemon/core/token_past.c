@@ -54,7 +54,7 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 	/* a margin that has grown since, by the configuration or with a new version */
 	if (c->token.text &&
 		boot_before(lifetime_refresh_latest(&c->life, &s->settings.policy), s->refresh_at))
-		s->refresh_at = lifetime_refresh_at(&c->life, &s->settings.policy, &s->random);
+		token_source_plan_refresh(s);
 	s->revoked = past->revoked;
 	s->rejected_at = past->rejected_at;
 	s->step_refresh_at = past->step_refresh_at;

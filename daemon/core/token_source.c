@@ -27,6 +27,7 @@
 #include "token_fetch.h"
 
 #define STEP_REFRESH_APART_S 60
+#define STEP_ANSWER_WITHIN_S 10
 
 void token_source_init(struct token_source *s, const struct token_source_settings *settings,
 	struct mint_window *mint, struct history *history, uint64_t seed)
@@ -55,11 +56,46 @@ bool token_source_needs_turn(const struct token_source *s)
 	return s->attention;
 }
 
+/* One exchange alone says that the server's clock was set ahead, or that our machine was held. It
+ * may lie; another HEAD tells in a moment. If none does, the next token's request has to. */
+static void doubt_current(struct token_source *s, const struct clock_reading *now)
+{
+	const struct lifetime *l = &s->current.life;
+	struct duration supposed = duration_sub(l->step_most, l->step);
+	struct boot_time soon = boot_add(now->boot, duration_s(STEP_ANSWER_WITHIN_S));
+
+	if (boot_since(now->boot, s->step_refresh_at).ns < STEP_REFRESH_APART_S * NS_PER_S)
+		return;
+	s->step_refresh_at = now->boot;
+	s->probes_wanted = 1;
+	if (boot_before(boot_sub(lifetime_dead(l), supposed), soon)) {
+		token_source_want_fetch(s, URGENCY_WANTED);
+	} else if (boot_before(soon, s->refresh_at)) {
+		s->refresh_at = soon;
+		s->refresh_by_doubt = true;
+	}
+	history_add(s->history, now, EVENT_SERVER_STEP, s->current.generation,
+		"one exchange says that the login server's clock was set ahead by %lld ms: another "
+		"one has to confirm it",
+		(long long)(l->step_most.ns / NS_PER_MS));
+}
+
+static void step_counted(struct token_source *s, const struct clock_reading *now,
+	const struct token_slot *slot, struct duration before)
+{
+	history_add(s->history, now, EVENT_SERVER_STEP, slot->generation,
+		"the login server's clock runs %lld ms ahead of what this token's exchange allowed "
+		"for: the token expires that much earlier",
+		(long long)(slot->life.step.ns / NS_PER_MS));
+	s->changed |= slot->life.step.ns != before.ns;
+}
+
 void token_source_exchange(struct token_source *s, const struct clock_reading *now,
 	const struct skew_sample *sample, struct duration spread)
 {
 	struct token_slot *slots[] = {&s->current, &s->previous};
 	struct boot_time dead = lifetime_dead(&s->current.life);
+	bool settled = false;
 
 	/* Callers who are held because of a doubt need not wait for the fetch: this ends it. */
 	s->changed |= s->current.token.text && lifetime_suspect(&s->current.life, now).ns > 0;
@@ -71,29 +107,20 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 			continue;
 		switch (lifetime_exchange(&slot->life, sample, spread)) {
 		case LIFETIME_STEP_COUNTED:
-			history_add(s->history, now, EVENT_SERVER_STEP, slot->generation,
-				"the login server's clock runs %lld ms ahead of what this token's "
-				"exchange allowed for: the token expires that much earlier",
-				(long long)(slot->life.step.ns / NS_PER_MS));
-			s->changed |= slot->life.step.ns != before.ns;
+			step_counted(s, now, slot, before);
+			settled |= slot == &s->current;
 			break;
 		case LIFETIME_STEP_ALONE:
-			if (slot != &s->current || boot_since(now->boot, s->step_refresh_at).ns <
-							   STEP_REFRESH_APART_S * NS_PER_S)
-				break;
-			s->step_refresh_at = now->boot;
-			token_source_want_fetch(s, URGENCY_WANTED);
-			s->probes_wanted = 1;
-			history_add(s->history, now, EVENT_SERVER_STEP, slot->generation,
-				"one exchange says that the login server's clock was set ahead by "
-				"%lld ms: fetching another token to be sure",
-				(long long)(slot->life.step_most.ns / NS_PER_MS));
+			if (slot == &s->current)
+				doubt_current(s, now);
 			break;
 		case LIFETIME_STEP_NONE:
 			break;
 		}
 	}
-	if (s->current.token.text)
+	if (settled && s->refresh_by_doubt)
+		token_source_plan_refresh(s);
+	else if (s->current.token.text)
 		s->refresh_at =
 			boot_sub(s->refresh_at, boot_since(dead, lifetime_dead(&s->current.life)));
 	s->attention = true;
@@ -130,10 +157,9 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 	}
 	if (s->current.token.text) {
 		/* use_margin stays as the token was judged by it; its refresh can move */
-		s->refresh_at = request_changed || s->current.rejected
-					? now->boot
-					: lifetime_refresh_at(&s->current.life, &s->settings.policy,
-						  &s->random);
+		token_source_plan_refresh(s);
+		if (request_changed || s->current.rejected)
+			s->refresh_at = now->boot;
 	}
 	s->attention = s->changed = true;
 }

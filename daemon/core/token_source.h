@@ -107,6 +107,7 @@ struct token_source {
 	struct random random;
 	struct token_slot current, previous;
 	struct boot_time refresh_at; /* of current */
+	bool refresh_by_doubt;       /* it was moved because a lone exchange disagreed */
 
 	enum source_login login;
 	bool revoked; /* stopped by an admin until the next forced fetch, or login */

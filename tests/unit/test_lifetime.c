@@ -404,6 +404,24 @@ static void steps_of_the_server(void **state)
 		{"by more: two different things", {{30000, 33521, 0, ALONE, 0}}, 1},
 		{"by less: two different things", {{30000, 26999, 0, ALONE, 0}}, 1},
 		{"our wall clock went back", {{30000, -30000, 0, ALONE, 0}}, 1},
+		{"time was lost again and again",
+			{{30000, 31000, 0, COUNTED, 30000}, {60000, 62000, 0, COUNTED, 60000},
+				{70000, 72000, 0, COUNTED, 70000}},
+			3},
+		{"the second time nobody set our clock",
+			{{30000, 31000, 0, COUNTED, 30000}, {60000, 31000, 0, ALONE, 30000},
+				{60000, 31000, 0, COUNTED, 60000}},
+			3},
+		{"the second time our clock was set by something else",
+			{{30000, 31000, 0, COUNTED, 30000}, {60000, 131000, 0, ALONE, 30000}}, 2},
+		{"a clock set again, and no time lost",
+			{{30000, 31000, 0, COUNTED, 30000}, {30000, 61000, 0, NONE, 30000}}, 2},
+		{"a sharper reading is no news",
+			{{30000, 31000, 0, COUNTED, 30000}, {31000, 31000, 0, NONE, 30000},
+				{31001, 31000, 0, COUNTED, 31000}},
+			3},
+		{"more than a sharper reading",
+			{{30000, 31000, 0, COUNTED, 30000}, {31001, 31000, 0, ALONE, 30000}}, 2},
 		{"a clock that was merely repaired", {{-500, 600000, 0, NONE, 0}}, 1},
 		{"a repair is no witness twice",
 			{{-500, 30000, 0, NONE, 0}, {30000, 30000, 0, ALONE, 0}}, 2},
@@ -468,6 +486,34 @@ static void spread_only_grows(void **state)
 	assert_int_equal(lifetime_dead(&l).ns, dead - 1600 * MS);
 }
 
+/* Of our own clock: what it fell behind the crystal by is taken off, what it ran ahead by is not
+ * given. */
+static void slewing_stretches_no_life(void **state)
+{
+	static const struct {
+		int64_t sent_ms, now_ms[4], bent_ms[4];
+	} cases[] = {
+		{0, {0, 100, 400, 1800}, {0, 100, 400, 1800}},
+		{-7000, {-6000, -5000, -5500, -9000}, {1000, 2000, 2000, 2000}},
+		{5000, {4000, -100000, 5000, 5001}, {0, 0, 0, 1}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct lifetime l = begin(3600);
+		int64_t dead = lifetime_dead(&l).ns;
+
+		l.sent.slew = duration_ms(cases[i].sent_ms);
+		for (size_t n = 0; n < 4; n++) {
+			struct clock_reading now = {.boot = {SENT + (int64_t)(n + 1) * 100 * S},
+				.slew = duration_ms(cases[i].now_ms[n])};
+
+			lifetime_look(&l, &now);
+			assert_int_equal(lifetime_dead(&l).ns, dead - cases[i].bent_ms[n] * MS);
+		}
+	}
+}
+
 /* However far apart the server's clocks turn out to be after a token came. */
 static void spread_takes_a_tenth_at_most(void **state)
 {
@@ -523,6 +569,7 @@ int main(void)
 		cmocka_unit_test(answer_that_was_overtaken_brings_no_doubt_back),
 		cmocka_unit_test(spread_only_grows),
 		cmocka_unit_test(spread_takes_a_tenth_at_most),
+		cmocka_unit_test(slewing_stretches_no_life),
 		cmocka_unit_test(suspicion_of_an_undated_token_stays),
 	};
 

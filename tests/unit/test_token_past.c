@@ -297,11 +297,11 @@ static void pauses_go_on(void **state)
 	(void)state;
 	rig_fetch_token(r, "one", 3600);
 	rig_pass(r, 100 * S);
-	r->theta += 60 * S;
+	r->theta += 4000 * S;
 	rig_head(r);
 	assert_true(rig_decide(r)); /* a lone exchange: once a minute */
 	rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
-	r->theta -= 60 * S;
+	r->theta -= 4000 * S;
 	ask = rig_reject(r, 1, 5);
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
 	rig_pass(r, 10 * S);

@@ -18,18 +18,29 @@ static void server_step_is_confirmed_then_counted(void **state)
 	rig_head(r);
 	assert_true(token_source_needs_turn(&r->s));
 	assert_int_equal(rig_told(r, EVENT_SERVER_STEP), 1);
-	assert_true(rig_decide(r)); /* one says so: to be sure, a fetch and a HEAD */
+	assert_false(rig_decide(r)); /* one says so: to be sure, a HEAD */
 	assert_false(r->d.changed);
 	assert_int_equal(r->d.probes, 1);
 	assert_int_equal(lifetime_dead(&r->s.current.life).ns, dead);
 	assert_string_equal(rig_served(r), "one");
 	rig_head(r);
 	assert_int_equal(rig_told(r, EVENT_SERVER_STEP), 2);
-	rig_decide(r);
+	assert_false(rig_decide(r)); /* which settles it */
 	assert_true(r->d.changed);
 	assert_in_range(lifetime_dead(&r->s.current.life).ns, dead - 600 * S, dead - 596 * S);
+	assert_in_range(
+		lifetime_dead(&r->s.current.life).ns - r->s.refresh_at.ns, 540 * S, 675 * S);
+	/* what is counted moves the refresh as far */
+	r->theta += 100 * S;
+	refresh_at = r->s.refresh_at.ns;
+	dead = lifetime_dead(&r->s.current.life).ns;
+	r->now.wall.ns += 100 * S;
+	rig_head(r);
+	assert_false(rig_decide(r));
+	assert_in_range(lifetime_dead(&r->s.current.life).ns, dead - 101 * S, dead - 98 * S);
 	assert_int_equal(
 		refresh_at - r->s.refresh_at.ns, dead - lifetime_dead(&r->s.current.life).ns);
+	assert_true(rig_wake(r));
 	rig_answer_token(r, "two", 3600);
 	rig_decide(r);
 	rig_wake(r);
@@ -115,9 +126,11 @@ static void lone_lie_costs_one_fetch(void **state)
 		r->theta += lies[i];
 		rig_head(r);
 		r->theta = honest;
-		if (rig_decide(r))
+		/* at once if it would be dead; else if no other exchange settles it in 10 s */
+		if (rig_decide(r) || (lies[i] > 0 && rig_wake(r)))
 			rig_answer_token(r, "two", 3600);
 		assert_int_equal(r->fetches, lies[i] > 0 ? 2 : 1);
+		assert_true(r->now.boot.ns < 1111 * S);
 		refresh_at = r->s.refresh_at.ns;
 		while (r->now.boot.ns < refresh_at - 60 * S) {
 			rig_head(r);
@@ -143,14 +156,14 @@ static void lone_exchanges_fetch_once_a_minute(void **state)
 
 		rig_fetch_token(r, "one", 3600);
 		rig_pass(r, 100 * S);
-		r->theta = honest + 60 * S;
+		r->theta = honest + 4000 * S;
 		rig_head(r);
 		assert_true(rig_decide(r));
 		r->theta = honest;
 		assert_true(rig_answer_token(r, "two", 3600));
 		assert_false(rig_decide(r));
 		rig_pass(r, cases[i].apart_ns - 2 * r->rtt);
-		r->theta = honest + 60 * S;
+		r->theta = honest + 4000 * S;
 		rig_head(r);
 		assert_int_equal(rig_decide(r), cases[i].again);
 		rig_free(r);
