@@ -571,6 +571,24 @@ static void test_a_refused_refresh_token_reads_the_file_anew(void **state)
 	rig_free(r);
 }
 
+/* The file was read in time; it is the next write that hangs. */
+static void test_a_disk_that_hangs_behind_what_was_read(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct fetch *f = refresh(r, "refresh-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer(r, f, 400, "{\"error\":\"invalid_grant\"}");
+	rig_disk_end(r, 0);
+	assert_int_equal(rig_disk_jobs(r), 1);
+	rig_pass(r, 10);
+	assert_true(rig_logged(r, "storing a new refresh token takes longer than 10 s"));
+	assert_false(rig_logged(r, "the disk does not say whether there is another"));
+	assert_true(rig_logged(r, "the login has ended: somebody has to log in again"));
+	rig_free(r);
+}
+
 /* Puts the login's file of a run that went on into the state directory. */
 static void test_another_refresh_token_in_the_file_is_tried(void **state)
 {
@@ -1435,6 +1453,7 @@ int main(void)
 		cmocka_unit_test(test_a_login_whose_first_token_is_unfit),
 		cmocka_unit_test(test_the_lack_of_room_is_told_before_the_next_refresh),
 		cmocka_unit_test(test_a_refused_refresh_token_reads_the_file_anew),
+		cmocka_unit_test(test_a_disk_that_hangs_behind_what_was_read),
 		cmocka_unit_test(test_another_refresh_token_in_the_file_is_tried),
 		cmocka_unit_test(test_a_file_that_cannot_be_read_anew_offers_nothing),
 		cmocka_unit_test(test_a_file_that_is_read_for_long_keeps_nobody),
