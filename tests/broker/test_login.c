@@ -231,6 +231,31 @@ static void test_a_code_that_cannot_be_sent(void **state)
 	rig_free(r);
 }
 
+/* Or somebody who tries codes would have the server throttle the client. */
+static void test_a_user_whose_codes_are_refused_has_to_wait(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		c = rig_log_in(r, "a", "code");
+		rig_answer(r, rig_post_with(r, "code=code"), 400, "{\"error\":\"invalid_grant\"}");
+		assert_int_equal(caller_status(r, c), 503);
+		caller_gone(r, c);
+		rig_pass(r, 10);
+	}
+	rig_pass(r, 240);
+	c = rig_log_in(r, "a", "code");
+	assert_true(reply_has(r, c, 429, "refused too many codes of this user"));
+	caller_gone(r, c);
+	rig_pass(r, 20);
+	c = rig_log_in(r, "a", "code");
+	assert_non_null(rig_post_with(r, "code=code"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 /* What happened to a login is in the history, with its time and without a token's number. */
 static bool remembered(struct rig *r, const char *event)
 {
@@ -1438,6 +1463,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_waits_for_a_code_that_is_not_sent_yet),
 		cmocka_unit_test(test_a_code_for_which_there_is_no_room),
 		cmocka_unit_test(test_a_code_that_cannot_be_sent),
+		cmocka_unit_test(test_a_user_whose_codes_are_refused_has_to_wait),
 		cmocka_unit_test(test_the_history_tells_who_logged_in),
 		cmocka_unit_test(test_another_person_waits_until_a_code_is_exchanged),
 		cmocka_unit_test(test_another_person_waits_for_a_code_that_was_given_up),
