@@ -165,8 +165,10 @@ def furnish(tree: str, build: str, arguments: list[str]) -> None:
 def boot(tree: str, out: str) -> int:
     return subprocess.run(
         ["systemd-nspawn", "--quiet", "-D", tree, "--register=no", "--keep-unit",
-         # Locking memory is nothing that nspawn lets a container do by itself.
-         "--system-call-filter=@memlock", "--private-network", "--machine=gct", f"--bind={out}:/out", f"--bind-ro={ROOT}",
+         # What nspawn does not let a container do by itself: lock memory, and hang (hanging.py).
+         "--system-call-filter=@memlock userfaultfd",
+         *(["--bind=/dev/fuse"] if os.path.exists("/dev/fuse") else []),
+         "--private-network", "--machine=gct", f"--bind={out}:/out", f"--bind-ro={ROOT}",
          "--console=pipe", "--boot", "--", "systemd.unit=gct.target", "systemd.show_status=no"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         timeout=BOOT_DEADLINE_S).returncode

@@ -2,6 +2,7 @@
 and nothing ends it. A file system (FUSE, answered here) does not answer, so that a process hangs in
 mmap() with its own memory locked; and its userfaultfd needs that lock to close."""
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -39,6 +40,21 @@ def state_of(pid: int) -> str:
             return file.read().rpartition(") ")[2][0]
     except OSError:
         return ""
+
+
+def closers() -> list[int]:
+    """The daemon's processes for what is passed; of all daemons, there being one at a time."""
+    found = []
+    for pid in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                if file.read() == "gctokend-closer\n" and state_of(int(pid)) != "Z":
+                    found.append(int(pid))
+    return found
+
+
+def stuck_closers() -> list[int]:
+    return [pid for pid in closers() if state_of(pid) == "D"]
 
 
 class Hanging:

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from daemon import GCTOKEND
-from hanging import Hanging, state_of
+from hanging import Hanging, closers, state_of, stuck_closers
 from manager import Manager
 from unix_http import exchange
 from users import account, as_user, connect_as, needs_root
@@ -200,21 +200,6 @@ SOMEBODY, ANOTHER = account("games"), account("mail")
 def hanging():
     with contextlib.closing(Hanging(8)) as made:
         yield made
-
-
-def closers() -> list[int]:
-    """Of all daemons: tests of them do not run beside each other on purpose."""
-    found = []
-    for pid in os.listdir("/proc"):
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                if file.read() == "gctokend-closer\n" and state_of(int(pid)) != "Z":
-                    found.append(int(pid))
-    return found
-
-
-def stuck_closers() -> list[int]:
-    return [pid for pid in closers() if state_of(pid) == "D"]
 
 
 def managed(d) -> Manager:

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from figures import FIGURES
+from hanging import Hanging, stuck_closers
 from service import ETC, UNIT, journal, journal_end, systemctl
 from unix_http import UnixConnection, exchange
 from waiting import PATIENCE, wait_until
@@ -178,3 +179,27 @@ def test_a_stop_answers_what_was_read_and_closes_what_waits(service, how):
         assert connection.sock.recv(1) == b""
         connection.close()
     assert service.token()["generation"] == token["generation"]
+
+
+def test_a_close_that_never_finishes_holds_up_neither_a_stop_nor_a_start(service):
+    """What it is with is a process of the service still, and nothing ends that one."""
+    service.install()
+    hanging = Hanging(1)
+    try:
+        # It is the first client who starts the daemon, so that no kernel refuses it.
+        client = service.connect()
+        client.connect()
+        hanging.pass_one(client.sock)
+        service.wait_running()
+        wait_until(stuck_closers, "a close hangs")
+        begun = time.monotonic()
+        service.restart()
+        took = time.monotonic() - begun
+        assert took < 10 * PATIENCE  # and TimeoutStopSec= is 75 s
+        assert service.token()["state"] == "fresh"
+        assert stuck_closers()
+        FIGURES.append(f"restart while a close hangs: {took:.1f} s")
+        client.close()
+    finally:
+        hanging.close()
+    wait_until(lambda: not stuck_closers(), "it has finished")
