@@ -47,8 +47,8 @@ class Attacker:
         what = self._draw.choice([
             self.asks, self.asks, self.asks, self.mutates, self.mutates, self.pipelines, self.rejects,
             self.half_closes, self.drips, self.takes_page, self.takes_page, self.reads_pages,
-            self.passes, self.passes, self.does_not_read, self.floods_logins, self.crowds,
-            self.vanishes])
+            self.leaves_page, self.passes, self.passes, self.does_not_read, self.waits_with_more,
+            self.floods_logins, self.crowds, self.vanishes])
         with contextlib.suppress(OSError):
             what()
         self.done[what.__name__] = self.done.get(what.__name__, 0) + 1
@@ -159,15 +159,26 @@ class Attacker:
                 client.sendall(self.request(("POST", route)) * self._draw.randrange(1, 30))
             self.read(client)
 
-    def does_not_read(self) -> None:
-        """Replies pile up, for as long as eight others of that kind are begun."""
+    def left_open(self, name: str) -> socket.socket:
+        """For as long as eight others of that kind are begun."""
         client = socket.socket(socket.AF_UNIX)
         self._unread.append(client)
         if len(self._unread) > 8:
             self._unread.pop(0).close()
         client.settimeout(0.2)
-        client.connect(self._sockets["http"])
-        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
+        client.connect(self._sockets[name])
+        return client
+
+    def does_not_read(self) -> None:
+        """Replies pile up."""
+        self.left_open("http").sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
+
+    def waits_with_more(self) -> None:
+        """Requests pile up behind one that is held."""
+        client = self.left_open("http")
+        client.sendall(b"GET /v1/token?profile=open&after=9007199254740991&wait=5 HTTP/1.1\r\n"
+                       b"Host: x\r\n\r\n" + self.request() * self._draw.randrange(1, 300))
+        client.sendall(self.request())
 
     def crowds(self) -> None:
         with contextlib.ExitStack() as stack:
@@ -197,6 +208,17 @@ class Attacker:
         if len(self._pages) > 8:
             self._pages.pop(0).close()
         self.reads_pages()
+
+    def leaves_page(self) -> None:
+        """Looked at, but not taken."""
+        client = self.left_open("page")
+        client.sendall(f"page 1 {self._draw.choice(PROFILES)}\n".encode())
+        client.recv(4, socket.MSG_PEEK)
+        how = self._draw.choice([socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR, None])
+        if how is None:
+            client.sendall(self.request())
+        else:
+            client.shutdown(how)
 
     def reads_pages(self) -> None:
         for page in self._pages:
