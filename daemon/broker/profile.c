@@ -9,6 +9,7 @@
 #include "profile_log.h"
 #include "profile_type.h"
 #include "revoke.h"
+#include "token_api.h"
 #include "token_exchange.h"
 #include "waiter.h"
 
@@ -31,6 +32,7 @@ static struct token_source_settings source_settings_of(const struct profile_sett
 			.refresh_margin = s->refresh_margin.duration},
 		.prefetch = s->prefetch,
 		.reject_cooldown = s->reject_cooldown,
+		.verifiable = *s->api_url,
 		.mint_limit = s->mint_limit,
 	};
 }
@@ -133,6 +135,7 @@ int profile_new(struct profile **ret, struct broker *b, const struct profile_set
 void profile_free(struct profile *p)
 {
 	token_exchange_let_go(p->exchange);
+	token_api_verify_cancel(p);
 	pages_let_go(p);
 	login_code_lose_profile(p);
 	login_attempts_forget(&p->attempts);
@@ -196,5 +199,7 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 	pages_publish(p, now);
 	if (d.fetch)
 		token_exchange_begin(p->exchange, d.code);
+	if (d.verify)
+		token_api_verify(p);
 	profile_log(p);
 }

@@ -17,6 +17,7 @@
 
 struct broker;
 struct endpoint;
+struct fetch;
 struct oauth_client;
 struct token_exchange;
 
@@ -35,6 +36,8 @@ struct profile {
 	struct boot_time wake_at;
 	struct profile_page page;
 	struct token_exchange *exchange;
+	struct fetch *verification; /* of the current token at the API; NULL: none */
+	uint64_t verifies_generation;
 	struct login_attempts attempts; /* where people log in */
 	struct waiter_list asking;      /* who wait for a token */
 	uint32_t waiting_count;         /* those, and whoever waits for anything else of it */

@@ -2,9 +2,9 @@
 
 #include "broker.h"
 #include "profile_type.h"
+#include "token_api.h"
 #include "waiter.h"
 
-#include "core/buffer.h"
 #include "core/exchange.h"
 #include "core/text.h"
 #include "host/log.h"
@@ -60,47 +60,26 @@ static void revocation_ended(void *context, const struct exchange *x)
 
 int revoke_token(struct profile *p, struct token *token, struct waiter *w)
 {
-	struct revocation *r = NULL;
-	struct buffer url, authorization;
-	struct fetch_request request = {
-		.method = FETCH_DELETE,
-		.settings = p->settings->fetch,
-	};
+	struct revocation *r = calloc(1, sizeof(*r));
 	int error = -ENOMEM;
 
-	if (!*p->settings->api_url) {
+	if (r)
+		error = token_api_ask(p, FETCH_DELETE, token, revocation_ended, r, &r->fetch);
+	if (error == -EDESTADDRREQ)
 		log_line(LOG_WARNING,
 			"profile %s: token %s cannot be revoked at Genesys: api_url is not known",
 			p->settings->name, token->fingerprint);
-		token_fini(token);
-		return -EDESTADDRREQ;
+	if (error) {
+		free(r);
+	} else {
+		r->broker = p->broker;
+		r->waiter = w;
+		if (w)
+			w->pending++;
+		snprintf(r->profile, sizeof(r->profile), "%s", p->settings->name);
+		memcpy(r->fingerprint, token->fingerprint, sizeof(r->fingerprint));
+		TAILQ_INSERT_TAIL(&p->broker->revocations, r, link);
 	}
-	buffer_init(&url, NULL, 0);
-	buffer_init(&authorization, NULL, 0);
-	buffer_put_text(&url, p->settings->api_url);
-	buffer_put(&url, "/api/v2/tokens/me", sizeof("/api/v2/tokens/me"));
-	buffer_put_text(&authorization, "Bearer ");
-	buffer_put(&authorization, token->text, token->length + 1);
-	r = calloc(1, sizeof(*r));
-	if (!r || buffer_failed(&url) || buffer_failed(&authorization))
-		goto out;
-	request.url = url.data;
-	request.authorization = authorization.data;
-	error = fetch_start(p->broker->fetcher, &request, revocation_ended, r, &r->fetch);
-	if (error)
-		goto out;
-	r->broker = p->broker;
-	r->waiter = w;
-	if (w)
-		w->pending++;
-	snprintf(r->profile, sizeof(r->profile), "%s", p->settings->name);
-	memcpy(r->fingerprint, token->fingerprint, sizeof(r->fingerprint));
-	TAILQ_INSERT_TAIL(&p->broker->revocations, r, link);
-	r = NULL; /* owned by the list */
-out:
-	free(r);
-	buffer_fini(&url);
-	buffer_fini(&authorization);
 	token_fini(token);
 	return error;
 }

@@ -307,8 +307,8 @@ static const struct config_key keys[] = {
 	{"prefetch", PROFILE(prefetch), OF(yes_no), "yes", NEEDED,
 	 "yes: fetch at the start and refresh ahead. no: fetch when a caller first asks."},
 	{"reject_cooldown", PROFILE(reject_cooldown), WITHIN(duration, MS(100), HOUR(1)), "30s",
-	 NEEDED,
-	 "After a rejected token has been replaced, further rejections are refused for this long."},
+	 NEEDED, "For this long after a rejected token was replaced, its successor is not "
+	 "replaced because a caller rejects it, but only if the API says so, too."},
 	{"mint_limit", PROFILE(mint_limit), WITHIN(count, 1, 1000), "15", NEEDED,
 	 "How many token requests there may be in any 300 s, whatever their cause, also across "
 	 "restarts."},

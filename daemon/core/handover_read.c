@@ -322,9 +322,9 @@ int handover_read_source(const struct handover_reader *r, const struct handover_
 		error = take_slot(&c, r->written_at, &past.previous);
 	past.refresh_at = take_boot(&c);
 	past.revoked = take_bool(&c);
-	past.replacing = take_bool(&c);
+	take_bool(&c); /* see handover_put_source */
 	past.failures = take_count(&c, UINT32_MAX);
-	past.rejected_at = take_if_ever(&c, r->written_at);
+	past.replaced_at = take_if_ever(&c, r->written_at);
 	past.step_refresh_at = take_if_ever(&c, r->written_at);
 	if (!error && (c.bad || (past.revoked && past.current.token.text)))
 		error = -EINVAL;

@@ -142,9 +142,10 @@ bool handover_put_source(struct handover_writer *w, const struct handover_profil
 	put_slot(w, &s->previous);
 	put_i64(w, s->refresh_at.ns);
 	put_u64(w, s->revoked);
-	put_u64(w, token_source_replacing(s));
+	/* for daemons of before, which hold callers only then */
+	put_u64(w, s->current.rejected);
 	put_u64(w, s->failures);
-	put_if_ever(w, s->rejected_at);
+	put_if_ever(w, s->replaced_at);
 	put_if_ever(w, s->step_refresh_at);
 	return record_end(w, record);
 }

@@ -103,6 +103,11 @@ static int reply_refusal(struct reply *r, const struct token_source *source,
 			"a token of this profile was rejected only a moment ago; if the API keeps "
 			"refusing tokens, the token is not the reason",
 			outcome->retry_after_s);
+	case OUTCOME_ACCEPTED:
+		return reply_error(r, 429, "reject_cooldown",
+			"the API was asked and accepts this token (HEAD /api/v2/tokens/me): the "
+			"token is not the reason for the 401",
+			outcome->retry_after_s);
 	case OUTCOME_TIMEOUT:
 		return reply_error(r, 504, "timeout",
 			"the wait ended while a token was still being fetched", 1);

@@ -14,8 +14,10 @@
  *                  broker/token_exchange that asked for it and the slots of a token source
  *                  (core/token_slot) -> a reply, by core/reply_token into a core/buffer (core/reply
  *                  cuts it off a reply to HEAD), front/connection, front/stream; a page,
- * front/page; the next run, core/handover_write, broker/handover, core/handover_read; a revocation,
- *                  broker/calls_token (call_revoke), broker/revoke. core/jwt_claims decodes it in
+ *                  front/page; the next run, core/handover_write, broker/handover,
+ *                  core/handover_read; a revocation, broker/calls_token (call_revoke),
+ *                  broker/revoke; the API, about a rejected one, broker/token_api (which a
+ *                  revocation passes, too). core/jwt_claims decodes it in
  *                  passing
  *   refresh token  as an access token up to core/token -> broker/login -> core/token_request; the
  *                  disk, core/login_record -> core/sealed_state (from here on encrypted) ->

@@ -4,6 +4,7 @@
 
 #include "token_fetch.h"
 #include "token_judge.h"
+#include "token_reject.h"
 #include "token_source.h"
 
 #define TRY_AGAIN_WITHIN_S 60
@@ -115,6 +116,12 @@ static bool fetch_in_time(
 	       !boot_before(ask->deadline, token_source_gate(s, now->boot, s->next.urgency));
 }
 
+static bool may_begin_now(const struct token_source *s, const struct clock_reading *now)
+{
+	return !token_source_fetching(s) &&
+	       !boot_before(now->boot, token_source_gate(s, now->boot, s->next.urgency));
+}
+
 /* What is left of it from `from` on, even if the time that is in doubt was lost. */
 static struct duration surely_left(
 	const struct token_slot *slot, const struct clock_reading *now, struct boot_time from)
@@ -189,7 +196,12 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 	}
 	stale = token_source_stale(s, now, slot);
 	if (slot == &s->current) {
-		if (slot->rejected && token_source_replacing(s) && !expired) {
+		if (slot->rejected && !token_source_fetching(s))
+			token_source_want_fetch(s, URGENCY_WANTED);
+		/* While it may be replaced in time; else a rejected token beats none, as one false
+		 * report must not deny everybody. */
+		if (slot->rejected && !expired && fetch_in_time(s, now, ask)) {
+			s->attention |= may_begin_now(s, now); /* as in need_fetch */
 			ret->kind = OUTCOME_HOLD;
 			return;
 		}
@@ -214,9 +226,10 @@ static uint64_t ticket_now(const struct token_source *s)
 	return s->fetches_ended + 1;
 }
 
-/* The outcome of an ask that waits for the end of one certain fetch. */
+/* The outcome of an ask that waits for a fetch: an admin for one certain, which may fail; who has
+ * rejected a token for the first that brings another. */
 static void ask_ticket(struct token_source *s, const struct clock_reading *now,
-	const struct token_ask *ask, bool expired, struct token_outcome *ret)
+	struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
 	bool forced = ask->kind == ASK_REFRESH;
 	struct boot_time next;
@@ -236,10 +249,12 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 		return;
 	}
 	next = token_source_gate(s, now->boot, forced ? URGENCY_FORCED : URGENCY_WANTED);
-	if (s->fetches_ended >= ask->ticket) {
+	if (forced && s->fetches_ended >= ask->ticket) {
 		set_failure(s, now, next, ret);
 		return;
 	}
+	if (!forced && !token_source_fetching(s))
+		token_source_want_fetch(s, URGENCY_WANTED);
 	if (token_source_fetching(s) || !boot_before(now->boot, next)) {
 		s->attention |= !token_source_fetching(s); /* as in need_fetch */
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
@@ -263,58 +278,6 @@ static void begin_refresh(
 		"an admin (uid %ld) asked for a new token", (long)(int)ask->uid);
 }
 
-/* Has everybody wait for the fetch that is to replace it, if there is one to wait for. */
-static void replace_current(struct token_source *s, const struct clock_reading *now)
-{
-	s->current.rejected = true;
-	s->refresh_at = boot_min(s->refresh_at, now->boot);
-	if (token_source_fetching(s)) {
-		s->fetch.replaces = true;
-		return;
-	}
-	token_source_want_fetch(s, URGENCY_WANTED);
-	s->next.replaces =
-		!boot_before(now->boot, token_source_gate(s, now->boot, s->next.urgency));
-}
-
-/* False: the outcome is set. */
-static bool begin_reject(struct token_source *s, const struct clock_reading *now,
-	struct token_ask *ask, struct token_outcome *ret)
-{
-	struct duration since = boot_since(now->boot, s->rejected_at);
-
-	if (!s->current.token.text || ask->generation != s->current.generation) {
-		/* Not the current one: there is nothing to replace, and the newer token is served
-		 * at once. A guard ends with the token that it waited for. */
-		if (s->previous.token.text && s->previous.generation == ask->generation &&
-			!s->previous.rejected) {
-			s->previous.rejected = true;
-			s->attention = s->changed = true;
-		}
-		ask->kind = ASK_GET;
-		return true;
-	}
-	if (!token_source_replacing(s)) {
-		if (since.ns < s->settings.reject_cooldown.ns) {
-			s->counters.cooled_down++;
-			ret->kind = OUTCOME_COOLDOWN;
-			ret->retry_after_s =
-				duration_ceil_s(duration_sub(s->settings.reject_cooldown, since));
-			return false;
-		}
-		s->rejected_at = now->boot;
-		replace_current(s, now);
-		s->probes_wanted = 1;
-		s->attention = s->changed = true;
-		history_add_caused(s->history, now, EVENT_REJECTED, ask->uid, ask->generation,
-			"a caller (uid %ld) rejected token %s: the API refused it",
-			(long)(int)ask->uid, s->current.token.fingerprint);
-	}
-	s->counters.rejected++;
-	ask->ticket = ticket_now(s);
-	return true;
-}
-
 void token_source_ask(struct token_source *s, const struct clock_reading *now,
 	struct token_ask *ask, struct token_outcome *ret)
 {
@@ -325,7 +288,8 @@ void token_source_ask(struct token_source *s, const struct clock_reading *now,
 	ask->begun = true;
 	if (first && ask->kind == ASK_REFRESH)
 		begin_refresh(s, now, ask);
-	if (first && ask->kind == ASK_REJECT && !begin_reject(s, now, ask, ret))
+	if (ask->kind == ASK_REJECT && !ask->ticket &&
+		!token_source_reject(s, now, ask, expired, ret))
 		return;
 	if (ask->kind == ASK_GET)
 		ask_get(s, now, ask, expired, ret);

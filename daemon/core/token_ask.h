@@ -35,7 +35,8 @@ enum ask_outcome {
 	OUTCOME_UNCHANGED, /* the wait ended without another generation */
 	OUTCOME_MIN_TTL,   /* more than limit_s is never granted */
 	OUTCOME_TOO_SHORT, /* it would be, but tokens of this profile live for limit_s just now */
-	OUTCOME_COOLDOWN,  /* rejected too soon after an earlier rejection */
+	OUTCOME_COOLDOWN,  /* rejected too soon after a rejected one was replaced */
+	OUTCOME_ACCEPTED,  /* likewise, and the API accepts it */
 	OUTCOME_UNAVAILABLE,
 	OUTCOME_CLIENT_REJECTED,
 	OUTCOME_LOGIN_REQUIRED,

@@ -3,6 +3,7 @@
 #include "token_fetch.h"
 #include "token_judge.h"
 #include "token_login.h"
+#include "token_reject.h"
 #include "token_source.h"
 
 static struct duration suspect_now(const struct token_source *s, const struct clock_reading *now)
@@ -77,7 +78,7 @@ void token_source_decide(
 	struct token_source_decisions d = {.wake_at = BOOT_TIME_NEVER};
 	const struct token_slot *picked;
 	struct duration suspect;
-	struct boot_time at;
+	struct boot_time at, verify_at;
 
 	/* Somebody may be held for this very instant, at which a token becomes valid. */
 	if (!boot_before(now->boot, s->change_at))
@@ -102,13 +103,14 @@ void token_source_decide(
 		d.code = s->fetch.purpose == PURPOSE_CODE;
 		at = BOOT_TIME_NEVER;
 	}
-	/* Another profile of the same client may have taken the last place in the window. */
-	if (s->next.replaces) {
-		s->next.replaces = false;
-		s->changed = true;
+	verify_at = token_source_verify_at(s);
+	if (!boot_before(now->boot, verify_at)) {
+		s->verification.state = VERIFICATION_UNDER_WAY;
+		d.verify = true;
+		verify_at = BOOT_TIME_NEVER;
 	}
 	s->change_at = token_source_next_change(s, now);
-	d.wake_at = boot_min(at, s->change_at);
+	d.wake_at = boot_min(boot_min(at, verify_at), s->change_at);
 	d.wake_at = boot_min(d.wake_at, token_source_tell_login_end(s, now));
 	/* A suspected loss of time can eat up the rest before dead is reached. */
 	if (suspect.ns && !token_source_fetching(s) && s->current.token.text) {

@@ -27,7 +27,6 @@ void token_source_fetch_begins(struct token_source *s, const struct clock_readin
 {
 	s->fetch = (struct fetch_under_way){
 		.purpose = s->next.code ? PURPOSE_CODE : PURPOSE_TOKEN,
-		.replaces = s->next.replaces,
 	};
 	/* a token that was wanted besides a code is fetched after it, if it is still wanted */
 	s->next = (struct fetch_next){0};
@@ -109,10 +108,12 @@ static void same_token(
 static void new_token(struct token_source *s, const struct clock_reading *now,
 	struct token_slot *slot, const struct token_slot *older)
 {
-	if (s->current.rejected)
+	if (s->current.rejected) {
+		s->replaced_at = now->boot;
 		history_add(s->history, now, EVENT_REPLACED, slot->generation,
 			"replaces generation %llu, which a caller rejected",
 			(unsigned long long)s->current.generation);
+	}
 	if (older == &s->current)
 		token_slot_move(&s->previous, &s->current);
 	else if (older != &s->previous)

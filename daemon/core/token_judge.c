@@ -26,11 +26,6 @@ bool token_source_fetching(const struct token_source *s)
 	return s->fetch.purpose != PURPOSE_NONE;
 }
 
-bool token_source_replacing(const struct token_source *s)
-{
-	return s->fetch.replaces || s->next.replaces;
-}
-
 struct boot_time token_source_gate(
 	const struct token_source *s, struct boot_time now, enum fetch_urgency urgency)
 {

@@ -36,8 +36,6 @@ struct duration token_source_whole_life(const struct token_slot *slot);
 /* ---- fetches ---- */
 
 bool token_source_fetching(const struct token_source *s);
-/* Are callers held for a fetch that is to replace a rejected token? */
-bool token_source_replacing(const struct token_source *s);
 /* Now or the instant before which no fetch of that urgency may begin. */
 struct boot_time token_source_gate(
 	const struct token_source *s, struct boot_time now, enum fetch_urgency urgency);

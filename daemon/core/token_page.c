@@ -12,8 +12,6 @@ static struct boot_time stale_from(const struct token_source *s, const struct to
 {
 	if (slot != &s->current)
 		return BOOT_TIME_NEVER;
-	if (slot->rejected)
-		return SOURCE_LONG_AGO;
 	if (s->failures)
 		return s->refresh_at;
 	if (!s->settings.prefetch)
@@ -28,7 +26,7 @@ void token_source_page(
 	struct duration suspect;
 	struct source_page page;
 
-	if (!slot || (slot == &s->current && slot->rejected && token_source_replacing(s))) {
+	if (!slot || (slot == &s->current && slot->rejected)) {
 		*ret = ask_page;
 		return;
 	}

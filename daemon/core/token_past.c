@@ -56,18 +56,14 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 		boot_before(lifetime_refresh_latest(&c->life, &s->settings.policy), s->refresh_at))
 		token_source_plan_refresh(s);
 	s->revoked = past->revoked;
-	s->rejected_at = past->rejected_at;
+	s->replaced_at = past->replaced_at;
 	s->step_refresh_at = past->step_refresh_at;
 	/* The backoff keeps growing; whether there is one, token_source_restore was told. */
 	if (s->failures && past->failures > s->failures)
 		s->failures = past->failures;
-	/* The fetch that was to replace it ended with the daemon: another one is due, and callers
-	 * are held for it as before. */
-	if (c->token.text && c->rejected && past->replacing) {
+	/* The fetch that was to replace it ended with the daemon. */
+	if (c->token.text && c->rejected)
 		token_source_want_fetch(s, URGENCY_WANTED);
-		s->next.replaces =
-			!boot_before(now->boot, token_source_gate(s, now->boot, URGENCY_WANTED));
-	}
 	s->attention = s->changed = true;
 	if (c->token.text)
 		history_add(s->history, now, EVENT_STARTED, c->generation,

@@ -16,9 +16,8 @@ struct token_source_past {
 	struct token_slot current, previous;
 	struct boot_time refresh_at;
 	bool revoked;
-	bool replacing; /* a fetch was under way to replace the current one, which was rejected */
 	unsigned failures;
-	struct boot_time rejected_at, step_refresh_at;
+	struct boot_time replaced_at, step_refresh_at;
 };
 
 void token_source_past_fini(struct token_source_past *past);

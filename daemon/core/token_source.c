@@ -18,8 +18,8 @@
  * Invariants:
  *   - what is served has valid <= now and at least a second until dead, which never moves out
  *   - a failed fetch takes nothing away: the token stays until its own dead
- *   - a rejected token is served only if the fetch that was to replace it failed or the caller's
- *     wait ended, and then as stale; once replaced it is never served again
+ *   - a rejected token is served only where the caller's wait ends, or no fetch can begin inside
+ *     of it, and then as stale; once replaced it is never served again
  *   - every fetch that begins is ended by token_source_fetched before the next begins
  *   - a lone exchange that disagrees causes at most one fetch a minute */
 #include "token_source.h"
@@ -38,7 +38,7 @@ void token_source_init(struct token_source *s, const struct token_source_setting
 		.history = history,
 		.random = {seed},
 		.not_before = SOURCE_LONG_AGO,
-		.rejected_at = SOURCE_LONG_AGO,
+		.replaced_at = SOURCE_LONG_AGO,
 		.step_refresh_at = SOURCE_LONG_AGO,
 		.attention = true,
 		.change_at = BOOT_TIME_NEVER,
@@ -181,7 +181,6 @@ static void stop(struct token_source *s, struct token ret_tokens[2])
 	token_slot_empty(&s->current);
 	token_slot_empty(&s->previous);
 	s->next = (struct fetch_next){0};
-	s->fetch.replaces = false;
 	if (s->fetch.purpose == PURPOSE_CODE)
 		s->fetch.purpose = PURPOSE_TOKEN;
 	s->attention = s->changed = true;

@@ -12,6 +12,7 @@
  *   token_sibling.c   a fetch of another profile of the same OAuth client
  *   token_decide.c    what to do now
  *   token_ask.c       what a caller gets
+ *   token_reject.c    what it means that a caller rejects a token
  *   token_page.c      what readers of the shared page may take without asking
  *   token_view.c      what status and metrics show
  *   token_judge.c     what these judge by: which token may be served, when a fetch may begin
@@ -45,6 +46,7 @@ struct token_source_settings {
 	struct lifetime_policy policy;
 	bool prefetch;
 	struct duration reject_cooldown;
+	bool verifiable; /* the API can be asked whether it accepts a token */
 	unsigned mint_limit;
 };
 
@@ -77,9 +79,7 @@ enum fetch_urgency {
 /* What the next fetch is wanted for. Forgotten when one begins. */
 struct fetch_next {
 	enum fetch_urgency urgency;
-	bool code;     /* a person logged in: exchange their code, whatever the backoff */
-	bool replaces; /* callers wait for it to replace a rejected token; they are let go unless
-			  it begins with the next decision */
+	bool code; /* a person logged in: exchange their code, whatever the backoff */
 };
 
 enum fetch_purpose {
@@ -92,11 +92,25 @@ enum fetch_purpose {
  * happens meanwhile is noted here and judged at the end. */
 struct fetch_under_way {
 	enum fetch_purpose purpose;
-	bool replaces;            /* callers wait for it to replace the current token, which was
-				     rejected; a rejection joins any fetch that is under way */
 	bool request_outdated;    /* it asks for a token as it was wanted before */
 	bool credential_outdated; /* or with a credential that was replaced since */
 	bool forgotten;           /* somebody logged out: what comes is not wanted */
+};
+
+enum verification_state {
+	VERIFICATION_NONE,
+	VERIFICATION_DUE, /* at `at` */
+	VERIFICATION_UNDER_WAY,
+	VERIFICATION_ENDED, /* at `at` */
+};
+
+/* Whether the API accepts a token that was rejected soon after another one; see token_reject.c. */
+struct token_verification {
+	enum verification_state state;
+	bool accepted;       /* ended: it does */
+	uid_t uid;           /* who rejected it */
+	uint64_t generation; /* of the token */
+	struct boot_time at;
 };
 
 struct token_source {
@@ -119,8 +133,9 @@ struct token_source {
 	unsigned failures;                  /* in a row */
 	struct source_failure last_failure; /* cleared by a success */
 	struct boot_time not_before;        /* of the next fetch: backoff, Retry-After, refusal */
-	struct boot_time rejected_at;       /* the latest rejection that was acted on */
-	struct boot_time step_refresh_at;   /* the latest refresh because of a lone exchange */
+	struct boot_time replaced_at;       /* when a rejected token was last replaced */
+	struct token_verification verification;
+	struct boot_time step_refresh_at; /* the latest refresh because of a lone exchange */
 	bool mint_limit_told;
 	bool login_end_told; /* of the current token */
 

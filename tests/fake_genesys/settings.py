@@ -156,6 +156,8 @@ GROUPS = (
     Group("tokens", (
         Setting("lifetime", count, 86400, "S", "expires_in of new tokens (a client's own lifetime "
                 "comes first)"),
+        Setting("known_after", seconds, 0.0, "S", "the API refuses tokens that are younger than "
+                "this, as if it had not heard of them yet"),
         Setting("dies_after", seconds, 0.0, "S", "the API refuses tokens that are older than this, "
                 "whatever expires_in said; 0: no"),
         Setting("idle_timeout", seconds, 0.0, "S", "the API refuses tokens not used for so long; "

@@ -94,7 +94,7 @@ static struct boot_time instant_of(const struct token_world *w, const struct rec
 		lifetime_dead(&s->previous.life),
 		w->held[r->b % HELD_MAX].call.ask.deadline,
 		mint_window_next(w->broker.source.mint, s->settings.mint_limit, w->now.boot),
-		boot_add(s->rejected_at, s->settings.reject_cooldown),
+		boot_add(s->replaced_at, s->settings.reject_cooldown),
 	};
 	struct boot_time at = instants[r->a % (sizeof(instants) / sizeof(*instants))];
 

@@ -60,7 +60,7 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 
 	CHECK(o->kind != OUTCOME_TIMEOUT || expired);
 	CHECK(o->kind != OUTCOME_UNCHANGED || (expired && ask->has_after));
-	CHECK(o->kind != OUTCOME_COOLDOWN || kind == ASK_REJECT);
+	CHECK((o->kind != OUTCOME_COOLDOWN && o->kind != OUTCOME_ACCEPTED) || kind == ASK_REJECT);
 	CHECK(o->kind != OUTCOME_REVOKED || w->revoked);
 	if (o->kind == OUTCOME_MIN_TTL) {
 		CHECK(o->limit_s >= 0);
@@ -70,7 +70,7 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 		CHECK(ask->min_ttl.ns > o->limit_s * NS_PER_S && o->retry_after_s <= 60);
 	if (o->kind == OUTCOME_TOO_SHORT || o->kind == OUTCOME_UNAVAILABLE ||
 		o->kind == OUTCOME_CLIENT_REJECTED || o->kind == OUTCOME_LOGIN_REQUIRED ||
-		o->kind == OUTCOME_COOLDOWN)
+		o->kind == OUTCOME_COOLDOWN || o->kind == OUTCOME_ACCEPTED)
 		CHECK(o->retry_after_s >= 1);
 	if (o->kind != OUTCOME_TOKEN)
 		return;
@@ -79,7 +79,7 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 	CHECK(o->expires_in.ns <= boot_since(lifetime_dead(&o->slot->life), w->now.boot).ns);
 	CHECK(o->refresh_in_s >= 5);
 	CHECK(!o->slot->rejected || o->stale);
-	CHECK(!o->slot->rejected || !token_source_replacing(&w->broker.source) || expired);
+	CHECK(!o->slot->rejected || !token_source_fetching(&w->broker.source) || expired);
 	if (kind == ASK_GET) {
 		CHECK(boot_since(lifetime_dead(&o->slot->life), w->now.boot).ns >= ask->min_ttl.ns);
 		CHECK(!ask->has_after || o->slot->generation != ask->after);

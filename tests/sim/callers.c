@@ -124,7 +124,7 @@ static void token_given(struct caller_call *call, const struct token_outcome *ou
 	call->generation = c->last_generation = outcome->slot->generation;
 	c->tally->stale += outcome->stale;
 	tally_served(c->tally, call->generation,
-		outcome->slot->rejected && token_source_replacing(&c->driver->broker.source) &&
+		outcome->slot->rejected && token_source_fetching(&c->driver->broker.source) &&
 			boot_before(now.boot, call->call.ask.deadline));
 	if (outcome->expires_in.ns < NS_PER_S)
 		tally_fail(c->tally, "a token was handed out for less than a second");
@@ -162,7 +162,7 @@ static void call_replied(void *context, struct call *replied, const struct token
 		if ((uint64_t)(held.ns / NS_PER_MS) > c->tally->longest_wait_ms)
 			c->tally->longest_wait_ms = (uint64_t)(held.ns / NS_PER_MS);
 	}
-	if (!call->get && outcome->kind != OUTCOME_COOLDOWN)
+	if (!call->get && outcome->kind != OUTCOME_COOLDOWN && outcome->kind != OUTCOME_ACCEPTED)
 		tally_rejected(c->tally, replied->ask.generation);
 	if (outcome->kind == OUTCOME_TOKEN) {
 		token_given(call, outcome);

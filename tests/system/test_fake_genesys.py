@@ -270,6 +270,15 @@ def test_tokens_that_die_before_they_said(server):
     assert server.api_status(idle) == 401
 
 
+def test_tokens_that_the_api_knows_later(server):
+    server.set(known_after=100)
+    token = token_of(login(server))
+    assert server.api_status(token) == 401
+    assert server.tokens()[0]["state"] == "not yet known"
+    server.step(101)
+    assert server.api_status(token) == 200
+
+
 def test_jwt_and_its_times(server):
     server.set(token_format="jwt", lifetime=600, jwt_iat_offset=-300)
     token = token_of(login(server))

@@ -99,13 +99,15 @@ def test_kills_at_any_moment_lose_no_token(managed, server):
 def test_a_reported_token_is_never_fresh_again(managed, server, end):
     m = managed(server, profile={"reject_cooldown": "1h"})
     token = served(m.daemon.token(wait=30))
-    server.fault("token", "answer", times=-1, status=503, body="{}")
-    assert rejected(m, token).status == 503
+    server.fault("token", "answer", times=-1, status=503, body="{}",
+                 headers={"Retry-After": "5"})
+    assert rejected(m, token, wait=2).status == 503
     end(m)
     again = served(m.daemon.token())
     assert (again["generation"], again["state"]) == (token["generation"], "stale")
-    answer = rejected(m, token)
-    assert answer.status == 429 and answer.json["error"] == "reject_cooldown", answer
+    # It is reported still, so that another report joins the first.
+    answer = rejected(m, token, wait=0)
+    assert answer.status == 503 and answer.json["error"] == "temporarily_unavailable", answer
     server.clear_faults()
     new = wait_until(lambda: (t := served(m.daemon.token()))["state"] == "fresh" and t,
                      "the reported token is replaced", 30)

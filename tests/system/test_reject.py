@@ -44,11 +44,11 @@ def hold(daemon, asks: list[Future]) -> list[Future]:
     return asks
 
 
-def slow_fetch(daemon, server, pool, seconds: float = 1.0, **which) -> Future:
+def slow_fetch(daemon, server, pool, seconds: float = 1.0, wait: int = 60, **which) -> Future:
     """A report whose replacing fetch takes so long; it has reached the server."""
     server.set(delay_answer=seconds * PATIENCE)
     posts = server.posts
-    reporter = pool.submit(report, daemon, wait=60, **which)
+    reporter = pool.submit(report, daemon, wait=wait, **which)
     server.wait_for("token", posts + 1)
     return reporter
 
@@ -252,9 +252,12 @@ def test_where_the_replacing_fetch_fails_others_have_the_reported_one(daemon, se
     one = daemon(server)
     first = one.token()
     old = served(first)
-    fault = server.fault("token", "answer", status=503, times=-1, body="no")
-    reporter = slow_fetch(one, server, pool, generation=old["generation"])
-    others = hold(one, [pool.submit(one.token, wait=60) for _ in range(20)])
+    # The next attempt comes after everybody's wait, so nobody waits for it.
+    wait = int(2 * PATIENCE) + 1
+    fault = server.fault("token", "answer", status=503, times=-1, body="no",
+                         headers={"Retry-After": str(int(3 * PATIENCE))})
+    reporter = slow_fetch(one, server, pool, wait=wait, generation=old["generation"])
+    others = hold(one, [pool.submit(one.token, wait=wait) for _ in range(20)])
     answer = reporter.result()
     assert answer.status == 503 and answer.json["error"] == "temporarily_unavailable"
     assert answer.retry_after >= 1 and "HTTP 503" in answer.json["error_description"]
@@ -262,8 +265,10 @@ def test_where_the_replacing_fetch_fails_others_have_the_reported_one(daemon, se
         told = served(other.result())
         assert told["generation"] == old["generation"] and told["state"] == "stale"
     assert one.status()["state"] == "stale"
-    # Another false report gets nobody farther.
-    assert report(one, generation=old["generation"]).status == 429
+    # Another report of it joins, and gets nobody farther.
+    again = report(one, generation=old["generation"], wait=0)
+    assert again.status == 503 and again.json["error"] == "temporarily_unavailable"
+    assert again.retry_after <= answer.retry_after
 
     server.set(delay_answer=0)
     server.clear_faults()
@@ -288,6 +293,98 @@ def test_a_newer_token_in_its_guard_is_served_at_once(daemon, server):
     assert served(answer)["generation"] == newer["generation"]
     assert served(one.token())["generation"] == newer["generation"]
     assert server.posts == 2
+
+
+def test_a_report_waits_for_the_next_attempt(daemon, server, pool):
+    """A login that is throttled for some seconds: everybody is held, and nobody sees a failure."""
+    one = daemon(server)
+    old = served(one.token())
+    server.revoke(all=True)
+    server.fault("token", "answer", status=429, headers={"Retry-After": "2"}, times=1, body="{}")
+    reporters = [pool.submit(report, one, wait=60, generation=old["generation"])]
+    server.wait_for("token", 2)
+    hold(one, reporters)
+    reporters += [pool.submit(report, one, wait=60, generation=old["generation"])
+                  for _ in range(5)]
+    others = [pool.submit(one.token, wait=60) for _ in range(5)]
+    for ask in reporters + others:
+        told = served(ask.result())
+        assert told["generation"] > old["generation"] and told["state"] == "fresh"
+    assert server.posts == 3
+    assert one.status()["counters"]["rejections"] == len(reporters)
+
+
+# ---- Soon after a replacement the API is asked ----
+
+def asked(server) -> list[dict]:
+    return server.log("me")
+
+
+def replaced(daemon, server, **profile) -> tuple:
+    """The daemon, and the token that has just replaced a rejected one."""
+    one = daemon(server, profile=profile)
+    answer = report(one, generation=served(one.token())["generation"])
+    served(answer)
+    return one, answer
+
+
+def test_a_second_death_is_noticed_at_once(daemon, server, pool):
+    """Not at once, but as soon as the API certainly knows of the token."""
+    one, second = replaced(daemon, server)
+    server.revoke(all=True)
+    begun = time.monotonic()
+    reporters = [pool.submit(report, one, generation=second.json["generation"], wait=30)
+                 for _ in range(20)]
+    told = {served(ask.result())["generation"] for ask in reporters}
+    assert len(told) == 1 and told.pop() > second.json["generation"]
+    assert time.monotonic() - begun < 4 * PATIENCE
+    assert usable(server, one.token())
+    assert server.posts == 3
+    heads = asked(server)
+    assert [entry["status"] for entry in heads] == [401, 401]
+    assert {entry["method"] for entry in heads} == {"HEAD"}
+
+
+def test_what_the_api_accepts_is_not_replaced(daemon, server, pool):
+    one, second = replaced(daemon, server)
+    generation = second.json["generation"]
+    reporters = [pool.submit(report, one, generation=generation, wait=30) for _ in range(20)]
+    for answer in [ask.result() for ask in reporters] + [report(one, generation=generation)]:
+        assert answer.status == 429 and answer.json["error"] == "reject_cooldown"
+        assert "accepts this token" in answer.json["error_description"]
+        assert 1 <= answer.retry_after <= 30
+    assert served(one.token())["state"] == "fresh"
+    assert server.posts == 2
+    assert [entry["status"] for entry in asked(server)] == [200]
+
+
+def test_an_api_that_learns_late_of_tokens_is_no_loop(daemon, server, pool):
+    """It refuses each for a second: that is no reason for yet another one."""
+    server.set(known_after=1.0)
+    one, second = replaced(daemon, server)
+    answer = report(one, generation=second.json["generation"], wait=30)
+    assert answer.status == 429 and "accepts this token" in answer.json["error_description"]
+    assert [entry["status"] for entry in asked(server)] == [401, 200]
+    assert server.posts == 2
+
+
+@pytest.mark.parametrize("how", ["an error", "silence", "another CA", "no API"])
+def test_where_the_api_does_not_tell_it_is_as_before(daemon, server, fake, how):
+    """And the token goes nowhere else."""
+    other = fake()
+    profile = {"an error": {}, "silence": {}, "another CA": {"api_url": other.api_url},
+               "no API": {"api_url": ""}}[how]
+    one, second = replaced(daemon, server, **profile)
+    if how == "an error":
+        server.fault("me", "answer", status=500, times=-1, body="{}")
+    elif how == "silence":
+        server.fault("me", "hang", seconds=60, times=-1)
+    answer = report(one, generation=second.json["generation"], wait=2)
+    assert answer.status == 429 and answer.json["error"] == "reject_cooldown"
+    assert "only a moment ago" in answer.json["error_description"]
+    assert server.posts == 2
+    assert not other.log()
+    assert len(asked(server)) <= 1
 
 
 # ---- What is no reason, and what is no replacement ----

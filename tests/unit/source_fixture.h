@@ -234,7 +234,8 @@ static inline enum ask_outcome rig_ask(struct rig *r, struct token_ask *ask)
 			assert_true(r->o.refresh_in_s * S < r->o.expires_in.ns);
 	}
 	if (r->o.kind == OUTCOME_UNAVAILABLE || r->o.kind == OUTCOME_CLIENT_REJECTED ||
-		r->o.kind == OUTCOME_LOGIN_REQUIRED || r->o.kind == OUTCOME_COOLDOWN)
+		r->o.kind == OUTCOME_LOGIN_REQUIRED || r->o.kind == OUTCOME_COOLDOWN ||
+		r->o.kind == OUTCOME_ACCEPTED)
 		/* when a person comes nobody knows */
 		assert_true(r->o.retry_after_s >= 1 ||
 			    (r->o.kind == OUTCOME_LOGIN_REQUIRED && r->o.retry_after_s == -1 &&

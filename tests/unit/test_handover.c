@@ -66,9 +66,9 @@ static void some_source(struct token_source *s)
 {
 	*s = (struct token_source){
 		.refresh_at = at_s(4000),
-		.fetch = {.purpose = PURPOSE_TOKEN, .replaces = true},
+		.fetch = {.purpose = PURPOSE_TOKEN},
 		.failures = 3,
-		.rejected_at = at_s(1500),
+		.replaced_at = at_s(1500),
 		.step_refresh_at = at_s(1600),
 	};
 	fill_slot(&s->current, "the-current-token", 42);
@@ -170,9 +170,8 @@ static void assert_both(const struct handover_reader *r)
 	assert_slot(&past.previous, &source.previous);
 	assert_int_equal(past.refresh_at.ns, source.refresh_at.ns);
 	assert_false(past.revoked);
-	assert_true(past.replacing);
 	assert_int_equal(past.failures, 3);
-	assert_int_equal(past.rejected_at.ns, source.rejected_at.ns);
+	assert_int_equal(past.replaced_at.ns, source.replaced_at.ns);
 	assert_int_equal(past.step_refresh_at.ns, source.step_refresh_at.ns);
 	token_source_past_fini(&past);
 	token_source_fini(&source);
@@ -370,7 +369,7 @@ static void what_cannot_be_is_refused(void **state)
 		{LIFE(wall_ref_at), (NOW_S + 1) * second},
 		{offsetof(struct token_source, current.generation), 0},
 		{offsetof(struct token_source, current.generation), (int64_t)GENERATION_MAX + 1},
-		{offsetof(struct token_source, rejected_at), (NOW_S + 1) * second},
+		{offsetof(struct token_source, replaced_at), (NOW_S + 1) * second},
 		{offsetof(struct token_source, step_refresh_at), (NOW_S + 1) * second},
 	};
 
@@ -392,14 +391,13 @@ static void what_cannot_be_is_refused(void **state)
 static void no_token_is_fine_too(void **state)
 {
 	struct token_source source = {.revoked = true,
-		.rejected_at = SOURCE_LONG_AGO,
+		.replaced_at = SOURCE_LONG_AGO,
 		.step_refresh_at = SOURCE_LONG_AGO};
 	struct token_source_past past;
 
 	(void)state;
 	assert_int_equal(read_back(&source, &past), 0);
-	assert_false(past.replacing);
-	assert_int_equal(past.rejected_at.ns, SOURCE_LONG_AGO.ns);
+	assert_int_equal(past.replaced_at.ns, SOURCE_LONG_AGO.ns);
 	assert_int_equal(past.step_refresh_at.ns, SOURCE_LONG_AGO.ns);
 	assert_null(past.current.token.text);
 	assert_null(past.previous.token.text);

@@ -7,6 +7,7 @@
 #include "core/reply_token.h"
 #include "core/token_login.h"
 #include "core/token_past.h"
+#include "core/token_reject.h"
 
 static char name[] = "default", api_url[] = "https://api.example";
 
@@ -117,10 +118,36 @@ static void a_second_rejection_comes_too_soon(void **state)
 	assert_true(rig_decide(r));
 	assert_true(rig_answer_token(r, "two", 3600));
 	rig_decide(r);
-	rig_pass(r, 9 * S - r->rtt);
+	rig_pass(r, 9 * S);
 	expect_refusal(r, rig_reject(r, 2, 5), 429, "reject_cooldown",
 		"a token of this profile was rejected only a moment ago; if the API keeps refusing "
 		"tokens, the token is not the reason",
+		21);
+	rig_free(r);
+}
+
+static void the_api_accepts_what_is_rejected(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct token_ask ask;
+	struct rig *r;
+
+	(void)state;
+	settings.verifiable = true;
+	r = rig_new(&settings, 1);
+	rig_fetch_token(r, "one", 3600);
+	ask = rig_reject(r, 1, 5);
+	rig_ask(r, &ask);
+	assert_true(rig_decide(r));
+	assert_true(rig_answer_token(r, "two", 3600));
+	rig_pass(r, 9 * S);
+	ask = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	rig_decide(r);
+	token_source_verified(&r->s, &r->now, 2, VERDICT_ACCEPTED);
+	expect_refusal(r, ask, 429, "reject_cooldown",
+		"the API was asked and accepts this token (HEAD /api/v2/tokens/me): the token is "
+		"not the reason for the 401",
 		21);
 	rig_free(r);
 }
@@ -293,6 +320,7 @@ int main(void)
 		cmocka_unit_test(nothing_new_is_not_modified),
 		cmocka_unit_test(too_much_is_asked_for),
 		cmocka_unit_test(a_second_rejection_comes_too_soon),
+		cmocka_unit_test(the_api_accepts_what_is_rejected),
 		cmocka_unit_test(a_wait_ends_before_the_fetch),
 		cmocka_unit_test(an_admin_revoked),
 		cmocka_unit_test(failures_by_class),

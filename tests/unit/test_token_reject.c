@@ -2,6 +2,8 @@
  * way to make the broker fetch in a loop, nor to take a good token from everybody. */
 #include "source_fixture.h"
 
+#include "core/token_reject.h"
+
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 
 static void report_replaces_at_once(void **state)
@@ -121,7 +123,7 @@ static void cool_down_stops_a_loop(void **state)
 	/* a client whose every call gets a 401, ten times a second, for five minutes */
 	for (int i = 0; i < 3000; i++) {
 		struct token_ask ask = rig_reject(r, r->s.current.generation, 0);
-		int64_t since = boot_since(r->now.boot, r->s.rejected_at).ns;
+		int64_t since = boot_since(r->now.boot, r->s.replaced_at).ns;
 
 		switch (rig_ask(r, &ask)) {
 		case OUTCOME_COOLDOWN:
@@ -364,7 +366,7 @@ static void nothing_to_replace_is_a_plain_ask(void **state)
 	rig_answer_token(r, "one", 3600);
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
 	assert_int_equal(r->s.counters.rejected, 0);
-	assert_int_equal(r->s.rejected_at.ns, SOURCE_LONG_AGO.ns);
+	assert_int_equal(r->s.replaced_at.ns, SOURCE_LONG_AGO.ns);
 	rig_free(r);
 }
 
@@ -418,6 +420,303 @@ static void ask_whose_fetch_cannot_begin_is_told_so(void **state)
 	rig_free(r);
 }
 
+/* It is held as long as the next attempt falls inside its wait, and so is everybody. */
+static void report_is_held_from_attempt_to_attempt(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, second, other;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	reporter = rig_reject(r, 1, 5);
+	other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, 2);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	/* whoever says the same joins, and is not too soon */
+	second = rig_reject(r, 1, 5);
+	assert_int_equal(rig_ask(r, &second), OUTCOME_HOLD);
+	assert_false(rig_decide(r));
+	assert_true(rig_wake(r));
+	rig_answer_token(r, "two", 3600);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(rig_ask(r, &second), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(r->s.counters.rejected, 2);
+	assert_int_equal(rig_told(r, EVENT_REJECTED), 1);
+	rig_free(r);
+}
+
+static void report_ends_when_no_attempt_is_in_its_wait(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask reporter, other;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	reporter = rig_reject(r, 1, 5);
+	other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, 2);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	assert_false(rig_decide(r));
+	assert_true(rig_wake(r));
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, 9);
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_UNAVAILABLE);
+	assert_int_equal(r->o.retry_after_s, 10);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_true(r->o.stale);
+	rig_free(r);
+}
+
+/* Without prefetch it is those who wait that have it fetched, and fetched again. */
+static void report_without_prefetch(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct token_ask ask;
+	struct rig *r;
+
+	(void)state;
+	settings.prefetch = false;
+	r = rig_new(&settings, 1);
+	ask = rig_get(r, 5);
+	rig_ask(r, &ask);
+	assert_true(rig_decide(r));
+	rig_answer_token(r, "one", 3600);
+	rig_decide(r);
+	ask = rig_reject(r, 1, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, 2);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	assert_false(rig_decide(r));
+	assert_int_equal(r->d.wake_at.ns, r->now.boot.ns + 3 * S);
+	assert_true(rig_wake(r));
+	rig_answer_token(r, "two", 3600);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	rig_free(r);
+}
+
+static void cool_down_counts_from_the_replacement(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	ask = rig_reject(r, 1, 300);
+	rig_ask(r, &ask);
+	rig_decide(r);
+	rig_answer_failure(r, RESPONSE_THROTTLED, 39);
+	rig_ask(r, &ask);
+	rig_decide(r);
+	assert_true(rig_wake(r));
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	rig_pass(r, 10 * S);
+	ask = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_COOLDOWN);
+	assert_int_equal(r->o.retry_after_s, 20);
+	rig_pass(r, 20 * S);
+	ask = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	rig_free(r);
+}
+
+/* ---- the API is asked ---- */
+
+/* Its token "two" has replaced "one", which was rejected, `age_ms` ago; *ret_ask rejects it and is
+ * held, and the API is asked. */
+static struct rig *rig_verifying(
+	unsigned mint_limit, int64_t age_ms, struct token_ask *ret_ask, int64_t wait_s)
+{
+	struct token_source_settings settings = usual_settings();
+	struct rig *r;
+
+	settings.verifiable = true;
+	settings.mint_limit = mint_limit;
+	r = rig_new(&settings, 1);
+	rig_fetch_token(r, "one", 3600);
+	*ret_ask = rig_reject(r, 1, 5);
+	rig_ask(r, ret_ask);
+	assert_true(rig_decide(r));
+	assert_false(r->d.verify); /* the first is believed */
+	rig_answer_token(r, "two", 3600);
+	rig_decide(r);
+	rig_pass(r, age_ms * MS);
+	*ret_ask = rig_reject(r, 2, wait_s);
+	assert_int_equal(rig_ask(r, ret_ask), wait_s ? OUTCOME_HOLD : OUTCOME_COOLDOWN);
+	assert_true(token_source_needs_turn(&r->s));
+	assert_false(rig_decide(r));
+	assert_true(r->d.verify);
+	return r;
+}
+
+static void verified(struct rig *r, enum verdict verdict)
+{
+	token_source_verified(&r->s, &r->now, 2, verdict);
+	assert_true(token_source_needs_turn(&r->s));
+}
+
+/* Nobody else notices, nor does the API for each who says so. */
+static void api_accepts_it(void **state)
+{
+	struct token_ask ask, second, late;
+	struct rig *r = rig_verifying(15, 10000, &ask, 5);
+
+	(void)state;
+	second = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &second), OUTCOME_HOLD);
+	assert_false(token_source_needs_turn(&r->s));
+	assert_string_equal(rig_served(r), "two");
+	assert_false(r->o.stale);
+	rig_pass(r, 100 * MS);
+	verified(r, VERDICT_ACCEPTED);
+	assert_false(rig_decide(r));
+	assert_true(r->d.changed && !r->d.verify);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_ACCEPTED);
+	assert_int_equal(r->o.retry_after_s, 20);
+	assert_int_equal(rig_ask(r, &second), OUTCOME_ACCEPTED);
+	rig_pass(r, 1999 * MS);
+	late = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &late), OUTCOME_ACCEPTED);
+	rig_pass(r, MS);
+	late = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &late), OUTCOME_HOLD);
+	assert_false(rig_decide(r));
+	assert_true(r->d.verify);
+	assert_int_equal(r->s.counters.rejected, 1);
+	assert_int_equal(r->s.counters.cooled_down, 3);
+	rig_free(r);
+}
+
+static void api_refuses_it(void **state)
+{
+	struct token_ask ask, other;
+	struct rig *r = rig_verifying(15, 10000, &ask, 5);
+
+	(void)state;
+	verified(r, VERDICT_REFUSED);
+	assert_true(rig_decide(r));
+	assert_true(r->d.changed);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	rig_answer_token(r, "three", 3600);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "three");
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "three");
+	assert_int_equal(rig_told(r, EVENT_REJECTED), 2);
+	rig_free(r);
+}
+
+static void api_does_not_tell(void **state)
+{
+	struct token_ask ask;
+	struct rig *r = rig_verifying(15, 10000, &ask, 5);
+
+	(void)state;
+	verified(r, VERDICT_NONE);
+	assert_false(rig_decide(r));
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_COOLDOWN);
+	assert_string_equal(rig_served(r), "two");
+	rig_free(r);
+}
+
+/* It may not know so new a token yet: a loop of replacements would never end. */
+static void api_is_asked_once_more_about_a_very_new_one(void **state)
+{
+	static const enum verdict verdicts[] = {VERDICT_ACCEPTED, VERDICT_REFUSED, VERDICT_NONE};
+	static const enum ask_outcome outcomes[] = {
+		OUTCOME_ACCEPTED, OUTCOME_HOLD, OUTCOME_COOLDOWN};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(verdicts); i++) {
+		struct token_ask ask;
+		struct rig *r = rig_verifying(15, 100, &ask, 5);
+
+		rig_pass(r, 50 * MS);
+		verified(r, VERDICT_REFUSED);
+		assert_false(rig_decide(r));
+		assert_false(r->d.changed || r->d.verify);
+		assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+		assert_int_equal(r->d.wake_at.ns, r->s.current.life.received.ns + 2500 * MS);
+		rig_pass_until(r, r->d.wake_at);
+		assert_false(rig_decide(r));
+		assert_true(r->d.verify);
+		verified(r, verdicts[i]);
+		assert_int_equal(rig_decide(r), verdicts[i] == VERDICT_REFUSED);
+		assert_int_equal(rig_ask(r, &ask), outcomes[i]);
+		rig_free(r);
+	}
+}
+
+static void api_answers_later_than_anybody_waits(void **state)
+{
+	struct token_ask ask, impatient;
+	struct rig *r = rig_verifying(15, 10000, &ask, 5), *at_once;
+
+	(void)state;
+	rig_pass(r, 5 * S);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_COOLDOWN);
+	assert_int_equal(r->o.retry_after_s, 15);
+	rig_free(r);
+	/* who does not wait at all has it found out for those who come after */
+	at_once = rig_verifying(15, 10000, &impatient, 0);
+	verified(at_once, VERDICT_REFUSED);
+	assert_true(rig_decide(at_once));
+	rig_free(at_once);
+}
+
+static void a_verdict_on_another_token_is_no_verdict(void **state)
+{
+	struct token_ask ask, refresh;
+	struct rig *r = rig_verifying(15, 10000, &ask, 5);
+
+	(void)state;
+	refresh = rig_refresh(r, 5);
+	rig_ask(r, &refresh);
+	assert_true(rig_decide(r));
+	rig_answer_token(r, "three", 3600);
+	rig_decide(r);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "three");
+	token_source_verified(&r->s, &r->now, 2, VERDICT_REFUSED);
+	assert_false(rig_decide(r));
+	assert_string_equal(rig_served(r), "three");
+	assert_false(r->o.stale);
+	/* and what is rejected now is asked about anew */
+	ask = rig_reject(r, 3, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	rig_decide(r);
+	assert_true(r->d.verify);
+	rig_free(r);
+}
+
+static void a_verdict_keeps_to_the_mint_limit(void **state)
+{
+	struct token_ask ask;
+	struct rig *r = rig_verifying(2, 10000, &ask, 5);
+
+	(void)state;
+	verified(r, VERDICT_REFUSED);
+	assert_false(rig_decide(r));
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_UNAVAILABLE);
+	assert_in_range(r->o.retry_after_s, 280, 290);
+	assert_string_equal(rig_served(r), "two");
+	assert_true(r->o.stale);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +736,17 @@ int main(void)
 		cmocka_unit_test(report_of_the_older_waits_until_valid),
 		cmocka_unit_test(report_in_the_guard_leaves_the_older),
 		cmocka_unit_test(nothing_to_replace_is_a_plain_ask),
+		cmocka_unit_test(report_is_held_from_attempt_to_attempt),
+		cmocka_unit_test(report_ends_when_no_attempt_is_in_its_wait),
+		cmocka_unit_test(report_without_prefetch),
+		cmocka_unit_test(cool_down_counts_from_the_replacement),
+		cmocka_unit_test(api_accepts_it),
+		cmocka_unit_test(api_refuses_it),
+		cmocka_unit_test(api_does_not_tell),
+		cmocka_unit_test(api_is_asked_once_more_about_a_very_new_one),
+		cmocka_unit_test(api_answers_later_than_anybody_waits),
+		cmocka_unit_test(a_verdict_on_another_token_is_no_verdict),
+		cmocka_unit_test(a_verdict_keeps_to_the_mint_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

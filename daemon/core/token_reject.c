@@ -1,0 +1,117 @@
+#include "token_reject.h"
+
+#include "token_ask.h"
+#include "token_fetch.h"
+#include "token_judge.h"
+
+/* An API may know a new token only a moment later: until it is so old, a 401 is no proof. */
+#define KNOWN_AFTER_MS 2500
+/* So long a verdict is good for those who reject the token next: an API is not to be asked once for
+ * each of their calls. */
+#define VERDICT_GOOD_FOR_S 2
+
+/* Has everybody wait for the fetch that replaces it, the one under way or the next. */
+static void reject_current(
+	struct token_source *s, const struct clock_reading *now, uid_t uid, const char *words)
+{
+	struct token_slot *c = &s->current;
+
+	c->rejected = true;
+	s->refresh_at = boot_min(s->refresh_at, now->boot);
+	s->probes_wanted = 1;
+	s->attention = s->changed = true;
+	history_add_caused(s->history, now, EVENT_REJECTED, uid, c->generation,
+		"a caller (uid %ld) rejected token %s: the API refused it%s", (long)(int)uid,
+		c->token.fingerprint, words);
+}
+
+struct boot_time token_source_verify_at(const struct token_source *s)
+{
+	const struct token_verification *v = &s->verification;
+
+	return v->state == VERIFICATION_DUE && v->generation == s->current.generation
+		       ? v->at
+		       : BOOT_TIME_NEVER;
+}
+
+void token_source_verified(struct token_source *s, const struct clock_reading *now,
+	uint64_t generation, enum verdict verdict)
+{
+	struct token_verification *v = &s->verification;
+	struct boot_time known = boot_add(s->current.life.received, duration_ms(KNOWN_AFTER_MS));
+
+	if (v->state != VERIFICATION_UNDER_WAY || v->generation != generation ||
+		s->current.generation != generation || !s->current.token.text)
+		return;
+	s->attention = true;
+	if (verdict == VERDICT_REFUSED && boot_before(now->boot, known)) {
+		v->state = VERIFICATION_DUE;
+		v->at = known;
+		return;
+	}
+	v->state = VERIFICATION_ENDED;
+	v->accepted = verdict == VERDICT_ACCEPTED;
+	v->at = now->boot;
+	s->changed = true;
+	if (verdict == VERDICT_REFUSED && !s->current.rejected)
+		reject_current(s, now, v->uid, ", and refuses it still");
+}
+
+/* A rejection that comes soon after a replacement: is held for the verdict, or refused. */
+static void verify(struct token_source *s, const struct clock_reading *now,
+	const struct token_ask *ask, bool expired, struct duration left, struct token_outcome *ret)
+{
+	struct token_verification *v = &s->verification;
+	bool same = v->generation == s->current.generation;
+
+	ret->kind = OUTCOME_COOLDOWN;
+	ret->retry_after_s = duration_ceil_s(left);
+	if (same && v->state == VERIFICATION_ENDED &&
+		boot_since(now->boot, v->at).ns < VERDICT_GOOD_FOR_S * NS_PER_S) {
+		if (v->accepted)
+			ret->kind = OUTCOME_ACCEPTED;
+	} else if (s->settings.verifiable) {
+		if (!same || (v->state != VERIFICATION_DUE && v->state != VERIFICATION_UNDER_WAY)) {
+			*v = (struct token_verification){
+				.state = VERIFICATION_DUE,
+				.generation = s->current.generation,
+				.uid = ask->uid,
+				.at = now->boot,
+			};
+			s->attention = true;
+		}
+		if (!expired) {
+			ret->kind = OUTCOME_HOLD;
+			return;
+		}
+	}
+	s->counters.cooled_down++;
+}
+
+bool token_source_reject(struct token_source *s, const struct clock_reading *now,
+	struct token_ask *ask, bool expired, struct token_outcome *ret)
+{
+	struct duration left =
+		duration_sub(s->settings.reject_cooldown, boot_since(now->boot, s->replaced_at));
+	struct token_slot *c = &s->current, *p = &s->previous;
+
+	if (!c->token.text || ask->generation != c->generation) {
+		/* Not the current one: there is nothing to replace, and the newer token is served
+		 * at once. A guard ends with the token that it waited for. */
+		if (p->token.text && p->generation == ask->generation && !p->rejected) {
+			p->rejected = true;
+			s->attention = s->changed = true;
+		}
+		ask->kind = ASK_GET;
+		return true;
+	}
+	if (!c->rejected && left.ns > 0) {
+		verify(s, now, ask, expired, left, ret);
+		return false;
+	}
+	if (!c->rejected)
+		reject_current(s, now, ask->uid, "");
+	s->counters.rejected++;
+	ask->ticket = s->fetches_ended + 1;
+	return true;
+}

@@ -1,0 +1,38 @@
+/* "The API answered 401 to this token", says a caller: it is replaced, once for all who say so.
+ *
+ * Until it is, it stays rejected: whoever rejects it, too, waits with them. But where a token that
+ * has only just replaced a rejected one is rejected as well, tokens may not be the reason. Within
+ * reject_cooldown of a replacement the API itself is asked, where it is known, whether it accepts
+ * the token: if not, it is replaced at once, and else its callers are told so. */
+#ifndef GCTOKEND_CORE_TOKEN_REJECT_H
+#define GCTOKEND_CORE_TOKEN_REJECT_H
+
+#include "times.h"
+#include "token_source.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct token_ask;
+struct token_outcome;
+
+/* What the API says to the current token. */
+enum verdict {
+	VERDICT_NONE,     /* no answer, or one that does not tell */
+	VERDICT_ACCEPTED, /* 2xx */
+	VERDICT_REFUSED,  /* 401 */
+};
+
+/* The decision's `verify` was carried out: the verdict on the token of that generation. */
+void token_source_verified(struct token_source *s, const struct clock_reading *now,
+	uint64_t generation, enum verdict verdict);
+
+/* ---- for the other files of the token source ---- */
+
+/* An ask of ASK_REJECT that has no ticket. True: it has one now, or has become a plain ask; false:
+ * the outcome is set. */
+bool token_source_reject(struct token_source *s, const struct clock_reading *now,
+	struct token_ask *ask, bool expired, struct token_outcome *ret);
+/* When the API is to be asked; BOOT_TIME_NEVER: not. */
+struct boot_time token_source_verify_at(const struct token_source *s);
+
+#endif

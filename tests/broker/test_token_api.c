@@ -1,0 +1,159 @@
+/* A token that is rejected soon after another: the API is asked whether it accepts it, by the
+ * profile's own path, and what it says is what callers are told. */
+#include "broker_fixture.h"
+
+#include "broker/profile_type.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ONE "[profile a]\nprefetch = no\nmint_limit = 10\n"
+
+static struct caller *reject(struct rig *r, const char *generation)
+{
+	char path[100] = "/v1/token/reject?profile=a&wait=10&generation=";
+
+	return caller_ask(r, "POST", strcat(path, generation));
+}
+
+/* Its token "token-2" has replaced "token-1", which was rejected, ten seconds ago. */
+static struct rig *start(void)
+{
+	struct rig *r = rig_new(ONE);
+	struct caller *c = caller_ask(r, "GET", "/v1/token?profile=a");
+
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	c = reject(r, "1");
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	assert_true(TAILQ_EMPTY(&r->fetches));
+	rig_pass(r, 10);
+	return r;
+}
+
+/* The only request under way, which asks about token-2. */
+static struct fetch *question(struct rig *r)
+{
+	struct fetch *f = TAILQ_FIRST(&r->fetches);
+
+	assert_non_null(f);
+	assert_null(TAILQ_NEXT(f, link));
+	assert_int_equal(f->method, FETCH_HEAD);
+	assert_string_equal(f->url, "https://api.test/api/v2/tokens/me");
+	assert_string_equal(f->authorization, "Bearer token-2");
+	return f;
+}
+
+static void test_accepted(void **state)
+{
+	struct rig *r = start();
+	struct caller *c = reject(r, "2"), *other = reject(r, "2");
+
+	(void)state;
+	assert_int_equal(caller_status(r, c), 0);
+	assert_string_equal(rig_token(r, "a"), "token-2");
+	rig_answer(r, question(r), 204, "");
+	assert_int_equal(caller_status(r, c), 429);
+	assert_non_null(strstr(caller_body(c), "accepts this token"));
+	assert_int_equal(caller_status(r, other), 429);
+	assert_true(TAILQ_EMPTY(&r->fetches));
+	caller_gone(r, c);
+	caller_gone(r, other);
+	rig_free(r);
+}
+
+static void test_refused(void **state)
+{
+	struct rig *r = start();
+	struct caller *c = reject(r, "2");
+
+	(void)state;
+	rig_answer(r, question(r), 401, "");
+	assert_int_equal(caller_status(r, c), 0);
+	rig_answer_token(r, rig_post(r), "token-3", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "access_token"), "token-3");
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+/* Whatever else it says, or if it says nothing, or cannot be asked. */
+static void test_no_verdict(void **state)
+{
+	static const long statuses[] = {0, 200 + 100, 400, 403, 404, 429, 500, 503};
+
+	(void)state;
+	for (size_t i = 0; i <= sizeof(statuses) / sizeof(*statuses); i++) {
+		struct rig *r = start();
+		bool unsent = i == sizeof(statuses) / sizeof(*statuses);
+		struct caller *c;
+
+		r->fetch_error = unsent ? -EAGAIN : 0;
+		c = reject(r, "2");
+		r->fetch_error = 0;
+		if (!unsent && statuses[i])
+			rig_answer(r, question(r), statuses[i], "");
+		else if (!unsent)
+			rig_answer_failure(r, question(r), "no answer");
+		assert_int_equal(caller_status(r, c), 429);
+		assert_non_null(strstr(caller_body(c), "only a moment ago"));
+		assert_true(TAILQ_EMPTY(&r->fetches));
+		caller_gone(r, c);
+		rig_free(r);
+	}
+}
+
+/* Nobody is left to hear it. */
+static void test_the_profile_goes_meanwhile(void **state)
+{
+	struct rig *r = start();
+	struct caller *c = reject(r, "2");
+
+	(void)state;
+	question(r);
+	rig_configure(r, "[profile b]\nprefetch = no\n");
+	rig_reload(r);
+	assert_int_equal(caller_status(r, c), 404);
+	assert_true(TAILQ_EMPTY(&r->fetches));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+/* A question about a token that is not the current one any more gives way to the next. */
+static void test_one_question_at_a_time(void **state)
+{
+	struct rig *r = start();
+	struct caller *c = reject(r, "2"), *admin;
+
+	(void)state;
+	question(r);
+	admin = caller_ask(r, "POST", "/v1/refresh?profile=a");
+	rig_answer_token(r, rig_post(r), "token-3", NULL);
+	assert_int_equal(caller_status(r, admin), 200);
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "access_token"), "token-3");
+	caller_gone(r, c);
+	c = reject(r, "3");
+	assert_int_equal(caller_status(r, c), 0);
+	assert_string_equal(TAILQ_FIRST(&r->fetches)->authorization, "Bearer token-3");
+	assert_null(TAILQ_NEXT(TAILQ_FIRST(&r->fetches), link));
+	caller_gone(r, c);
+	caller_gone(r, admin);
+	rig_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_no_verdict),
+		cmocka_unit_test(test_the_profile_goes_meanwhile),
+		cmocka_unit_test(test_one_question_at_a_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
