@@ -1,6 +1,6 @@
 #include "accept.h"
 
-#include "connection.h"
+#include "connections.h"
 #include "passing.h"
 #include "protocol.h"
 #include <errno.h>

@@ -2,7 +2,7 @@
 
 #include "accept.h"
 #include "closer.h"
-#include "connection.h"
+#include "connections.h"
 #include "http_protocol.h"
 #include "page_protocol.h"
 #include "reaper.h"

@@ -1,0 +1,116 @@
+/* What a connection and all of them are made of, and what is done to one: for connection.c, which
+ * has the life of one, and for those who look after all, connections.c and crowd.c. */
+#ifndef GCTOKEND_FRONT_CONNECTION_TYPE_H
+#define GCTOKEND_FRONT_CONNECTION_TYPE_H
+
+#include "deadlines.h"
+#include "handler.h"
+#include "links.h"
+#include "peer.h"
+#include "protocol.h"
+#include "stream.h"
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct reaper;
+
+/* What is kept, of all connections together: for callers who do not read, and of requests that wait
+ * behind another. A reply that is read is never kept, unless it is larger than what the kernel
+ * takes; a request only until the rest of it comes. */
+#define KEPT_MOST (32 * 1024 * 1024)
+
+struct connections {
+	struct event_base *base;
+	struct reaper *reaper;
+	struct front_limits limits;
+	struct serving serving;
+	struct peer_table peers;
+
+	/* Every connection is in one of these: between requests; with a part of a request or of a
+	 * reply; held by the handler. */
+	struct deadlines idle, busy;
+	struct link held;
+	/* Bytes that are kept, and when they are too many. */
+	size_t kept;
+	struct event kept_event;
+	/* No room could be made for a user with so many connections, then. */
+	struct {
+		uint32_t newcomer;
+		int64_t at_ms;
+	} no_room;
+	/* Those with whole requests left over from this pass, for the next. */
+	struct link resume;
+	struct event resume_event;
+
+	/* To a held request: apart from serving.replies, because the handler may give it while it
+	 * is being asked something else. */
+	struct replies late;
+	bool late_open;
+	char read_bytes[STREAM_READ_SIZE];
+};
+
+enum connection_place {
+	PLACE_IDLE,
+	PLACE_READING, /* a request has begun */
+	PLACE_WRITING, /* a reply is not taken */
+	PLACE_HELD,
+	PLACE_DRAINING, /* refused; what it still sends is thrown away until it closes, so that it
+			   gets to read why */
+};
+
+struct connection {
+	struct stream stream;
+	struct connections *all;
+	const struct protocol *protocol;
+	struct deadline deadline;
+	struct peer peer;
+	struct peer_user *user;
+	struct link turn; /* of those behind others, see share.h; or in all->resume: `resuming` */
+	void *hold;
+	char *unit;
+	uint8_t place, watch;
+	bool resuming : 1;
+	bool held : 1;
+	bool keep_alive : 1, text : 1, head : 1; /* of the held request */
+	bool partial : 1;                        /* what is unparsed lacks something */
+	bool ended : 1;                          /* the caller sends no more */
+	bool closing : 1;                        /* when all is written */
+	bool refused : 1;                        /* closing because of what was sent: drain */
+	bool attached : 1;                       /* all was said */
+	bool unit_known : 1;
+	bool reserved : 1; /* one of the last places, see room.h */
+	bool guarded : 1;  /* see passing.h */
+	uint32_t since_ms; /* in this place */
+};
+
+static inline struct connection *connection_at(struct link *l)
+{
+	return LINK_ELEMENT(l, struct connection, deadline.link);
+}
+
+/* The loop's own time, read once a pass: a wall clock's, of which only differences count. */
+int64_t connection_loop_ms(const struct connections *all);
+
+/* `fd` has been accepted and counts for `peer` from here on. Consumes it and the reference in
+ * `peer`, whatever the result. 0 or -ENOMEM. */
+int connection_open(struct connections *all, int fd, bool guarded, bool reserved, struct peer *peer,
+	const struct protocol *protocol);
+/* Closes it at once, a held one by way of the handler's `abandoned`. */
+void connection_free(struct connection *c);
+/* Said at once or not at all, and then it is to be closed. */
+void connection_refuse(struct connection *c, const struct refusal *refusal);
+
+/* What follows may free `c`. */
+
+/* There is something to read, to write or to serve. */
+void connection_ready(struct connection *c);
+/* Its backlog is served, unless it has to stand behind others. */
+void connection_resume_or_wait(struct connection *c);
+/* Its deadline has passed. */
+void connection_expired(struct connection *c);
+/* It is idle, and closed after the reply to what has just come, if that is whole. */
+void connection_read_last(struct connection *c);
+
+#endif
