@@ -42,6 +42,7 @@ class Server:
         self._host = host
         self._lock = threading.RLock()
         self._listener: socket.socket | None = None
+        self._bound: socket.socket | None = None  # while it does not listen
         self._acceptor: threading.Thread | None = None
         self._numbers = itertools.count(1)
         self._opened = 0
@@ -53,19 +54,12 @@ class Server:
         return f"https://{self._host}:{self.port}"
 
     def listen(self, wanted: bool) -> None:
-        """False: connections are refused, those open stay. True: on the same port again."""
+        """False: connections are refused, those open stay. True: on the same port again, which
+        nobody else gets meanwhile."""
         with self._lock:
             if wanted and self._listener is None:
-                family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
-                listener = socket.socket(family, socket.SOCK_STREAM)
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    listener.bind((self.address, self.port))
-                    listener.listen(4096)
-                except OSError:
-                    listener.close()
-                    raise
-                self.port = listener.getsockname()[1]
+                listener, self._bound = self._bound or self._bind(), None
+                listener.listen(4096)
                 self._listener = listener
                 self._acceptor = threading.Thread(target=self._accept, args=(listener,),
                                                   daemon=True, name="accept")
@@ -76,6 +70,19 @@ class Server:
                 listener.shutdown(socket.SHUT_RDWR)
                 self._acceptor.join(STOP_TIMEOUT)
                 listener.close()
+                self._bound = self._bind()
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((self.address, self.port))
+        except OSError:
+            bound.close()
+            raise
+        self.port = bound.getsockname()[1]
+        return bound
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -149,4 +156,6 @@ class Server:
 
     def stop(self) -> None:
         self.listen(False)
+        if self._bound is not None:
+            self._bound.close()
         self.close_connections()

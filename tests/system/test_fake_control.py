@@ -70,6 +70,8 @@ def test_refusing_connections_and_closing_them(server):
     server.listen(False)
     with pytest.raises(ConnectionRefusedError):
         login(server)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", server.port))  # the port is kept
     assert login(server, connection).status == 200  # it was open before
     server.listen(True)
     assert login(server).status == 200
