@@ -202,10 +202,13 @@ class Daemon:
             return file.read()
 
     def wait_log(self, pattern: str, timeout: float = 10.0, since: int = 0) -> re.Match:
-        """The first match of the pattern in what it logged, from that position on."""
+        """The first match of the pattern in what it logged, from that position on. A line that is
+        being written counts when it is whole."""
+        def found():
+            text = self.stderr_text()
+            return re.compile(pattern, re.M).search(text, since, text.rfind("\n") + 1)
         try:
-            return wait_until(lambda: re.compile(pattern, re.M).search(self.stderr_text(), since),
-                              f"a log line like {pattern!r}", timeout)
+            return wait_until(found, f"a log line like {pattern!r}", timeout)
         except AssertionError as error:
             raise AssertionError(f"{error}; it logged:\n{self.stderr_text()}") from None
 

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import select
 import stat
 import time
 
@@ -12,7 +13,7 @@ import pytest
 from disk_shim import ShimmedDisk
 from logging_in import log_in, login_profile
 from users import needs_root
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 
 def login_file(d) -> str:
@@ -204,12 +205,14 @@ def test_a_disk_that_fails(server, shimmed, call, error):
         d.wait_log("no room for the next refresh token .*: " + os.strerror(error))
         assert stored_metric(d) == "1"
     before = content(path)
-    first = disk.fsyncs
+    first, begun = disk.fsyncs, time.monotonic()
     for _ in range(2):
         assert d.post("/v1/refresh").status == 200
-    if call == "fsync" and error == errno.EIO:
+    fsyncs = disk.fsyncs - first
+    # it tries again by itself after 5 s
+    if call == "fsync" and error == errno.EIO and time.monotonic() - begun < 4:
         # never the same file again: each time one is written anew, once
-        assert disk.fsyncs - first == 4
+        assert fsyncs == 4
     assert content(path) == before
     words = re.escape(f"{path} cannot be written: {os.strerror(error)}. The login is kept in memory, "
                       "but a restart now would lose it")
@@ -229,21 +232,26 @@ def test_a_disk_that_fails(server, shimmed, call, error):
 
 def test_a_slow_disk_holds_up_the_token_and_nothing_else(server, shimmed):
     d, disk = shimmed
-    older = d.token().json["generation"]
-    disk.set(slow_ms=1000)
+    path = login_file(d)
+    older, before = d.token().json["generation"], content(path)
+    disk.set(slow_ms=int(1000 * min(PATIENCE, 4)))
     connection = d.connect()
     connection.request("POST", "/v1/refresh")
     server.wait_for("token", 2, answered=True)
     # The new token is here; until its login is durable the one before it serves.
-    slowest, until = 0.0, time.monotonic() + 0.8
-    while time.monotonic() < until:
-        began = time.monotonic()
-        assert d.token().json["generation"] == older
-        slowest = max(slowest, time.monotonic() - began)
+    meanwhile, slowest = 0, 0.0
+    while not select.select([connection.sock], [], [], 0)[0]:
+        begun = time.monotonic()
+        if d.token().json["generation"] != older:
+            assert content(path) != before
+        elif content(path) == before:
+            meanwhile += 1
+            slowest = max(slowest, time.monotonic() - begun)
     answer = connection.getresponse()
     assert answer.status == 200 and json.loads(answer.read())["generation"] != older
     connection.close()
-    assert slowest < 0.5, "the loop waited for the disk"
+    print(f"{meanwhile} answers meanwhile, the slowest after {slowest * 1000:.1f} ms")
+    assert meanwhile >= 3, "the loop waited for the disk"
 
 
 def test_it_is_written_as_soon_as_the_disk_allows(server, shimmed):

@@ -45,6 +45,8 @@ class Course:
     ended: dict = field(default_factory=dict)  # the profile in /v1/status once its token is dead
     mended: dict = field(default_factory=dict)  # and in the end
     posts: list[dict] = field(default_factory=list)  # as the server received them
+    since: float = 0.0  # time.time() when the trouble was there
+    failed: list[float] = field(default_factory=list)  # when an attempt had, at the latest
 
     def last(self) -> Answer:
         return self.looks[-1].answer
@@ -73,6 +75,29 @@ def look_until(connection: UnixConnection, courses: dict[str, Course], what: str
     wait_until(all_done, what, 30.0, PACE)
 
 
+def begin(connection: UnixConnection, fake: Fake, courses: dict[str, Course],
+          troubles: list[Trouble]) -> None:
+    """Each has a token, and then its trouble."""
+    left = {one.name: one for one in troubles}
+
+    def all_begun() -> bool:
+        look_at_all(connection, courses)
+        for name in [name for name in left if courses[name].last().status == 200]:
+            course = courses[name]
+            fake.fault("token", client=name, times=-1, **left.pop(name).fault)
+            course.since, course.looks = time.time(), course.looks[-1:]
+        return not left
+
+    wait_until(all_begun, "a token of each", 30.0, PACE)
+
+
+def failures(daemon: Daemon, name: str) -> list[float]:
+    """When each had happened, at the latest, as the history tells it in whole seconds."""
+    events = daemon.get(f"/v1/history?profile={name}").json["events"]
+    now = time.monotonic()
+    return [now - event["ago"] for event in events if event["event"] in ("fetch_failed", "throttled")]
+
+
 def suffer(troubles: list[Trouble]) -> Troubled:
     fake = Fake([{"id": one.name, "secret": canary()} for one in troubles], lifetime=LIFETIME)
     secrets = {client["id"]: client["secret"] for client in fake.clients}
@@ -81,14 +106,9 @@ def suffer(troubles: list[Trouble]) -> Troubled:
         for one in troubles})
     world = Troubled({one.name: Course() for one in troubles})
     try:
-        for one in troubles:
-            fake.fault("token", client=one.name, after=1, times=-1, **one.fault)
         daemon.start()
         connection = daemon.connect()
-        look_until(connection, world.courses, "a token of each", lambda course: (
-            course.last().status == 200))
-        for course in world.courses.values():
-            course.looks = course.looks[-1:]
+        begin(connection, fake, world.courses, troubles)
         look_until(connection, world.courses, "the end of each token", lambda course: (
             course.last().status == 503))
         for name, course in world.courses.items():
@@ -102,6 +122,7 @@ def suffer(troubles: list[Trouble]) -> Troubled:
         log = fake.log("token")
         for name, course in world.courses.items():
             course.mended = daemon.status(name)
+            course.failed = failures(daemon, name)
             course.posts = [entry for entry in log if entry["client"] == name]
         world.log = daemon.stderr_text()
         return world
@@ -127,6 +148,12 @@ def pool(request):
         yield futures
 
 
+def premature(trouble: Trouble, words: str) -> bool:
+    """So short a time was over, on a busy machine, before it came to the trouble."""
+    return "fetch_timeout" in trouble.profile and "timed out after" in words \
+        and not re.search(trouble.words, words)
+
+
 def check_looks(course: Course, trouble: Trouble) -> None:
     first = course.looks[0]
     assert first.answer.json["state"] == "fresh"
@@ -148,11 +175,13 @@ def check_looks(course: Course, trouble: Trouble) -> None:
             continue
         assert answer.status == 503
         assert answer.json["error"] == "temporarily_unavailable"
-        assert re.match(failure_words(trouble), answer.json["error_description"]), answer
+        words = answer.json["error_description"]
+        assert premature(trouble, words) or re.match(failure_words(trouble), words), answer
         assert 1 <= answer.retry_after == answer.json["retry_after"] <= 60
     seen = [state for state, _ in itertools.groupby(states)]
-    # A machine so busy that nobody looked while the refresh was failing cannot tell of `stale`.
-    looked = any(end - 0.6 <= look.begun and look.ended <= end - 0.1 for look in course.looks)
+    # On a machine so busy that nobody looked after a refresh had failed there is no `stale`.
+    failed = min(at for at in course.failed if at >= first.begun)
+    looked = any(failed <= look.begun and look.ended <= end - 0.1 for look in course.looks)
     assert seen == ["fresh", "stale", "none", "fresh"] or (
         not looked and seen == ["fresh", "none", "fresh"])
     assert course.last().json["generation"] > generation
@@ -167,7 +196,8 @@ def check_posts(course: Course, trouble: Trouble) -> None:
         # On a busy machine so short a time can be over before the request is sent.
         return
     assert len(course.posts) == attempts
-    for number, (one, next) in enumerate(itertools.pairwise(course.posts[1:])):
+    failing = [post for post in course.posts if post["time"] >= course.since]
+    for number, (one, next) in enumerate(itertools.pairwise(failing)):
         gap, most = next["time"] - one["time"], 2 ** number
         assert most / 2 <= gap <= most + 5 * PATIENCE, f"pause {number + 1} was {gap} s"
 
@@ -183,9 +213,10 @@ def test_a_token_outlives(trouble, pool):
     ended = course.ended
     assert (ended["state"], ended["generation"], ended["expires_in"]) == ("unavailable", None, None)
     last = ended["last_error"]
-    assert (last["class"], last["status"], last["error"]) == (
-        trouble.kind, trouble.status, trouble.error)
-    assert re.search(trouble.words, last["words"])
+    if not premature(trouble, last["words"]):
+        assert (last["class"], last["status"], last["error"]) == (
+            trouble.kind, trouble.status, trouble.error)
+        assert re.search(trouble.words, last["words"])
     # The server's own name for this request, where its answer came as far as that.
     sent = {post["correlation_id"] for post in course.posts}
     assert last["correlation_id"] in sent | {""}
@@ -197,6 +228,7 @@ def test_a_token_outlives(trouble, pool):
     check_posts(course, trouble)
     told = re.findall(rf"^<4>{trouble.name}: .*; next attempt in \d+ s$", world.log, re.M)
     assert len(told) == course.mended["counters"]["failures"]
+    assert not all(premature(trouble, words) for words in told)
 
 
 @pytest.mark.parametrize("world", OUTAGES, ids=lambda world: world.name)
