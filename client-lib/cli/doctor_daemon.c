@@ -49,17 +49,21 @@ static void tell_silence(struct doctor *d, int error)
 	}
 }
 
+/* While a token lives, what the latest request failed with is what its end will bring. */
 static void advice_for(const struct status_row *r, char *ret, size_t size)
 {
-	if (!strcmp(r->state, "client_rejected"))
+	bool lives = !strcmp(r->state, "fresh") || !strcmp(r->state, "stale");
+	const char *trouble = lives ? r->error_class : r->state;
+
+	if (!strcmp(trouble, "client_rejected"))
 		snprintf(ret, size,
 			"Correct the profile's region, if the client is of another one (that is "
 			"refused just so), or client_id and the client's secret; then: systemctl "
 			"reload gctokend");
-	else if (!strcmp(r->state, "login_required"))
+	else if (!strcmp(trouble, "login_required"))
 		snprintf(ret, size, "Somebody has to log it in: gctoken login --profile %s",
 			r->name);
-	else if (!strcmp(r->state, "revoked"))
+	else if (!strcmp(trouble, "revoked"))
 		snprintf(ret, size, "An administrator brings it back: gctoken refresh --profile %s",
 			r->name);
 	else
@@ -71,10 +75,14 @@ static void advice_for(const struct status_row *r, char *ret, size_t size)
 
 static void tell_profile(struct doctor *d, const struct status_row *r)
 {
-	char good_for[DURATION_TEXT_SIZE], status[32] = "", advice[256];
+	char good_for[DURATION_TEXT_SIZE], status[32] = "", advice[256], left[64] = "";
 
-	if (!strcmp(r->state, "fresh")) {
-		duration_text(r->expires_in, good_for);
+	if (*r->login_problem)
+		doctor_say(d, AREA_TOKENS, FOUND_PROBLEM,
+			"Make room in state_dir, or repair it, before the daemon is restarted",
+			"profile %s: %s", r->name, r->login_problem);
+	duration_text(r->expires_in, good_for);
+	if (!strcmp(r->state, "fresh") && !*r->error_class) {
 		doctor_say(d, AREA_TOKENS, FOUND_OK, NULL, "profile %s: fresh, good for %s",
 			r->name, good_for);
 		return;
@@ -84,11 +92,13 @@ static void tell_profile(struct doctor *d, const struct status_row *r)
 			"profile %s: nobody has asked for its token yet", r->name);
 		return;
 	}
+	if (r->expires_in > 0)
+		snprintf(left, sizeof(left), ", good for %s", good_for);
 	if (r->error_status > 0)
 		snprintf(status, sizeof(status), ", HTTP %.0f", r->error_status);
 	advice_for(r, advice, sizeof(advice));
-	doctor_say(d, AREA_TOKENS, FOUND_PROBLEM, advice, "profile %s: %s%s%s%s%s%s", r->name,
-		r->state, *r->error_class ? "; latest failure: " : "", r->error_class, status,
+	doctor_say(d, AREA_TOKENS, FOUND_PROBLEM, advice, "profile %s: %s%s%s%s%s%s%s", r->name,
+		r->state, left, *r->error_class ? "; latest failure: " : "", r->error_class, status,
 		*r->error_words ? ": " : "", r->error_words);
 }
 

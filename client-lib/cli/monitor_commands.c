@@ -63,6 +63,11 @@ static void judge(const struct status_row *row, int64_t min_ttl_s, struct findin
 	} else if (!strcmp(row->state, "stale")) {
 		ret->verdict = CHECK_WARNING;
 		snprintf(ret->words, sizeof(ret->words), "stale, good for %s%s", good_for, error);
+	} else if (*error) {
+		ret->verdict = CHECK_WARNING;
+		snprintf(ret->words, sizeof(ret->words),
+			"fresh, good for %s, but the latest token request failed%s", good_for,
+			error);
 	} else {
 		ret->verdict = CHECK_OK;
 		snprintf(ret->words, sizeof(ret->words), "fresh, good for %s, generation %.0f",

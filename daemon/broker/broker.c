@@ -9,6 +9,7 @@
 #include "profile.h"
 #include "profile_type.h"
 #include "reload.h"
+#include "renewal.h"
 #include "revoke.h"
 #include "service.h"
 #include "sockets.h"
@@ -118,6 +119,7 @@ static int start_events(struct broker *b)
 	waiters_init(&b->waiters, b->base);
 	service_init(b);
 	reload_init(b);
+	renewal_init(b);
 	for (size_t i = 0; i < 3; i++) {
 		evsignal_assign(&b->signals[i], b->base, numbers[i], signalled, b);
 		if (evsignal_add(&b->signals[i], NULL))
@@ -258,6 +260,7 @@ void broker_free(struct broker *b)
 	b->stopping = true;
 	service_stopping(b);
 	reload_fini(b);
+	renewal_fini(b);
 	sockets_close(b);
 	token_exchanges_finish(b);
 	write_last_handover(b);

@@ -55,6 +55,7 @@ struct broker {
 	unsigned char *state_key; /* of SEALED_KEY_LENGTH; NULL: none (yet) */
 	struct turn turn;
 	struct event signals[3];
+	struct event renewal;
 
 	struct profile_set profiles;
 	TAILQ_HEAD(, oauth_client) oauth_clients;

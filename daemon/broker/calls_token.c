@@ -6,6 +6,7 @@
 #include "oauth_client.h"
 #include "pages.h"
 #include "profile_type.h"
+#include "renewal.h"
 #include "revoke.h"
 #include "rights.h"
 #include "waiter.h"
@@ -171,6 +172,7 @@ int call_refresh(struct call *c)
 {
 	struct token_ask ask = {.kind = ASK_REFRESH};
 
+	renewal_read_secret(c->profile);
 	return ask_token(c, &ask, c->broker->config->broker.max_wait.ns / NS_PER_S);
 }
 

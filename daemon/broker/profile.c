@@ -8,6 +8,7 @@
 #include "pages.h"
 #include "profile_log.h"
 #include "profile_type.h"
+#include "renewal.h"
 #include "revoke.h"
 #include "token_api.h"
 #include "token_exchange.h"
@@ -37,6 +38,21 @@ static struct token_source_settings source_settings_of(const struct profile_sett
 	};
 }
 
+/* What may have been mended for this start is tried at once, but no crash loop does that more often
+ * than so. */
+#define ATTEMPTS_APART_S 2
+
+/* Until when this run waits. */
+static struct boot_time wait_of(const struct client_state *state)
+{
+	const struct source_failure *f = &state->failure;
+	bool told = !f->any || f->class == RESPONSE_THROTTLED ||
+		    (f->class == RESPONSE_UNAVAILABLE && f->status != 0);
+
+	return told ? state->not_before
+		    : boot_min(state->not_before, boot_add(f->at, duration_s(ATTEMPTS_APART_S)));
+}
+
 /* If an earlier run was told to wait, so is this one, unless that was about another credential, or
  * about a login that a person has replaced since: the login's own file says whether it was refused,
  * and is written first. */
@@ -47,7 +63,7 @@ static void restore(struct profile *p, const struct clock_reading *now)
 
 	if (client_state_revoked(state, p->settings->name))
 		token_source_restore_revoked(&p->source, now);
-	if (state->not_before.ns == INT64_MIN || !boot_before(now->boot, state->not_before))
+	if (state->not_before.ns == INT64_MIN || !boot_before(now->boot, wait_of(state)))
 		return;
 	client_state_tag(state->salt, p->credential.client_id, p->credential.client_secret, tag);
 	if (strcmp(tag, state->tag))
@@ -56,10 +72,10 @@ static void restore(struct profile *p, const struct clock_reading *now)
 		login_state(p->client->login) == SOURCE_LOGIN_READY)
 		return;
 	token_source_restore(
-		&p->source, state->not_before, state->failure.any ? &state->failure : NULL);
+		&p->source, wait_of(state), state->failure.any ? &state->failure : NULL);
 	history_add(&p->history, now, EVENT_STARTED, 0,
 		"an earlier run was told to wait another %lld s%s%s",
-		(long long)duration_ceil_s(boot_since(state->not_before, now->boot)),
+		(long long)duration_ceil_s(boot_since(wait_of(state), now->boot)),
 		state->failure.any ? ": " : "", state->failure.words);
 }
 
@@ -85,6 +101,8 @@ static enum fetched fetched(struct token_exchange *x)
 	enum fetched ret;
 
 	clock_read(&now);
+	if (x->response.class == RESPONSE_CLIENT_REJECTED)
+		renewal_read_secret(p);
 	ret = token_source_fetched(&p->source, &now, &x->http, &x->response,
 		x->has_sample ? &x->sample : NULL, server_clock_spread(&p->endpoint->clock, &now),
 		generation);
@@ -92,6 +110,8 @@ static enum fetched fetched(struct token_exchange *x)
 		oauth_client_use_generation(p->client, generation);
 	else if (ret == FETCHED_UNWANTED && x->response.token.text)
 		revoke_token(p, &x->response.token, NULL);
+	if (p->source.last_failure.any)
+		renewal_watch(p);
 	oauth_client_save(p->client, p, NULL);
 	tell_others_of_the_client(p, &now);
 	return ret;
@@ -176,6 +196,7 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 	credential_fini(&p->credential);
 	p->credential = *credential;
 	*credential = CREDENTIAL_NONE; /* taken */
+	p->files_failed_with = 0;
 	clock_read(&now);
 	history_add(&p->history, &now, EVENT_RELOADED, 0, "configuration reloaded%s%s",
 		credential_changed ? "; the client secret changed" : "",

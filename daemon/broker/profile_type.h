@@ -25,6 +25,7 @@ struct profile {
 	struct broker *broker;
 	const struct profile_settings *settings; /* in broker->config */
 	struct credential credential;
+	uint64_t files_failed_with; /* what its files were like at the latest failure; 0: none */
 	struct oauth_client *client;
 	struct endpoint *endpoint;
 	struct token_source source;

@@ -132,6 +132,7 @@ static void put_tokens(const struct metric_context *c)
 static void put_traffic(const struct metric_context *c)
 {
 	static const char fetches[] = "gctokend_fetches_total";
+	static const char failed[] = "gctokend_latest_fetch_failed";
 	static const char served[] = "gctokend_tokens_served_total";
 	static const char rejections[] = "gctokend_rejections_total";
 
@@ -141,6 +142,11 @@ static void put_traffic(const struct metric_context *c)
 			put_count(c->out, fetches, c->profiles[i].settings->name, "result",
 				response_class_name((enum response_class) class),
 				c->profiles[i].source->counters.fetches[class]);
+	put_family(c->out, failed, "gauge",
+		"1 if the latest token request failed, however good the token at hand is.");
+	for (size_t i = 0; i < c->count; i++)
+		put_count(c->out, failed, c->profiles[i].settings->name, NULL, NULL,
+			c->profiles[i].source->last_failure.any);
 	put_family(c->out, served, "counter", "Tokens handed out, by state.");
 	for (size_t i = 0; i < c->count; i++) {
 		const struct source_counters *n = &c->profiles[i].source->counters;

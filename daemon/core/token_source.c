@@ -136,25 +136,37 @@ void token_source_probed(struct token_source *s)
 	s->attention = true;
 }
 
+void token_source_mended(struct token_source *s)
+{
+	const struct source_failure *f = &s->last_failure;
+	bool refused = f->class == RESPONSE_CLIENT_REJECTED || f->class == RESPONSE_LOGIN_REQUIRED;
+
+	if (!f->any || (!refused && f->status != 0))
+		return;
+	s->not_before = SOURCE_LONG_AGO;
+	s->failures = 0;
+	if (s->settings.prefetch)
+		token_source_want_fetch(s, URGENCY_WANTED);
+	s->attention = s->changed = true;
+}
+
+void token_source_credential_changed(struct token_source *s)
+{
+	if (s->fetch.purpose != PURPOSE_NONE)
+		s->fetch.credential_outdated = true;
+	token_source_mended(s);
+}
+
 void token_source_configure(struct token_source *s, const struct clock_reading *now,
 	const struct token_source_settings *settings, bool request_changed, bool credential_changed)
 {
-	bool rejected =
-		s->last_failure.any && (s->last_failure.class == RESPONSE_CLIENT_REJECTED ||
-					       s->last_failure.class == RESPONSE_LOGIN_REQUIRED);
-
 	s->settings = *settings;
 	/* The fetch under way was begun before; its end is judged by that. */
 	if (s->fetch.purpose != PURPOSE_NONE) {
 		s->fetch.request_outdated |= request_changed;
 		s->fetch.credential_outdated |= credential_changed;
 	}
-	if ((credential_changed || request_changed) && rejected) {
-		s->not_before = SOURCE_LONG_AGO;
-		s->failures = 0;
-		if (s->settings.prefetch)
-			token_source_want_fetch(s, URGENCY_WANTED);
-	}
+	token_source_mended(s);
 	if (s->current.token.text) {
 		/* use_margin stays as the token was judged by it; its refresh can move */
 		token_source_plan_refresh(s);

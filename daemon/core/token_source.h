@@ -170,10 +170,18 @@ void token_source_clock_changed(struct token_source *s);
 void token_source_probed(struct token_source *s);
 
 /* New settings. `request_changed`: another token is asked for from now on (scope, parameters), so
- * fetch one; `credential_changed`: what the server refused before is worth another try at once. */
+ * fetch one; `credential_changed`: what the server refuses now was sent with another. And what
+ * failed before may be mended by what was configured. */
 void token_source_configure(struct token_source *s, const struct clock_reading *now,
 	const struct token_source_settings *settings, bool request_changed,
 	bool credential_changed);
+
+/* Another credential is sent from now on. What the server refuses, or has refused, was sent with
+ * the previous one: the next fetch need not wait. */
+void token_source_credential_changed(struct token_source *s);
+/* What the latest fetch failed at may have been mended: the next one need not wait, unless the
+ * login server has answered and refused neither the client nor a login. */
+void token_source_mended(struct token_source *s);
 
 /* An admin stops it. Forgets its tokens (moved into ret_tokens[0] and [1], either may be
  * TOKEN_NONE; the caller revokes and ends them) and stays stopped. */

@@ -32,8 +32,9 @@ REJECTED = profile("default", state="client_rejected", **NO_TOKEN, last_error={
      "OK default: fresh, good for 58m, generation 17 | expires_in=3500s"),
     ([profile("other"), profile("default")], [], 0,
      "OK default: fresh, good for 58m, generation 17 | expires_in=3500s"),
-    ([profile("default", last_error=BAD)], [], 0,
-     "OK default: fresh, good for 58m, generation 17 | expires_in=3500s"),
+    ([profile("default", last_error=BAD)], [], 1,
+     "WARNING default: fresh, good for 58m, but the latest token request failed; latest failure: "
+     f"unavailable: {BAD['words']} | expires_in=3500s"),
     ([profile("default")], ["--min-ttl", "3500"], 0,
      "OK default: fresh, good for 58m, generation 17 | expires_in=3500s"),
     ([profile("default")], ["--min-ttl=3501"], 1,

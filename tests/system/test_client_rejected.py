@@ -108,35 +108,95 @@ def test_a_quarter_of_an_hour(fake, make_daemon):
         assert f.posts == posts + 1
 
 
-def test_a_restart_does_not_ask_again(fake, make_daemon):
+def test_a_restart_asks_once(fake, make_daemon):
+    """The client may have been enabled meanwhile; but no loop of crashes asks all the time."""
     f = fake()
     d = make_daemon(f, profile={"secret": "wrong:+/%"}).start()
     wait_until_rejected(d)
-    d.restart()
-    check_rejected(d, f, WRONG_SECRET, wait=60)
+    for posts, end in ((2, d.stop), (3, d.kill)):
+        end()
+        d.start()
+        f.wait_for("token", posts, answered=True)
+        wait_until_rejected(d)
+        check_rejected(d, f, WRONG_SECRET, wait=60)
+    begun = time.monotonic()
+    for _ in range(5):
+        d.kill()
+        d.start()
+    assert f.posts <= 4 + (time.monotonic() - begun) / 2
+    f.client("fake-client", "wrong:+/%")
     d.kill()
     d.start()
-    check_rejected(d, f, WRONG_SECRET, wait=60)
-    assert d.status()["state"] == "client_rejected"
-    assert f.posts == 1
-    # But with another secret it does.
-    d.stop()
-    d.set_secret("default", f.clients[0]["secret"])
-    d.start()
-    assert d.token().status == 200
+    wait_until(lambda: d.token(wait=0).status == 200, "a token")
+
+
+def test_an_enabled_client_is_noticed_by_a_reload(fake, daemon):
+    secret = canary()
+    f = fake(clients=[{"id": "fake-client", "secret": secret, "disabled": True}])
+    d = daemon(f)
+    wait_until_rejected(d)
+    f.client("fake-client", secret)
+    d.reload()
+    wait_until(lambda: d.token(wait=0).status == 200, "a token", 5)
     assert f.posts == 2
+
+
+def test_a_secret_that_was_changed_on_disk(fake, daemon):
+    """Nobody sends a signal: the refusal itself has the file read."""
+    f = fake(lifetime=10)
+    d = daemon(f)
+    first = d.token().json
+    d.set_secret("default", "another")
+    f.client("fake-client", "another")
+    f.wait_for("token", 3)
+    assert d.token(after=first["generation"], wait=10).status == 200
+    assert d.status()["state"] == "fresh" and d.status()["last_error"] is None
+    assert [post["auth"] for post in f.log("token")][:3] == ["ok", "wrong secret", "ok"]
+    d.wait_log("the client secret on disk has changed and is used from here on")
+
+
+def test_a_secret_that_comes_late_is_noticed(fake, daemon):
+    """First the login server changes it, and then somebody puts it into the file."""
+    f = fake()
+    d = daemon(f, profile={"secret": "old"})
+    wait_until_rejected(d)
+    d.set_secret("default", f.clients[0]["secret"])
+    wait_until(lambda: d.token(wait=0).status == 200, "a token", 30 / PATIENCE)
+    assert f.posts == 2
+
+
+def test_a_refresh_reads_the_secret(fake, daemon):
+    f = fake()
+    d = daemon(f)
+    assert d.token().status == 200
+    d.set_secret("default", "another")
+    f.client("fake-client", "another")
+    assert d.post("/v1/refresh").status == 200
+    assert [post["auth"] for post in f.log("token")] == ["ok", "ok"]
+
+
+def test_a_failed_refresh_is_known_while_the_token_is_fresh(fake, daemon, gctoken):
+    f = fake()
+    d = daemon(f)
+    assert d.token().status == 200
+    assert d.gctoken("check").returncode == 0
+    f.client("fake-client", "another")
+    assert d.post("/v1/refresh").status == 503
+    assert d.status()["state"] == "fresh"
+    told = d.gctoken("check")
+    assert told.returncode == 1 and "authentication failed" in told.stdout
+    assert "but the latest token request failed" in told.stdout
+    told = d.gctoken("doctor", "--config", d.config_file)
+    assert told.returncode == 1 and "region" in told.stdout
+    assert re.search(r"problem +profile default: fresh, good for \S+; latest failure: client_rejected",
+                     told.stdout)
+    assert 'gctokend_latest_fetch_failed{profile="default"} 1' in d.get("/metrics").text
 
 
 def test_a_corrected_secret_mends_it_at_once(fake, daemon):
     f = fake()
     d = daemon(f, profile={"secret": "wrong:+/%"})
     wait_until_rejected(d)
-    # A reload alone is no reason to ask again.
-    seen = len(d.stderr_text())
-    d.reload()
-    d.wait_log("configuration reloaded", since=seen)
-    check_rejected(d, f, WRONG_SECRET)
-    assert f.posts == 1
     d.set_secret("default", f.clients[0]["secret"])
     d.reload()
     f.wait_for("token", 2)

@@ -135,7 +135,8 @@ static void refused_credentials_are_not_hammered(void **state)
 	rig_free(r);
 }
 
-static void new_credentials_are_tried_at_once(void **state)
+/* A client may be enabled again, a CA renewed: whoever reloads has a reason. */
+static void a_reload_tries_at_once_what_may_be_mended(void **state)
 {
 	static const enum response_class classes[] = {
 		RESPONSE_CLIENT_REJECTED, RESPONSE_LOGIN_REQUIRED};
@@ -148,14 +149,14 @@ static void new_credentials_are_tried_at_once(void **state)
 		rig_decide(r);
 		rig_answer_failure(r, classes[i], -1);
 		rig_decide(r);
-		/* another reload than that changes nothing */
-		token_source_configure(&r->s, &r->now, &settings, false, false);
-		assert_false(rig_decide(r));
-		token_source_configure(&r->s, &r->now, &settings, false, true);
-		assert_true(rig_decide(r));
-		rig_answer_failure(r, classes[i], -1);
-		assert_false(rig_decide(r));
-		token_source_configure(&r->s, &r->now, &settings, true, false);
+		for (int changed = 0; changed < 3; changed++) {
+			token_source_configure(
+				&r->s, &r->now, &settings, changed == 1, changed == 2);
+			assert_true(rig_decide(r));
+			rig_answer_failure(r, classes[i], -1);
+			assert_false(rig_decide(r));
+		}
+		token_source_credential_changed(&r->s);
 		assert_true(rig_decide(r));
 		rig_answer_token(r, "one", 3600);
 		assert_int_equal(rig_state(r), SOURCE_FRESH);
@@ -381,7 +382,7 @@ int main(void)
 		cmocka_unit_test(failing_refresh_takes_nothing_away),
 		cmocka_unit_test(failures_by_class),
 		cmocka_unit_test(refused_credentials_are_not_hammered),
-		cmocka_unit_test(new_credentials_are_tried_at_once),
+		cmocka_unit_test(a_reload_tries_at_once_what_may_be_mended),
 		cmocka_unit_test(new_credentials_are_tried_while_a_token_lives),
 		cmocka_unit_test(answer_to_an_old_request_settles_nothing),
 		cmocka_unit_test(backoff_begins_anew_after_a_success),

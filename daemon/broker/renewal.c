@@ -1,0 +1,120 @@
+#include "renewal.h"
+
+#include "broker.h"
+#include "profile_type.h"
+
+#include "host/clock.h"
+#include "host/log.h"
+#include "upstream/fetch.h"
+
+#include <event2/event.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LOOK_AGAIN_S 5
+
+/* Any change of what the paths lead to makes another number. */
+static void mark(uint64_t *sum, const char *path)
+{
+	struct stat st = {.st_size = -1};
+	int64_t parts[5];
+
+	if (!path)
+		return;
+	if (stat(path, &st))
+		st = (struct stat){.st_size = -1};
+	parts[0] = (int64_t)st.st_ino;
+	parts[1] = (int64_t)st.st_size;
+	parts[2] = (int64_t)st.st_mtim.tv_sec;
+	parts[3] = (int64_t)st.st_mtim.tv_nsec;
+	parts[4] = (int64_t)st.st_mode;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		*sum = (*sum ^ (uint64_t)parts[i]) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t files_now(const struct profile_settings *s)
+{
+	uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+	mark(&sum, s->client_secret_file);
+	mark(&sum, s->fetch.ca_file);
+	return sum;
+}
+
+void renewal_read_secret(struct profile *p)
+{
+	struct credential credential = CREDENTIAL_NONE;
+	struct clock_reading now;
+	char problem[512];
+
+	if (credential_load(p->settings, &credential, problem, sizeof(problem)))
+		return;
+	/* another client would have another state: that takes a reload */
+	if (!strcmp(credential.client_id, p->credential.client_id) &&
+		strcmp(credential.client_secret, p->credential.client_secret) != 0) {
+		credential_fini(&p->credential);
+		p->credential = credential;
+		credential = CREDENTIAL_NONE; /* taken */
+		clock_read(&now);
+		history_add(&p->history, &now, EVENT_RELOADED, 0,
+			"the client secret on disk has changed and is used from here on");
+		token_source_credential_changed(&p->source);
+	}
+	credential_fini(&credential);
+}
+
+static void arm(struct broker *b)
+{
+	const struct timeval tv = {.tv_sec = LOOK_AGAIN_S};
+
+	if (!evtimer_pending(&b->renewal, NULL) && evtimer_add(&b->renewal, &tv))
+		log_line(LOG_ERR, "the timer for looking at files again cannot be armed");
+}
+
+/* True: it is still failing. */
+static bool look(struct profile *p)
+{
+	uint64_t files;
+
+	if (!p->source.last_failure.any)
+		return false;
+	files = files_now(p->settings);
+	if (p->files_failed_with && p->files_failed_with != files) {
+		fetcher_forget_ca(p->broker->fetcher);
+		renewal_read_secret(p);
+		token_source_mended(&p->source);
+	}
+	p->files_failed_with = files;
+	return true;
+}
+
+static void look_again(int fd, short events, void *context)
+{
+	struct broker *b = context;
+	bool failing = false;
+
+	(void)fd;
+	(void)events;
+	for (size_t i = 0; i < b->profiles.count; i++)
+		failing |= look(b->profiles.items[i]);
+	if (failing)
+		arm(b);
+	turn_soon(&b->turn);
+}
+
+void renewal_init(struct broker *b)
+{
+	evtimer_assign(&b->renewal, b->base, look_again, b);
+}
+
+void renewal_fini(struct broker *b)
+{
+	if (event_initialized(&b->renewal))
+		event_del(&b->renewal);
+}
+
+void renewal_watch(struct profile *p)
+{
+	p->files_failed_with = files_now(p->settings);
+	arm(p->broker);
+}

@@ -1,0 +1,19 @@
+/* What people and their tools renew on the disk without telling the daemon: the client's secret,
+ * and the authorities to trust. It is looked at when it may be the reason why token requests fail.
+ * All files are small, and read at once. */
+#ifndef GCTOKEND_BROKER_RENEWAL_H
+#define GCTOKEND_BROKER_RENEWAL_H
+
+struct broker;
+struct profile;
+
+void renewal_init(struct broker *b);
+void renewal_fini(struct broker *b);
+/* Reads the profile's secret again. If it is another one, it is used from now on, and what was
+ * refused with the previous one need not wait. */
+void renewal_read_secret(struct profile *p);
+/* A token request of it failed. Until one succeeds its files are looked at every few seconds; if
+ * they change, the next request need not wait. */
+void renewal_watch(struct profile *p);
+
+#endif

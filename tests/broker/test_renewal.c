@@ -1,0 +1,196 @@
+/* What is renewed on the disk without a signal: it is found when token requests fail. */
+#include "broker_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REFUSAL "{\"error\":\"invalid_client\",\"error_description\":\"authentication failed\"}"
+
+static void write_text(struct rig *r, const char *name, const char *text)
+{
+	char path[128], made[160];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", r->directory, name);
+	snprintf(made, sizeof(made), "%s.new", path);
+	file = fopen(made, "we");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(rename(made, path), 0);
+}
+
+static void refuse(struct rig *r)
+{
+	rig_answer(r, rig_post(r), 401, REFUSAL);
+}
+
+static void test_a_secret_that_was_renewed_is_sent_at_once(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+	char before[256];
+
+	(void)state;
+	snprintf(before, sizeof(before), "%s", rig_post(r)->authorization);
+	rig_secret(r, "a", "another");
+	refuse(r);
+	assert_true(rig_logged(r, "the client secret on disk has changed"));
+	assert_int_equal(rig_posts(r), 1);
+	assert_string_not_equal(rig_post(r)->authorization, before);
+	/* once: that one is refused as well */
+	refuse(r);
+	assert_int_equal(rig_posts(r), 0);
+	rig_pass(r, 600);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+static void test_a_secret_that_is_renewed_later_is_found(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+
+	(void)state;
+	refuse(r);
+	rig_pass(r, 300);
+	assert_int_equal(rig_posts(r), 0);
+	rig_secret(r, "a", "another");
+	rig_pass(r, 6);
+	assert_int_equal(rig_posts(r), 1);
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	assert_string_equal(rig_token(r, "a"), "token-1");
+	/* while all is well it is not looked at */
+	rig_secret(r, "a", "a third");
+	rig_pass(r, 60);
+	assert_false(rig_logged(r, "a third"));
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+static void test_of_two_profiles_each_has_its_own(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n[profile b]\nscope = x\n");
+
+	(void)state;
+	rig_secret(r, "b", "another");
+	rig_answer(r, rig_post_with(r, "scope=x"), 401, REFUSAL);
+	assert_int_equal(rig_posts(r), 2);
+	rig_answer_token(r, rig_post_with(r, "scope=x"), "token-b", NULL);
+	refuse(r); /* the other one's */
+	assert_int_equal(rig_posts(r), 0);
+	assert_string_equal(rig_token(r, "b"), "token-b");
+	rig_free(r);
+}
+
+static void test_another_client_takes_a_reload(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+	char sections[256];
+
+	(void)state;
+	write_text(r, "id", "client-1");
+	snprintf(sections, sizeof(sections), "[profile a]\nclient_id =\nclient_id_file = %s/id\n",
+		r->directory);
+	rig_configure(r, sections);
+	rig_answer_token(r, rig_post(r), "token-0", NULL);
+	rig_reload(r);
+	write_text(r, "id", "client-2");
+	rig_secret(r, "a", "another");
+	refuse(r);
+	assert_int_equal(rig_posts(r), 0);
+	rig_reload(r);
+	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
+
+static void test_a_secret_that_cannot_be_read_changes_nothing(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+
+	(void)state;
+	rig_secret(r, "a", "");
+	refuse(r);
+	assert_int_equal(rig_posts(r), 0);
+	rig_secret(r, "a", "another");
+	rig_pass(r, 6);
+	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
+
+static void test_authorities_that_are_renewed_are_read_again(void **state)
+{
+	struct rig *r = rig_new("[profile other]\nclient_id = other\nprefetch = no\n");
+	unsigned forgotten;
+	char sections[256];
+
+	(void)state;
+	write_text(r, "ca.pem", "one");
+	snprintf(sections, sizeof(sections), "[profile a]\nca_file = %s/ca.pem\n", r->directory);
+	rig_configure(r, sections);
+	rig_reload(r);
+	/* until it is tried only once a minute */
+	for (int i = 0; i < 10; i++) {
+		rig_answer_failure(r, rig_post(r), "TLS: unable to get local issuer certificate");
+		rig_pass(r, 61);
+	}
+	rig_answer_failure(r, rig_post(r), "TLS: unable to get local issuer certificate");
+	forgotten = r->ca_forgotten;
+	rig_pass(r, 12);
+	assert_int_equal(r->ca_forgotten, forgotten);
+	assert_int_equal(rig_posts(r), 0);
+	write_text(r, "ca.pem", "another");
+	rig_pass(r, 6);
+	assert_int_equal(r->ca_forgotten, forgotten + 1);
+	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
+
+/* A login server that asks to wait is waited for, whatever happens on the disk. */
+static void test_who_is_throttled_waits(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+
+	(void)state;
+	rig_answer(r, rig_post(r), 400,
+		"{\"error\":\"invalid_request\",\"description\":\"rate limit "
+		"exceeded\"}");
+	rig_reload(r);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
+static void test_a_refresh_reads_the_secret(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+	struct caller *c;
+	char before[256];
+
+	(void)state;
+	snprintf(before, sizeof(before), "%s", rig_post(r)->authorization);
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	rig_secret(r, "a", "another");
+	c = caller_ask(r, "POST", "/v1/refresh?profile=a");
+	assert_string_not_equal(rig_post(r)->authorization, before);
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_secret_that_was_renewed_is_sent_at_once),
+		cmocka_unit_test(test_a_secret_that_is_renewed_later_is_found),
+		cmocka_unit_test(test_of_two_profiles_each_has_its_own),
+		cmocka_unit_test(test_another_client_takes_a_reload),
+		cmocka_unit_test(test_a_secret_that_cannot_be_read_changes_nothing),
+		cmocka_unit_test(test_authorities_that_are_renewed_are_read_again),
+		cmocka_unit_test(test_who_is_throttled_waits),
+		cmocka_unit_test(test_a_refresh_reads_the_secret),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
