@@ -42,19 +42,21 @@ def state_of(pid: int) -> str:
         return ""
 
 
-def closers() -> list[int]:
-    """The daemon's processes for what is passed; of all daemons, there being one at a time."""
-    found = []
-    for pid in os.listdir("/proc"):
+def closers(daemon: int) -> list[int]:
+    """That daemon's process that forks those which close what is passed, and these."""
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                if file.read() == "gctokend-closer\n" and state_of(int(pid)) != "Z":
-                    found.append(int(pid))
-    return found
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                name, _, rest = file.read().partition("(")[2].rpartition(") ")
+            if name == "gctokend-closer":
+                parents[int(pid)] = int(rest.split()[1])
+    forker = [pid for pid, parent in parents.items() if parent == daemon]
+    return forker + [pid for pid, parent in parents.items() if parent in forker]
 
 
-def stuck_closers() -> list[int]:
-    return [pid for pid in closers() if state_of(pid) == "D"]
+def stuck(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if state_of(pid) == "D"]
 
 
 class Hanging:

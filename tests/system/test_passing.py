@@ -5,6 +5,7 @@ kernel."""
 import array
 import contextlib
 import os
+import resource
 import signal
 import socket
 import struct
@@ -14,7 +15,7 @@ import time
 import pytest
 
 from daemon import GCTOKEND
-from hanging import Hanging, closers, state_of, stuck_closers
+from hanging import Hanging, closers, state_of, stuck
 from manager import Manager
 from unix_http import exchange
 from users import account, as_user, connect_as, needs_root
@@ -191,6 +192,37 @@ def test_what_was_queued_before_a_start(make, lingering):
         manager.close()
 
 
+def test_many_that_linger(make, lingering):
+    """1,500 of one user, 250 to a connection: closed together, and not one after another."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    d = make()
+    manager = Manager(d)
+    clients = []
+    try:
+        for _ in range(6):
+            client = connected(d.socket)
+            clients.append(client)
+            senders = [lingering.new() for _ in range(250)]
+            socket.send_fds(client, [b"G"], [one.fileno() for one in senders])
+            for one in senders:
+                one.close()
+        begun = time.monotonic()
+        manager.start()
+        with Watch(d) as watch:
+            wait_until(lambda: refused(d) == 6, "all are refused")
+            # Who starts them is left.
+            wait_until(lambda: len(closers(d.process.pid)) == 1, "all are closed")
+        print(f"all were closed after {time.monotonic() - begun:.2f} s")
+        assert time.monotonic() - begun < LINGER / 2
+        assert watch.worst < PATIENCE
+        assert "does not finish closing" not in d.stderr_text()
+    finally:
+        for client in clients:
+            client.close()
+        manager.close()
+
+
 # What never finishes.
 
 SOMEBODY, ANOTHER = account("games"), account("mail")
@@ -243,7 +275,7 @@ def test_what_never_finishes_closing(make, hanging):
             hang(d, hanging, path)
         manager.start()
         with Watch(d) as watch:
-            wait_until(stuck_closers, "a close hangs")
+            wait_until(lambda: stuck(closers(d.process.pid)), "a close hangs")
             wait_until(lambda: is_refused(d), "the user is refused")
             assert exchange(connect_as(d, ANOTHER), "GET", "/healthz").status == 200
             if "LD_PRELOAD" in d.env:
@@ -253,14 +285,14 @@ def test_what_never_finishes_closing(make, hanging):
             assert is_refused(d)
             assert exchange(connect_as(d, ANOTHER), "GET", "/healthz").status == 200
         assert watch.worst < PATIENCE
-        stuck = stuck_closers()
-        assert len(stuck) <= 2
+        first = closers(d.process.pid)
+        assert len(stuck(first)) <= 2
         # They have nothing else.
-        assert not any(os.listdir(f"/proc/{pid}/fd") for pid in stuck)
+        assert not any(os.listdir(f"/proc/{pid}/fd") for pid in stuck(first))
         d.wait_log("does not finish closing")
         begun = time.monotonic()
         d.stop()
-        assert stuck_closers()
+        assert stuck(first)
         manager.start()
         took = time.monotonic() - begun
         print(f"stop and start took {took * 1000:.0f} ms")
@@ -268,11 +300,14 @@ def test_what_never_finishes_closing(make, hanging):
         assert d.get("/healthz").status == 200
         assert not is_refused(d)
         hanging.close()
-        wait_until(lambda: not stuck_closers(), "all is closed")
+        wait_until(lambda: not stuck(first), "all is closed")
+        second = closers(d.process.pid)
+        assert second
         assert len([line for line in d.stderr_text().splitlines()
                     if "does not finish closing" in line]) == 1
         d.stop()
-        wait_until(lambda: not closers(), "all processes have ended")
+        wait_until(lambda: all(state_of(pid) in ("", "Z") for pid in first + second),
+                   "all processes have ended")
     finally:
         manager.close()
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from figures import FIGURES
-from hanging import Hanging, stuck_closers
+from hanging import Hanging, closers, stuck
 from service import ETC, UNIT, journal, journal_end, systemctl
 from unix_http import UnixConnection, exchange
 from waiting import PATIENCE, wait_until
@@ -190,16 +190,16 @@ def test_a_close_that_never_finishes_holds_up_neither_a_stop_nor_a_start(service
         client = service.connect()
         client.connect()
         hanging.pass_one(client.sock)
-        service.wait_running()
-        wait_until(stuck_closers, "a close hangs")
+        pid = service.wait_running()
+        hung = wait_until(lambda: stuck(closers(pid)), "a close hangs")
         begun = time.monotonic()
         service.restart()
         took = time.monotonic() - begun
         assert took < 10 * PATIENCE  # and TimeoutStopSec= is 75 s
         assert service.token()["state"] == "fresh"
-        assert stuck_closers()
+        assert stuck(hung)
         FIGURES.append(f"restart while a close hangs: {took:.1f} s")
         client.close()
     finally:
         hanging.close()
-    wait_until(lambda: not stuck_closers(), "it has finished")
+    wait_until(lambda: not stuck(hung), "it has finished")
