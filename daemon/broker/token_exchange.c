@@ -136,6 +136,7 @@ static int try_to_send(struct token_exchange *x)
 static void end_unsent(struct token_exchange *x, int error)
 {
 	const struct exchange none = {
+		.unsent = true,
 		.failure = error == -EINVAL   ? "the token URL cannot be used"
 			   : error == -ENOENT ? "the login was ended meanwhile"
 					      : "out of memory",

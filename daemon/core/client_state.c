@@ -104,6 +104,9 @@ void client_state_write(const struct client_state *s, const char *clock_id, stru
 			f->correlation_id);
 	}
 	write_revoked(s, out);
+	/* Only where it counts, since an earlier version does not know the line. */
+	if (mint_window_limit(&s->mint, MINT_LIMIT_AUTO) > MINT_LIMIT_AUTO_LEAST)
+		buffer_printf(out, "pace %" PRId64 "\n", s->mint.pace.ns);
 	for (unsigned i = s->mint.count; i-- > 0;)
 		buffer_printf(out, "mint %" PRId64 "\n", mint_window_at(&s->mint, i).ns);
 	buffer_put_char(out, '\0');
@@ -163,6 +166,10 @@ static bool read_line(
 		f->any = true;
 		f->class = (enum response_class) class;
 		return class > RESPONSE_TOKEN && class <= RESPONSE_LOGIN_REQUIRED;
+	}
+	if (sscanf(line, "pace %" SCNd64 "%n", &ns, &end) == 1 && !line[end]) {
+		s->mint.pace.ns = ns;
+		return ns > 0;
 	}
 	if (sscanf(line, "mint %" SCNd64 "%n", &ns, &end) == 1 && !line[end]) {
 		mint_window_add(&s->mint, (struct boot_time){ns});
@@ -233,7 +240,7 @@ out:
 
 void client_state_drop_future(struct client_state *s, struct boot_time now)
 {
-	struct mint_window window = {.count = 0};
+	struct mint_window window = {.pace = s->mint.pace};
 
 	for (unsigned i = s->mint.count; i-- > 0;) {
 		struct boot_time at = mint_window_at(&s->mint, i);

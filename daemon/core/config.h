@@ -68,7 +68,7 @@ struct profile_settings {
 	struct duration use_margin;
 	bool prefetch;
 	struct duration reject_cooldown;
-	uint32_t mint_limit; /* POSTs in any 300 s, 1 to 1000 */
+	uint32_t mint_limit; /* POSTs in any 300 s, 1 to 1000; MINT_LIMIT_AUTO */
 	bool clock_probe;
 	char *clock_probe_url; /* never NULL: default is the token endpoint's origin with path "/"
 				*/

@@ -159,6 +159,8 @@ TYPE(groups, "names or numbers of groups, separated by commas or spaces",
 TYPE(units, "full names of systemd units (backup.service), separated by commas or spaces",
 	.check = units_problem, .kept = &keep_units);
 TYPE(count, "a whole number", .read = count_read, .show_limit = count_show);
+TYPE(count_or_auto, "auto, or a whole number", .read = count_or_auto_read,
+	.show_limit = count_show);
 TYPE(duration, "a whole number with ms, s, min, h or d,",
 	.read = duration_read, .show_limit = duration_show);
 TYPE(duration_or_auto, "auto, or a whole number with ms, s, min, h or d,",
@@ -309,9 +311,10 @@ static const struct config_key keys[] = {
 	{"reject_cooldown", PROFILE(reject_cooldown), WITHIN(duration, MS(100), HOUR(1)), "30s",
 	 NEEDED, "For this long after a rejected token was replaced, its successor is not "
 	 "replaced because a caller rejects it, but only if the API says so, too."},
-	{"mint_limit", PROFILE(mint_limit), WITHIN(count, 1, 1000), "15", NEEDED,
-	 "How many token requests there may be in any 300 s, whatever their cause, also across "
-	 "restarts."},
+	{"mint_limit", PROFILE(mint_limit), WITHIN(count_or_auto, 1, 1000), "auto", NEEDED,
+	 "How many token requests that may have made a token there may be in any 300 s, whatever "
+	 "their cause, also across restarts. auto: 15, or twice what the latest token's lifetime "
+	 "needs where that is more, at most 100."},
 	{"clock_probe", PROFILE(clock_probe), OF(yes_no), "yes", NEEDED,
 	 "Measure the login server's clock with HEAD requests."},
 	{"clock_probe_url", PROFILE(clock_probe_url), OF(url), "", 0,

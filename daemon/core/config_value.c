@@ -91,6 +91,14 @@ const char *duration_or_auto_read(const struct config_key *key, const char *text
 	return value->automatic ? NULL : duration_read(key, text, &value->duration);
 }
 
+const char *count_or_auto_read(const struct config_key *key, const char *text, void *ret)
+{
+	if (strcmp(text, "auto") != 0)
+		return count_read(key, text, ret);
+	*(uint32_t *)ret = 0;
+	return NULL;
+}
+
 const char *word_read(const struct config_key *key, const char *text, void *ret)
 {
 	for (const struct config_word *w = key->type->words; w->word; w++) {

@@ -27,6 +27,8 @@ void config_value_allowed(const struct config_key *key, char *text, size_t size)
 const char *count_read(const struct config_key *key, const char *text, void *ret);
 const char *duration_read(const struct config_key *key, const char *text, void *ret);
 const char *duration_or_auto_read(const struct config_key *key, const char *text, void *ret);
+/* "auto" is 0. */
+const char *count_or_auto_read(const struct config_key *key, const char *text, void *ret);
 const char *word_read(const struct config_key *key, const char *text, void *ret);
 void count_show(int64_t count, char *text, size_t size);
 /* "10min": in the largest unit that gives a whole number. */

@@ -160,6 +160,11 @@ struct boot_time lifetime_refresh_latest(
 	return not_in_first_half(l, boot_sub(lifetime_dead(l), refresh_ahead(l, policy)));
 }
 
+struct boot_time lifetime_over(const struct lifetime *l)
+{
+	return boot_add(lifetime_dead(l), l->margin);
+}
+
 struct boot_time lifetime_refresh_at(
 	const struct lifetime *l, const struct lifetime_policy *policy, struct random *random)
 {

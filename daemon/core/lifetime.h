@@ -73,6 +73,8 @@ enum lifetime_verdict lifetime_begin(struct lifetime *ret, const struct lifetime
 	const struct lifetime_policy *policy);
 
 struct boot_time lifetime_dead(const struct lifetime *l);
+/* When use_margin is over as well: a token that arrives by then may still be accepted. */
+struct boot_time lifetime_over(const struct lifetime *l);
 /* dead - m - random(0 .. m/4), m = max(10 s, 15 % of L) but at most L/4, or the configured margin
  * (half of L at most); never in the first half of the time the token can be served. The longer a
  * token lives, the longer an outage at its end may last before a caller notices: no upper bound. */

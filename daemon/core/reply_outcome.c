@@ -47,7 +47,8 @@ static void describe_failure(
 	if (limited)
 		length = snprintf(words, WORDS_MAX,
 			"mint_limit: all %u token requests allowed in %d s are used up%s",
-			s->settings.mint_limit, MINT_WINDOW_S, f->any ? "; the latest: " : "");
+			mint_window_limit(s->mint, s->settings.mint_limit), MINT_WINDOW_S,
+			f->any ? "; the latest: " : "");
 	if (f->status)
 		snprintf(status, sizeof(status), "HTTP %ld", f->status);
 	if (f->any)

@@ -6,28 +6,56 @@
 #include "times.h"
 
 #define RETRY_AFTER_CAP_S 3600
-#define RETRY_REJECTED_S 900 /* after the server refused the credentials */
+/* The longest pause between two attempts in an outage: */
+#define RETRY_MOST_S 60
+#define RETRY_MOST_WAITED_S 5 /* ... while callers are refused for want of a token, */
+#define RETRY_MOST_BUSY_S 10  /* ... and so by a server that says it is too much for it */
+/* After a refusal that no time heals: */
+#define RETRY_REFUSED_S 900
+#define RETRY_REFUSED_FIRST_S 30 /* ... the first, while a token lives */
+
 #define MINT_WINDOW_S 300
 #define MINT_LIMIT_MAX 1000
+#define MINT_LIMIT_AUTO 0 /* goes by the lifetime of the latest token, between these: */
+#define MINT_LIMIT_AUTO_LEAST 15
+#define MINT_LIMIT_AUTO_MOST 100
 
-/* 1, 2, 4 ... 60 s times random(0.5 .. 1), for the n-th failure in a row, n from 1. */
-struct duration retry_delay(unsigned failures, struct random *random);
+/* 1, 2, 4 ... `most_s` seconds times random(0.5 .. 1), for the n-th failure in a row, n from 1. */
+struct duration retry_delay(unsigned failures, int64_t most_s, struct random *random);
+/* After the n-th refusal in a row that no time heals (n from 1): 30 s, then a quarter of an hour,
+ * but at half of what the token has left, as long as that is not too often. `left`: zero or less
+ * if there is no token. */
+struct duration retry_refused(unsigned refusals, struct duration left);
 /* What a server's Retry-After is obeyed as: a second more for its rounding, an hour at most. */
 struct duration retry_obey(struct duration retry_after);
 
-/* The latest POSTs of one client, whatever their cause. Genesys evicts the oldest token of a client
- * that mints too many, so a loop of any kind would kill the tokens in use. Plain data: it is
- * written to the state file as it is. */
+/* The latest POSTs of one client that may have minted a token, whatever their cause. Genesys evicts
+ * the oldest token of a client that mints too many, so a loop of any kind would kill the tokens in
+ * use. A POST is in it before it leaves, and is taken back when it turns out to have minted
+ * nothing. Plain data: it is written to the state file as it is. */
 struct mint_window {
 	struct boot_time
 		at[MINT_LIMIT_MAX]; /* ring; at[(first + i) % MINT_LIMIT_MAX], oldest first */
 	unsigned first, count;
+	struct duration pace; /* from one fetch to the next, by the lifetime of the latest token;
+				 zero: not known */
 };
 
 void mint_window_add(struct mint_window *w, struct boot_time now);
+/* One that was added at `at` has minted nothing. */
+void mint_window_take_back(struct mint_window *w, struct boot_time at);
+/* What `limit` comes to: itself, or for MINT_LIMIT_AUTO twice what the latest token's lifetime
+ * needs, within its bounds. */
+unsigned mint_window_limit(const struct mint_window *w, unsigned limit);
 /* The earliest instant >= now at which one more POST keeps to `limit` in MINT_WINDOW_S. */
 struct boot_time mint_window_next(
 	const struct mint_window *w, unsigned limit, struct boot_time now);
+/* The earliest instant for another POST after one that left at `sent` and, like some before it, was
+ * not answered. Once half of the window is used up the rest is spread out: else it would be full
+ * long before an outage of that kind is over, and nothing could be tried until the oldest has left.
+ */
+struct boot_time mint_window_spread(
+	const struct mint_window *w, unsigned limit, struct boot_time sent);
 /* The i-th latest, i from 0; used by what writes the state. */
 struct boot_time mint_window_at(const struct mint_window *w, unsigned i);
 

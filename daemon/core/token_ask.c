@@ -7,8 +7,6 @@
 #include "token_reject.h"
 #include "token_source.h"
 
-#define TRY_AGAIN_WITHIN_S 60
-
 static void set_failure(const struct token_source *s, const struct clock_reading *now,
 	struct boot_time next, struct token_outcome *ret)
 {
@@ -37,11 +35,11 @@ static void need_fetch(struct token_source *s, const struct clock_reading *now,
 		ret->kind = OUTCOME_REVOKED;
 		return;
 	}
+	token_source_wait_for_fetch(s);
 	if (token_source_fetching(s)) {
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
 		return;
 	}
-	token_source_want_fetch(s, URGENCY_WANTED);
 	next = token_source_gate(s, now->boot, s->next.urgency);
 	if (!boot_before(now->boot, next)) {
 		/* it begins in this very wake-up, even if the timer armed for it is late */
@@ -75,14 +73,10 @@ static int64_t ask_again_in_s(
 	return from_s > 5 ? from_s : 5;
 }
 
+/* `left`: until it ends, a second at least. */
 static void serve(struct token_source *s, const struct clock_reading *now,
-	const struct token_slot *slot, struct duration suspect, bool stale,
-	struct token_outcome *ret)
+	const struct token_slot *slot, struct duration left, bool stale, struct token_outcome *ret)
 {
-	struct duration left = boot_since(lifetime_dead(&slot->life), now->boot);
-
-	if (left.ns - suspect.ns >= NS_PER_S)
-		left = duration_sub(left, suspect);
 	ret->kind = OUTCOME_TOKEN;
 	ret->slot = slot;
 	ret->expires_in = left;
@@ -94,6 +88,15 @@ static void serve(struct token_source *s, const struct clock_reading *now,
 	if (slot == &s->current && !s->settings.prefetch && !token_source_fetching(s) &&
 		!boot_before(now->boot, s->refresh_at))
 		token_source_want_fetch(s, URGENCY_WANTED);
+}
+
+/* How long it may be used; what is in doubt is taken off only as far as something remains. */
+static struct duration left_of(const struct token_slot *slot, const struct clock_reading *now)
+{
+	struct duration left = boot_since(lifetime_dead(&slot->life), now->boot);
+	struct duration surely = duration_sub(left, lifetime_suspect(&slot->life, now));
+
+	return surely.ns >= NS_PER_S ? surely : left;
 }
 
 /* The newest token is here, and will be good in a moment. */
@@ -146,9 +149,29 @@ static void set_too_short(
 	ret->kind = OUTCOME_TOO_SHORT;
 	ret->limit_s =
 		duration_floor_s(duration_max(DURATION_ZERO, token_source_whole_life(&s->current)));
-	ret->retry_after_s = refresh_s < 1                    ? 1
-			     : refresh_s > TRY_AGAIN_WITHIN_S ? TRY_AGAIN_WITHIN_S
-							      : refresh_s;
+	ret->retry_after_s = refresh_s < 1 ? 1 : refresh_s;
+}
+
+/* In an outage even the last use_margin of a token is better than none, and so it is while a server
+ * goes on giving just that token. False: there is nothing of the kind. */
+static bool serve_last_resort(struct token_source *s, const struct clock_reading *now,
+	const struct token_ask *ask, bool expired, struct token_outcome *ret)
+{
+	const struct token_slot *last = token_source_last_resort(s, now);
+	struct duration left;
+
+	if (!last || last->generation == ask->generation ||
+		(ask->has_after && ask->after == last->generation))
+		return false;
+	/* a first attempt that hangs may be the beginning of one */
+	if (!token_source_no_other(s) && !(expired && token_source_fetching(s)))
+		return false;
+	left = boot_since(token_source_over(s), now->boot);
+	if (left.ns < ask->min_ttl.ns)
+		return false;
+	token_source_wait_for_fetch(s);
+	serve(s, now, last, left, true, ret);
+	return true;
 }
 
 static void ask_get(struct token_source *s, const struct clock_reading *now,
@@ -167,7 +190,7 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 	if (!slot) {
 		if (s->current.token.text && boot_before(now->boot, s->current.life.valid))
 			await_current(s, now, ask, expired, ret);
-		else
+		else if (!serve_last_resort(s, now, ask, expired, ret))
 			need_fetch(s, now, ask, expired, ret);
 		return;
 	}
@@ -217,7 +240,15 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 			stale = true;
 		}
 	}
-	serve(s, now, slot, lifetime_suspect(&slot->life, now), stale, ret);
+	serve(s, now, slot, left_of(slot, now), stale, ret);
+}
+
+/* When the next fetch begins by itself, or could for whoever asks. */
+static struct boot_time next_attempt(const struct token_source *s, const struct clock_reading *now)
+{
+	struct boot_time at = token_source_fetch_at(s, now);
+
+	return at.ns != BOOT_TIME_NEVER.ns ? at : token_source_gate(s, now->boot, URGENCY_WANTED);
 }
 
 /* The fetch that answers this ask: the one under way, or the next. */
@@ -238,7 +269,7 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 		/* At once, despite its guard; but much may have happened since it came. */
 		if (token_slot_usable(&s->current, now) && !s->current.rejected &&
 			!token_source_doubtful(&s->current, now))
-			serve(s, now, &s->current, lifetime_suspect(&s->current.life, now),
+			serve(s, now, &s->current, left_of(&s->current, now),
 				token_source_stale(s, now, &s->current), ret);
 		else
 			ask_get(s, now, ask, expired, ret);
@@ -248,20 +279,21 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 		ret->kind = OUTCOME_REVOKED;
 		return;
 	}
-	next = token_source_gate(s, now->boot, forced ? URGENCY_FORCED : URGENCY_WANTED);
 	if (forced && s->fetches_ended >= ask->ticket) {
-		set_failure(s, now, next, ret);
+		set_failure(s, now, next_attempt(s, now), ret);
 		return;
 	}
-	if (!forced && !token_source_fetching(s))
-		token_source_want_fetch(s, URGENCY_WANTED);
+	if (!forced)
+		token_source_wait_for_fetch(s);
+	next = token_source_gate(s, now->boot, forced ? URGENCY_FORCED : URGENCY_WANTED);
 	if (token_source_fetching(s) || !boot_before(now->boot, next)) {
 		s->attention |= !token_source_fetching(s); /* as in need_fetch */
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
-	} else if (!expired && !forced && !boot_before(ask->deadline, next))
+	} else if (!expired && !forced && !boot_before(ask->deadline, next)) {
 		ret->kind = OUTCOME_HOLD;
-	else
+	} else {
 		set_failure(s, now, next, ret);
+	}
 }
 
 static void begin_refresh(

@@ -28,7 +28,7 @@ static void tell_mint_limit(struct token_source *s, const struct clock_reading *
 		history_add(s->history, now, EVENT_MINT_LIMIT, s->current.generation,
 			"mint_limit: all %u fetches allowed in %d s are used up; the next one in "
 			"%lld s",
-			s->settings.mint_limit, MINT_WINDOW_S,
+			mint_window_limit(s->mint, s->settings.mint_limit), MINT_WINDOW_S,
 			(long long)duration_ceil_s(boot_since(at, now->boot)));
 	}
 	s->mint_limit_told = limited;
@@ -60,9 +60,10 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 		token_slot_empty(&s->previous);
 		s->changed = true;
 	}
-	/* Also before it is valid, if a step has left nothing of it. */
+	/* Also before it is valid, if a step has left nothing of it. Not before its last use_margin
+	 * is over: it may be needed. */
 	if (c->token.text &&
-		boot_since(lifetime_dead(&c->life), boot_max(now->boot, c->life.valid)).ns <
+		boot_since(token_source_over(s), boot_max(now->boot, c->life.valid)).ns <
 			NS_PER_S) {
 		history_add(s->history, now, EVENT_EXPIRED, c->generation,
 			"the token has expired and there is no newer one%s%s",

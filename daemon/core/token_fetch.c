@@ -6,8 +6,14 @@
 #include "token_response.h"
 
 #include <stdio.h>
+#include <string.h>
 
+/* So many in a row are no passing trouble any more. */
+#define UNANSWERED_MANY 3
 #define SAME_TOKEN_WAIT_S 10
+/* Its end is known to two seconds; after five it is no more the rounding of its lifetime. */
+#define SAME_TOKEN_ENDED_WAIT_S 1
+#define SAME_TOKEN_ENDED_S 5
 
 void token_source_want_fetch(struct token_source *s, enum fetch_urgency urgency)
 {
@@ -23,24 +29,114 @@ void token_source_plan_refresh(struct token_source *s)
 	s->refresh_by_doubt = false;
 }
 
+void token_source_wait_for_fetch(struct token_source *s)
+{
+	if (s->fetch.purpose != PURPOSE_NONE) {
+		s->fetch.waited = true;
+		return;
+	}
+	s->next.waited = true;
+	if (boot_before(s->not_before_waited, s->not_before)) {
+		s->not_before = s->not_before_waited;
+		s->attention = true;
+	}
+	token_source_want_fetch(s, URGENCY_WANTED);
+}
+
+void token_source_retry_at(struct token_source *s, struct boot_time at)
+{
+	s->not_before = s->not_before_waited = at;
+}
+
+void token_source_note_latest(struct token_source *s)
+{
+	if (!s->current.token.text)
+		return;
+	memcpy(s->latest.fingerprint, s->current.token.fingerprint, sizeof(s->latest.fingerprint));
+	s->latest.end = lifetime_over(&s->current.life);
+	s->latest.again = false;
+}
+
 void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now)
 {
 	s->fetch = (struct fetch_under_way){
 		.purpose = s->next.code ? PURPOSE_CODE : PURPOSE_TOKEN,
+		.waited = s->next.waited,
+		.begun = now->boot,
 	};
 	/* a token that was wanted besides a code is fetched after it, if it is still wanted */
 	s->next = (struct fetch_next){0};
 	mint_window_add(s->mint, now->boot);
 }
 
-/* `outdated`: what the server refused is not what would be sent now. */
-static void fetch_failed(struct token_source *s, const struct clock_reading *now,
-	const struct token_response *response, bool outdated)
+/* What is left to serve while fetching fails; zero or less: nothing. */
+static struct duration left_to_serve(const struct token_source *s, const struct clock_reading *now)
+{
+	const struct token_slot *c = &s->current;
+
+	return c->token.text && !c->rejected ? boot_since(lifetime_dead(&c->life), now->boot)
+					     : DURATION_ZERO;
+}
+
+/* Sets when the next fetch may begin, by what the latest brought. */
+static void pause_after(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, const struct token_response *response, bool waited)
+{
+	bool busy = response->class == RESPONSE_THROTTLED || response->status == 429 ||
+		    response->status == 503;
+	struct duration left = left_to_serve(s, now), pause, short_pause, least = DURATION_ZERO;
+
+	pause = retry_delay(s->failures, RETRY_MOST_S, &s->random);
+	short_pause = retry_delay(
+		s->failures, busy ? RETRY_MOST_BUSY_S : RETRY_MOST_WAITED_S, &s->random);
+	/* At least one more attempt while the token lives. */
+	if (left.ns > 0)
+		pause = duration_min(pause,
+			duration_max(duration_ns(left.ns / 2), duration_s(RETRY_MOST_WAITED_S)));
+	if (response->has_retry_after)
+		least = retry_obey(response->retry_after);
+	if (response->minted && s->failures > UNANSWERED_MANY)
+		least = duration_max(least,
+			boot_since(
+				mint_window_spread(s->mint, s->settings.mint_limit, x->sent.boot),
+				now->boot));
+	short_pause = duration_max(duration_min(short_pause, pause), least);
+	s->not_before_waited = boot_add(now->boot, short_pause);
+	s->not_before =
+		waited ? s->not_before_waited : boot_add(now->boot, duration_max(pause, least));
+}
+
+/* Refused in a way that no time heals; an answer of a form that is no use is no better. */
+static void pause_after_refusal(struct token_source *s, const struct clock_reading *now,
+	const struct token_response *response)
+{
+	struct duration pause = retry_refused(++s->refusals, left_to_serve(s, now));
+
+	if (response->has_retry_after)
+		pause = duration_max(pause, retry_obey(response->retry_after));
+	token_source_retry_at(s, boot_add(now->boot, pause));
+}
+
+static enum event_kind event_of(enum response_class class)
+{
+	switch (class) {
+	case RESPONSE_CLIENT_REJECTED:
+		return EVENT_CLIENT_REJECTED;
+	case RESPONSE_LOGIN_REQUIRED:
+		return EVENT_LOGIN_REQUIRED;
+	case RESPONSE_THROTTLED:
+		return EVENT_THROTTLED;
+	case RESPONSE_UNAVAILABLE:
+	case RESPONSE_TOKEN:
+		break;
+	}
+	return EVENT_FETCH_FAILED;
+}
+
+static void note_failure(struct token_source *s, const struct clock_reading *now,
+	const struct token_response *response)
 {
 	struct source_failure *f = &s->last_failure;
-	enum event_kind kind = EVENT_FETCH_FAILED;
-	struct duration pause;
-	char status[128] = "";
 
 	s->failures++;
 	*f = (struct source_failure){
@@ -48,61 +144,94 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 	snprintf(f->error, sizeof(f->error), "%s", response->error);
 	snprintf(f->words, sizeof(f->words), "%s", response->words);
 	snprintf(f->correlation_id, sizeof(f->correlation_id), "%s", response->correlation_id);
-
-	if (response->status)
-		snprintf(status, sizeof(status), " (HTTP %ld%s%s)", response->status,
-			response->correlation_id[0] ? ", correlation id " : "",
-			response->correlation_id);
-	pause = retry_delay(s->failures, &s->random);
-	switch (response->class) {
-	case RESPONSE_CLIENT_REJECTED:
-		kind = EVENT_CLIENT_REJECTED;
-		pause = outdated ? DURATION_ZERO : duration_s(RETRY_REJECTED_S);
-		break;
-	case RESPONSE_LOGIN_REQUIRED:
-		kind = EVENT_LOGIN_REQUIRED;
-		pause = outdated ? DURATION_ZERO : duration_s(RETRY_REJECTED_S);
-		break;
-	case RESPONSE_THROTTLED:
-		kind = EVENT_THROTTLED;
-		break;
-	case RESPONSE_UNAVAILABLE:
-	case RESPONSE_TOKEN:
-		break;
-	}
-	if (response->has_retry_after)
-		pause = duration_max(pause, retry_obey(response->retry_after));
-	s->not_before = boot_add(now->boot, pause);
-	if (s->login == SOURCE_LOGIN_REFUSED) {
-		history_add(s->history, now, kind, s->current.generation,
-			"%.160s%s; the login has ended: somebody has to log in again",
-			response->words, status);
-		return;
-	}
-	history_add(s->history, now, kind, s->current.generation,
-		"%.160s%s; next attempt in %lld s", response->words, status,
-		(long long)duration_ceil_s(pause));
 }
 
-static void same_token(
-	struct token_source *s, const struct clock_reading *now, struct token_slot *offered)
+static void tell_failure(struct token_source *s, const struct clock_reading *now)
 {
-	struct lifetime *l = &s->current.life;
-	struct boot_time dead = lifetime_dead(&offered->life);
-	struct duration left, pause;
+	const struct source_failure *f = &s->last_failure;
+	struct boot_time at = token_source_fetch_at(s, now);
+	enum event_kind kind = event_of(f->class);
+	char status[128] = "";
 
-	/* The earlier of the two ends counts, as the server may start the same token's life again.
-	 * It has been valid since it first came. */
-	if (boot_before(dead, lifetime_dead(l))) {
-		l->end = boot_sub(l->end, boot_since(lifetime_dead(l), dead));
-		l->by_exp = offered->life.by_exp;
+	if (f->status)
+		snprintf(status, sizeof(status), " (HTTP %ld%s%s)", f->status,
+			f->correlation_id[0] ? ", correlation id " : "", f->correlation_id);
+	if (s->login == SOURCE_LOGIN_REFUSED) {
+		history_add(s->history, now, kind, s->current.generation,
+			"%.160s%s; the login has ended: somebody has to log in again", f->words,
+			status);
+		return;
 	}
-	left = boot_since(lifetime_dead(l), now->boot);
-	pause = duration_max(duration_ns(left.ns / 2), duration_s(SAME_TOKEN_WAIT_S));
-	s->refresh_at = s->not_before = boot_add(now->boot, pause);
+	/* nothing is planned where nobody asks: so much for whoever does */
+	if (at.ns == BOOT_TIME_NEVER.ns)
+		at = token_source_gate(s, now->boot, URGENCY_WANTED);
+	history_add(s->history, now, kind, s->current.generation,
+		"%.160s%s; next attempt in %lld s", f->words, status,
+		(long long)duration_ceil_s(boot_since(at, now->boot)));
+}
+
+static void fetch_failed(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, const struct token_response *response,
+	const struct fetch_under_way *fetch)
+{
+	bool refused = response->class == RESPONSE_CLIENT_REJECTED ||
+		       response->class == RESPONSE_LOGIN_REQUIRED;
+
+	note_failure(s, now, response);
+	if (refused && (fetch->request_outdated || fetch->credential_outdated))
+		/* what was refused is not what would be sent now */
+		token_source_retry_at(s, now->boot);
+	else if (refused || response->unfit)
+		pause_after_refusal(s, now, response);
+	else
+		pause_after(s, now, x, response, fetch->waited);
+	tell_failure(s, now);
+}
+
+/* When the server ends it, as it says now: more exactly than at first, by what clocks drift in its
+ * life, but no later than that. */
+static struct boot_time end_as_offered(const struct lifetime *first, const struct lifetime *offered)
+{
+	struct duration drift = duration_ns(2 * (first->issued.ns / 1000000 * SKEW_DRIFT_PPM));
+
+	return boot_min(boot_add(lifetime_over(first), drift), lifetime_over(offered));
+}
+
+/* Some servers give the same token until its end. It is no failure, and nothing was minted; the
+ * next attempt comes ever sooner, and just as the token ends. False: that has passed. */
+static bool same_token(
+	struct token_source *s, const struct clock_reading *now, const struct lifetime *offered)
+{
+	struct duration left, pause = duration_s(SAME_TOKEN_ENDED_WAIT_S);
+
+	if (offered && s->current.token.text)
+		s->latest.end = end_as_offered(&s->current.life, offered);
+	left = boot_since(s->latest.end, now->boot);
+	if (left.ns <= -SAME_TOKEN_ENDED_S * NS_PER_S)
+		return false;
+	if (left.ns > 0)
+		pause = duration_min(left,
+			duration_max(duration_ns(left.ns / 2), duration_s(SAME_TOKEN_WAIT_S)));
+	s->latest.again = true;
+	token_source_retry_at(s, boot_add(now->boot, pause));
+	s->refresh_at = s->not_before;
+	s->refresh_by_doubt = false;
 	history_add(s->history, now, EVENT_SAME_TOKEN, s->current.generation,
 		"the login server returned the same token again; next attempt in %lld s",
 		(long long)duration_ceil_s(pause));
+	return true;
+}
+
+/* The earlier of the two ends counts, as the server may start the same token's life again. It has
+ * been valid since it first came. */
+static void shorten(struct lifetime *l, const struct lifetime *offered)
+{
+	struct boot_time dead = lifetime_dead(offered);
+
+	if (boot_before(dead, lifetime_dead(l))) {
+		l->end = boot_sub(l->end, boot_since(lifetime_dead(l), dead));
+		l->by_exp = offered->by_exp;
+	}
 }
 
 static void new_token(struct token_source *s, const struct clock_reading *now,
@@ -122,6 +251,8 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 	s->fetch_succeeded = s->fetches_ended;
 	s->login_end_told = false;
 	token_source_plan_refresh(s);
+	token_source_note_latest(s);
+	s->mint->pace = boot_since(s->refresh_at, s->current.life.received);
 	history_add(s->history, now, EVENT_TOKEN, s->current.generation,
 		"token %s for %lld s, served for %lld s, refresh in %lld s",
 		s->current.token.fingerprint, (long long)(s->current.life.issued.ns / NS_PER_S),
@@ -139,12 +270,46 @@ static const struct token_slot *older_in_service(
 	return older && !older->rejected && !token_source_doubtful(older, now) ? older : NULL;
 }
 
-/* `new_login`: it may be another person's, and then the older one must not be served any more. */
+static void fetch_succeeded(struct token_source *s)
+{
+	s->counters.fetches[RESPONSE_TOKEN]++;
+	s->failures = s->refusals = 0;
+	s->last_failure = (struct source_failure){0};
+	token_source_retry_at(s, SOURCE_LONG_AGO);
+	/* whoever wanted a fetch got one; those whom it does not help will ask again */
+	s->next.urgency = URGENCY_NONE;
+}
+
+/* The latest token came again. `offered`: what life it was given this time; NULL: none that counts.
+ */
+static enum fetched take_same(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, struct token_response *response,
+	const struct fetch_under_way *fetch, const struct lifetime *offered)
+{
+	fetch_succeeded(s);
+	if (offered)
+		shorten(&s->current.life, offered);
+	if (same_token(s, now, offered))
+		return FETCHED_SAME;
+	response->class = RESPONSE_UNAVAILABLE;
+	snprintf(response->words, sizeof(response->words),
+		"the login server returned a token again that has ended");
+	fetch_failed(s, now, x, response, fetch);
+	return FETCHED_FAILED;
+}
+
+static bool is_latest(const struct token_source *s, const char *fingerprint)
+{
+	return *fingerprint && !strcmp(s->latest.fingerprint, fingerprint);
+}
+
 static enum fetched take_token(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
-	struct duration spread, uint64_t generation, bool new_login)
+	struct duration spread, uint64_t generation, const struct fetch_under_way *fetch)
 {
-	const struct token_slot *older = new_login ? NULL : older_in_service(s, now);
+	/* It may be another person's login: the older one must not be served any more then. */
+	const struct token_slot *older =
+		fetch->purpose == PURPOSE_CODE ? NULL : older_in_service(s, now);
 	struct lifetime_evidence evidence = {
 		.sent = x->sent,
 		.received = x->received.boot,
@@ -155,10 +320,13 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 		/* What replaces a rejected token is not held back. */
 		.background = older && !s->current.rejected,
 	};
+	bool same = s->current.token.text && token_equal(&s->current.token, &response->token);
 	struct token_slot slot = {.generation = generation};
 
 	switch (lifetime_begin(&slot.life, &evidence, &s->settings.policy)) {
 	case LIFETIME_DEAD:
+		if (same)
+			return take_same(s, now, x, response, fetch, NULL);
 		response->class = RESPONSE_UNAVAILABLE;
 		snprintf(response->words, sizeof(response->words),
 			"the token was dead on arrival: expires_in %lld s, the login server's "
@@ -166,7 +334,7 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 			(long long)(response->expires_in.ns / NS_PER_S),
 			(long long)(spread.ns / NS_PER_MS));
 		s->counters.fetches[RESPONSE_UNAVAILABLE]++;
-		fetch_failed(s, now, response, false);
+		fetch_failed(s, now, x, response, fetch);
 		return FETCHED_FAILED;
 	case LIFETIME_CLAIMS_IGNORED:
 		history_add(s->history, now, EVENT_CLAIMS_IGNORED, generation,
@@ -177,20 +345,44 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 	case LIFETIME_FINE:
 		break;
 	}
-	s->counters.fetches[RESPONSE_TOKEN]++;
-	s->failures = 0;
-	s->last_failure = (struct source_failure){0};
-	s->not_before = SOURCE_LONG_AGO;
-	/* whoever wanted a fetch got one; those whom it does not help will ask again */
-	s->next.urgency = URGENCY_NONE;
+	if (same)
+		return take_same(s, now, x, response, fetch, &slot.life);
+	fetch_succeeded(s);
 	token_move(&slot.token, &response->token);
-	if (s->current.token.text && token_equal(&s->current.token, &slot.token)) {
-		same_token(s, now, &slot);
-		token_slot_empty(&slot);
-		return FETCHED_SAME;
-	}
 	new_token(s, now, &slot, older);
 	return FETCHED_TOKEN;
+}
+
+/* The server may mean a login by that, and where there is none, nothing but the client. */
+static void judge_grant(const struct token_source *s, struct token_response *response)
+{
+	if (response->class == RESPONSE_LOGIN_REQUIRED && s->login == SOURCE_LOGIN_NOT_NEEDED)
+		response->class = RESPONSE_CLIENT_REJECTED;
+}
+
+static enum fetched judge(struct token_source *s, const struct clock_reading *now,
+	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
+	struct duration spread, uint64_t generation, const struct fetch_under_way *fetch)
+{
+	enum fetched fetched;
+
+	if (response->class == RESPONSE_TOKEN) {
+		s->revoked = false;
+		fetched = take_token(s, now, x, response, sample, spread, generation, fetch);
+		if (fetch->request_outdated && s->current.token.text)
+			s->refresh_at = now->boot;
+		return fetched;
+	}
+	if (fetch->purpose == PURPOSE_CODE) {
+		token_source_code_failed(s, now, response);
+		return FETCHED_FAILED;
+	}
+	if (is_latest(s, response->unfit_fingerprint))
+		return take_same(s, now, x, response, fetch, NULL);
+	judge_grant(s, response);
+	s->counters.fetches[response->class]++;
+	fetch_failed(s, now, x, response, fetch);
+	return FETCHED_FAILED;
 }
 
 enum fetched token_source_fetched(struct token_source *s, const struct clock_reading *now,
@@ -198,24 +390,18 @@ enum fetched token_source_fetched(struct token_source *s, const struct clock_rea
 	struct duration spread, uint64_t generation)
 {
 	const struct fetch_under_way fetch = s->fetch;
-	bool with_code = fetch.purpose == PURPOSE_CODE;
-	enum fetched fetched = FETCHED_FAILED;
+	bool minted = response->class == RESPONSE_TOKEN || response->minted;
+	enum fetched fetched = FETCHED_UNWANTED;
 
 	s->fetch = (struct fetch_under_way){.purpose = PURPOSE_NONE};
 	s->fetches_ended++;
 	s->attention = s->changed = true;
-	if (fetch.forgotten || (s->revoked && !with_code))
-		return FETCHED_UNWANTED;
-	if (with_code && response->class != RESPONSE_TOKEN) {
-		token_source_code_failed(s, now, response);
-	} else if (response->class == RESPONSE_TOKEN) {
-		s->revoked = false;
-		fetched = take_token(s, now, x, response, sample, spread, generation, with_code);
-		if (fetch.request_outdated && s->current.token.text)
-			s->refresh_at = now->boot;
-	} else {
-		s->counters.fetches[response->class]++;
-		fetch_failed(s, now, response, fetch.request_outdated || fetch.credential_outdated);
-	}
+	/* no backoff bounds the codes that people bring: of those the refused ones count as well */
+	if (!minted && fetch.purpose == PURPOSE_TOKEN)
+		mint_window_take_back(s->mint, fetch.begun);
+	if (!fetch.forgotten && (!s->revoked || fetch.purpose == PURPOSE_CODE))
+		fetched = judge(s, now, x, response, sample, spread, generation, &fetch);
+	if (minted && fetched == FETCHED_SAME)
+		mint_window_take_back(s->mint, fetch.begun);
 	return fetched;
 }

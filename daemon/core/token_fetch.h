@@ -21,7 +21,8 @@ enum fetched {
 };
 
 /* The fetch under way ended. Takes the token that it brought. If that is dead on arrival, the class
- * of `response` becomes RESPONSE_UNAVAILABLE and its words say why. `sample`: NULL if the Date
+ * of `response` becomes RESPONSE_UNAVAILABLE and its words say why; where nobody logs in,
+ * RESPONSE_LOGIN_REQUIRED becomes RESPONSE_CLIENT_REJECTED. `sample`: NULL if the Date
  * proves nothing. `generation`: the number for a new token, greater than any before. */
 enum fetched token_source_fetched(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
@@ -33,6 +34,12 @@ enum fetched token_source_fetched(struct token_source *s, const struct clock_rea
 void token_source_want_fetch(struct token_source *s, enum fetch_urgency urgency);
 /* Draws when the current token is to be replaced. */
 void token_source_plan_refresh(struct token_source *s);
+/* A caller is held or refused for want of one: the same, and the pause after a failure is short. */
+void token_source_wait_for_fetch(struct token_source *s);
+/* No fetch before `at`, whoever waits for it. */
+void token_source_retry_at(struct token_source *s, struct boot_time at);
+/* Notes which token is the latest, and until when. */
+void token_source_note_latest(struct token_source *s);
 /* It begins now: what was wanted of it becomes the fetch under way. */
 void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now);
 

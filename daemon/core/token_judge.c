@@ -21,6 +21,30 @@ const struct token_slot *token_source_pick(
 	return previous ? &s->previous : NULL;
 }
 
+struct boot_time token_source_over(const struct token_source *s)
+{
+	struct boot_time over = lifetime_over(&s->current.life);
+
+	return s->latest.again ? boot_max(over, s->latest.end) : over;
+}
+
+const struct token_slot *token_source_last_resort(
+	const struct token_source *s, const struct clock_reading *now)
+{
+	const struct token_slot *c = &s->current;
+
+	if (!c->token.text || c->rejected || boot_before(now->boot, c->life.valid) ||
+		lifetime_suspect(&c->life, now).ns ||
+		boot_since(token_source_over(s), now->boot).ns < NS_PER_S)
+		return NULL;
+	return c;
+}
+
+bool token_source_no_other(const struct token_source *s)
+{
+	return s->failures || s->latest.again;
+}
+
 bool token_source_fetching(const struct token_source *s)
 {
 	return s->fetch.purpose != PURPOSE_NONE;
@@ -59,6 +83,8 @@ struct boot_time token_source_next_change(
 		c->token.text ? c->life.valid : BOOT_TIME_NEVER,
 		c->token.text && p->token.text ? c->life.guard_until : BOOT_TIME_NEVER,
 		c->token.text ? boot_sub(lifetime_dead(&c->life), duration_ns(NS_PER_S - 1))
+			      : BOOT_TIME_NEVER,
+		c->token.text ? boot_sub(token_source_over(s), duration_ns(NS_PER_S - 1))
 			      : BOOT_TIME_NEVER,
 		p->token.text ? boot_sub(lifetime_dead(&p->life), duration_ns(NS_PER_S - 1))
 			      : BOOT_TIME_NEVER,

@@ -17,6 +17,16 @@
  */
 const struct token_slot *token_source_pick(
 	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation);
+/* When the current token, of which there is one, is let go: use_margin later than it is dead, or
+ * when a server that goes on giving it says that it ends. */
+struct boot_time token_source_over(const struct token_source *s);
+/* The current token, of which nothing but use_margin is left, or more: it may still be accepted,
+ * and is better than none while no other can be had. NULL: there is none, it was rejected, or is in
+ * doubt. */
+const struct token_slot *token_source_last_resort(
+	const struct token_source *s, const struct clock_reading *now);
+/* Did the latest fetch fail, or bring the same token again? */
+bool token_source_no_other(const struct token_source *s);
 /* Would it be dead by now if a suspected loss of time is real? */
 bool token_source_doubtful(const struct token_slot *slot, const struct clock_reading *now);
 /* Is it overdue for replacement: rejected, or its refresh late or failing? */

@@ -7,7 +7,7 @@
 void token_source_restore(
 	struct token_source *s, struct boot_time not_before, const struct source_failure *failure)
 {
-	s->not_before = not_before;
+	token_source_retry_at(s, not_before);
 	if (failure) {
 		s->last_failure = *failure;
 		s->failures = 1;
@@ -31,7 +31,7 @@ void token_source_restore_revoked(struct token_source *s, const struct clock_rea
 void token_source_save(const struct token_source *s, struct boot_time *ret_not_before,
 	struct source_failure *ret_failure)
 {
-	*ret_not_before = s->not_before;
+	*ret_not_before = s->not_before_waited;
 	*ret_failure = s->last_failure;
 }
 
@@ -50,6 +50,7 @@ void token_source_resume(struct token_source *s, const struct clock_reading *now
 		return;
 	token_slot_move(c, &past->current);
 	token_slot_move(&s->previous, &past->previous);
+	token_source_note_latest(s);
 	s->refresh_at = request_changed ? now->boot : past->refresh_at;
 	/* a margin that has grown since, by the configuration or with a new version */
 	if (c->token.text &&

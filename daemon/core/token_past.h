@@ -33,7 +33,7 @@ void token_source_restore_revoked(struct token_source *s, const struct clock_rea
 /* The previous run knew: no fetch before `not_before`, because of `failure` (NULL: none). */
 void token_source_restore(
 	struct token_source *s, struct boot_time not_before, const struct source_failure *failure);
-/* What the next run is to restore. */
+/* What the next run is to restore. Where callers may shorten a pause, so does a restart. */
 void token_source_save(const struct token_source *s, struct boot_time *ret_not_before,
 	struct source_failure *ret_failure);
 

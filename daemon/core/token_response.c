@@ -278,6 +278,7 @@ static void success_read(struct body *b, struct token_response *a)
 		return;
 	}
 	if (b->expires_in_s < 0) {
+		memcpy(a->unfit_fingerprint, b->token.fingerprint, sizeof(a->unfit_fingerprint));
 		put_words(a, "expires_in is %s, not a whole number of seconds from %d to %d",
 			b->expires_in_text, RESPONSE_EXPIRES_IN_MIN_S,
 			(int)RESPONSE_EXPIRES_IN_MAX_S);
@@ -289,16 +290,45 @@ static void success_read(struct body *b, struct token_response *a)
 	jwt_claims_read(a->token.text, a->token.length, &a->claims);
 }
 
+/* What the server says by its `error`. That something is amiss for a moment, some say with a 400,
+ * which is for good otherwise. */
+static enum response_class error_class(const char *error)
+{
+	static const struct {
+		const char *error;
+		enum response_class class;
+	} known[] = {
+		{"invalid_grant", RESPONSE_LOGIN_REQUIRED},
+		{"slow_down", RESPONSE_THROTTLED},
+		{"too_many_requests", RESPONSE_THROTTLED},
+		{"temporarily_unavailable", RESPONSE_UNAVAILABLE},
+		{"server_error", RESPONSE_UNAVAILABLE},
+		{"internal_failure", RESPONSE_UNAVAILABLE},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (strcmp(error, known[i].error) == 0)
+			return known[i].class;
+	return RESPONSE_CLIENT_REJECTED;
+}
+
+/* Whatever the body says, this status or a time to come back means that it will pass. */
+static bool passing(const struct token_response *a)
+{
+	return a->status == 408 || a->status == 425 || a->has_retry_after;
+}
+
+/* Also of a 200 that has an error and no token. */
 static void failure_read(const struct exchange *x, const struct body *b, struct token_response *a)
 {
-	bool by_server = a->status >= 400 && a->status <= 499 && *b->error;
+	bool refused = a->status == 200 || (a->status >= 400 && a->status <= 499);
 
-	if (a->status == 429 || (a->status >= 400 && a->status <= 499 && b->rate_limited))
+	if (a->status == 429 || (refused && b->rate_limited))
 		a->class = RESPONSE_THROTTLED;
-	else if (by_server && strcmp(b->error, "invalid_grant") == 0)
-		a->class = RESPONSE_LOGIN_REQUIRED;
-	else if (by_server)
-		a->class = RESPONSE_CLIENT_REJECTED;
+	else if (refused && *b->error)
+		a->class = error_class(b->error);
+	if (a->class > RESPONSE_THROTTLED && passing(a))
+		a->class = RESPONSE_UNAVAILABLE;
 	if (!repeats(x, b, b->error, strlen(b->error)))
 		snprintf(a->error, sizeof(a->error), "%s", b->error);
 	if (words_show(x, b, a->words, sizeof(a->words)))
@@ -321,17 +351,29 @@ static void retry_after_read(const struct exchange *x, struct token_response *a)
 				     &a->retry_after) == 0;
 }
 
+/* Was a token made that cannot be taken? Looked for in the bytes: one was, also where they are no
+ * JSON, as with a byte order mark in front. */
+static bool has_token(const struct exchange *x, const struct body *b)
+{
+	static const char name[] = "\"access_token\"";
+
+	return b->has_token || memmem(x->body, x->body_length, name, strlen(name));
+}
+
 void token_response_read(const struct exchange *x, struct token_response *ret)
 {
 	struct token_response a = {.class = RESPONSE_UNAVAILABLE, .status = x->status};
 	struct body b = {0};
 	const char *problem;
-	int r;
+	int r = 0;
 
 	memcpy(a.correlation_id, x->correlation_id, sizeof(a.correlation_id));
 	a.correlation_id[sizeof(a.correlation_id) - 1] = '\0';
 
+	retry_after_read(x, &a);
 	if (x->status == 0 || x->failure) {
+		/* nobody knows what became of it */
+		a.minted = x->status == 200 || (x->status == 0 && !x->unsent);
 		/* Half a body proves nothing, but a status that needs none stands. */
 		if (x->status == 429)
 			a.class = RESPONSE_THROTTLED;
@@ -350,11 +392,15 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 			body_fini(&b);
 			b = (struct body){0};
 			failure_read(x, &b, &a);
-		} else if (x->status == 200) {
+		} else if (x->status == 200 && (b.has_token || !*b.error)) {
 			success_read(&b, &a);
 		} else {
 			failure_read(x, &b, &a);
 		}
+	}
+	if (a.class != RESPONSE_TOKEN && !x->failure && has_token(x, &b)) {
+		a.minted = true;
+		a.unfit = x->status >= 200 && x->status <= 299 && r != -ENOMEM;
 	}
 	if (repeats(x, &b, a.correlation_id, strlen(a.correlation_id)) ||
 		repeats_token(&a.token, a.correlation_id, strlen(a.correlation_id)))
@@ -364,8 +410,8 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 		a.bad_refresh_token = b.bad_refresh_token;
 	}
 	body_fini(&b);
-	if (a.class != RESPONSE_TOKEN)
-		retry_after_read(x, &a);
+	if (a.class == RESPONSE_TOKEN)
+		a.has_retry_after = false;
 	*ret = a;
 }
 

@@ -10,8 +10,10 @@
 
 enum response_class {
 	RESPONSE_TOKEN,       /* a usable token */
-	RESPONSE_UNAVAILABLE, /* no response, TLS, 3xx, 5xx, a gateway's 4xx, an unreadable body */
-	RESPONSE_THROTTLED,   /* 429, or Genesys' 400 "rate limit exceeded" */
+	RESPONSE_UNAVAILABLE, /* no response, TLS, 3xx, 5xx, a gateway's 4xx, an unreadable body, a
+				 4xx that says by its error or by a Retry-After that it will pass */
+	RESPONSE_THROTTLED,   /* 429, too_many_requests, slow_down, or Genesys' 400 "rate limit
+				 exceeded" */
 	RESPONSE_CLIENT_REJECTED, /* the server refuses these credentials or this request for good
 				   */
 	RESPONSE_LOGIN_REQUIRED,  /* invalid_grant: a person has to log in */
@@ -32,6 +34,10 @@ struct token_response {
 	struct duration expires_in;
 	struct jwt_claims claims;
 	/* every failure */
+	bool minted; /* a token may have been made for it all the same */
+	bool unfit;  /* one was, in a form that is refused; the next will be no better */
+	char unfit_fingerprint[FINGERPRINT_LENGTH + 1]; /* of one that is refused for its
+							   expires_in alone; "" otherwise */
 	bool has_retry_after;
 	struct duration retry_after;
 	char error[64];          /* the OAuth error code, "" if none */

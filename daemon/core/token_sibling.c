@@ -23,6 +23,7 @@ void token_source_sibling_fetched(
 		if (!boot_before(boot_max(now->boot, s->not_before), other->not_before))
 			return;
 		s->not_before = other->not_before;
+		s->not_before_waited = other->not_before_waited;
 		s->last_failure = *told;
 		history_add(s->history, now,
 			told->class == RESPONSE_THROTTLED ? EVENT_THROTTLED : EVENT_CLIENT_REJECTED,
@@ -31,9 +32,9 @@ void token_source_sibling_fetched(
 			told->words,
 			(long long)duration_ceil_s(boot_since(s->not_before, now->boot)));
 	} else if (!told->any && rejected && is_about_the_client(&s->last_failure)) {
-		s->not_before = SOURCE_LONG_AGO;
+		token_source_retry_at(s, SOURCE_LONG_AGO);
 		s->last_failure = (struct source_failure){0};
-		s->failures = 0;
+		s->failures = s->refusals = 0;
 		if (s->settings.prefetch)
 			token_source_want_fetch(s, URGENCY_WANTED);
 	} else {

@@ -11,12 +11,14 @@
  *   due   now, if somebody needs one (nothing to serve, min_ttl, a rejected token, an admin) or if
  *         an unexplained step of the wall clock may have eaten what is left; else at refresh_at;
  *         never while revoked
- *   gate  open from not_before on (backoff, Retry-After, 15 minutes after the server refused the
- *         client), which only an admin's refresh may pass; and never for more than mint_limit
- *         fetches in 300 s, whoever asks
+ *   gate  open from not_before on (backoff, which is short while callers are refused; Retry-After;
+ *         after the server refused the client 30 s, half of what the token has left, 15 minutes),
+ *         which only an admin's refresh may pass; and never for more than mint_limit fetches in
+ *         300 s that may have minted a token, whoever asks
  *
  * Invariants:
- *   - what is served has valid <= now and at least a second until dead, which never moves out
+ *   - what is served has valid <= now and at least a second until dead, which never moves out;
+ *     while no other can be fetched, until use_margin later, and then as stale
  *   - a failed fetch takes nothing away: the token stays until its own dead
  *   - a rejected token is served only where the caller's wait ends, or no fetch can begin inside
  *     of it, and then as stale; once replaced it is never served again
@@ -38,6 +40,7 @@ void token_source_init(struct token_source *s, const struct token_source_setting
 		.history = history,
 		.random = {seed},
 		.not_before = SOURCE_LONG_AGO,
+		.not_before_waited = SOURCE_LONG_AGO,
 		.replaced_at = SOURCE_LONG_AGO,
 		.step_refresh_at = SOURCE_LONG_AGO,
 		.attention = true,
@@ -97,14 +100,15 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 	struct boot_time dead = lifetime_dead(&s->current.life);
 	bool settled = false;
 
-	/* Callers who are held because of a doubt need not wait for the fetch: this ends it. */
-	s->changed |= s->current.token.text && lifetime_suspect(&s->current.life, now).ns > 0;
 	for (size_t i = 0; i < 2; i++) {
 		struct token_slot *slot = slots[i];
 		struct duration before = slot->life.step;
 
 		if (!slot->token.text)
 			continue;
+		/* Callers who are held because of a doubt need not wait for the fetch: this ends
+		 * it. */
+		s->changed |= lifetime_suspect(&slot->life, now).ns > 0;
 		switch (lifetime_exchange(&slot->life, sample, spread)) {
 		case LIFETIME_STEP_COUNTED:
 			step_counted(s, now, slot, before);
@@ -143,8 +147,8 @@ void token_source_mended(struct token_source *s)
 
 	if (!f->any || (!refused && f->status != 0))
 		return;
-	s->not_before = SOURCE_LONG_AGO;
-	s->failures = 0;
+	token_source_retry_at(s, SOURCE_LONG_AGO);
+	s->failures = s->refusals = 0;
 	if (s->settings.prefetch)
 		token_source_want_fetch(s, URGENCY_WANTED);
 	s->attention = s->changed = true;
@@ -218,6 +222,6 @@ void token_source_log_out(
 	s->login = SOURCE_LOGIN_NONE;
 	s->fetch.forgotten = s->fetch.purpose != PURPOSE_NONE;
 	s->revoked = false;
-	s->failures = 0;
+	s->failures = s->refusals = 0;
 	s->last_failure = (struct source_failure){0};
 }

@@ -46,8 +46,8 @@ struct token_source_settings {
 	struct lifetime_policy policy;
 	bool prefetch;
 	struct duration reject_cooldown;
-	bool verifiable; /* the API can be asked whether it accepts a token */
-	unsigned mint_limit;
+	bool verifiable;     /* the API can be asked whether it accepts a token */
+	unsigned mint_limit; /* MINT_LIMIT_AUTO: by the lifetime of the tokens */
 };
 
 struct source_failure {
@@ -79,7 +79,8 @@ enum fetch_urgency {
 /* What the next fetch is wanted for. Forgotten when one begins. */
 struct fetch_next {
 	enum fetch_urgency urgency;
-	bool code; /* a person logged in: exchange their code, whatever the backoff */
+	bool code;   /* a person logged in: exchange their code, whatever the backoff */
+	bool waited; /* callers are held or refused for want of it */
 };
 
 enum fetch_purpose {
@@ -92,6 +93,8 @@ enum fetch_purpose {
  * happens meanwhile is noted here and judged at the end. */
 struct fetch_under_way {
 	enum fetch_purpose purpose;
+	bool waited;              /* callers are held, or were refused, for want of it */
+	struct boot_time begun;   /* its place in the mint window */
 	bool request_outdated;    /* it asks for a token as it was wanted before */
 	bool credential_outdated; /* or with a credential that was replaced since */
 	bool forgotten;           /* somebody logged out: what comes is not wanted */
@@ -113,6 +116,13 @@ struct token_verification {
 	struct boot_time at;
 };
 
+/* What is remembered of the latest token when it is gone: a server may give the same one again. */
+struct source_latest {
+	char fingerprint[FINGERPRINT_LENGTH + 1]; /* "": none came yet */
+	struct boot_time end;
+	bool again; /* the latest fetch brought just that one */
+};
+
 struct token_source {
 	struct token_source_settings settings;
 	struct mint_window *mint;          /* of the client; lent */
@@ -131,9 +141,13 @@ struct token_source {
 	uint64_t fetches_ended;             /* so many; they are numbered from 1 */
 	uint64_t fetch_succeeded;           /* number of the latest that brought a new token */
 	unsigned failures;                  /* in a row */
+	unsigned refusals;                  /* among them, of those that no time heals */
 	struct source_failure last_failure; /* cleared by a success */
 	struct boot_time not_before;        /* of the next fetch: backoff, Retry-After, refusal */
-	struct boot_time replaced_at;       /* when a rejected token was last replaced */
+	struct boot_time not_before_waited; /* the same if callers are refused for want of it; never
+					       later */
+	struct source_latest latest;
+	struct boot_time replaced_at; /* when a rejected token was last replaced */
 	struct token_verification verification;
 	struct boot_time step_refresh_at; /* the latest refresh because of a lone exchange */
 	bool mint_limit_told;

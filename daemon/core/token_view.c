@@ -28,8 +28,14 @@ void token_source_view(
 	const struct token_source *s, const struct clock_reading *now, struct source_view *ret)
 {
 	struct source_view v = {.slot = token_source_pick(s, now, 0)};
+	const struct token_slot *last = token_source_last_resort(s, now);
 
-	if (v.slot) {
+	if (!v.slot && last && token_source_no_other(s)) {
+		v.slot = last;
+		v.state = SOURCE_STALE;
+		v.expires_in = boot_since(token_source_over(s), now->boot);
+		v.refresh_in = boot_since(s->refresh_at, now->boot);
+	} else if (v.slot) {
 		v.state = token_source_stale(s, now, v.slot) ? SOURCE_STALE : SOURCE_FRESH;
 		v.expires_in = boot_since(lifetime_dead(&v.slot->life), now->boot);
 		v.refresh_in = boot_since(s->refresh_at, now->boot);

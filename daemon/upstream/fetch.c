@@ -88,6 +88,7 @@ static void fetch_finish(struct fetch *x, const char *failure)
 		handle_release(x);
 	if (x->exchange.status == 0)
 		x->exchange.received = x->exchange.sent;
+	x->exchange.unsent = !x->left;
 	x->exchange.failure = failure;
 	x->exchange.body = x->reply.body ? x->reply.body : "";
 	x->exchange.body_length = x->reply.body_length;

@@ -199,6 +199,14 @@ void rig_answer_failure(struct rig *r, struct fetch *f, const char *failure)
 	finish(r, f, &x);
 }
 
+void rig_answer_unsent(struct rig *r, struct fetch *f, const char *failure)
+{
+	struct exchange x = {.failure = failure, .unsent = true};
+
+	assert_non_null(f);
+	finish(r, f, &x);
+}
+
 /* ---- the disk ---- */
 
 enum disk_kind {

@@ -97,6 +97,8 @@ void rig_answer(struct rig *r, struct fetch *f, long status, const char *body);
 void rig_answer_token(struct rig *r, struct fetch *f, const char *token, const char *refresh_token);
 /* No answer at all. */
 void rig_answer_failure(struct rig *r, struct fetch *f, const char *failure);
+/* The same before anything of it had left. */
+void rig_answer_unsent(struct rig *r, struct fetch *f, const char *failure);
 
 /* ---- the disk ---- */
 

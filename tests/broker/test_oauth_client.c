@@ -87,6 +87,81 @@ static void test_requests_of_an_earlier_run_are_counted(void **state)
 	rig_free(r);
 }
 
+/* So many requests does the file tell the next run of. */
+static unsigned counted_on_disk(struct rig *r)
+{
+	size_t length;
+	char *bytes, *line;
+	unsigned n = 0;
+
+	rig_run(r);
+	line = bytes = rig_file_read(r, ".state", &length);
+	for (; (line = memmem(line, length - (size_t)(line - bytes), "\nmint ", 6)); line++)
+		n++;
+	free(bytes);
+	return n;
+}
+
+/* Before one leaves nobody knows what becomes of it. What is known to have minted nothing is taken
+ * back; a run that ends before it knows has it counted. */
+static void test_only_what_may_have_minted_is_counted(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nmint_limit = 1\n");
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(counted_on_disk(r), 1);
+		if (i == 0)
+			rig_answer(r, rig_post(r), 503, "");
+		else if (i == 1)
+			rig_answer(r, rig_post(r), 400, "{\"error\":\"slow_down\"}");
+		else
+			rig_answer_unsent(r, rig_post(r), "could not resolve host");
+		assert_int_equal(counted_on_disk(r), 0);
+		rig_pass(r, 60);
+		assert_int_equal(rig_posts(r), 1);
+	}
+	restart(r, "[profile a]\nmint_limit = 1\n");
+	assert_int_equal(counted_on_disk(r), 1);
+	assert_int_equal(rig_posts(r), 0);
+	rig_pass(r, 300);
+	assert_int_equal(rig_posts(r), 1);
+	rig_answer_failure(r, rig_post(r), "timed out");
+	assert_int_equal(counted_on_disk(r), 2);
+	rig_free(r);
+}
+
+/* Tokens of 20 s: twice what they need, and the next run knows it before it has one. */
+static void test_the_limit_that_tokens_need_outlives_the_run(void **state)
+{
+	static const char brief[] =
+		"{\"access_token\":\"token-%d\",\"token_type\":\"bearer\",\"expires_in\":20}";
+	struct rig *r = rig_new(A);
+	struct caller *c;
+	char body[128];
+
+	(void)state;
+	for (int i = 0; i < 25; i++) {
+		while (!rig_posts(r))
+			rig_pass(r, 1);
+		snprintf(body, sizeof(body), brief, i);
+		rig_answer(r, rig_post(r), 200, body);
+	}
+	assert_false(rig_logged(r, "mint_limit"));
+	assert_in_range(counted_on_disk(r), 20, 25);
+	restart(r, A);
+	assert_int_equal(rig_posts(r), 1);
+	/* such as live for an hour go by the usual one */
+	rig_answer_token(r, rig_post(r), "token-long", NULL);
+	c = caller_ask(r, "POST", "/v1/refresh?profile=a");
+	assert_int_equal(caller_status(r, c), 503);
+	assert_non_null(
+		strstr(caller_body(c), "mint_limit: all 15 token requests allowed in 300 s"));
+	caller_gone(r, c);
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
 static void test_a_damaged_file_is_told_and_repeats_no_generation(void **state)
 {
 	struct rig *r = with_token("[profile a]\nmint_limit = 1\n");
@@ -327,6 +402,8 @@ int main(void)
 		cmocka_unit_test(test_no_generation_comes_twice),
 		cmocka_unit_test(test_generations_are_reserved_half_a_block_ahead),
 		cmocka_unit_test(test_requests_of_an_earlier_run_are_counted),
+		cmocka_unit_test(test_only_what_may_have_minted_is_counted),
+		cmocka_unit_test(test_the_limit_that_tokens_need_outlives_the_run),
 		cmocka_unit_test(test_a_damaged_file_is_told_and_repeats_no_generation),
 		cmocka_unit_test(test_a_client_that_was_refused_is_tried_at_a_start),
 		cmocka_unit_test(test_another_secret_need_not_wait_for_the_old_one),

@@ -154,7 +154,8 @@ static void drop_ins_in_byte_order(void **state)
 	assert_int_equal(mkdir(path_of("main.conf.d/dir.conf"), 0755), 0);
 	assert_int_equal(symlink("nowhere", path_of("main.conf.d/link.conf")), 0);
 	must_refuse("main.conf",
-		"DIR/main.conf.d/a.conf:2: mint_limit: \"many\" is not a whole number; allowed: a "
+		"DIR/main.conf.d/a.conf:2: mint_limit: \"many\" is not a whole number; allowed: "
+		"auto, or a "
 		"whole number from 1 to 1000\n"
 		"DIR/main.conf.d/a.conf:3: frob: unknown key; all keys: --help-config\n"
 		"DIR/main.conf.d/dir.conf: this is not a regular file\n"

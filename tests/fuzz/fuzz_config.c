@@ -155,6 +155,14 @@ static void write_duration(FILE *to, int64_t ns)
 	fputs(text, to);
 }
 
+static void write_count_or_auto(FILE *to, uint32_t count)
+{
+	if (count)
+		fprintf(to, "%u", count);
+	else
+		fputs("auto", to);
+}
+
 static void write_value(FILE *to, const struct config_key *key, const void *base)
 {
 	const void *at = (const char *)base + key->offset;
@@ -166,6 +174,8 @@ static void write_value(FILE *to, const struct config_key *key, const void *base
 		fputs(*(const gid_t *)at == 900 ? "gctoken" : "devs", to);
 	else if (is_like(key, "max_connections"))
 		fprintf(to, "%u", *(const uint32_t *)at);
+	else if (key->type->read == count_or_auto_read)
+		write_count_or_auto(to, *(const uint32_t *)at);
 	else if (is_like(key, "max_wait"))
 		write_duration(to, ((const struct duration *)at)->ns);
 	else if (key->type->words)

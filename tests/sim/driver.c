@@ -27,6 +27,7 @@ static void exchange_of(
 		.sent = m->sent,
 		.received = a->status ? *received : m->sent,
 		.status = a->status,
+		.unsent = m->refused,
 		.failure = a->status ? NULL : "connection refused, or no response in time",
 		.body = a->body,
 		.body_length = strlen(a->body),

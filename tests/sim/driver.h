@@ -17,7 +17,9 @@ struct driver_settings {
 /* A request on its way, or its response. */
 struct message {
 	bool used, head;
-	bool lost; /* no response will come */
+	bool lost;    /* no response will come */
+	bool refused; /* not even a connection came about */
+	size_t post;  /* in tally.posts */
 	uint64_t serial;
 	struct true_time left_at;
 	struct clock_reading sent;

@@ -55,10 +55,14 @@ static void response_leaves(void *context, uint64_t index)
 	struct driver *d = context;
 	struct message *m = &d->messages[index];
 
-	if (m->head)
+	if (m->head) {
 		server_respond_head(d->server, &m->response);
-	else
+	} else {
+		size_t tokens = d->server->count;
+
 		server_respond_post(d->server, &m->response);
+		d->tally->posts[m->post].barren = d->server->count == tokens;
+	}
 	sim_after(d->sim, duration_add(server_latency(d->server), d->server->settings.slower_back),
 		SIM_LOCAL, message_ended, d, index);
 }
@@ -75,6 +79,9 @@ static void request_arrives(void *context, uint64_t index)
 		return;
 	}
 	if (!server_listens(d->server)) {
+		m->refused = true;
+		if (!m->head)
+			d->tally->posts[m->post].barren = true;
 		sim_after(d->sim, server_latency(d->server), SIM_LOCAL, message_ended, d, index);
 		return;
 	}
@@ -111,7 +118,7 @@ void network_send(struct driver *d, bool head)
 		if (d->post)
 			tally_fail(d->tally, "a second token request while one is under way");
 		d->post = m->serial;
-		tally_posted(d->tally, now.boot);
+		m->post = tally_posted(d->tally, now.boot);
 		/* a new connection each time; HEADs reuse it */
 		for (unsigned i = 0; i < 2 * ROUND_TRIPS_TO_CONNECT; i++)
 			connecting = duration_add(connecting, server_latency(d->server));

@@ -102,6 +102,7 @@ bool reach_run(uint64_t seed, const char *folder)
 	reach_refused(&r);
 	reach_requests(&r);
 	reach_steps(&r);
+	reach_outages(&r);
 	printf("1..%u\n", r.cases);
 	return r.fine;
 }

@@ -48,5 +48,6 @@ void reach_refused(struct reach *r);
 void reach_requests(struct reach *r);
 void reach_looks(struct reach *r);
 void reach_steps(struct reach *r);
+void reach_outages(struct reach *r);
 
 #endif

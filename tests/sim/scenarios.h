@@ -49,8 +49,10 @@ struct expectation {
 	/* The estimate's error after 8 exchanges; 0: not judged. */
 	int64_t point_error_ms;
 	/* Fetching fails in [from, until): there may be one request a second in the first minute,
-	 * then two a minute; and a token again so long after its end. */
+	 * then so many a minute (0 means two, as it is while nobody is refused); and the request
+	 * that brings a token again leaves so long after its end. */
 	int64_t failing_from_s, failing_until_s, recovered_in_s;
+	unsigned failing_in_minute;
 	/* At most so many requests in that time; 0: not judged. */
 	unsigned failing_posts_max;
 };

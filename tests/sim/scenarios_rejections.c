@@ -36,10 +36,11 @@ static const struct scenario entries[] = {
 		.happenings = {{HAPPENS_MOOD, .at_s = 1, .by = SERVER_REFUSES},
 			{HAPPENS_MOOD, .at_s = 3600, .by = SERVER_WELL}},
 		.expect = {.posts_min = 90,
-			.posts_max = 240,
-			.waited_max = 800, /* for an attempt inside their wait of 5 s */
+			.posts_max = 1100,
+			.waited_max = 4500, /* for an attempt inside their wait of 5 s */
 			.failing_from_s = 1,
 			.failing_until_s = 3600,
+			.failing_in_minute = 20, /* those who reject are refused */
 			.recovered_in_s = 60},
 	},
 	{

@@ -55,11 +55,12 @@ bool tally_blind(const struct tally *t)
 	return t->blind && t->sim->now.ns < t->blind_ends.ns;
 }
 
-void tally_posted(struct tally *t, struct boot_time now)
+size_t tally_posted(struct tally *t, struct boot_time now)
 {
 	if (t->post_count == t->post_room)
 		t->posts = sim_grow(t->posts, &t->post_room, sizeof(*t->posts));
-	t->posts[t->post_count++] = (struct tally_post){.at = t->sim->now, .boot = now};
+	t->posts[t->post_count] = (struct tally_post){.at = t->sim->now, .boot = now};
+	return t->post_count++;
 }
 
 void tally_exchanged(struct tally *t, struct true_time sent)
@@ -198,19 +199,21 @@ void tally_api(struct tally *t, enum api_verdict verdict, struct true_time serve
 }
 
 unsigned tally_posts_in(const struct tally *t, struct duration window, struct true_time from,
-	struct true_time until)
+	struct true_time until, bool minting)
 {
-	size_t first = 0, most = 0;
+	size_t first = 0;
+	unsigned now = 0, most = 0;
 
 	for (size_t i = 0; i < t->post_count && t->posts[i].at.ns < until.ns; i++) {
 		if (t->posts[i].at.ns < from.ns) {
 			first = i + 1;
 			continue;
 		}
-		while (boot_since(t->posts[i].boot, t->posts[first].boot).ns >= window.ns)
-			first++;
-		if (i - first + 1 > most)
-			most = i - first + 1;
+		for (; boot_since(t->posts[i].boot, t->posts[first].boot).ns >= window.ns; first++)
+			now -= !minting || !t->posts[first].barren;
+		now += !minting || !t->posts[i].barren;
+		if (now > most)
+			most = now;
 	}
-	return (unsigned)most;
+	return most;
 }

@@ -22,6 +22,7 @@
 struct tally_post {
 	struct true_time at;
 	struct boot_time boot;
+	bool barren;           /* the server made no token for it */
 	bool token;            /* it brought one */
 	struct true_time came; /* then */
 };
@@ -79,7 +80,8 @@ void tally_disturbed(struct tally *t, struct duration lost);
 void tally_wall_stepped(struct tally *t, struct duration by);
 bool tally_blind(const struct tally *t);
 
-void tally_posted(struct tally *t, struct boot_time now);
+/* Returns its index in `posts`. */
+size_t tally_posted(struct tally *t, struct boot_time now);
 /* An exchange with a usable Date ended. */
 void tally_exchanged(struct tally *t, struct true_time sent);
 void tally_token_came(struct tally *t, struct true_time sent, uint64_t generation);
@@ -100,8 +102,9 @@ void tally_rejected(struct tally *t, uint64_t generation);
 void tally_api(struct tally *t, enum api_verdict verdict, struct true_time served, bool blind,
 	uint64_t generation);
 
-/* Most token requests in any `window` of BOOTTIME within [from, until) of true time. */
+/* Most token requests in any `window` of BOOTTIME within [from, until) of true time; `minting`: of
+ * those that may have made a token. */
 unsigned tally_posts_in(const struct tally *t, struct duration window, struct true_time from,
-	struct true_time until);
+	struct true_time until, bool minting);
 
 #endif

@@ -123,13 +123,51 @@ def test_a_report_beyond_the_limit_leaves_the_token_to_everybody(daemon, server)
     assert server.posts == 1
 
 
-def test_failed_requests_count_as_well(daemon, server):
-    server.fault("token", "answer", status=500, times=-1, body="no")
+@pytest.mark.parametrize("fault", [
+    {"action": "answer", "status": 500, "body": "no"},
+    {"action": "answer", "status": 400, "body": '{"error":"slow_down"}'},
+], ids=["500", "slow-down"])
+def test_refusals_use_up_nothing(daemon, server, fault):
+    """Neither in an outage nor over a restart in it."""
+    server.fault("token", times=-1, **fault)
     one = daemon(server, profile={"mint_limit": 2})
+
+    def ask(posts: int) -> bool:
+        return one.token(wait=0).status == 503 and server.posts >= posts
+
+    wait_until(lambda: ask(4), "more attempts than the limit has room for", timeout=60)
+    one.kill()
+    one.start()
+    wait_until(lambda: ask(6), "more attempts", timeout=60)
+    server.clear_faults()
+    wait_until(lambda: one.token(wait=1).status == 200, "the token", timeout=30)
+    # And for two tokens, as always.
+    assert one.post("/v1/refresh").status == 200
+    assert limited(one.post("/v1/refresh"))
+
+
+def test_requests_that_nobody_answers_are_counted(daemon, server):
+    """They may have minted a token each."""
+    server.fault("token", "hang", times=-1)
+    one = daemon(server, profile={"mint_limit": 2, "fetch_timeout": "1s"})
     wait_until(lambda: limited(one.token(wait=0)), "an end of the attempts")
-    answer = one.token()
-    assert limited(answer) and "HTTP 500" in answer.json["error_description"]
+    answer = one.token(wait=0)
+    assert limited(answer) and "no response" in answer.json["error_description"]
     assert server.posts == 2
+
+
+def test_what_never_reaches_the_server_is_not_counted(daemon, server):
+    server.listen(False)
+    one = daemon(server, profile={"mint_limit": 2})
+
+    def failed() -> int:
+        return one.token(wait=0) and one.status()["counters"]["failures"]
+
+    wait_until(lambda: failed() >= 4, "more attempts than the limit has room for", timeout=60)
+    server.listen(True)
+    wait_until(lambda: one.token(wait=1).status == 200, "the token", timeout=30)
+    assert one.post("/v1/refresh").status == 200
+    assert limited(one.post("/v1/refresh"))
 
 
 # ---- Over restarts ----

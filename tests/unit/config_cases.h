@@ -34,7 +34,7 @@
 #define NO_SERVER " profile p has neither region nor environment nor token_url; say where its login server is, for instance: region = us-west-2\n"
 #define NO_ID " profile p has neither client_id nor client_id_file; one of them is needed\n"
 #define NO_SECRET " profile p has neither client_secret_file nor client_secret_credential; one of them is needed: the secret in a file of mode 0600, or from systemd\n"
-#define COUNT "; allowed: a whole number from 1 to 1000\n"
+#define COUNT "; allowed: auto, or a whole number from 1 to 1000\n"
 #define INDENTED " this line starts with white space; a value cannot go on over several lines, and keys and sections start at the line's beginning\n"
 
 static const struct config_case {

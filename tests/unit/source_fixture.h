@@ -225,6 +225,12 @@ static inline enum ask_outcome rig_ask(struct rig *r, struct token_ask *ask)
 		const struct lifetime *l = &r->o.slot->life;
 		int64_t left = lifetime_dead(l).ns - r->now.boot.ns;
 
+		/* the last use_margin only where no other can be had, and never as fresh */
+		if (left < S) {
+			assert_true(r->o.stale);
+			assert_true(token_source_no_other(&r->s) || token_source_fetching(&r->s));
+			left = token_source_over(&r->s).ns - r->now.boot.ns;
+		}
 		assert_non_null(r->o.slot->token.text);
 		assert_true(l->valid.ns <= r->now.boot.ns);
 		assert_true(left >= S);

@@ -9,6 +9,7 @@
 #include "config_cases.h"
 #include "config_fixture.h"
 #include "core/config_text.h"
+#include "core/retry.h"
 
 static struct fake_system no_variables;
 
@@ -145,7 +146,7 @@ static void defaults_are_filled_in(void **state)
 	assert_int_equal(p->use_margin.ns, 5 * NS_PER_S);
 	assert_true(p->prefetch);
 	assert_int_equal(p->reject_cooldown.ns, 30 * NS_PER_S);
-	assert_int_equal(p->mint_limit, 15);
+	assert_int_equal(p->mint_limit, MINT_LIMIT_AUTO);
 	assert_true(p->clock_probe);
 	assert_string_equal(p->clock_probe_url, "https://login.usw2.pure.cloud/");
 	assert_int_equal(p->fetch.timeout.ns, 10 * NS_PER_S);

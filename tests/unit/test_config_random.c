@@ -9,6 +9,7 @@
 
 #include "config_cases.h"
 #include "config_fixture.h"
+#include "core/retry.h"
 #include "core/text.h"
 
 static uint64_t random_state;
@@ -59,7 +60,7 @@ static void check_whole(const struct config *c)
 		assert_true(!*p->api_url || strncmp(p->api_url, "https://", 8) == 0);
 		assert_true(!p->client_id != !p->client_id_file);
 		assert_true(!p->client_secret_file != !p->client_secret_credential);
-		assert_in_range(p->mint_limit, 1, 1000);
+		assert_in_range(p->mint_limit, MINT_LIMIT_AUTO, 1000);
 		assert_true(p->refresh_margin.automatic || p->refresh_margin.duration.ns > 0);
 		assert_true(p->fetch.timeout.ns > 0 && p->use_margin.ns >= 0);
 		check_rules(&p->allow);

@@ -42,7 +42,7 @@ static void delays_double_to_a_minute(void **state)
 		struct random random = {i};
 
 		for (int n = 0; n < 2000; n++) {
-			int64_t d = retry_delay(cases[i].failures, &random).ns;
+			int64_t d = retry_delay(cases[i].failures, RETRY_MOST_S, &random).ns;
 
 			assert_true(d >= most / 2 && d <= most);
 			least_seen = d < least_seen ? d : least_seen;
@@ -52,6 +52,58 @@ static void delays_double_to_a_minute(void **state)
 		assert_true(least_seen < most / 2 + most / 40);
 		assert_true(most_seen > most - most / 40);
 	}
+}
+
+/* While callers are refused no pause is longer than that, and it varies as much. */
+static void delays_have_a_bound(void **state)
+{
+	static const int64_t bounds_s[] = {RETRY_MOST_WAITED_S, RETRY_MOST_BUSY_S};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(bounds_s); i++) {
+		int64_t most_seen = 0, bound = bounds_s[i] * NS_PER_S;
+		struct random random = {i};
+
+		for (unsigned failures = 1; failures < 2000; failures++) {
+			int64_t d = retry_delay(failures, bounds_s[i], &random).ns;
+
+			assert_true(d <= bound);
+			if (failures >= 5)
+				assert_true(d >= bound / 2);
+			most_seen = d > most_seen ? d : most_seen;
+		}
+		assert_true(most_seen > bound - bound / 40);
+	}
+	for (unsigned failures = 1; failures <= 3; failures++) {
+		struct random one = {failures}, other = {failures};
+
+		assert_int_equal(retry_delay(failures, RETRY_MOST_WAITED_S, &one).ns,
+			retry_delay(failures, RETRY_MOST_S, &other).ns);
+	}
+}
+
+/* In ms: the pause after the n-th refusal, by what the token has left. */
+static void refusals_are_tried_again_while_a_token_lives(void **state)
+{
+	static const struct {
+		int64_t left_ms;
+		int64_t pause_ms[5];
+	} cases[] = {
+		{0, {900000, 900000, 900000, 900000, 900000}},
+		{-5000, {900000, 900000, 900000, 900000, 900000}},
+		{86400000, {30000, 900000, 900000, 900000, 900000}},
+		{540000, {30000, 270000, 270000, 270000, 270000}},
+		{60000, {30000, 30000, 30000, 30000, 30000}},
+		{58000, {29000, 29000, 900000, 900000, 900000}},
+		{12000, {6000, 6000, 900000, 900000, 900000}},
+		{1000, {1000, 1000, 900000, 900000, 900000}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++)
+		for (unsigned n = 1; n <= 5; n++)
+			assert_int_equal(retry_refused(n, duration_ms(cases[i].left_ms)).ns,
+				cases[i].pause_ms[n - 1] * NS_PER_MS);
 }
 
 /* What a server in trouble feels of one broker: at most one request a second in the first minute,
@@ -71,7 +123,7 @@ static void retries_are_gentle(void **state)
 				assert_true(boot_since(sent[n], sent[n - 2]).ns >= 60 * NS_PER_S);
 			if (n)
 				assert_true(boot_since(sent[n], sent[n - 1]).ns >= NS_PER_S / 2);
-			now = boot_add(now, retry_delay(n + 1, &random));
+			now = boot_add(now, retry_delay(n + 1, RETRY_MOST_S, &random));
 		}
 		assert_in_range(in_first_minute, 5, 9);
 	}
@@ -119,6 +171,91 @@ static void window_opens_as_the_oldest_leaves(void **state)
 	assert_int_equal(mint_window_next(&w, 1, at_s(30)).ns, at_s(330).ns);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(mint_window_at(&w, i).ns, at_s(30 - 10 * (int64_t)i).ns);
+}
+
+static void what_minted_nothing_is_taken_back(void **state)
+{
+	static struct mint_window w;
+
+	(void)state;
+	w = (struct mint_window){.count = 0};
+	mint_window_take_back(&w, at_s(10));
+	assert_int_equal(w.count, 0);
+	mint_window_add(&w, at_s(10));
+	mint_window_add(&w, at_s(20));
+	mint_window_add(&w, at_s(20)); /* of another profile, at the same instant */
+	mint_window_add(&w, at_s(30));
+	mint_window_take_back(&w, at_s(15));
+	assert_int_equal(w.count, 4);
+	mint_window_take_back(&w, at_s(20));
+	assert_int_equal(w.count, 3);
+	assert_int_equal(mint_window_at(&w, 0).ns, at_s(30).ns);
+	assert_int_equal(mint_window_at(&w, 1).ns, at_s(20).ns);
+	assert_int_equal(mint_window_at(&w, 2).ns, at_s(10).ns);
+	mint_window_take_back(&w, at_s(30));
+	mint_window_take_back(&w, at_s(10));
+	mint_window_take_back(&w, at_s(20));
+	assert_int_equal(w.count, 0);
+	/* across the end of the ring */
+	for (int64_t s = 0; s < MINT_LIMIT_MAX + 5; s++)
+		mint_window_add(&w, at_s(s));
+	mint_window_take_back(&w, at_s(MINT_LIMIT_MAX - 2));
+	assert_int_equal(w.count, MINT_LIMIT_MAX - 1);
+	for (unsigned i = 0; i < w.count; i++)
+		assert_int_equal(mint_window_at(&w, i).ns,
+			at_s(MINT_LIMIT_MAX + 4 - (int64_t)i - (i >= 6)).ns);
+	mint_window_add(&w, at_s(5000));
+	assert_int_equal(mint_window_at(&w, 0).ns, at_s(5000).ns);
+	assert_int_equal(mint_window_at(&w, 1).ns, at_s(MINT_LIMIT_MAX + 4).ns);
+	assert_int_equal(mint_window_at(&w, w.count - 1).ns, at_s(5).ns);
+}
+
+static void limit_goes_by_the_lifetime(void **state)
+{
+	static const struct {
+		int64_t pace_ms;
+		unsigned limit;
+	} cases[] = {{0, 15}, {-1, 15}, {86400000, 15}, {40000, 15}, {39999, 16}, {30000, 20},
+		{10000, 60}, {6000, 100}, {5000, 100}, {1, 100}};
+	static struct mint_window w;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		w = (struct mint_window){.pace = duration_ms(cases[i].pace_ms)};
+		assert_int_equal(mint_window_limit(&w, MINT_LIMIT_AUTO), cases[i].limit);
+		assert_int_equal(mint_window_limit(&w, 7), 7);
+		for (unsigned n = 0; n < cases[i].limit; n++) {
+			assert_int_equal(
+				mint_window_next(&w, MINT_LIMIT_AUTO, at_s(n)).ns, at_s(n).ns);
+			mint_window_add(&w, at_s(n));
+		}
+		assert_int_equal(mint_window_next(&w, MINT_LIMIT_AUTO, at_s(200)).ns, at_s(300).ns);
+	}
+}
+
+/* Requests of 10 s that nobody answers, each 5 s after the one before: the pauses grow in time, so
+ * that none is as long as until the window opens. */
+static void unanswered_requests_are_spread(void **state)
+{
+	static struct mint_window w;
+	struct boot_time sent = at_s(1000), before = sent;
+	int64_t longest = 0;
+
+	(void)state;
+	w = (struct mint_window){.count = 0};
+	for (unsigned n = 0; n < 100; n++) {
+		mint_window_add(&w, sent);
+		if (n < 7)
+			assert_int_equal(mint_window_spread(&w, 15, sent).ns, sent.ns);
+		before = sent;
+		sent = boot_max(boot_add(sent, duration_s(15)), mint_window_spread(&w, 15, sent));
+		sent = mint_window_next(&w, 15, sent);
+		if (boot_since(sent, before).ns > longest)
+			longest = boot_since(sent, before).ns;
+	}
+	assert_in_range(longest, 20 * NS_PER_S, 60 * NS_PER_S);
+	/* those of long ago do not count */
+	assert_int_equal(mint_window_spread(&w, 15, at_s(9000)).ns, at_s(9000).ns);
 }
 
 static void ring_keeps_the_latest(void **state)
@@ -174,9 +311,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(delays_double_to_a_minute),
+		cmocka_unit_test(delays_have_a_bound),
+		cmocka_unit_test(refusals_are_tried_again_while_a_token_lives),
 		cmocka_unit_test(retries_are_gentle),
 		cmocka_unit_test(retry_after_is_obeyed_within_reason),
 		cmocka_unit_test(window_opens_as_the_oldest_leaves),
+		cmocka_unit_test(what_minted_nothing_is_taken_back),
+		cmocka_unit_test(limit_goes_by_the_lifetime),
+		cmocka_unit_test(unanswered_requests_are_spread),
 		cmocka_unit_test(ring_keeps_the_latest),
 		cmocka_unit_test(limit_holds_for_every_window),
 	};

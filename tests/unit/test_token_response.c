@@ -357,6 +357,106 @@ static void a_cut_answer_is_never_a_token(void **state)
 	assert_no_token(&a);
 }
 
+/* Whatever a 4xx says, one with a Retry-After will pass. */
+static void who_may_come_back_is_not_refused_for_good(void **state)
+{
+	static const struct {
+		long status;
+		const char *error, *retry_after;
+		enum response_class class;
+	} cases[] = {
+		{400, "invalid_client", "", RESPONSE_CLIENT_REJECTED},
+		{400, "invalid_client", "2", RESPONSE_UNAVAILABLE},
+		{401, "invalid_client", "0", RESPONSE_UNAVAILABLE},
+		{403, "unauthorized_client", DATE, RESPONSE_UNAVAILABLE},
+		{400, "invalid_grant", "2", RESPONSE_UNAVAILABLE},
+		{400, "slow_down", "2", RESPONSE_THROTTLED},
+		{429, "invalid_client", "2", RESPONSE_THROTTLED},
+		{200, "invalid_client", "2", RESPONSE_UNAVAILABLE},
+		{400, "invalid_client", "soon", RESPONSE_CLIENT_REJECTED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct exchange x = {0};
+		struct token_response a;
+		char body[80];
+
+		snprintf(x.retry_after, sizeof(x.retry_after), "%s", cases[i].retry_after);
+		snprintf(body, sizeof(body), "{\"error\":\"%s\"}", cases[i].error);
+		read_bytes(cases[i].status, body, strlen(body), &x, &a);
+		assert_no_token(&a);
+		if (a.class != cases[i].class)
+			fail_msg("case %zu: %s", i, response_class_name(a.class));
+		assert_string_equal(a.error, cases[i].error);
+		assert_false(a.minted);
+		token_response_fini(&a);
+	}
+}
+
+/* What may have made a token though there is none to take, and what will do so again. */
+static void tokens_that_are_thrown_away(void **state)
+{
+	static const struct {
+		long status;
+		const char *body, *failure;
+		bool unsent, minted, unfit;
+	} cases[] = {
+		{200, GOOD_BODY, NULL, false, false, false},
+		{200, "{" T B "\"expires_in\":\"3600\"}", NULL, false, true, true},
+		{200, "{" T B "\"expires_in\":4}", NULL, false, true, true},
+		{200, "{" T E "}", NULL, false, true, true},
+		{200, "{\"access_token\":\"T0ken x\"," B E "}", NULL, false, true, true},
+		{200, "{\"acc\\u0065ss_token\":\"T0ken x\"," B E "}", NULL, false, true, true},
+		{200, "\xef\xbb\xbf" GOOD_BODY, NULL, false, true, true},
+		{200, GOOD_BODY "x", NULL, false, true, true},
+		{200, "{\"data\":" GOOD_BODY "}", NULL, false, true, true},
+		{201, GOOD_BODY, NULL, false, true, true},
+		{400, GOOD_BODY, NULL, false, true, false},
+		{302, GOOD_BODY, NULL, false, true, false},
+		{200, "<html>", NULL, false, false, false},
+		{200, "", NULL, false, false, false},
+		{200, "{\"error\":\"invalid_client\"}", NULL, false, false, false},
+		{400, "{\"error\":\"invalid_client\"}", NULL, false, false, false},
+		{400, "{\"error_description\":\"\\\"access_token\\\" is no parameter\"}", NULL,
+			false, false, false},
+		{503, "", NULL, false, false, false},
+		{200, GOOD_BODY, "the response was cut short", false, true, false},
+		{503, "", "the response was cut short", false, false, false},
+		{0, "", "timed out", false, true, false},
+		{0, "", NULL, false, true, false},
+		{0, "", "could not resolve host", true, false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct exchange x = {.failure = cases[i].failure, .unsent = cases[i].unsent};
+		struct token_response a;
+
+		read_bytes(cases[i].status, cases[i].body, strlen(cases[i].body), &x, &a);
+		if (a.minted != cases[i].minted || a.unfit != cases[i].unfit)
+			fail_msg("case %zu: minted %d, unfit %d", i, a.minted, a.unfit);
+		token_response_fini(&a);
+	}
+}
+
+/* A token that is refused because it is as good as over may be the one that is there already. */
+static void a_life_too_short_has_a_fingerprint(void **state)
+{
+	struct token_response good, brief;
+
+	(void)state;
+	read_body(200, GOOD_BODY, &good);
+	read_body(200, "{" T B "\"expires_in\":9}", &brief);
+	assert_no_token(&brief);
+	assert_string_equal(brief.unfit_fingerprint, good.token.fingerprint);
+	token_response_fini(&good);
+	token_response_fini(&brief);
+	read_body(200, "{" T B "\"expires_in\":\"9\"}", &brief);
+	assert_string_equal(brief.unfit_fingerprint, "");
+	token_response_fini(&brief);
+}
+
 static void every_prefix_of_a_token_is_none(void **state)
 {
 	struct exchange x = {0};
@@ -437,6 +537,43 @@ static void classifies_failures(void **state)
 		{403, "{\"error\":{\"code\":\"invalid_client\"}}", RESPONSE_UNAVAILABLE, "",
 			"the server answered HTTP 403"},
 		{403, "{\"error\":null,\"message\":\"no\"}", RESPONSE_UNAVAILABLE, "", "no"},
+		/* it says by its name that it will pass */
+		{400,
+			"{\"error\":\"temporarily_unavailable\",\"error_description\":\"try "
+			"again\"}",
+			RESPONSE_UNAVAILABLE, "temporarily_unavailable", "try again"},
+		{400, "{\"error\":\"server_error\"}", RESPONSE_UNAVAILABLE, "server_error",
+			"the server answered HTTP 400 server_error"},
+		{401, "{\"error\":\"internal_failure\",\"description\":\"d\"}",
+			RESPONSE_UNAVAILABLE, "internal_failure", "d"},
+		{400, "{\"error\":\"slow_down\"}", RESPONSE_THROTTLED, "slow_down",
+			"the server answered HTTP 400 slow_down"},
+		{403, "{\"error\":\"too_many_requests\"}", RESPONSE_THROTTLED, "too_many_requests",
+			"the server answered HTTP 403 too_many_requests"},
+		{408, "{\"error\":\"request_timeout\"}", RESPONSE_UNAVAILABLE, "request_timeout",
+			"the server answered HTTP 408 request_timeout"},
+		{408, "{\"error\":\"invalid_client\"}", RESPONSE_UNAVAILABLE, "invalid_client",
+			"the server answered HTTP 408 invalid_client"},
+		{425, "{\"error\":\"too_early\"}", RESPONSE_UNAVAILABLE, "too_early",
+			"the server answered HTTP 425 too_early"},
+		{400, "{\"error\":\"temporarily_unavailable_\"}", RESPONSE_CLIENT_REJECTED,
+			"temporarily_unavailable_",
+			"the server answered HTTP 400 temporarily_unavailable_"},
+		/* some send it with a 200 */
+		{200,
+			"{\"error\":\"invalid_client\",\"error_description\":\"authentication "
+			"failed\"}",
+			RESPONSE_CLIENT_REJECTED, "invalid_client", "authentication failed"},
+		{200, "{\"error\":\"invalid_grant\"}", RESPONSE_LOGIN_REQUIRED, "invalid_grant",
+			"the server answered HTTP 200 invalid_grant"},
+		{200, "{\"error\":\"server_error\",\"message\":\"m\"}", RESPONSE_UNAVAILABLE,
+			"server_error", "m"},
+		{200,
+			"{\"error\":\"invalid_request\",\"description\":\"rate limit "
+			"exceeded\"}",
+			RESPONSE_THROTTLED, "invalid_request", "rate limit exceeded"},
+		{200, "{\"error\":\"Not Found\"}", RESPONSE_UNAVAILABLE, "",
+			"the response has no access_token"},
 		{401, "{\"error\":\"invalid_client\"", RESPONSE_UNAVAILABLE, "",
 			"the server answered HTTP 401"},
 		{401, "{\"error\":\"invalid_client\",\"error\":\"invalid_grant\"}",
@@ -751,6 +888,9 @@ int main(void)
 		cmocka_unit_test(refuses_bytes_a_string_cannot_show),
 		cmocka_unit_test(refuses_floods),
 		cmocka_unit_test(a_cut_answer_is_never_a_token),
+		cmocka_unit_test(who_may_come_back_is_not_refused_for_good),
+		cmocka_unit_test(tokens_that_are_thrown_away),
+		cmocka_unit_test(a_life_too_short_has_a_fingerprint),
 		cmocka_unit_test(every_prefix_of_a_token_is_none),
 		cmocka_unit_test(classifies_failures),
 		cmocka_unit_test(words_are_fit_to_show),

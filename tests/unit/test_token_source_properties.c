@@ -37,7 +37,8 @@ struct world {
 	int64_t dead;
 	bool replaced[4096]; /* by generation: rejected, and a new one came */
 	unsigned fetches_seen, tokens, pages;
-	int64_t began[4096]; /* of every fetch */
+	unsigned minting;    /* fetches that may have minted a token */
+	int64_t began[4096]; /* of those */
 };
 
 static uint64_t roll(struct world *w, uint64_t sides)
@@ -94,8 +95,9 @@ static void ask_again(struct world *w, bool all)
 
 static void note_fetch(struct world *w)
 {
-	unsigned limit = w->settings.mint_limit, n = w->fetches_seen++;
+	unsigned limit = w->settings.mint_limit, n = w->minting++;
 
+	w->fetches_seen++;
 	assert_holds(n < LENGTH(w->began));
 	w->began[n] = w->r->now.boot.ns;
 	/* limits only grow in these worlds, so that the window is the same for all */
@@ -149,11 +151,12 @@ static void end_fetch(struct world *w)
 {
 	struct rig *r = w->r;
 	uint64_t rejected = r->s.current.rejected ? r->s.current.generation : 0;
+	bool failed = w->down || roll(w, 10) == 0;
 	char text[32];
 
 	w->fetch_ends = INT64_MAX;
 	r->rtt = 0; /* the time has passed */
-	if (w->down || roll(w, 10) == 0) {
+	if (failed) {
 		enum response_class class =
 			(enum response_class)(RESPONSE_UNAVAILABLE + roll(w, 4));
 
@@ -173,6 +176,8 @@ static void end_fetch(struct world *w)
 		if (rig_answer_claims(r, text, w->life_s, &claims) && rejected)
 			w->replaced[rejected] = true;
 	}
+	/* nothing was minted for it after all */
+	w->minting -= failed || r->fetched == FETCHED_SAME;
 	check_slots(w);
 }
 
