@@ -4,9 +4,11 @@
 
 #include "broker/endpoint.h"
 #include "broker/oauth_client.h"
+#include "broker/pages.h"
 #include "broker/profile_type.h"
 #include "broker/reload.h"
 #include "core/login_attempt.h"
+#include "front/page.h"
 #include "front/peer_unit.h"
 #include "host/config_files.h"
 #include "host/log.h"
@@ -254,6 +256,40 @@ static void test_one_that_is_gone_is_unknown(void **state)
 	assert_ptr_equal(played.forgotten, gone);
 	assert_int_equal(rig_posts(r), 0);
 	rig_free(r);
+}
+
+static bool page_has(int fd, const char *token)
+{
+	static char bytes[16384];
+	ssize_t length = pread(fd, bytes, sizeof(bytes), 0);
+
+	assert_in_range(length, 1, sizeof(bytes) - 1);
+	return memmem(bytes, (size_t)length, token, strlen(token));
+}
+
+/* Whoever has the page of one that is gone, by a reload or at a stop, reads no more there. */
+static void test_the_page_of_one_that_is_gone_is_wiped(void **state)
+{
+	(void)state;
+	for (int stop = 0; stop < 2; stop++) {
+		struct rig *r = with_token("[profile a]\n");
+		const struct page *page;
+		int fd;
+
+		assert_int_equal(pages_get(rig_profile(r, "a"), &page), 0);
+		fd = dup(page_fd(page));
+		assert_true(fd >= 0);
+		assert_true(page_has(fd, "token-1"));
+		if (stop) {
+			rig_stop(r);
+			rig_start(r);
+		} else {
+			reload(r, "[profile b]\nclient_id = b\n");
+		}
+		assert_false(page_has(fd, "token-1"));
+		close(fd);
+		rig_free(r);
+	}
 }
 
 /* ---- what has changed of one that goes on ---- */
@@ -659,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_another_name_is_another_profile_of_the_client),
 		cmocka_unit_test(test_profiles_are_in_order_whatever_the_configuration_has),
 		cmocka_unit_test(test_one_that_is_gone_is_unknown),
+		cmocka_unit_test(test_the_page_of_one_that_is_gone_is_wiped),
 		cmocka_unit_test(test_another_request_fetches_anew_and_serves_the_old_until_then),
 		cmocka_unit_test(test_another_secret_is_worth_a_try_at_once),
 		cmocka_unit_test(test_logins_that_were_begun_are_of_the_request_as_it_was),
