@@ -523,6 +523,18 @@ static void test_whom_the_files_name_by_then_is_asked_for_too(void **state)
 	rig_free(r);
 }
 
+static void test_whom_no_rule_names_any_more_is_not_missing(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nallow_users = nobody-of-that-name\n");
+
+	(void)state;
+	assert_int_equal(r->broker->names.unknown.count, 1);
+	reload(r, "[profile a]\n");
+	assert_int_equal(r->broker->names.unknown.count, 0);
+	assert_true(rig_logged(r, "the users and groups in the rules are all known"));
+	rig_free(r);
+}
+
 /* Rules that name units grant nobody where units are not known, and whoever wrote them is told. */
 static void test_units_that_are_not_known_are_told(void **state)
 {
@@ -705,6 +717,7 @@ int main(void)
 		cmocka_unit_test(test_a_name_service_that_hangs_is_waited_for_half_a_minute),
 		cmocka_unit_test(test_a_stop_ends_a_reload_that_waits),
 		cmocka_unit_test(test_whom_the_files_name_by_then_is_asked_for_too),
+		cmocka_unit_test(test_whom_no_rule_names_any_more_is_not_missing),
 		cmocka_unit_test(test_units_that_are_not_known_are_told),
 		cmocka_unit_test(test_without_memory_nothing_changes),
 		cmocka_unit_test(test_refused_and_nothing_changes),
