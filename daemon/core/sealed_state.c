@@ -1,10 +1,10 @@
 #include "sealed_state.h"
 
+#include "digest.h"
+#include "gcm.h"
 #include "secret.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -21,40 +21,22 @@
 #define TEXT_AT 52
 
 #define KEY_ID_LENGTH 8
-#define TAG_LENGTH 16
 #define CHECK_LENGTH 8
-#define AROUND (TEXT_AT + TAG_LENGTH + CHECK_LENGTH)
-
-/* The front of SHA-256 over the parts. False: out of memory. */
-static bool digest(const void *const *parts, const size_t *lengths, size_t count,
-	unsigned char *ret, size_t size)
-{
-	unsigned char hash[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	bool ok = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-
-	for (size_t i = 0; i < count && ok; i++)
-		ok = EVP_DigestUpdate(context, parts[i], lengths[i]) == 1;
-	ok = ok && EVP_DigestFinal_ex(context, hash, NULL) == 1;
-	EVP_MD_CTX_free(context);
-	if (ok)
-		memcpy(ret, hash, size);
-	return ok;
-}
+#define AROUND (TEXT_AT + GCM_TAG_LENGTH + CHECK_LENGTH)
 
 static bool key_id(const unsigned char *key, unsigned char ret[KEY_ID_LENGTH])
 {
 	const void *parts[] = {KEY_LABEL, key};
 	const size_t lengths[] = {sizeof(KEY_LABEL), SEALED_KEY_LENGTH};
 
-	return digest(parts, lengths, 2, ret, KEY_ID_LENGTH);
+	return digest_front(parts, lengths, 2, ret, KEY_ID_LENGTH);
 }
 
 static bool check_of(const unsigned char *bytes, size_t length, unsigned char ret[CHECK_LENGTH])
 {
 	const void *parts[] = {bytes};
 
-	return digest(parts, &length, 1, ret, CHECK_LENGTH);
+	return digest_front(parts, &length, 1, ret, CHECK_LENGTH);
 }
 
 int sealed_client_init(
@@ -63,45 +45,7 @@ int sealed_client_init(
 	const void *parts[] = {token_url, client_id, grant};
 	const size_t lengths[] = {strlen(token_url) + 1, strlen(client_id) + 1, strlen(grant) + 1};
 
-	return digest(parts, lengths, 3, ret->digest, sizeof(ret->digest)) ? 0 : -ENOMEM;
-}
-
-/* Encrypts `length` bytes of `text` to `to`, and the tag behind them. */
-static bool encrypt(const unsigned char *key, const unsigned char *header, const char *text,
-	size_t length, unsigned char *to)
-{
-	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-	int n;
-	bool ok = c &&
-		  EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, key, header + NONCE_AT) == 1 &&
-		  EVP_EncryptUpdate(c, NULL, &n, header, NONCE_AT) == 1 &&
-		  EVP_EncryptUpdate(c, to, &n, (const unsigned char *)text, (int)length) == 1 &&
-		  EVP_EncryptFinal_ex(c, to + n, &n) == 1 &&
-		  EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, TAG_LENGTH, to + length) == 1;
-
-	EVP_CIPHER_CTX_free(c);
-	return ok;
-}
-
-static enum sealed_verdict decrypt(
-	const unsigned char *key, const unsigned char *bytes, size_t length, unsigned char *to)
-{
-	unsigned char tag[TAG_LENGTH];
-	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-	int n;
-	bool begun =
-		c && EVP_DecryptInit_ex(c, EVP_aes_256_gcm(), NULL, key, bytes + NONCE_AT) == 1;
-	bool ok;
-
-	memcpy(tag, bytes + TEXT_AT + length, TAG_LENGTH);
-	ok = begun && EVP_DecryptUpdate(c, NULL, &n, bytes, NONCE_AT) == 1 &&
-	     EVP_DecryptUpdate(c, to, &n, bytes + TEXT_AT, (int)length) == 1 &&
-	     EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, TAG_LENGTH, tag) == 1 &&
-	     EVP_DecryptFinal_ex(c, to + n, &n) == 1;
-	EVP_CIPHER_CTX_free(c);
-	if (ok)
-		return SEALED_GOOD;
-	return begun ? SEALED_DAMAGED : SEALED_NO_MEMORY;
+	return digest_front(parts, lengths, 3, ret->digest, sizeof(ret->digest)) ? 0 : -ENOMEM;
 }
 
 int sealed_state_write(const unsigned char key[SEALED_KEY_LENGTH],
@@ -124,7 +68,8 @@ int sealed_state_write(const unsigned char key[SEALED_KEY_LENGTH],
 	for (size_t i = 0; i < 4; i++)
 		bytes[LENGTH_AT + i] = (unsigned char)(length >> (24 - 8 * i));
 	memcpy(bytes + NONCE_AT, nonce, SEALED_NONCE_LENGTH);
-	if (key_id(key, bytes + KEY_AT) && encrypt(key, bytes, text, length, bytes + TEXT_AT) &&
+	if (key_id(key, bytes + KEY_AT) &&
+		gcm_seal(key, nonce, bytes, NONCE_AT, text, length, bytes + TEXT_AT) &&
 		check_of(bytes, size - CHECK_LENGTH, bytes + size - CHECK_LENGTH)) {
 		buffer_put(out, (const char *)bytes, size);
 		r = buffer_failed(out) ? -ENOMEM : 0;
@@ -176,10 +121,15 @@ enum sealed_verdict sealed_state_read(const unsigned char key[SEALED_KEY_LENGTH]
 	text = secret_alloc(text_length + 1);
 	if (!text)
 		return SEALED_NO_MEMORY;
-	verdict = decrypt(key, b, text_length, (unsigned char *)text);
-	if (verdict != SEALED_GOOD) {
+	switch (gcm_open(key, b + NONCE_AT, b, NONCE_AT, b + TEXT_AT, text_length, text)) {
+	case GCM_GOOD:
+		break;
+	case GCM_DAMAGED:
 		secret_free(text, text_length + 1);
-		return verdict;
+		return SEALED_DAMAGED;
+	case GCM_NO_MEMORY:
+		secret_free(text, text_length + 1);
+		return SEALED_NO_MEMORY;
 	}
 	text[text_length] = '\0';
 	*ret_text = text;

@@ -19,11 +19,12 @@
 #define GCTOKEND_CORE_SEALED_STATE_H
 
 #include "buffer.h"
+#include "gcm.h"
 
 #include <stddef.h>
 
-#define SEALED_KEY_LENGTH 32
-#define SEALED_NONCE_LENGTH 12
+#define SEALED_KEY_LENGTH GCM_KEY_LENGTH
+#define SEALED_NONCE_LENGTH GCM_NONCE_LENGTH
 #define SEALED_CLIENT_LENGTH 16
 #define SEALED_TEXT_MAX 16384
 

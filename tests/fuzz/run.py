@@ -23,6 +23,8 @@ TARGETS = {
     "api_pages": (1024, 60000),
     "client_state": (2048, 18000),
     "config": (1500, 2600),
+    "fleet_record": (1024, 20000),
+    "fleet_reply": (1024, 60000),
     "handover": (4096, 30000),
     "http_date": (64, 250000),
     "jwt_claims": (1024, 150000),
