@@ -319,6 +319,7 @@ int main(int argc, char **argv)
 	fine = !sum.torn && !sum.backwards && sum.control_torn &&
 	       (kills || PAGE_THREAD_SANITIZER) && sum.tokens > sum.reads / 8 &&
 	       alone_ns < GIVE_UP_NS;
+	page_free(page);
 	/* For those who run tests. */
 	printf("1..1\n%sok 1 - page_stress\n", fine ? "" : "not ");
 	return !fine;

@@ -60,6 +60,14 @@ static void test_nothing_at_either_end(void **state)
 	wiping_free(NULL);
 }
 
+/* For a build with AddressSanitizer, which else ends the program where malloc fails. */
+const char *__asan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
 static void test_without_memory_the_old_block_stays(void **state)
 {
 	char *p = wiping_strdup("still here");
