@@ -76,9 +76,11 @@ class Server:
         return (int(fields[11]) + int(fields[12])) * 10**9 // os.sysconf("SC_CLK_TCK")
 
     def memory(self, name):
-        """Rss or Pss, in bytes."""
-        text = read(f"/proc/{self.pid}/smaps_rollup")
-        return int(re.search(rf"^{name}: +(\d+) kB", text, re.M).group(1)) * 1024
+        """Rss or Pss, in bytes, with its child processes."""
+        children = read(f"/proc/{self.pid}/task/{self.pid}/children").split()
+        texts = [read(f"/proc/{pid}/smaps_rollup") for pid in [self.pid, *children]]
+        return sum(int(re.search(rf"^{name}: +(\d+) kB", text, re.M).group(1)) * 1024
+                   for text in texts)
 
     def wake_ups(self):
         return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
