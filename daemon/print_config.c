@@ -30,6 +30,11 @@ static void put_profile(struct buffer *to, const struct profile_settings *p)
 	put_member(to, "api_url", *p->api_url ? p->api_url : NULL);
 	put_member(to, "ca_file", p->fetch.ca_file);
 	put_member(to, "proxy", p->fetch.proxy);
+	put_member(to, "proxy_user", p->fetch.proxy_user);
+	put_member(to, "proxy_password_file", p->proxy_password_file);
+	put_member(to, "proxy_ca_file", p->fetch.proxy_ca_file);
+	buffer_printf(
+		to, "\"fetch_timeout_ms\":%lld,", (long long)(p->fetch.timeout.ns / NS_PER_MS));
 	put_member(to, "client_secret_file", p->client_secret_file);
 	put_member(to, "client_secret_credential", p->client_secret_credential);
 	buffer_printf(

@@ -18,6 +18,10 @@ struct doctor_profile {
 	char api_url[512]; /* "" and what follows likewise: not set */
 	char ca_file[4096];
 	char proxy[256];
+	char proxy_user[256];
+	char proxy_password_file[4096];
+	char proxy_ca_file[4096];
+	double fetch_timeout_ms;
 	char secret_file[4096];
 	char secret_credential[64];
 	bool everybody;

@@ -1,6 +1,6 @@
 /* doctor: checks everything that a token depends on, in the order of dependence. Of each it says
  * that it is fine, or what is wrong and what to do, or that it could not be checked. It changes
- * nothing and sends no credentials anywhere. */
+ * nothing and sends no credentials anywhere, but those for a proxy to it. */
 #include "command.h"
 #include "doctor.h"
 #include "options.h"

@@ -94,6 +94,11 @@ static void see_profile(struct doctor_profile *p, const struct json_value *v)
 	take_raw(v, "profiles[].api_url", p->api_url, sizeof(p->api_url));
 	take_raw(v, "profiles[].ca_file", p->ca_file, sizeof(p->ca_file));
 	take_raw(v, "profiles[].proxy", p->proxy, sizeof(p->proxy));
+	take_raw(v, "profiles[].proxy_user", p->proxy_user, sizeof(p->proxy_user));
+	take_raw(v, "profiles[].proxy_password_file", p->proxy_password_file,
+		sizeof(p->proxy_password_file));
+	take_raw(v, "profiles[].proxy_ca_file", p->proxy_ca_file, sizeof(p->proxy_ca_file));
+	json_take_number(v, "profiles[].fetch_timeout_ms", &p->fetch_timeout_ms);
 	take_raw(v, "profiles[].client_secret_file", p->secret_file, sizeof(p->secret_file));
 	take_raw(v, "profiles[].client_secret_credential", p->secret_credential,
 		sizeof(p->secret_credential));

@@ -1,5 +1,6 @@
 /* The login servers and APIs of the profiles: their names, whether TLS reaches and trusts them, and
- * how far their clocks are from this machine's. One HEAD each, without any credentials. */
+ * how far their clocks are from this machine's. One HEAD for each way in which a profile's requests
+ * get there, one after another, without any credentials but those for the proxy. */
 #include "core/text.h"
 #include "daemon_call.h"
 #include "doctor_peer.h"
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timex.h>
+
+#define TIMEOUT_DEFAULT_MS 10000L
 
 static void look_at_kernel_clock(struct doctor *d)
 {
@@ -28,16 +31,33 @@ struct peers {
 	size_t count, capacity;
 };
 
-static void add_peer(struct peers *all, const char *url, const char *ca_file, const char *proxy)
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool same_path(const struct doctor_path *a, const struct doctor_path *b)
+{
+	return same_text(a->ca_file, b->ca_file) && same_text(a->proxy, b->proxy) &&
+	       same_text(a->proxy_user, b->proxy_user) &&
+	       same_text(a->proxy_password_file, b->proxy_password_file) &&
+	       same_text(a->proxy_ca_file, b->proxy_ca_file);
+}
+
+static void add_peer(struct peers *all, const char *url, const struct doctor_path *path)
 {
 	struct doctor_peer p;
 	size_t i;
 
-	if (!*url || !doctor_peer_init(&p, url, ca_file, proxy))
+	if (!*url || !doctor_peer_init(&p, url, path))
 		return;
-	for (i = 0; i < all->count; i++)
-		if (!strcmp(all->list[i].origin, p.origin))
+	for (i = 0; i < all->count; i++) {
+		if (strcmp(all->list[i].origin, p.origin))
+			continue;
+		if (same_path(&all->list[i].path, path))
 			return;
+		all->list[i].among_others = p.among_others = true;
+	}
 	if (all->count == all->capacity) {
 		size_t capacity = all->capacity ? all->capacity * 2 : 8;
 		struct doctor_peer *list = realloc(all->list, capacity * sizeof(*list));
@@ -71,26 +91,41 @@ static bool ask_for_api(const struct doctor *d, struct token_parts *ret)
 	return good && *ret->api_url;
 }
 
+static const char *or_none(const char *text)
+{
+	return *text ? text : NULL;
+}
+
 static void collect(struct doctor *d, struct peers *all, struct token_parts *token)
 {
+	const struct doctor_path unknown = {
+		.ca_file = d->ca_file, .timeout_ms = TIMEOUT_DEFAULT_MS};
 	size_t i;
 
 	for (i = 0; i < d->plan.count; i++) {
 		const struct doctor_profile *p = &d->plan.profiles[i];
-		const char *ca_file = *p->ca_file ? p->ca_file : NULL;
-		const char *proxy = *p->proxy ? p->proxy : NULL;
+		const struct doctor_path path = {
+			.profile = p->name,
+			.ca_file = or_none(p->ca_file),
+			.proxy = or_none(p->proxy),
+			.proxy_user = or_none(p->proxy_user),
+			.proxy_password_file = or_none(p->proxy_password_file),
+			.proxy_ca_file = or_none(p->proxy_ca_file),
+			.timeout_ms = p->fetch_timeout_ms > 0 ? (long)p->fetch_timeout_ms
+							      : TIMEOUT_DEFAULT_MS,
+		};
 
 		if (d->s->profile_named && strcmp(d->s->profile, p->name))
 			continue;
-		add_peer(all, p->token_url, ca_file, proxy);
-		add_peer(all, p->api_url, ca_file, proxy);
+		add_peer(all, p->token_url, &path);
+		add_peer(all, p->api_url, &path);
 	}
 	if (d->plan.count)
 		return;
 	doctor_say(d, "DNS", FOUND_UNKNOWN, NULL,
 		"the configuration names the login server, but could not be read");
 	if (ask_for_api(d, token))
-		add_peer(all, token->api_url, d->ca_file, NULL);
+		add_peer(all, token->api_url, &unknown);
 }
 
 void doctor_look_at_network(struct doctor *d)

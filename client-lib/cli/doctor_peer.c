@@ -9,19 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONNECT_TIMEOUT_S 10
+#define PASSWORD_MAX 4096
 #define CLOCK_GOOD_S 5
 #define CERTIFICATE_SHORT_S (7 * 86400)
 
-bool doctor_peer_init(
-	struct doctor_peer *ret, const char *url, const char *ca_file, const char *proxy)
+bool doctor_peer_init(struct doctor_peer *ret, const char *url, const struct doctor_path *path)
 {
 	CURLU *u;
 	char *host = NULL, *port = NULL;
 	bool good;
 
-	*ret = (struct doctor_peer){
-		.ca_file = ca_file, .proxy = proxy, .date = -1, .certificate_end = -1};
+	*ret = (struct doctor_peer){.path = *path, .date = -1, .certificate_end = -1};
 	u = curl_url();
 	good = u && !curl_url_set(u, CURLUPART_URL, url, 0) &&
 	       !curl_url_get(u, CURLUPART_HOST, &host, 0) &&
@@ -47,7 +45,7 @@ void doctor_peer_look_up(struct doctor *d, struct doctor_peer *p)
 	size_t n = strlen(p->host), count = 0, used = 0;
 	int error;
 
-	if (p->proxy) { /* its job */
+	if (p->path.proxy) { /* its job */
 		p->known = true;
 		return;
 	}
@@ -77,8 +75,11 @@ void doctor_peer_look_up(struct doctor *d, struct doctor_peer *p)
 					  (const struct sockaddr_in *)(const void *)a->ai_addr)
 					  ->sin_addr;
 
-		if (inet_ntop(a->ai_family, bytes, address, sizeof(address)) &&
-			used + strlen(address) + 3 < sizeof(list))
+		if (!inet_ntop(a->ai_family, bytes, address, sizeof(address)))
+			continue;
+		if (p->address_count < DOCTOR_ADDRESSES_MAX)
+			strcpy(p->addresses[p->address_count++], address);
+		if (used + strlen(address) + 3 < sizeof(list))
 			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
 				used ? ", " : "", address);
 	}
@@ -87,9 +88,23 @@ void doctor_peer_look_up(struct doctor *d, struct doctor_peer *p)
 	p->known = true;
 }
 
-static const char *advice_for(CURLcode result)
+/* Of one attempt. */
+struct reach {
+	CURLcode result;
+	char words[CURL_ERROR_SIZE];
+	long connect_status; /* the proxy's response to CONNECT; 0: none */
+	bool proxy_untrusted;
+};
+
+static const char *advice_for(const struct reach *r)
 {
-	switch (result) {
+	if (r->connect_status == 407)
+		return "The proxy wants another proxy_user, or another password in "
+		       "proxy_password_file (root can see whether it can be read)";
+	if (r->proxy_untrusted)
+		return "Put the CA of the proxy into the profile's proxy_ca_file; ca_file is for "
+		       "what is behind it";
+	switch (r->result) {
 	case CURLE_PEER_FAILED_VERIFICATION:
 		return "Is there a proxy or gateway with its own certificate in between? Then put "
 		       "its CA into the profile's ca_file. If not: apt install ca-certificates, "
@@ -129,26 +144,74 @@ static time_t certificate_end(CURL *curl)
 	return -1;
 }
 
-static CURLcode exchange(struct doctor_peer *p, char *error)
+/* Into `ret`, as the daemon reads it. 0 or negative errno. */
+static int read_password(const char *path, char ret[PASSWORD_MAX + 3])
+{
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	*ret = '\0';
+	if (!file)
+		return -errno;
+	setvbuf(file, NULL, _IONBF, 0); /* no copy of it elsewhere */
+	n = fread(ret, 1, PASSWORD_MAX + 2, file);
+	fclose(file);
+	ret[n] = '\0';
+	ret[strcspn(ret, "\r\n")] = '\0';
+	return 0;
+}
+
+static int set_proxy(CURL *curl, const struct doctor_path *path)
+{
+	char password[PASSWORD_MAX + 3];
+	int error = 0;
+
+	/* As the daemon does it: from the profile, never from the environment. */
+	curl_easy_setopt(curl, CURLOPT_PROXY, path->proxy ? path->proxy : "");
+	curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
+	curl_easy_setopt(curl, CURLOPT_PROXY_CAPATH, NULL);
+	if (path->proxy_ca_file)
+		curl_easy_setopt(curl, CURLOPT_PROXY_CAINFO, path->proxy_ca_file);
+	if (!path->proxy_user || !path->proxy_password_file)
+		return 0;
+	error = read_password(path->proxy_password_file, password);
+	curl_easy_setopt(curl, CURLOPT_PROXYUSERNAME, path->proxy_user);
+	curl_easy_setopt(curl, CURLOPT_PROXYPASSWORD, password);
+	explicit_bzero(password, sizeof(password));
+	return error;
+}
+
+/* `address`: which one; NULL: whichever answers. */
+static void exchange(struct doctor_peer *p, const char *address, struct reach *ret)
 {
 	CURL *curl = curl_easy_init();
+	struct curl_slist *at = NULL;
 	struct curl_header *h;
+	char entry[400];
+	long verified = 0;
 	CURLcode result;
 
+	*ret = (struct reach){.result = CURLE_OUT_OF_MEMORY};
 	if (!curl)
-		return CURLE_OUT_OF_MEMORY;
+		return;
+	if (address) {
+		snprintf(entry, sizeof(entry), strchr(address, ':') ? "%s:%s:[%s]" : "%s:%s:%s",
+			p->host, p->port, address);
+		at = curl_slist_append(NULL, entry);
+		curl_easy_setopt(curl, CURLOPT_RESOLVE, at);
+	}
 	curl_easy_setopt(curl, CURLOPT_URL, p->origin);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
 	curl_easy_setopt(curl, CURLOPT_CERTINFO, 1L);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "gctoken-doctor/" GCTOKEN_VERSION);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 2L * CONNECT_TIMEOUT_S);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
-	/* As the daemon does it: from the profile, never from the environment. */
-	curl_easy_setopt(curl, CURLOPT_PROXY, p->proxy ? p->proxy : "");
-	if (p->ca_file) {
-		curl_easy_setopt(curl, CURLOPT_CAINFO, p->ca_file);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, p->path.timeout_ms);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, ret->words);
+	if (set_proxy(curl, &p->path) < 0)
+		snprintf(ret->words, sizeof(ret->words), "%s cannot be read",
+			p->path.proxy_password_file);
+	if (p->path.ca_file) {
+		curl_easy_setopt(curl, CURLOPT_CAINFO, p->path.ca_file);
 		curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
 	}
 	result = curl_easy_perform(curl);
@@ -164,8 +227,12 @@ static CURLcode exchange(struct doctor_peer *p, char *error)
 				  : curl_getdate(h->value, NULL);
 		p->certificate_end = certificate_end(curl);
 	}
+	ret->result = result;
+	curl_easy_getinfo(curl, CURLINFO_HTTP_CONNECTCODE, &ret->connect_status);
+	curl_easy_getinfo(curl, CURLINFO_PROXY_SSL_VERIFYRESULT, &verified);
+	ret->proxy_untrusted = verified != 0;
 	curl_easy_cleanup(curl);
-	return result;
+	curl_slist_free_all(at);
 }
 
 /* The Date is cut to seconds, so the truth lies in an interval; only what that does not explain is
@@ -197,37 +264,66 @@ void doctor_peer_compare_clocks(struct doctor *d, const struct doctor_peer *p)
 			"agrees with that of %s as far as one response shows", p->host);
 }
 
+/* "HOST:PORT", and where there are several ways, whose this one is. */
+static void way_text(const struct doctor_peer *p, char *ret, size_t size)
+{
+	bool whose = p->among_others && p->path.profile;
+
+	snprintf(ret, size, "%s:%s%s%s%s", p->host, p->port, whose ? " (as profile " : "",
+		whose ? p->path.profile : "", whose ? " goes)" : "");
+}
+
+static void tell_failure(
+	struct doctor *d, const char *way, const char *address, const struct reach *r)
+{
+	doctor_say(d, "TLS", FOUND_PROBLEM, advice_for(r), "%s%s%s: %s", way,
+		address ? ", address " : "", address ? address : "",
+		*r->words ? r->words : curl_easy_strerror(r->result));
+}
+
+/* Each address by itself: the daemon goes on to the next one where one does not answer, and nobody
+ * would know of it. One that cannot be connected to costs no time, though: it may be of a kind that
+ * this machine has no network for. */
+static void try_addresses(struct doctor *d, struct doctor_peer *p, const char *way)
+{
+	size_t i, count = p->address_count > 1 ? p->address_count : 1;
+	struct reach all[DOCTOR_ADDRESSES_MAX];
+
+	for (i = 0; i < count; i++) {
+		exchange(p, count > 1 ? p->addresses[i] : NULL, &all[i]);
+		p->reached |= all[i].result == CURLE_OK;
+	}
+	for (i = 0; i < count; i++)
+		if (all[i].result != CURLE_OK &&
+			!(p->reached && all[i].result == CURLE_COULDNT_CONNECT))
+			tell_failure(d, way, count > 1 ? p->addresses[i] : NULL, &all[i]);
+}
+
 void doctor_peer_reach(struct doctor *d, struct doctor_peer *p)
 {
-	char error[CURL_ERROR_SIZE] = "", days[64] = "";
-	CURLcode result;
+	char way[400], days[64] = "";
+	bool ends_soon;
 
 	if (!p->known)
 		return;
-	if (p->ca_file && access(p->ca_file, R_OK)) {
+	way_text(p, way, sizeof(way));
+	if (p->path.ca_file && access(p->path.ca_file, R_OK)) {
 		doctor_say(d, "TLS", errno == EACCES ? FOUND_UNKNOWN : FOUND_PROBLEM,
 			errno == EACCES ? "Run it as root to check that: sudo gctoken doctor"
 					: "ca_file names a file that is not there",
-			"%s: %s: %s", p->host, p->ca_file, strerror(errno));
+			"%s: %s: %s", way, p->path.ca_file, strerror(errno));
 		return;
 	}
-	result = exchange(p, error);
-	if (result != CURLE_OK) {
-		doctor_say(d, "TLS", FOUND_PROBLEM, advice_for(result), "%s:%s: %s", p->host,
-			p->port, *error ? error : curl_easy_strerror(result));
+	try_addresses(d, p, way);
+	if (!p->reached)
 		return;
-	}
 	if (p->certificate_end != -1)
 		snprintf(days, sizeof(days), ", certificate good for %.0f days",
 			(double)(p->certificate_end - time(NULL)) / 86400);
-	doctor_say(d, "TLS",
-		p->certificate_end != -1 && p->certificate_end - time(NULL) < CERTIFICATE_SHORT_S
-			? FOUND_PROBLEM
-			: FOUND_OK,
-		p->certificate_end != -1 && p->certificate_end - time(NULL) < CERTIFICATE_SHORT_S
-			? "The operator of that server has to replace it"
-			: NULL,
-		"%s:%s answers and is trusted%s%s%s", p->host, p->port, days,
-		p->proxy ? ", by way of " : "", p->proxy ? p->proxy : "");
-	p->reached = true;
+	ends_soon =
+		p->certificate_end != -1 && p->certificate_end - time(NULL) < CERTIFICATE_SHORT_S;
+	doctor_say(d, "TLS", ends_soon ? FOUND_PROBLEM : FOUND_OK,
+		ends_soon ? "The operator of that server has to replace it" : NULL,
+		"%s answers and is trusted%s%s%s", way, days, p->path.proxy ? ", by way of " : "",
+		p->path.proxy ? p->path.proxy : "");
 }

@@ -172,7 +172,7 @@ int call_refresh(struct call *c)
 {
 	struct token_ask ask = {.kind = ASK_REFRESH};
 
-	renewal_read_secret(c->profile);
+	renewal_read_secrets(c->profile);
 	return ask_token(c, &ask, c->broker->config->broker.max_wait.ns / NS_PER_S);
 }
 

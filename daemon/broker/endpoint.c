@@ -32,7 +32,9 @@ int endpoint_get(struct endpoint **ret, struct broker *b, const struct profile_s
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	if (e->clock.plan.enabled == s->clock_probe && same_text(e->token_url, s->token_url) &&
 		same_text(e->probe_url, s->clock_probe_url) &&
-		same_text(e->ca_file, s->fetch.ca_file) && same_text(e->proxy, s->fetch.proxy)) {
+		same_text(e->ca_file, s->fetch.ca_file) && same_text(e->proxy, s->fetch.proxy) &&
+		same_text(e->proxy_user, s->fetch.proxy_user) &&
+		same_text(e->proxy_ca_file, s->fetch.proxy_ca_file)) {
 		*ret = e;
 		return 0;
 	}
@@ -44,6 +46,8 @@ int endpoint_get(struct endpoint **ret, struct broker *b, const struct profile_s
 	e->probe_url = copy_text(s->clock_probe_url, &failed);
 	e->ca_file = copy_text(s->fetch.ca_file, &failed);
 	e->proxy = copy_text(s->fetch.proxy, &failed);
+	e->proxy_user = copy_text(s->fetch.proxy_user, &failed);
+	e->proxy_ca_file = copy_text(s->fetch.proxy_ca_file, &failed);
 	TAILQ_INIT(&e->measuring);
 	server_clock_init(&e->clock, &b->clocks, s->clock_probe, e->probe_url);
 	TAILQ_INSERT_TAIL(&b->endpoints, e, link);
@@ -65,6 +69,8 @@ void endpoint_free(struct endpoint *e)
 	free(e->probe_url);
 	free(e->ca_file);
 	free(e->proxy);
+	free(e->proxy_user);
+	free(e->proxy_ca_file);
 	free(e);
 }
 
@@ -95,7 +101,7 @@ static struct fetch_settings settings_now(const struct endpoint *e)
 
 	while (b->profiles.items[i]->endpoint != e)
 		i++;
-	return b->profiles.items[i]->settings->fetch;
+	return profile_fetch_settings(b->profiles.items[i]);
 }
 
 static void send_head(struct endpoint *e, const struct clock_reading *now)

@@ -20,7 +20,7 @@ struct endpoint {
 	char *token_url;
 	char *probe_url;
 	char *ca_file;
-	char *proxy;
+	char *proxy, *proxy_user, *proxy_ca_file;
 	struct server_clock clock;
 	struct fetch *head;
 	struct waiter_list measuring; /* callers who wait for the HEADs to end */

@@ -101,8 +101,10 @@ static enum fetched fetched(struct token_exchange *x)
 	enum fetched ret;
 
 	clock_read(&now);
-	if (x->response.class == RESPONSE_CLIENT_REJECTED)
-		renewal_read_secret(p);
+	/* without a response: the proxy may have refused */
+	if (x->response.class == RESPONSE_CLIENT_REJECTED ||
+		(x->response.status == 0 && p->credential.proxy_password))
+		renewal_read_secrets(p);
 	ret = token_source_fetched(&p->source, &now, &x->http, &x->response,
 		x->has_sample ? &x->sample : NULL, server_clock_spread(&p->endpoint->clock, &now),
 		generation);

@@ -44,4 +44,13 @@ struct profile {
 	uint32_t waiting_count;         /* those, and whoever waits for anything else of it */
 };
 
+/* How its requests are made. */
+static inline struct fetch_settings profile_fetch_settings(const struct profile *p)
+{
+	struct fetch_settings s = p->settings->fetch;
+
+	s.proxy_password = p->credential.proxy_password;
+	return s;
+}
+
 #endif

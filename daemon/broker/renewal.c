@@ -37,11 +37,21 @@ static uint64_t files_now(const struct profile_settings *s)
 	uint64_t sum = UINT64_C(0xcbf29ce484222325);
 
 	mark(&sum, s->client_secret_file);
+	mark(&sum, s->proxy_password_file);
 	mark(&sum, s->fetch.ca_file);
+	mark(&sum, s->fetch.proxy_ca_file);
 	return sum;
 }
 
-void renewal_read_secret(struct profile *p)
+static bool same_secrets(const struct credential *a, const struct credential *b)
+{
+	const char *one = a->proxy_password, *other = b->proxy_password;
+
+	return !strcmp(a->client_secret, b->client_secret) &&
+	       (one && other ? !strcmp(one, other) : one == other);
+}
+
+void renewal_read_secrets(struct profile *p)
 {
 	struct credential credential = CREDENTIAL_NONE;
 	struct clock_reading now;
@@ -51,13 +61,13 @@ void renewal_read_secret(struct profile *p)
 		return;
 	/* another client would have another state: that takes a reload */
 	if (!strcmp(credential.client_id, p->credential.client_id) &&
-		strcmp(credential.client_secret, p->credential.client_secret) != 0) {
+		!same_secrets(&credential, &p->credential)) {
 		credential_fini(&p->credential);
 		p->credential = credential;
 		credential = CREDENTIAL_NONE; /* taken */
 		clock_read(&now);
 		history_add(&p->history, &now, EVENT_RELOADED, 0,
-			"the client secret on disk has changed and is used from here on");
+			"the secrets on disk have changed and are used from here on");
 		token_source_credential_changed(&p->source);
 	}
 	credential_fini(&credential);
@@ -81,7 +91,7 @@ static bool look(struct profile *p)
 	files = files_now(p->settings);
 	if (p->files_failed_with && p->files_failed_with != files) {
 		fetcher_forget_ca(p->broker->fetcher);
-		renewal_read_secret(p);
+		renewal_read_secrets(p);
 		token_source_mended(&p->source);
 	}
 	p->files_failed_with = files;

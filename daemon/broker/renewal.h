@@ -1,6 +1,6 @@
 /* What people and their tools renew on the disk without telling the daemon: the client's secret,
- * and the authorities to trust. It is looked at when it may be the reason why token requests fail.
- * All files are small, and read at once. */
+ * the password for a proxy, and the authorities to trust. It is looked at when it may be the reason
+ * why token requests fail. All files are small, and read at once. */
 #ifndef GCTOKEND_BROKER_RENEWAL_H
 #define GCTOKEND_BROKER_RENEWAL_H
 
@@ -9,9 +9,9 @@ struct profile;
 
 void renewal_init(struct broker *b);
 void renewal_fini(struct broker *b);
-/* Reads the profile's secret again. If it is another one, it is used from now on, and what was
- * refused with the previous one need not wait. */
-void renewal_read_secret(struct profile *p);
+/* Reads the profile's secret and its proxy's password again. If one of them is another, both are
+ * used from now on, and what failed with the previous ones need not wait. */
+void renewal_read_secrets(struct profile *p);
 /* A token request of it failed. Until one succeeds its files are looked at every few seconds; if
  * they change, the next request need not wait. */
 void renewal_watch(struct profile *p);

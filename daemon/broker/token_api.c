@@ -12,7 +12,7 @@
 int token_api_ask(struct profile *p, enum fetch_method method, const struct token *token,
 	fetch_done *done, void *context, struct fetch **ret)
 {
-	struct fetch_request request = {.method = method, .settings = p->settings->fetch};
+	struct fetch_request request = {.method = method, .settings = profile_fetch_settings(p)};
 	struct buffer url, authorization;
 	int error = -ENOMEM;
 

@@ -117,7 +117,7 @@ static int try_to_send(struct token_exchange *x)
 	struct fetch_request request = {
 		.method = FETCH_POST,
 		.url = s->token_url,
-		.settings = s->fetch,
+		.settings = profile_fetch_settings(x->profile),
 	};
 	int r = make_request(x);
 

@@ -58,7 +58,8 @@ struct profile_settings {
 	char *client_secret_file;       /* one of the two is set; for GRANT_AUTHORIZATION_CODE at
 					   most one: without it the client is a public one */
 	char *client_secret_credential; /* a systemd credential's name */
-	gid_t socket_gid;               /* the broker's: the group that must not read the secret */
+	char *proxy_password_file;      /* NULL: none; set where fetch.proxy_user is */
+	gid_t socket_gid;               /* the broker's: the group that must not read the secrets */
 	char *scope;                    /* NULL: none is sent */
 	char *redirect_uri;             /* NULL: none */
 	char *extra_params;             /* NULL: none; form-encoded pairs joined by '&' */

@@ -107,6 +107,14 @@ static const char *client_id_problem(const char *text)
 	return strlen(text) > ID_LENGTH_MAX ? "is too long" : NULL;
 }
 
+/* Basic ends a user at the colon, and a SOCKS proxy reads at most so many bytes. */
+static const char *proxy_user_problem(const char *text)
+{
+	if (strchr(text, ':'))
+		return "holds a colon";
+	return strlen(text) > ID_LENGTH_MAX ? "is too long" : NULL;
+}
+
 static const char *credential_problem(const char *text)
 {
 	size_t length = strlen(text);
@@ -177,6 +185,8 @@ TYPE(base_url, "https://HOST[:PORT][/PATH] without user, password, query or frag
 	URL(base_url_problem));
 TYPE(proxy, "SCHEME://HOST:PORT with http, https, socks5 or socks5h, without user or password",
 	URL(proxy_problem));
+TYPE(proxy_user, "a name without a colon, at most " STRING(ID_LENGTH_MAX) " bytes",
+	HIDDEN(proxy_user_problem));
 TYPE(redirect_uri, "https://HOST..., or http:// with 127.0.0.1, [::1] or localhost, "
 	"without fragment", URL(redirect_uri_problem));
 TYPE(client_id, "printable ASCII without spaces, at most " STRING(ID_LENGTH_MAX) " bytes",
@@ -279,6 +289,14 @@ static const struct config_key keys[] = {
 	 "PEM file of the certificate authorities to trust, instead of the system's."},
 	{"proxy", PROFILE(fetch.proxy), OF(proxy), "", 0,
 	 "Proxy for this profile. Proxy variables in the environment are never used."},
+	{"proxy_user", PROFILE(fetch.proxy_user), OF(proxy_user), "", 0,
+	 "The user the proxy asks for; needs proxy_password_file. An http or https proxy is sent "
+	 "both as Basic."},
+	{"proxy_password_file", PROFILE(proxy_password_file), OF(path), "", 0,
+	 "A file with that user's password alone, as strict as client_secret_file."},
+	{"proxy_ca_file", PROFILE(fetch.proxy_ca_file), OF(path), "", 0,
+	 "PEM file of the certificate authorities to trust for an https proxy, in place of the "
+	 "system's. ca_file is for what is behind it."},
 	{"scope", PROFILE(scope), OF(scope), "", 0,
 	 "Sent only if set. Genesys Cloud takes rights from roles and needs no scope."},
 	{"redirect_uri", PROFILE(redirect_uri), OF(redirect_uri), "", 0,

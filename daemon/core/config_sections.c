@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Only one of the two may be set. */
 static void exclude(
@@ -238,6 +239,28 @@ static void check_login(
 			"its query has %s, which the daemon sets itself; leave it out", clash);
 }
 
+/* `key` says nothing without `other`. */
+static void need_other(
+	struct config_draft *d, struct draft_section *section, const char *key, const char *other)
+{
+	if (draft_has(section, key) && !draft_has(section, other) &&
+		!draft_setting(section, other)->bad)
+		draft_problem(d, CONFIG_ERROR, section, key, "it needs %s as well", other);
+}
+
+static void check_proxy(
+	struct config_draft *d, struct draft_section *section, const struct profile_settings *p)
+{
+	need_other(d, section, "proxy_user", "proxy");
+	need_other(d, section, "proxy_user", "proxy_password_file");
+	need_other(d, section, "proxy_password_file", "proxy_user");
+	need_other(d, section, "proxy_ca_file", "proxy");
+	if (p->fetch.proxy_ca_file && p->fetch.proxy &&
+		strncasecmp(p->fetch.proxy, "https:", strlen("https:")) != 0)
+		draft_problem(d, CONFIG_ERROR, section, "proxy_ca_file",
+			"the proxy is spoken to without TLS; ca_file is for what is behind it");
+}
+
 int profile_section_finish(struct config_draft *d, struct draft_section *section,
 	struct profile_settings *profile, const struct broker_settings *broker)
 {
@@ -266,6 +289,8 @@ int profile_section_finish(struct config_draft *d, struct draft_section *section
 			"one of them is needed: the secret in a file of mode 0600, or from "
 			"systemd");
 
+	check_proxy(d, section, profile);
+
 	/* A unit alone proves little: any user may start one of any name. */
 	if (access_needs_unit(&profile->allow) && !draft_has(section, "allow_users") &&
 		!draft_has(section, "allow_groups"))
@@ -277,6 +302,10 @@ int profile_section_finish(struct config_draft *d, struct draft_section *section
 		broker->socket_gid);
 	check_file(
 		d, section, "ca_file", CONFIG_FILE_CA, profile->fetch.ca_file, broker->socket_gid);
+	check_file(d, section, "proxy_ca_file", CONFIG_FILE_CA, profile->fetch.proxy_ca_file,
+		broker->socket_gid);
+	check_file(d, section, "proxy_password_file", CONFIG_FILE_SECRET,
+		profile->proxy_password_file, broker->socket_gid);
 	check_file(d, section, "client_secret_file", CONFIG_FILE_SECRET,
 		profile->client_secret_file, broker->socket_gid);
 	check_credential(d, section, "client_secret_credential", CONFIG_FILE_CREDENTIAL,

@@ -10,6 +10,8 @@
  *   client secret  a file or systemd -> host/secret_reader, host/credential (each profile keeps
  *                  one) -> core/token_request (body, header, and copies by which a response that
  *                  repeats them is known) -> upstream/fetch, upstream/fetch_handle -> libcurl
+ *   password for   a file -> host/secret_reader, host/credential (likewise) -> core/fetch_settings,
+ *   a proxy        broker/profile_type -> upstream/fetch_handle (header; libcurl for SOCKS)
  *   access token   upstream/http_response -> core/json, core/token_response -> core/token, in the
  *                  broker/token_exchange that asked for it and the slots of a token source
  *                  (core/token_slot) -> a reply, by core/reply_token into a core/buffer (core/reply

@@ -87,6 +87,14 @@ static int read_client_secret(
 	return read_value(&s, ret);
 }
 
+static int read_proxy_password(
+	const struct profile_settings *profile, struct secret_source s, char **ret)
+{
+	s.key = "proxy_password_file";
+	s.path = profile->proxy_password_file;
+	return s.path ? read_value(&s, ret) : 0;
+}
+
 int credential_load(const struct profile_settings *profile, struct credential *ret, char *problem,
 	size_t problem_size)
 {
@@ -100,6 +108,8 @@ int credential_load(const struct profile_settings *profile, struct credential *r
 
 	if (error == 0)
 		error = read_client_secret(profile, s, &credential.client_secret);
+	if (error == 0)
+		error = read_proxy_password(profile, s, &credential.proxy_password);
 	if (error < 0) {
 		credential_fini(&credential);
 		return error;
@@ -123,5 +133,6 @@ void credential_fini(struct credential *c)
 {
 	secret_text_free(c->client_id);
 	secret_text_free(c->client_secret);
+	secret_text_free(c->proxy_password);
 	*c = CREDENTIAL_NONE;
 }

@@ -1,5 +1,6 @@
-/* A profile's client id and secret, read from where the configuration says: a strict file or a
- * systemd credential. In OpenSSL's secure heap where that has room; wiped when let go. */
+/* A profile's client id and secret, and the password for its proxy, read from where the
+ * configuration says: a strict file or a systemd credential. In OpenSSL's secure heap where that
+ * has room; wiped when let go. */
 #ifndef GCTOKEND_HOST_CREDENTIAL_H
 #define GCTOKEND_HOST_CREDENTIAL_H
 
@@ -10,13 +11,15 @@ struct secret_source;
 
 struct credential {
 	char *client_id;
-	char *client_secret; /* "": a public client, which has none */
+	char *client_secret;  /* "": a public client, which has none */
+	char *proxy_password; /* NULL: none */
 };
 
 #define CREDENTIAL_NONE ((struct credential){0})
 
-/* Reads both now. 0; negative errno with *ret untouched and `problem` (a NUL-terminated sentence
- * that names the key, the file, what is wrong and what to do; never a byte of its content) filled.
+/* Reads all of it now. 0; negative errno with *ret untouched and `problem` (a NUL-terminated
+ * sentence that names the key, the file, what is wrong and what to do; never a byte of its content)
+ * filled.
  */
 int credential_load(const struct profile_settings *profile, struct credential *ret, char *problem,
 	size_t problem_size);

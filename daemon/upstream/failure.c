@@ -39,8 +39,8 @@ static void put_tls(char ret[FAILURE_MAX], const struct failure_evidence *e)
 	if ((strstr(reason, "not yet valid") || strstr(reason, "has expired")) &&
 		gmtime_r(&wall, &tm))
 		strftime(now, sizeof(now), "%Y-%m-%d %H:%M UTC", &tm);
-	snprintf(ret, FAILURE_MAX, "TLS: %s%s%s%s", reason, *now ? " (this host's clock says " : "",
-		now, *now ? ")" : "");
+	snprintf(ret, FAILURE_MAX, "TLS%s: %s%s%s%s", e->proxy_verify ? " with the proxy" : "",
+		reason, *now ? " (this host's clock says " : "", now, *now ? ")" : "");
 }
 
 static void sanitise(char *text)

@@ -18,6 +18,7 @@ struct failure_evidence {
 	struct wall_time wall; /* what a certificate's time was compared with */
 	long os_error;         /* CURLINFO_OS_ERRNO */
 	long connect_status;   /* the proxy's response to CONNECT, 0 if there was none */
+	long proxy_verify;     /* CURLINFO_PROXY_SSL_VERIFYRESULT, 0: fine */
 };
 
 enum failure_phase {

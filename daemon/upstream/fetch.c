@@ -61,6 +61,7 @@ static void fetch_free(struct fetch *x)
 		event_free(x->turn);
 	http_response_fini(&x->reply);
 	secret_free(x->authorization, x->authorization_size);
+	secret_free(x->proxy_authorization, x->proxy_authorization_size);
 	secret_free(x->body, x->body_size);
 	free(x->host);
 	free(x);
@@ -111,6 +112,7 @@ static const char *failure_find(struct fetch *x, CURLcode code)
 		return x->reply.part == HTTP_RESPONSE_CONTENT ? NULL : "the response was cut short";
 	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e.os_error);
 	curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &e.connect_status);
+	curl_easy_getinfo(x->easy, CURLINFO_PROXY_SSL_VERIFYRESULT, &e.proxy_verify);
 	x->clock_read(&now);
 	e.wall = now.wall;
 	failure_of_curl(x->failure, &e);

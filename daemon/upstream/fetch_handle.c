@@ -2,11 +2,14 @@
 #include "fetch_handle.h"
 #include "core/secret.h"
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #define AUTHORIZATION "Authorization: "
+#define PROXY_AUTHORIZATION "Proxy-Authorization: Basic "
 #define NET_MS 60000 /* how far below the deadline libcurl's own timeout hangs */
 
 static int resolver_started(void *resolver, void *reserved, void *context)
@@ -119,6 +122,36 @@ static void field_add(struct fetch *x, size_t *count, char *text)
 	++*count;
 }
 
+static bool is_socks(const char *proxy)
+{
+	return strncasecmp(proxy, "socks", strlen("socks")) == 0;
+}
+
+/* The field of the request to the proxy, in memory that is wiped like the server's; libcurl would
+ * keep the password with each connection. NULL stays NULL without a user. */
+static int proxy_authorization_make(struct fetch *x, const struct fetch_settings *s)
+{
+	size_t length, size;
+	char *pair;
+
+	if (!s->proxy || !s->proxy_user || !s->proxy_password || is_socks(s->proxy))
+		return 0;
+	length = strlen(s->proxy_user) + 1 + strlen(s->proxy_password);
+	size = sizeof(PROXY_AUTHORIZATION) + 4 * ((length + 2) / 3);
+	pair = secret_alloc(length + 1);
+	x->proxy_authorization = secret_alloc(size);
+	x->proxy_authorization_size = size;
+	if (pair && x->proxy_authorization) {
+		stpcpy(stpcpy(stpcpy(pair, s->proxy_user), ":"), s->proxy_password);
+		EVP_EncodeBlock(
+			(unsigned char *)stpcpy(x->proxy_authorization, PROXY_AUTHORIZATION),
+			(const unsigned char *)pair, (int)length);
+		x->proxy_field.data = x->proxy_authorization;
+	}
+	secret_free(pair, length + 1);
+	return x->proxy_field.data ? 0 : -ENOMEM;
+}
+
 static int content_make(struct fetch *x, const struct fetch_request *q)
 {
 	/* As many as x->fields has room for. Without the second a server may use any coding it
@@ -197,6 +230,14 @@ static int security_set(struct fetch *x, const struct fetch_request *q, long tru
 	if (q->settings.ca_file)
 		SET(CURLOPT_CAINFO, q->settings.ca_file);
 	SET(CURLOPT_PROXY_CAPATH, NULL);
+	if (q->settings.proxy_ca_file)
+		SET(CURLOPT_PROXY_CAINFO, q->settings.proxy_ca_file);
+	if (x->proxy_field.data) {
+		SET(CURLOPT_PROXYHEADER, &x->proxy_field);
+	} else if (q->settings.proxy_user && q->settings.proxy_password) {
+		SET(CURLOPT_PROXYUSERNAME, q->settings.proxy_user);
+		SET(CURLOPT_PROXYPASSWORD, q->settings.proxy_password);
+	}
 	SET(CURLOPT_CA_CACHE_TIMEOUT, trusted_s);
 	/* From 8.12 on all handles share resumable sessions, and one that is resumed is not
 	 * verified: a server whose CA was taken away would go on being trusted. */
@@ -242,6 +283,8 @@ int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long trust
 
 	if (r == 0)
 		r = content_make(x, q);
+	if (r == 0)
+		r = proxy_authorization_make(x, &q->settings);
 	if (r < 0)
 		return r;
 	x->easy = curl_easy_init();
@@ -257,5 +300,6 @@ int fetch_handle_make(struct fetch *x, const struct fetch_request *q, long trust
 void fetch_secrets_wipe(struct fetch *x)
 {
 	secret_wipe(x->authorization, x->authorization_size);
+	secret_wipe(x->proxy_authorization, x->proxy_authorization_size);
 	secret_wipe(x->body, x->body_size);
 }

@@ -29,10 +29,12 @@ struct fetch {
 	char *host;
 	char *authorization; /* the whole field */
 	size_t authorization_size;
+	char *proxy_authorization; /* likewise, for the proxy alone */
+	size_t proxy_authorization_size;
 	char *body;
 	size_t body_size;
 	/* Accept, Accept-Encoding, Expect and, if there is one, Authorization */
-	struct curl_slist fields[4];
+	struct curl_slist fields[4], proxy_field;
 	struct address_tries addresses;
 	struct exchange exchange;
 	struct http_response reply;

@@ -150,6 +150,23 @@ static void test_other_connection_settings_are_another_clock(void **state)
 	rig_free(r);
 }
 
+static void test_another_way_to_the_proxy_is_another_clock(void **state)
+{
+	struct rig *r = rig_new(ONE "[profile b]\nclock_probe = yes\nclient_id = b\n"
+				    "proxy = https://p.test:1\n"
+				    "[profile c]\nclock_probe = yes\nclient_id = c\n"
+				    "proxy = https://p.test:1\nproxy_ca_file = /etc/hostname\n"
+				    "[profile d]\nclock_probe = yes\nclient_id = d\n"
+				    "proxy = https://p.test:1\n");
+
+	(void)state;
+	turn_now(&r->broker->turn);
+	r->now.wall.ns -= 60 * NS_PER_S;
+	turn_now(&r->broker->turn);
+	assert_int_equal(heads(r), 3);
+	rig_free(r);
+}
+
 static void test_another_clock_is_told_and_left_alone(void **state)
 {
 	struct rig *r = rig_new(ONE);
@@ -378,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_a_series_follows_the_first_token),
 		cmocka_unit_test(test_profiles_of_one_server_share_its_clock),
 		cmocka_unit_test(test_other_connection_settings_are_another_clock),
+		cmocka_unit_test(test_another_way_to_the_proxy_is_another_clock),
 		cmocka_unit_test(test_another_clock_is_told_and_left_alone),
 		cmocka_unit_test(test_a_step_of_the_wall_clock_asks_at_once),
 		cmocka_unit_test(test_a_rejected_token_asks_at_once),

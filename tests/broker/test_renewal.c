@@ -37,7 +37,7 @@ static void test_a_secret_that_was_renewed_is_sent_at_once(void **state)
 	snprintf(before, sizeof(before), "%s", rig_post(r)->authorization);
 	rig_secret(r, "a", "another");
 	refuse(r);
-	assert_true(rig_logged(r, "the client secret on disk has changed"));
+	assert_true(rig_logged(r, "the secrets on disk have changed"));
 	assert_int_equal(rig_posts(r), 1);
 	assert_string_not_equal(rig_post(r)->authorization, before);
 	/* once: that one is refused as well */

@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/secret_file.h"
 #include "host/credential.h"
+#include "host/secret_reader.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -87,12 +88,13 @@ static void must_load(const struct profile_settings *p, const char *id, const ch
 static void must_fail(const struct profile_settings *p, int error, const char *words)
 {
 	char marker[] = "untouched";
-	struct credential c = {marker, marker};
+	struct credential c = {marker, marker, marker};
 	char problem[512] = "";
 
 	assert_int_equal(credential_load(p, &c, problem, sizeof(problem)), error);
 	assert_ptr_equal(c.client_id, marker);
 	assert_ptr_equal(c.client_secret, marker);
+	assert_ptr_equal(c.proxy_password, marker);
 	assert_non_null(strstr(problem, words));
 	assert_null(strstr(problem, "hunter2"));
 }
@@ -145,6 +147,51 @@ static void contents(void **state)
 	must_fail(&p, -EINVAL, "has a control character");
 	write_text("secret", "hunter2\177", 0600);
 	must_fail(&p, -EINVAL, "has a control character");
+}
+
+static void a_password_for_the_proxy(void **state)
+{
+	struct profile_settings p = a_profile(secret_path());
+	struct credential c = CREDENTIAL_NONE;
+	char problem[512], path[256];
+
+	(void)state;
+	write_text("secret", "a secret", 0600);
+	write_text("password", "hunter2\n", 0600);
+	snprintf(path, sizeof(path), "%s", path_of("password"));
+	assert_int_equal(credential_load(&p, &c, problem, sizeof(problem)), 0);
+	assert_null(c.proxy_password);
+	credential_fini(&c);
+	p.proxy_password_file = path;
+	assert_int_equal(credential_load(&p, &c, problem, sizeof(problem)), 0);
+	assert_string_equal(c.proxy_password, "hunter2");
+	assert_string_equal(c.client_secret, "a secret");
+	credential_fini(&c);
+	assert_null(c.proxy_password);
+	assert_int_equal(chmod(path, 0644), 0);
+	must_fail(&p, -EPERM, "proxy_password_file: /tmp/test_credential.");
+	unlink(path);
+}
+
+/* It may be meant so; the problem is a doubt then. */
+static void what_was_hardly_meant_is_told(void **state)
+{
+	char problem[512] = "";
+	const struct secret_source source = {
+		.path = secret_path(),
+		.socket_gid = (gid_t)-1,
+		.problem = problem,
+		.problem_size = sizeof(problem),
+	};
+
+	(void)state;
+	write_text("secret", "hunter2\n", 0600);
+	assert_int_equal(credential_check(&source), 0);
+	assert_string_equal(problem, "");
+	write_text("secret", "hunter2 \n", 0600);
+	assert_int_equal(credential_check(&source), 0);
+	assert_non_null(strstr(problem, "ends with a blank (20)"));
+	assert_null(strstr(problem, "hunter2"));
 }
 
 static void modes(void **state)
@@ -318,6 +365,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(contents),
+		cmocka_unit_test(a_password_for_the_proxy),
+		cmocka_unit_test(what_was_hardly_meant_is_told),
 		cmocka_unit_test(modes),
 		cmocka_unit_test(owners_and_groups),
 		cmocka_unit_test(things_that_are_no_files),

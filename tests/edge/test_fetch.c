@@ -722,7 +722,8 @@ static void tls_failures_cost_no_byte(void **state)
 	};
 	static const char *const failures[] = {
 		"TLS: certificate has expired (this host's clock says 20",
-		"TLS: no alternative certificate subject name matches target host name '127.0.0.1'",
+		"TLS: no alternative certificate subject name matches target ", /* host name, or
+										   address */
 		"TLS: self-signed certificate",
 		"TLS: unable to get local issuer certificate",
 		"TLS: ",
@@ -937,6 +938,43 @@ static void goes_through_a_configured_proxy(void **state)
 		o->failure, "the proxy answered HTTP 407: it wants another proxy_user or password");
 	server_stop(&s);
 	assert_int_equal(s.posts, 1);
+	test_free(o);
+}
+
+static void tells_the_proxy_who_it_is(void **state)
+{
+	struct server s = {.behaviour = say_answer,
+		.is_proxy = true,
+		.connect_answer = "HTTP/1.1 200 OK\r\n\r\n"};
+	struct outcome *o = test_malloc(sizeof(*o));
+	struct fetch_request q = request_to("https://127.0.0.1:4433/oauth/token", FETCH_POST);
+	char proxy[64], user[] = "DOMAIN\\a name";
+
+	(void)state;
+	server_start(&s, &good);
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", s.port);
+	q.settings.proxy = proxy;
+	q.settings.proxy_user = user;
+	q.settings.proxy_password = "pass:word \303\251";
+	fetch_now(&q, o);
+	assert_string_equal(o->failure, "");
+	/* base64 of user:password as they are */
+	assert_non_null(strstr(s.connect_request,
+		"\r\nProxy-Authorization: Basic RE9NQUlOXGEgbmFtZTpwYXNzOndvcmQgw6k=\r\n"));
+	assert_null(strstr(s.connect_request, SECRET));
+	assert_non_null(strstr(s.last_request, SECRET));
+	assert_null(strcasestr(s.last_request, "Proxy-Authorization"));
+
+	/* a HEAD on its own connection, too; but no server without a proxy */
+	q = request_to("https://127.0.0.1:4433/", FETCH_HEAD);
+	q.authorization = NULL;
+	q.settings.proxy = proxy;
+	q.settings.proxy_user = user;
+	q.settings.proxy_password = "other";
+	fetch_now(&q, o);
+	assert_string_equal(o->failure, "");
+	assert_null(strcasestr(s.last_request, "Proxy-Authorization"));
+	server_stop(&s);
 	test_free(o);
 }
 
@@ -1418,6 +1456,7 @@ int main(void)
 		FETCH_TEST(refuses_other_urls),
 		FETCH_TEST(asks_neither_environment_nor_netrc),
 		FETCH_TEST(goes_through_a_configured_proxy),
+		FETCH_TEST(tells_the_proxy_who_it_is),
 		FETCH_TEST(ends_at_the_deadline),
 		FETCH_TEST(says_why_it_cannot_connect),
 		FETCH_TEST(a_dead_address_leaves_time_for_the_next),

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -172,6 +173,32 @@ def test_a_name_nobody_knows(make_daemon, server):
     checks = doctor(d)
     the_problem(checks, "DNS", "nowhere.invalid", "name server")
     assert not [one for one in of(checks, "TLS") if "nowhere" in one["words"]]
+
+
+@needs_root
+def test_an_address_that_swallows_what_is_sent_to_it(make_daemon, server):
+    """The daemon goes on to the next one; somebody should know of it all the same."""
+    dead = socket.create_server(("127.0.0.2", server.port), backlog=0)
+    held = [socket.socket() for _ in range(4)]  # a full queue drops what else comes
+    for one in held:
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.2", server.port))
+    d = make_daemon(server, profile={"fetch_timeout": "2s", "clock_probe": False})
+    with open(d.path("hosts"), "w", encoding="ascii") as file:
+        file.write("127.0.0.2 localhost\n127.0.0.1 localhost\n")
+    namespace = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"',
+                 d.path("hosts")]
+    d.wrap = namespace + d.wrap
+    d.start()
+    assert d.token(wait=10).status == 200
+    assert server.posts == 1
+    told = subprocess.run([*namespace, GCTOKEN, "doctor", "--json", "--config", d.config_file],
+                          env=environment(GCTOKEN_SOCKET=d.socket), capture_output=True, text=True)
+    checks = json.loads(told.stdout)["checks"]
+    the_problem(checks, "TLS", f"localhost:{server.port}, address 127.0.0.2: ", "firewall")
+    assert "answers and is trusted" in of(checks, "TLS", "ok")[0]["words"]
+    for one in [dead, *held]:
+        one.close()
 
 
 def test_nobody_at_that_port(make_daemon, server):

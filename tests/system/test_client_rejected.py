@@ -152,7 +152,7 @@ def test_a_secret_that_was_changed_on_disk(fake, daemon):
     assert d.token(after=first["generation"], wait=10).status == 200
     assert d.status()["state"] == "fresh" and d.status()["last_error"] is None
     assert [post["auth"] for post in f.log("token")][:3] == ["ok", "wrong secret", "ok"]
-    d.wait_log("the client secret on disk has changed and is used from here on")
+    d.wait_log("the secrets on disk have changed and are used from here on")
 
 
 def test_a_secret_that_comes_late_is_noticed(fake, daemon):

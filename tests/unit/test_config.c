@@ -167,7 +167,9 @@ static void every_key_arrives(void **state)
 		"environment = Example.ORG\ngrant = client_credentials\nclient_id_file = /x/id\n"
 		"client_secret_file = /x/secret\nauthorize_url = https://h/a?b=c\n"
 		"api_url = HTTPS://Gateway:8443/Path//\nca_file = /x/ca.pem\n"
-		"proxy = http://proxy.example:3128\nscope = one two\n"
+		"proxy = HTTPS://proxy.example:3128\nproxy_user = DOMAIN\\name\n"
+		"proxy_password_file = /x/password\nproxy_ca_file = /x/proxy.pem\n"
+		"scope = one two\n"
 		"redirect_uri = http://127.0.0.1:8017/cb\nextra_params = audience=x%20y&foo=\n"
 		"allow_users = alice bob\nallow_groups = devs,gctoken\n"
 		"allow_units = a.service,\tsession-1.scope\nlogin_users = alice\nlogin_groups = "
@@ -207,7 +209,11 @@ static void every_key_arrives(void **state)
 	assert_null(p->client_id);
 	assert_string_equal(p->client_id_file, "/x/id");
 	assert_string_equal(p->fetch.ca_file, "/x/ca.pem");
-	assert_string_equal(p->fetch.proxy, "http://proxy.example:3128");
+	assert_string_equal(p->fetch.proxy, "HTTPS://proxy.example:3128");
+	assert_string_equal(p->fetch.proxy_user, "DOMAIN\\name");
+	assert_string_equal(p->proxy_password_file, "/x/password");
+	assert_string_equal(p->fetch.proxy_ca_file, "/x/proxy.pem");
+	assert_null(p->fetch.proxy_password); /* read with the other secrets */
 	assert_string_equal(p->scope, "one two");
 	assert_string_equal(p->redirect_uri, "http://127.0.0.1:8017/cb");
 	assert_string_equal(p->extra_params, "audience=x%20y&foo=");
