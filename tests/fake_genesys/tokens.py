@@ -47,7 +47,7 @@ class Token:
             return "expired"
         if now < self.valid_from:
             return "not yet valid"
-        if now < self.issued + settings.known_after:
+        if settings.known_after and now < self.issued + settings.known_after:
             return "not yet known"
         if settings.dies_after and now >= self.issued + settings.dies_after:
             return "died early"
