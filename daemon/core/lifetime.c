@@ -69,9 +69,16 @@ static void judge_start(struct lifetime *l, const struct lifetime_evidence *e, b
 }
 
 /* Dates and clocks can be wrong in any way, and then the token was good all the time. So there is
- * an end to caution: callers wait for a few seconds because of it, and no longer. */
+ * an end to caution: callers wait for a few seconds because of it, and no longer; and where that
+ * would be far too short it helps nobody. */
 static void bound_caution(struct lifetime *l)
 {
+	struct duration ahead = duration_sub(boot_since(l->valid, l->received), l->spread);
+
+	if (ahead.ns > HELD_BACK_MAX_NS) {
+		l->valid = boot_sub(l->valid, ahead);
+		l->guard_until = boot_sub(l->guard_until, ahead);
+	}
 	l->valid = boot_min(l->valid, boot_add(l->received, duration_ns(HELD_BACK_ALONE_MAX_NS)));
 	l->guard_until =
 		boot_min(l->guard_until, boot_add(l->received, duration_ns(HELD_BACK_MAX_NS)));
@@ -217,7 +224,8 @@ enum lifetime_step lifetime_exchange(
 		l->wall_ref_at = sample->sent.boot;
 	}
 	seen = duration_sub(duration_sub(sample->lo, l->hi0), widening);
-	if (seen.ns <= 0)
+	/* The clocks of a cluster differ by that much, and the spread has taken it off already. */
+	if (seen.ns <= 0 || seen.ns <= duration_max(l->spread, spread).ns)
 		return LIFETIME_STEP_NONE;
 	/* What was counted already explains no step of our wall clock: a machine may be paused
 	 * again and again. */
@@ -231,9 +239,8 @@ enum lifetime_step lifetime_exchange(
 	l->step = duration_max(l->step, counts);
 	if (l->step.ns > before.ns)
 		return LIFETIME_STEP_COUNTED;
-	/* Clocks of a cluster differ by that much: the spread has taken it into account, as far as
-	 * it counts. And what was counted may be read more sharply, by the rounding of a Date. */
-	if (!more || seen.ns <= duration_max(l->spread, spread).ns)
+	/* What was counted may be read more sharply, by the rounding of a Date. */
+	if (!more || (before.ns && news.ns <= DATE_ROUNDING_NS))
 		return LIFETIME_STEP_NONE;
-	return before.ns && news.ns <= DATE_ROUNDING_NS ? LIFETIME_STEP_NONE : LIFETIME_STEP_ALONE;
+	return LIFETIME_STEP_ALONE;
 }

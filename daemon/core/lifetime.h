@@ -7,7 +7,8 @@
  *   valid = received, or when the server's clock surely has passed nbf and iat; plus spread
  *
  * Caution has bounds, whatever any Date or claim says: spread counts for at most L/10, and a new
- * token is held back for at most 4 s where nothing else serves, 10 s while an older one does.
+ * token is held back for at most 4 s where nothing else serves, 10 s while an older one does. If by
+ * the Date it began in more than 10 s, the Date is not believed.
  *
  * bent is how far NTP has held our own clock back meanwhile, by CLOCK_MONOTONIC_RAW: a clock that
  * is slewed cannot stretch a life.

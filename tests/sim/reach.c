@@ -6,11 +6,11 @@
 #include <string.h>
 
 const struct baseline_policy reach_policies[REACH_POLICIES] = {
-	{"10 s", {10 * NS_PER_S}, BASELINE_SKEW_UNUSED, false},
-	{"15 s", {15 * NS_PER_S}, BASELINE_SKEW_UNUSED, false},
-	{"10 s - skew", {10 * NS_PER_S}, BASELINE_SKEW_TAKEN_OFF, false},
-	{"10 s + |skew|", {10 * NS_PER_S}, BASELINE_SKEW_ADDED, false},
-	{"10 s, monotonic", {10 * NS_PER_S}, BASELINE_SKEW_UNUSED, true},
+	{.name = "10 s", .buffer = {10 * NS_PER_S}},
+	{.name = "15 s", .buffer = {15 * NS_PER_S}},
+	{.name = "10 s - skew", .buffer = {10 * NS_PER_S}, .skew = BASELINE_SKEW_TAKEN_OFF},
+	{.name = "10 s + |skew|", .buffer = {10 * NS_PER_S}, .skew = BASELINE_SKEW_ADDED},
+	{.name = "10 s, monotonic", .buffer = {10 * NS_PER_S}, .monotonic = true},
 };
 
 double percent(uint64_t part, uint64_t whole)
@@ -100,6 +100,7 @@ bool reach_run(uint64_t seed, const char *folder)
 	reach_offsets(&r);
 	reach_looks(&r);
 	reach_refused(&r);
+	reach_simple(&r);
 	reach_requests(&r);
 	reach_steps(&r);
 	reach_outages(&r);

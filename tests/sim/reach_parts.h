@@ -45,6 +45,7 @@ void run_theirs(const struct scenario *s, uint64_t seed, const struct baseline_p
 
 void reach_offsets(struct reach *r);
 void reach_refused(struct reach *r);
+void reach_simple(struct reach *r);
 void reach_requests(struct reach *r);
 void reach_looks(struct reach *r);
 void reach_steps(struct reach *r);

@@ -293,7 +293,7 @@ void run_baseline(const struct scenario *scenario, uint64_t seed,
 
 	w->baseline = ret;
 	baseline_init(ret, &w->sim, &w->machine, &w->server, policy, scenario->load.in_an_hour,
-		seeds.callers);
+		policy->careful && !scenario->load.silent, seeds.callers);
 	world_run(w);
 	tally_fini(&unused);
 	world_free(w);

@@ -30,6 +30,7 @@ void server_init(
 		s->clock_ns[i] = s->clock_ns[0] + (int64_t)i * settings->clocks_apart.ns;
 		s->ppm[i] = s->ppm[0];
 	}
+	s->clock_ns[server_clocks(s) - 1] += settings->last_ahead.ns;
 	s->date_phase = random_duration(&s->random, duration_ns(NS_PER_S - 1));
 }
 
@@ -85,13 +86,16 @@ static void date_write(int64_t s, char *ret, size_t size)
 
 static void put_date(struct server *s, unsigned clock, struct server_response *a)
 {
-	int64_t now = clock_now(s, clock);
+	int64_t now = clock_now(s, clock) + s->settings.date_ahead.ns;
 
 	switch (s->settings.date) {
 	case DATE_ABSENT:
 		return;
 	case DATE_CACHED:
 		now -= (now - s->date_phase.ns) % NS_PER_S;
+		break;
+	case DATE_FROZEN:
+		now = SIM_EPOCH_S * NS_PER_S;
 		break;
 	case DATE_LIVE:
 		break;

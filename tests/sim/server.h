@@ -15,6 +15,7 @@ enum server_date {
 	DATE_LIVE,
 	DATE_CACHED, /* renewed once a second, at a moment of the server's own */
 	DATE_ABSENT,
+	DATE_FROZEN, /* as it was at the start of the run */
 };
 
 enum server_mood {
@@ -33,7 +34,9 @@ struct server_settings {
 	int drift_ppm;         /* of each clock, at most */
 	unsigned clocks;       /* 0 means 1 */
 	struct duration clocks_apart;
+	struct duration last_ahead; /* the last of the clocks is ahead of the others by this */
 	enum server_date date;
+	struct duration date_ahead;      /* Date is written by a proxy whose clock is off by this */
 	struct duration latency, jitter; /* one way */
 	struct duration slower_back;     /* the way back takes this much longer */
 	struct duration thinks;          /* between the request and the response */

@@ -195,6 +195,25 @@ def suspended_in_a_long_life(world: World) -> None:
     assert user.skew()["wall_steps"] == 0
 
 
+def held_back_for_seconds(world: World) -> None:
+    """By its Date the token begins much later; callers wait for it as usual, and get it."""
+    begun = time.monotonic()
+    answer = world.daemon.token()
+    assert answer.status == 200, answer
+    assert time.monotonic() - begun < 5
+    three_tokens(world)
+
+
+def two_clocks_far_apart(world: World) -> None:
+    """Each answer disagrees with the other clock; so many HEADs are no reason to ask again."""
+    begun = time.monotonic()
+    world.user.look_until(lambda: world.user.skew()["clocks_seen"] == 2, "both clocks")
+    world.user.look_until(lambda: time.monotonic() - begun > 12, "twelve seconds")
+    # the series at the start, three because of conflicts, and the series by age
+    assert world.fake.heads <= 6 + 3 + 12
+    assert world.fake.posts == 1
+
+
 @dataclass(frozen=True)
 class Scenario:
     name: str
@@ -252,6 +271,14 @@ SCENARIOS = [
     Scenario("no-date", three_tokens_without_date, fake={"date": "none", **JWT}, wall=+600),
     Scenario("cluster-of-two-clocks", three_tokens_of_a_cluster, fake={"clocks": "0,1.5"},
              tight=False),
+    Scenario("two-clocks-far-apart", two_clocks_far_apart, lifetime=86400,
+             fake={"clocks": "0,4.5", "clock_rotation": "request"}, tight=False),
+    Scenario("date-30-s-behind", held_back_for_seconds, lifetime=20,
+             fake={**JWT, "jwt_iat_offset": 30, "jwt_nbf_offset": 30, "jwt_exp_offset": 30,
+                   "api_clock_offset": 30}),
+    Scenario("date-2-h-behind", held_back_for_seconds, lifetime=20,
+             fake={**JWT, "jwt_iat_offset": 7200, "jwt_nbf_offset": 7200, "jwt_exp_offset": 7200,
+                   "api_clock_offset": 7200}),
     Scenario("local-clock-steps", local_clock_steps),
     Scenario("local-clock-steps-in-a-long-life", local_clock_steps_in_a_long_life, lifetime=86400),
     Scenario("suspended", suspended),

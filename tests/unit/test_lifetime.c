@@ -145,7 +145,11 @@ static void jwt_claims_are_evidence(void **state)
 		{D, D + 4, D + 3600, 0, false, false, true, 3597640200, 4000000, 6000400},
 		{D, D + 4, D + 3600, 1000, false, false, true, 3597640200, 4000000, 6000400},
 		{D, D + 8, D + 3600, 2500, false, false, true, 3597640200, 4000000, 10000000},
-		{D, D + 600, D + 3600, 0, false, false, true, 3597640200, 4000000, 10000000},
+		{D, D + 9, D + 3600, 0, false, false, true, 3597640200, 4000000, 10000000},
+		/* so much is no clock: nothing would be gained by seconds */
+		{D, D + 11, D + 3600, 0, false, false, true, 3597640200, 0, 2000000},
+		{D, D + 600, D + 3600, 0, false, false, true, 3597640200, 0, 2000000},
+		{D, D + 600, D + 3600, 2500, false, false, true, 3597640200, 2500000, 2500000},
 		/* contradictions */
 		{D, D + 4000, ABSENT, 0, false, true, false, 3598640100, 0, 2000000},
 		{D, ABSENT, D - 10, 0, false, true, false, 3598640100, 0, 2000000},
