@@ -1,7 +1,7 @@
 /* api: one call of the Genesys Cloud API, with the care that every caller should take. It gets a
- * token from the daemon; on a 401 it rejects that and calls once more with the new one; on a 429 it
- * waits. Both statuses mean that the call was not carried out, so repeating it is safe whatever its
- * method. */
+ * token from the daemon; on a 401 it rejects that and calls once more with the new one, and a
+ * moment later again, as an API may learn of a new token late; on a 429 it waits. Both statuses
+ * mean that the call was not carried out, so repeating it is safe whatever its method. */
 #include "api_options.h"
 #include "api_pages.h"
 #include "api_transfer.h"
@@ -21,6 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
+/* How long the login server may take to give a token: it throttles for that long at times. */
+#define API_WAIT_S 60
+/* How often a 401 is taken for the token's fault, and the pause before that is believed again. */
+#define REFUSALS_MOST 2
+#define KNOWN_AFTER_MS 2000
+
 /* A server that keeps sending empty pages is left after so many in a row. */
 #define EMPTY_PAGES_MAX 3
 
@@ -30,32 +36,56 @@ struct session {
 	struct api_client *client;
 };
 
-/* The token, or with `bad` the one that replaces it. */
-static int get_token(const struct session *x, double bad, struct token_parts *ret)
+/* Asks for a token, or for the one that replaces the generation `bad`, and waits as long as the
+ * user said, or as it makes sense. 0, or as daemon_ask. */
+static int ask_for_token(const struct session *x, const struct settings *quiet, double bad,
+	struct daemon_request *request, struct daemon_reply *ret)
 {
-	int64_t wait_s = x->o->wait_s < 0 ? WAIT_DEFAULT_S : x->o->wait_s;
 	char query[40] = "";
-	const struct daemon_request request = {
+	bool own_wait = x->o->wait_s < 0;
+	int64_t wait_s = own_wait ? API_WAIT_S : x->o->wait_s;
+	int error;
+
+	*request = (struct daemon_request){
 		.method = bad > 0 ? "POST" : "GET",
 		.path = bad > 0 ? "/v1/token/reject" : "/v1/token",
 		.of_profile = true,
 		.query = query,
-		.wait_s = x->o->wait_s,
+		.wait_s = wait_s,
 		.timeout_s = wait_s + 1,
-		.patience_ms = wait_s < 2 ? wait_s * 1000 : 2000,
+		.patience_ms = wait_s < 5 ? wait_s * 1000 : PATIENCE_MAX_MS,
 		.repeatable = true,
 	};
-	struct daemon_reply reply = DAEMON_REPLY_NONE;
-	struct settings quiet = *x->s;
-	int code;
-
-	quiet.json = false; /* standard output is for what the API says */
 	if (bad > 0)
 		snprintf(query, sizeof(query), "&generation=%.0f", bad);
-	code = daemon_call(&quiet, &request, &reply);
-	if (code != EXIT_OK)
-		return code;
-	if (!token_json_read(reply.body, reply.length, ret) || ret->generation < 1) {
+	error = daemon_ask(quiet, request, ret);
+	if (!error && ret->status == 400 && own_wait) {
+		/* that was more than its max_wait */
+		daemon_reply_fini(ret);
+		request->wait_s = -1;
+		error = daemon_ask(quiet, request, ret);
+	}
+	request->query = NULL; /* ends with this call */
+	return error;
+}
+
+/* The token, or with `bad` the one that replaces it. GO_ON: that is not replaced. */
+static int get_token(const struct session *x, double bad, struct token_parts *ret)
+{
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
+	struct daemon_request request;
+	struct settings quiet = *x->s;
+	int code = EXIT_OK, error;
+
+	quiet.json = false; /* standard output is for what the API says */
+	error = ask_for_token(x, &quiet, bad, &request, &reply);
+	if (error)
+		return daemon_explain_silence(&quiet, &request, error);
+	if (reply.status == 429 && bad > 0) {
+		code = GO_ON;
+	} else if (reply.status != 200) {
+		code = daemon_explain_refusal(&quiet, &request, &reply);
+	} else if (!token_json_read(reply.body, reply.length, ret) || ret->generation < 1) {
 		code = daemon_reply_odd(x->s);
 	} else if (strncmp(ret->api_url, "https://", 8)) {
 		complain("profile %s has no api_url: give it a region, an environment or an "
@@ -65,6 +95,25 @@ static int get_token(const struct session *x, double bad, struct token_parts *re
 	}
 	daemon_reply_fini(&reply);
 	return code;
+}
+
+static void sleep_ms(int64_t ms)
+{
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+		;
+}
+
+/* After the `refused`-th 401 in a row to `token`: the one to try next. */
+static int next_token(const struct session *x, int refused, struct token_parts *token)
+{
+	int code = refused == 1 ? get_token(x, token->generation, token) : GO_ON;
+
+	if (code != GO_ON)
+		return code;
+	sleep_ms(KNOWN_AFTER_MS);
+	return get_token(x, 0, token);
 }
 
 /* Sleeps as long as the 429 asks, or for a growing time if it does not say; a little longer, so
@@ -85,9 +134,7 @@ static bool wait_for_rate(const struct api_response *r, int64_t *left_ms, int64_
 	*left_ms -= ms;
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "gctoken: the API asks to wait %.1f s\n", (double)ms / 1000);
-	t = (struct timespec){ms / 1000, ms % 1000 * 1000000};
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
-		;
+	sleep_ms(ms);
 	return true;
 }
 
@@ -98,7 +145,7 @@ static int call_api(const struct session *x, const char *path, bool hold, struct
 {
 	int64_t left_ms = x->o->retry_wait_s * 1000, pause_ms = 2000;
 	struct token_parts token;
-	bool replaced = false;
+	int refused = 0;
 	int code = get_token(x, 0, &token);
 
 	while (code == EXIT_OK) {
@@ -113,16 +160,14 @@ static int call_api(const struct session *x, const char *path, bool hold, struct
 			.timeout_s = x->o->timeout_s,
 			.hold = hold,
 		};
-		double generation = token.generation;
 
 		api_response_fini(ret);
 		code = api_exchange(x->client, &call, token.token, ret);
 		strcpy(ret_api_url, token.api_url);
 		if (code != EXIT_OK)
 			break;
-		if (ret->status == 401 && !replaced) {
-			replaced = true;
-			code = get_token(x, generation, &token);
+		if (ret->status == 401 && refused < REFUSALS_MOST) {
+			code = next_token(x, ++refused, &token);
 		} else if (ret->status != 429 || !wait_for_rate(ret, &left_ms, &pause_ms)) {
 			break;
 		}
@@ -159,7 +204,8 @@ static int tell_status(const struct session *x, const char *path, const struct a
 	if (*r->correlation_id)
 		fprintf(stderr, " (correlation id %s)", r->correlation_id);
 	if (r->status == 401)
-		fputs(". The token was new, so it is not the cause", stderr);
+		fputs(". It was tried with a new token, too, so the token is not the cause",
+			stderr);
 	else if (r->status == 403)
 		fputs(". The OAuth client's roles or divisions do not permit this", stderr);
 	else if (r->status == 429 && r->retry_after_s > (double)x->o->retry_wait_s)

@@ -140,7 +140,7 @@ int api_options_read(const struct command *self, struct settings *s, int argc, c
 			"how long one exchange with the API may take (300); 0: no limit",
 			TIMEOUT_MAX_S},
 		{"wait", OPTION_NUMBER, &o.wait_s, "S",
-			"how long to wait for a token, in seconds (5)", WAIT_MAX_S},
+			"how long to wait for a token, in seconds (60)", WAIT_MAX_S},
 	};
 	int code = options_read(self, s, own, sizeof(own) / sizeof(own[0]), false, &argc, &argv);
 

@@ -99,8 +99,10 @@ int command_reject(const struct command *self, struct settings *s, int argc, cha
 	if (!s->json)
 		request.accept = "text/plain";
 	request.wait_s = wait_s;
-	request.timeout_s = (wait_s < 0 ? WAIT_DEFAULT_S : wait_s) + 1;
-	request.patience_ms = request.timeout_s < 3 ? (request.timeout_s - 1) * 1000 : 2000;
+	if (wait_s < 0)
+		wait_s = WAIT_DEFAULT_S;
+	request.timeout_s = wait_s + 1;
+	request.patience_ms = wait_s < 5 ? wait_s * 1000 : PATIENCE_MAX_MS;
 	return daemon_show(s, &request, NULL, NULL);
 }
 

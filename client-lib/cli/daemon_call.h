@@ -10,6 +10,9 @@
 #define WAIT_MAX_S 86400
 /* How long the daemon holds a request that names no wait. */
 #define WAIT_DEFAULT_S 5
+/* How long somebody who waits for a token puts up with an absent socket: a daemon that is
+ * restarted, and nobody holds its socket meanwhile. */
+#define PATIENCE_MAX_MS 5000
 /* The longest `query`. */
 #define DAEMON_QUERY_MAX 8000
 

@@ -29,11 +29,11 @@ static const struct command commands[] = {
 		"if it is not found, 126 if it cannot be run. --json has no effect.\n",
 		command_exec},
 	{"api", "METHOD PATH", "Calls the Genesys Cloud API and prints the response.",
-		"On a 401 it rejects the token and calls once more with a new one. On a 429\n"
-		"it waits as long as the API asks. The exit code follows the status: 0 for\n"
-		"2xx, 77 for 401 and 403, 75 for 429, 408, 502, 503, 504 and a server that\n"
-		"cannot be reached, otherwise 1. The token goes to the profile's own API and\n"
-		"nowhere else.\n"
+		"On a 401 it rejects the token and calls again with a new one: at once, and a\n"
+		"moment later, since an API may learn of it late. On a 429 it waits as long as\n"
+		"the API asks. The exit code follows the status: 0 for 2xx, 77 for 401 and 403,\n"
+		"75 for 429, 408, 502, 503, 504 and a server that cannot be reached, otherwise\n"
+		"1. The token goes to the profile's own API and nowhere else.\n"
 		"  gctoken api GET /api/v2/users/me\n"
 		"  gctoken api GET '/api/v2/routing/queues?pageSize=100' --paginate\n"
 		"  gctoken api POST /api/v2/routing/queues -d @queue.json\n",

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE_MAX_MS 2000
 #define QUERY_SIZE 40
 
 struct token_options {
@@ -55,7 +54,7 @@ static int token_request(const struct settings *s, const struct token_options *o
 		.query = query,
 		.wait_s = o->wait_s,
 		.timeout_s = wait_s + 1,
-		.patience_ms = wait_s < 2 ? wait_s * 1000 : PATIENCE_MAX_MS,
+		.patience_ms = wait_s < 5 ? wait_s * 1000 : PATIENCE_MAX_MS,
 		.repeatable = true,
 	};
 	return options_check_profile(s);
