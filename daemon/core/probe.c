@@ -116,6 +116,8 @@ static struct boot_time wide_at(
 
 	if (left < 0)
 		return now->boot;
+	if (left > INT64_MAX / 1000000) /* more years than there are */
+		return BOOT_TIME_NEVER;
 	return boot_add(now->boot, duration_ns(left / (2 * SKEW_DRIFT_PPM) * 1000000 + NS_PER_S));
 }
 

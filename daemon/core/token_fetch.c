@@ -189,12 +189,13 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 }
 
 /* When the server ends it, as it says now: more exactly than at first, by what clocks drift in its
- * life, but no later than that. */
+ * life. Who offers more than that starts the life again, and says nothing about its end. */
 static struct boot_time end_as_offered(const struct lifetime *first, const struct lifetime *offered)
 {
 	struct duration drift = duration_ns(2 * (first->issued.ns / 1000000 * SKEW_DRIFT_PPM));
+	struct boot_time over = lifetime_over(first), again = lifetime_over(offered);
 
-	return boot_min(boot_add(lifetime_over(first), drift), lifetime_over(offered));
+	return boot_before(boot_add(over, drift), again) ? over : again;
 }
 
 /* Some servers give the same token until its end. It is no failure, and nothing was minted; the

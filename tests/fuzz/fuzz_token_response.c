@@ -88,7 +88,8 @@ static void check_token(const struct exchange *x, const struct token_response *a
 
 static void check_failure(const struct exchange *x, const struct token_response *a)
 {
-	bool client_error = x->status >= 400 && x->status <= 499;
+	/* Some say no with a 200. */
+	bool refused = x->status == 200 || (x->status >= 400 && x->status <= 499);
 
 	CHECK(!a->token.text && !a->token.length && !a->expires_in.ns);
 	CHECK(!a->claims.has_iat && !a->claims.has_nbf && !a->claims.has_exp);
@@ -100,13 +101,14 @@ static void check_failure(const struct exchange *x, const struct token_response 
 	CHECK(!a->has_retry_after || x->retry_after[0]);
 	/* Only what says so itself stops a client for good; the rest heals. */
 	if (a->class == RESPONSE_CLIENT_REJECTED || a->class == RESPONSE_LOGIN_REQUIRED)
-		CHECK(client_error && x->status != 429 && !x->failure);
+		CHECK(refused && x->status != 408 && x->status != 425 && x->status != 429 &&
+			!x->failure && !a->has_retry_after);
 	if (x->status == 429)
 		CHECK(a->class == RESPONSE_THROTTLED);
-	if (a->class == RESPONSE_THROTTLED)
-		CHECK(client_error);
-	if (!client_error)
+	if (!refused)
 		CHECK(a->class == RESPONSE_UNAVAILABLE);
+	CHECK(!a->unfit || (a->minted && x->status >= 200 && x->status <= 299));
+	CHECK(!a->unfit_fingerprint[0] || a->unfit);
 }
 
 static void check_same(const struct token_response *a, const struct token_response *b)

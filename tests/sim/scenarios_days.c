@@ -93,6 +93,20 @@ static const struct scenario entries[] = {
 		.expect = {.posts_min = 72, .posts_max = 450, .waited_max = 2000},
 	},
 	{
+		.name = "same_token_to_its_end",
+		.what = "the same until a second before it: the next comes just then, and no call "
+			"fails",
+		.hours = 12,
+		USUAL_CLOCKS,
+		USUAL_BROKER,
+		USUAL_CALLERS,
+		.server = {USUAL_SERVER, .lifetime_s = 600, .same_token_until_s = 1},
+		.expect = {.posts_min = 72,
+			.posts_max = 800,
+			.waited_max = 400,
+			.longest_wait_ms = 4500},
+	},
+	{
 		.name = "cold_storm",
 		.what = "a thousand ask at the cold start",
 		.hours = 1,
