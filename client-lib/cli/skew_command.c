@@ -188,7 +188,7 @@ int command_skew(const struct command *self, struct settings *s, int argc, char 
 		.path = "/v1/skew/probe",
 		.of_profile = true,
 		.wait_s = -1,
-		.timeout_s = 15,
+		.timeout_s = 20,
 	};
 	int code = options_read_of_profile(self, s, own, 1, argc, argv);
 

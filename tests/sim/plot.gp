@@ -71,3 +71,36 @@ plot for [n = 0:4] data.'/rejected.dat' \
     using (is_zero(column(column_of(n))) ? floor * 1.06 : NaN):(top($0, n) + bar / 2):("0") \
         with labels left font ',9' textcolor rgb word(colours, n + 1) notitle
 unset output
+
+# --- docs/sim-simple.svg
+
+reset
+set terminal svg size 900,900 font 'sans-serif,14' background '#ffffff' name 'simple'
+set output out.'/sim-simple.svg'
+set title 'Beside simple policies: calls with a refused token or none, tokens of 60 s' font ',17'
+set xlabel 'share of all calls, logarithmic; 0 where there was not one'
+set logscale x
+floor = 0.001
+set xrange [floor:100]
+set xtics ('0.001 %%' 0.001, '0.01 %%' 0.01, '0.1 %%' 0.1, '1 %%' 1, '10 %%' 10, '100 %%' 100)
+set grid xtics lc '#dddddd'
+set border 1
+set tics nomirror
+set ytics scale 0
+set yrange [23.5:-0.5]
+set lmargin 44
+set key below vertical maxrows 2 Left reverse samplen 1.5 width -2 spacing 1.3 noenhanced
+set bmargin 7
+bar = 0.26
+colours = '#0b6e4f #c8553d #e0a100'
+names = 'gctokend "twenty lines" "serve to 90 %, refresh at 80 to 88 %"'
+top(row, n) = row - 0.4 + n * bar
+is_zero(x) = x <= 0
+plot for [n = 0:2] '< grep " 60 " '.data.'/simple.dat' \
+    using (floor):0:(floor):(column(3 + n)):(top($0, n)):(top($0, n) + bar * 0.85):ytic(1) \
+        with boxxyerror fs solid noborder lc rgb word(colours, n + 1) \
+        title word(names, n + 1), \
+    for [n = 0:2] '' \
+    using (is_zero(column(3 + n)) ? floor * 1.06 : NaN):(top($0, n) + bar / 2):("0") \
+        with labels left font ',8' textcolor rgb word(colours, n + 1) notitle
+unset output
