@@ -93,6 +93,7 @@ static bool look(struct profile *p)
 		fetcher_forget_ca(p->broker->fetcher);
 		renewal_read_secrets(p);
 		token_source_mended(&p->source);
+		turn_soon(&p->broker->turn);
 	}
 	p->files_failed_with = files;
 	return true;
@@ -109,7 +110,6 @@ static void look_again(int fd, short events, void *context)
 		failing |= look(b->profiles.items[i]);
 	if (failing)
 		arm(b);
-	turn_soon(&b->turn);
 }
 
 void renewal_init(struct broker *b)

@@ -97,6 +97,9 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 	case CURLE_UNSUPPORTED_PROTOCOL:
 		snprintf(ret, FAILURE_MAX, "%s did not answer in HTTP/1.1", e->host);
 		break;
+#if LIBCURL_VERSION_NUM >= 0x080600
+	case CURLE_TOO_LARGE:
+#endif
 	case CURLE_OUT_OF_MEMORY: /* is also what a header line beyond libcurl's own limit gives */
 		snprintf(ret, FAILURE_MAX,
 			"out of memory, or a header line too long to be taken into it");
