@@ -4,6 +4,7 @@
 #include "source_fixture.h"
 
 #include "core/token_page.h"
+#include "core/token_reject.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
 #define CALLERS 12
@@ -30,6 +31,8 @@ struct world {
 	bool cached;        /* it gives the same token while that lives */
 	int64_t fetch_ends; /* boot ns; INT64_MAX: none under way */
 	int64_t head_ends;
+	int64_t verdict_comes; /* INT64_MAX: the API is not asked */
+	uint64_t verdict_on;
 	struct clock_reading head_sent;
 	struct caller callers[CALLERS];
 	/* what was true before, and must not get better */
@@ -77,7 +80,7 @@ static void ask(struct world *w, struct caller *c)
 		assert_holds(w->r->s.revoked);
 	if (kind == OUTCOME_UNCHANGED)
 		assert_holds(c->ask.has_after);
-	if (kind == OUTCOME_COOLDOWN)
+	if (kind == OUTCOME_COOLDOWN || kind == OUTCOME_ACCEPTED)
 		assert_holds(c->ask.kind == ASK_REJECT);
 	if (kind == OUTCOME_TIMEOUT) /* only while a fetch runs, or begins in this wake-up */
 		assert_holds(token_source_fetching(&w->r->s) || token_source_needs_turn(&w->r->s));
@@ -140,6 +143,11 @@ static void turn(struct world *w)
 		if (w->r->d.probes && w->head_ends == INT64_MAX) {
 			w->head_sent = w->r->now;
 			w->head_ends = w->r->now.boot.ns + (int64_t)roll(w, 200) * MS;
+		}
+		if (w->r->d.verify) {
+			assert_holds(w->settings.verifiable);
+			w->verdict_on = w->r->s.current.generation;
+			w->verdict_comes = w->r->now.boot.ns + (int64_t)roll(w, 3000) * MS;
 		}
 		if (w->r->d.changed)
 			ask_again(w, true);
@@ -326,12 +334,14 @@ static void world_run(
 		.dice = {seed},
 		.fetch_ends = INT64_MAX,
 		.head_ends = INT64_MAX,
+		.verdict_comes = INT64_MAX,
 		.settings = usual_settings()};
 	struct world *w = &w_storage;
 
 	w->life_s = lives_s[roll(w, LENGTH(lives_s))];
 	w->settings.prefetch = roll(w, 4) != 0;
 	w->settings.mint_limit = 1 + (unsigned)roll(w, 20);
+	w->settings.verifiable = roll(w, 2) != 0;
 	w->r = rig_new(&w->settings, seed);
 	turn(w);
 	for (int n = 0; n < 1500; n++) {
@@ -342,11 +352,17 @@ static void world_run(
 		next = w->r->d.wake_at.ns < next ? w->r->d.wake_at.ns : next;
 		next = w->fetch_ends < next ? w->fetch_ends : next;
 		next = w->head_ends < next ? w->head_ends : next;
+		next = w->verdict_comes < next ? w->verdict_comes : next;
 		for (size_t i = 0; i < CALLERS; i++)
 			if (w->callers[i].held && w->callers[i].ask.deadline.ns < next)
 				next = w->callers[i].ask.deadline.ns;
 		if (next > w->r->now.boot.ns)
 			rig_pass(w->r, next - w->r->now.boot.ns);
+		if (w->verdict_comes <= w->r->now.boot.ns) {
+			w->verdict_comes = INT64_MAX;
+			token_source_verified(&w->r->s, &w->r->now, w->verdict_on,
+				(enum verdict)(VERDICT_NONE + roll(w, 3)));
+		}
 		if (w->fetch_ends <= w->r->now.boot.ns)
 			end_fetch(w);
 		if (w->head_ends <= w->r->now.boot.ns)
