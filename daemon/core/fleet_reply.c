@@ -9,6 +9,7 @@
 #define DIGITS_MAX 16
 #define MS_MAX INT64_C(86400000)
 #define US_PER_S 1000000
+#define RANK_MAX 1000000
 
 static const struct {
 	const char *word;
@@ -224,7 +225,7 @@ static const struct {
 	{"hold", FLEET_SAYS_HOLD, OF(FLEET_ACQUIRE), 4, read_hold},
 	{"held", FLEET_SAYS_HELD, OF(FLEET_ACQUIRE), 4, read_held},
 	{"limit", FLEET_SAYS_LIMIT, OF(FLEET_ACQUIRE), 1, read_cooldown},
-	{"granted", FLEET_SAYS_GRANTED, OF(FLEET_ACQUIRE), 1, read_granted},
+	{"granted", FLEET_SAYS_GRANTED, OF(FLEET_ACQUIRE) | OF(FLEET_STOP), 1, read_granted},
 	{"kept", FLEET_SAYS_KEPT, OF(FLEET_RENEW), 0, NULL},
 	{"late", FLEET_SAYS_LATE, OF(FLEET_RENEW) | OF(FLEET_FAIL), 0, NULL},
 	{"put", FLEET_SAYS_PUT, PUTS, 0, NULL},
@@ -255,6 +256,22 @@ int fleet_reply_script(enum fleet_operation operation, const struct fleet_elemen
 		return 0;
 	}
 	return -EPROTO;
+}
+
+int fleet_reply_permit(const struct fleet_element *element, bool *ret_granted, uint32_t *ret_rank)
+{
+	struct text t[3];
+	bool granted = take_texts(element, 3, t) && is_word(t[0], "permit");
+	int64_t stamp, rank = 0;
+
+	if (!granted && !(take_texts(element, 2, t) && is_word(t[0], "none")))
+		return -EPROTO;
+	if (!read_number(t[1], 0, NUMBER_MAX, &stamp) ||
+		(granted && !read_number(t[2], 0, RANK_MAX, &rank)))
+		return -EPROTO;
+	*ret_granted = granted;
+	*ret_rank = (uint32_t)rank;
+	return 0;
 }
 
 /* ---- messages ---- */

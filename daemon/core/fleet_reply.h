@@ -10,7 +10,7 @@
  *   hold      ms class id whole     another host's request failed; nobody is to ask for so long
  *   held      ms host id whole      another host asks, or is about to
  *   limit     ms                    the fleet's mint_limit is used up
- *   granted   fence                 this host is to ask
+ *   granted   fence                 this host is to ask; of STOP: come again with this generation
  *   kept, late                      the lease is, or is not, this host's
  *   put, same, dead, stale          the record is there; it was; the token is over; another try
  *   failed                          the lease was given back
@@ -118,6 +118,10 @@ int fleet_reply_read(const struct fleet_element *fields, const struct fleet_elem
 /* What the script of any other operation answered. */
 int fleet_reply_script(enum fleet_operation operation, const struct fleet_element *element,
 	struct fleet_answer *ret);
+
+/* What the script answered that permits to mint without the store: "permit" and this host's rank
+ * among those that may, or "none". */
+int fleet_reply_permit(const struct fleet_element *element, bool *ret_granted, uint32_t *ret_rank);
 
 /* A message on the token's channel: "T gen t0 left issued SEALED", or "F ms class". */
 struct fleet_message {

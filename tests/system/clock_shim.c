@@ -1,4 +1,4 @@
-/* Preloaded into the daemon by tests/system/clock_shim.py: a wall clock that can be set, and a
+/* Preloaded into a process by tests/system/clock_shim.py: a wall clock that can be set, and a
  * machine that can be suspended, for one process alone and while it runs.
  *
  * The file that GCTOKEN_TEST_CLOCK names holds two 64-bit numbers of nanoseconds, which the test

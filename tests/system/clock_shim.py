@@ -1,9 +1,11 @@
-"""A daemon's clocks as a test sets them: see clock_shim.c, which is preloaded for it."""
+"""A process's clocks as a test sets them: see clock_shim.c, which is preloaded for it."""
 
 import mmap
 import os
 
-from daemon import GCTOKEND, Daemon
+from typing import Protocol
+
+from daemon import GCTOKEND
 
 # Both are built by meson, into the same build folder.
 SHIM = os.environ.get("GCTOKEN_CLOCK_SHIM") or os.path.join(
@@ -11,18 +13,26 @@ SHIM = os.environ.get("GCTOKEN_CLOCK_SHIM") or os.path.join(
     "clock_shim.so")
 
 
-class ShimmedClock:
-    """Give it to a daemon that has not started yet; then it may be changed while that runs."""
+class Process(Protocol):
+    """A daemon, say."""
+    env: dict[str, str]
 
-    def __init__(self, daemon: Daemon):
+    def path(self, name: str) -> str:
+        """A file in a folder of its own."""
+
+
+class ShimmedClock:
+    """Give it to a process that has not started yet; then it may be changed while that runs."""
+
+    def __init__(self, process: Process):
         assert os.path.exists(SHIM), f"{SHIM} is not there: build it, or name it in GCTOKEN_CLOCK_SHIM"
-        path = daemon.path("clock")
+        path = process.path("clock")
         with open(path, "w+b") as file:
             file.truncate(16)
             # As native 64-bit words, each is stored in one piece: the daemon never reads half of one.
             self._shifts = memoryview(mmap.mmap(file.fileno(), 16)).cast("q")
         sanitizer = os.environ.get("ASAN_OPTIONS", "")
-        daemon.env.update(LD_PRELOAD=SHIM, GCTOKEN_TEST_CLOCK=path,
+        process.env.update(LD_PRELOAD=SHIM, GCTOKEN_TEST_CLOCK=path,
                           ASAN_OPTIONS=f"{sanitizer}:verify_asan_link_order=0".lstrip(":"))
 
     @property

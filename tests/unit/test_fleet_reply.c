@@ -67,6 +67,7 @@ static const struct {
 	{FLEET_FAIL, {{"late", STAMP}}, FLEET_SAYS_LATE},
 	{FLEET_STOP, {{"put", STAMP}}, FLEET_SAYS_PUT},
 	{FLEET_STOP, {{"newer", STAMP, "7", "5", "3", "9", "sealed", NULL}}, FLEET_SAYS_NEWER},
+	{FLEET_STOP, {{"granted", STAMP, "8"}}, FLEET_SAYS_GRANTED},
 };
 #define GOOD_COUNT (sizeof(good) / sizeof(*good))
 
@@ -333,6 +334,42 @@ static void classes_have_words(void **state)
 	assert_null(fleet_class_word(RESPONSE_LOGIN_REQUIRED));
 }
 
+static int permit(const struct words *w, bool *granted, uint32_t *rank)
+{
+	struct fleet_element items[FLEET_ELEMENTS_MAX + 2], array;
+
+	make(w, items, &array);
+	return fleet_reply_permit(&array, granted, rank);
+}
+
+static void permits(void **state)
+{
+	static const struct words bad[] = {
+		{{"permit", STAMP}},
+		{{"permit", STAMP, "-1"}},
+		{{"permit", STAMP, "1000001"}},
+		{{"permit", STAMP, "x"}},
+		{{"permit", "x", "1"}},
+		{{"permit", STAMP, "1", "1"}},
+		{{"none", STAMP, "1"}},
+		{{"none"}},
+		{{"none", "x"}},
+		{{"put", STAMP}},
+		{{""}},
+	};
+	uint32_t rank = 77;
+	bool granted = false;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(permit(&bad[i], &granted, &rank), -EPROTO);
+	assert_true(!granted && rank == 77);
+	assert_int_equal(permit(&(struct words){{"permit", STAMP, "2"}}, &granted, &rank), 0);
+	assert_true(granted && rank == 2);
+	assert_int_equal(permit(&(struct words){{"none", STAMP}}, &granted, &rank), 0);
+	assert_false(granted);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +379,7 @@ int main(void)
 		cmocka_unit_test(texts_are_read_strictly),
 		cmocka_unit_test(a_reading),
 		cmocka_unit_test(messages),
+		cmocka_unit_test(permits),
 		cmocka_unit_test(classes_have_words),
 	};
 

@@ -1,0 +1,133 @@
+"""A redis-server of one's own, at a Unix socket and on demand at a port, and a client that says what
+it answered."""
+
+import glob
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import pytest
+
+from clock_shim import ShimmedClock
+from waiting import PATIENCE, wait_until
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TOOLS = os.path.join(ROOT, "build", "tools", "usr")
+
+
+class RedisError(Exception):
+    """The server answered with an error."""
+
+
+def program() -> str:
+    """redis-server as it is installed, or as ./dev unpacks it."""
+    path = shutil.which("redis-server", path=os.environ["PATH"] + ":" + os.path.join(TOOLS, "bin"))
+    if not path:
+        pytest.skip("redis-server is neither installed nor in build/tools")
+    return path
+
+
+def libraries() -> dict[str, str]:
+    """Where those of the unpacked one are."""
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(glob.glob(os.path.join(TOOLS, "lib", "*")))}
+
+
+class Connection:
+    """Speaks RESP2 and blocks. Texts are bytes, nil is None."""
+
+    def __init__(self, sock: socket.socket):
+        sock.settimeout(10 * PATIENCE)
+        self._socket = sock
+        self._file = sock.makefile("rb")
+
+    def send(self, *words) -> None:
+        """Without waiting for what it answers."""
+        parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        self._socket.sendall(b"*%d\r\n" % len(parts) + b"".join(
+            b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+
+    def read(self):
+        """The next answer."""
+        line = self._file.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("the server closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-":
+            raise RedisError(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else self._file.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return None if rest == b"-1" else [self.read() for _ in range(int(rest))]
+        assert kind == b"+", line
+        return rest
+
+    def __call__(self, *words):
+        self.send(*words)
+        return self.read()
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+class RedisServer:
+    """Started empty, and kept nowhere. With `clock` its clock can be set: server.clock.step."""
+
+    def __init__(self, *options: str, clock: bool = False):
+        self.folder = tempfile.mkdtemp(prefix="redis.")
+        self.socket = self.path("redis.sock")
+        self.env = libraries()
+        self._connections: list[Connection] = []
+        if clock:
+            self.clock = ShimmedClock(self)
+        with open(self.path("log"), "wb") as log:
+            self.process = subprocess.Popen(
+                [program(), "--unixsocket", self.socket, "--port", "0", "--save", "",
+                 "--dir", self.folder, *options], env=self.env, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log)
+        wait_until(self._is_there, "redis-server answers")
+
+    def path(self, name: str) -> str:
+        """A file in its folder."""
+        return os.path.join(self.folder, name)
+
+    def _is_there(self) -> bool:
+        if self.process.poll() is not None:
+            with open(self.path("log"), encoding="utf-8") as log:
+                raise AssertionError(f"redis-server ended: {log.read()}")
+        try:
+            connection = self.connect()
+            connection.send("PING")
+            connection.read()
+        except RedisError:
+            pass
+        except OSError:
+            return False
+        return True
+
+    def connect(self, user: str | None = None, password: str | None = None) -> Connection:
+        """Another connection; as that user."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(self.socket)
+        except OSError:
+            sock.close()
+            raise
+        connection = Connection(sock)
+        self._connections.append(connection)
+        if user:
+            assert connection("AUTH", user, password) == b"OK"
+        return connection
+
+    def stop(self) -> None:
+        """Ends it at once."""
+        for connection in self._connections:
+            connection.close()
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        shutil.rmtree(self.folder)
