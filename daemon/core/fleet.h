@@ -1,0 +1,243 @@
+/* One host's part in a fleet that shares the token of an OAuth client: when to ask the store, what
+ * to believe of it, and who sends the token request.
+ *
+ * A deterministic state machine, as the token source is: events go in with the time at which they
+ * happened, and fleet_decide says the one thing to do. It does no I/O, reads no clock, holds no
+ * secret and knows no engine. It knows of a token when it ends and its number, of which a higher
+ * one always wins; the token itself is the token source's. All instants are this host's
+ * CLOCK_BOOTTIME; the store's clock counts in differences of two readings only.
+ *
+ * While the store is connected:
+ *
+ *   idle ── fleet_want ──► asking ── granted ──► minting ── fleet_minted ──► putting ──► idle
+ *    ▲                       │ newer: take it       │ fleet_mint_failed: FAIL
+ *    └── a message, a poll ──┴ held, hold, limit: wait, or give up
+ *
+ * While it is not, a token is served to its end; then those hosts that have a permit mint for
+ * themselves, and when it is back the highest generation wins.
+ *
+ * Invariants:
+ *   - the end of a generation never moves out, whatever is read or pushed
+ *   - the generation never goes back
+ *   - no lease or hold stops this host for longer than it says and 2 s more, by its own clock
+ *   - a record that is sealed with another key is not overwritten while it lives
+ *   - a token that the store has lost is put there again by a host that has it */
+#ifndef GCTOKEND_CORE_FLEET_H
+#define GCTOKEND_CORE_FLEET_H
+
+#include "fleet_reply.h"
+#include "random.h"
+#include "times.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FLEET_LEASE_S 5         /* while nothing is to be served */
+#define FLEET_LEASE_LIVING_S 15 /* while an older token lives */
+#define FLEET_NO_PERMIT UINT32_MAX
+
+struct fleet_settings {
+	bool may_mint; /* there is a client secret */
+	struct duration poll;
+	struct duration use_margin;
+	uint32_t alone; /* so many hosts may mint without the store; FLEET_NO_PERMIT: all */
+};
+
+/* What a token is wanted for. The greater one counts. */
+enum fleet_wish {
+	FLEET_WISH_NONE,
+	FLEET_WISH_REFRESH, /* the one there is gets old */
+	FLEET_WISH_TOKEN,   /* there is none */
+	FLEET_WISH_REPORT,  /* a caller says that the API refused the current one */
+	FLEET_WISH_ADMIN,   /* an admin wants another one */
+};
+
+/* What opening a record told. */
+enum fleet_seal {
+	FLEET_SEAL_NONE,    /* there was nothing to open */
+	FLEET_SEAL_GOOD,    /* a token */
+	FLEET_SEAL_STOPPED, /* an admin stopped the fleet */
+	FLEET_SEAL_DAMAGED, /* nobody can use it */
+	FLEET_SEAL_FOREIGN, /* other hosts can: another key, or a later version */
+};
+
+struct fleet_sight {
+	enum fleet_seal seal;
+	struct duration issued;   /* GOOD: as it is authenticated */
+	struct boot_time ceiling; /* GOOD: its end by what is known of the login server's clock;
+				     BOOT_TIME_NEVER: nothing is */
+};
+
+/* What became of a record that was read or pushed. */
+enum fleet_taken {
+	FLEET_TAKEN_NOTHING,  /* nothing new */
+	FLEET_TAKEN_TOKEN,    /* it is the current one now: token_source_adopt */
+	FLEET_TAKEN_EARLIER,  /* the current one ends earlier than was thought */
+	FLEET_TAKEN_REJECTED, /* the current one was rejected on another host */
+	FLEET_TAKEN_STOP,     /* an admin stopped the fleet */
+};
+
+struct fleet_token {
+	uint64_t generation;  /* 0: none */
+	struct boot_time end; /* no margin taken off */
+	struct boot_time received;
+	struct duration issued;
+	bool stopped;  /* there is no token: an admin's revoke */
+	bool rejected; /* by a caller, on whatever host */
+	bool own;      /* this host minted it */
+};
+
+/* Why a fetch ends without a token. */
+enum fleet_reason {
+	FLEET_BECAUSE_HOLD,     /* another host's request failed */
+	FLEET_BECAUSE_LIMIT,    /* the fleet's mint_limit is used up */
+	FLEET_BECAUSE_COOLDOWN, /* a reported token was replaced only just */
+	FLEET_BECAUSE_DOWN,     /* the store cannot be reached, and this host may not mint alone */
+	FLEET_BECAUSE_FOREIGN,  /* the store's token is sealed with a key that is not known here */
+	FLEET_BECAUSE_FOLLOWER, /* this host has no secret, and no other has a token */
+};
+
+enum fleet_todo {
+	FLEET_TODO_NOTHING,
+	FLEET_TODO_OPERATION, /* begin it; fleet_answered, fleet_refused or fleet_down follows */
+	FLEET_TODO_MINT,    /* send the token request; fleet_minted or fleet_mint_failed follows */
+	FLEET_TODO_GIVE_UP, /* end the fetch that it is wanted for */
+};
+
+struct fleet_decision {
+	enum fleet_todo todo;
+	enum fleet_operation operation; /* the numbers of an operation follow it */
+	uint64_t generation;            /* ACQUIRE: the highest known; PUT, STOP: of what is put */
+	uint64_t reject;                /* ACQUIRE: the reported generation, or 0 */
+	uint64_t floor;                 /* ACQUIRE: the highest ever seen */
+	uint64_t fence;                 /* RENEW, FAIL */
+	struct duration lease;          /* ACQUIRE, RENEW */
+	struct fleet_id break_lease, break_hold; /* ACQUIRE: what has stood too long */
+	int64_t stamp_us, left_us; /* PUT: what was left when the store's clock said so */
+	struct duration issued;    /* PUT */
+	enum response_class class; /* FAIL; GIVE_UP because of a hold */
+	struct duration wait;      /* FAIL: nobody asks for so long, at the least; GIVE_UP */
+	bool living;               /* FAIL: a token still lives */
+	bool alone;                /* MINT: without the store */
+	enum fleet_reason reason;  /* GIVE_UP */
+	struct boot_time wake_at;  /* decide again then, if nothing happens */
+};
+
+struct fleet_counters {
+	uint64_t minted, minted_alone, adopted, put, restored, superseded, held, cooled_down;
+	uint64_t store_clock_steps, broken, undated, stale;
+};
+
+/* What stands in the way, and since when by our own clock. */
+struct fleet_obstacle {
+	struct fleet_id id;
+	struct boot_time since;
+	bool outlived; /* it is to be broken */
+};
+
+/* A reading of the store's clock: it was so at some instant between these two. */
+struct fleet_stamp {
+	bool known;
+	int64_t us;
+	struct boot_time sent, received;
+};
+
+struct fleet {
+	struct fleet_settings settings;
+	struct random random;
+	struct fleet_counters counters;
+	struct fleet_token current;
+	uint64_t seen;    /* the highest generation that was ever heard of */
+	uint64_t lowest;  /* what is older is not taken: the highest that this host had, or the one
+			     behind it once that was over */
+	uint64_t refused; /* of the store, but of no use here */
+	uint32_t rank;    /* this host's permit to mint alone; FLEET_NO_PERMIT: none */
+
+	bool up;
+	struct boot_time since;   /* up, or down */
+	struct fleet_stamp clock; /* the latest of any connection */
+	struct fleet_stamp stamp; /* the latest of this one */
+	struct boot_time anchor;  /* what is pushed from now on was put after this */
+	bool busy;                /* `operation` is under way */
+	enum fleet_operation operation;
+	struct boot_time asked_at; /* when it began */
+
+	enum fleet_wish wish;
+	struct boot_time wished_at;
+	struct boot_time not_before; /* of the next ACQUIRE */
+	struct fleet_obstacle lease, hold;
+	bool minting, alone, want_mint;
+	uint64_t fence;
+	struct duration lease_length; /* as it was asked for */
+	struct boot_time renew_at;
+
+	struct boot_time read_at; /* BOOT_TIME_NEVER: not wanted */
+	struct boot_time poll_at;
+	struct boot_time put_at; /* BOOT_TIME_NEVER: not wanted */
+	bool unpublished;        /* the store never had the current one */
+	bool want_fail, want_stop, want_give_up;
+	enum response_class class; /* of the failure that is to be told */
+	struct duration fail_wait;
+	enum fleet_reason give_up;
+	struct duration give_up_wait;
+	struct boot_time foreign_since, foreign_until; /* SOURCE_LONG_AGO, or a record lives that
+							  is not ours */
+};
+
+/* `seed` for the jitter only. It begins without a connection. */
+void fleet_init(struct fleet *f, const struct fleet_settings *settings, uint64_t seed,
+	struct boot_time now);
+void fleet_configure(struct fleet *f, const struct fleet_settings *settings);
+
+/* ---- what the previous run knew; before any other event ---- */
+
+/* No generation below `seen`, an earlier fleet_lowest, is taken, and none up to it is made. `rank`:
+ * FLEET_NO_PERMIT, or as fleet_permitted says. */
+void fleet_restore(struct fleet *f, uint64_t seen, uint32_t rank);
+/* It has a token already. */
+void fleet_resume(struct fleet *f, const struct fleet_token *token);
+
+/* ---- the connection ---- */
+
+/* Connected, to a primary, and messages are heard: whatever is put from `now` on comes. */
+void fleet_up(struct fleet *f, struct boot_time now);
+/* It is gone, and the operation under way with it. */
+void fleet_down(struct fleet *f, struct boot_time now);
+/* A ping on the connection by which messages come was answered; it was sent at `sent`. */
+void fleet_anchored(struct fleet *f, struct boot_time sent);
+/* The operation under way was answered. `sight`: what opening its record told. */
+enum fleet_taken fleet_answered(struct fleet *f, struct boot_time now,
+	const struct fleet_answer *answer, const struct fleet_sight *sight);
+/* It was refused with an error, and the connection stays. */
+void fleet_refused(struct fleet *f, struct boot_time now);
+/* A message on the token's channel. */
+enum fleet_taken fleet_pushed(struct fleet *f, struct boot_time now,
+	const struct fleet_message *message, const struct fleet_sight *sight);
+/* This host is the `rank`-th, from 0, of those that may mint alone. */
+void fleet_permitted(struct fleet *f, uint32_t rank);
+
+/* ---- the token source's side ---- */
+
+/* A fetch began that the token source wants. It ends with FLEET_TAKEN_TOKEN, MINT or GIVE_UP. */
+void fleet_want(struct fleet *f, struct boot_time now, enum fleet_wish wish);
+/* The token request brought a token that lives until `end` (no margin taken off). False: it is
+ * superseded already; the fleet has a newer one. */
+bool fleet_minted(
+	struct fleet *f, struct boot_time now, struct boot_time end, struct duration issued);
+/* It did not. `retry_after`: zero, or what the server said. */
+void fleet_mint_failed(struct fleet *f, struct boot_time now, enum response_class class,
+	struct duration retry_after);
+/* The current token ends at `end`, says what was learnt of the login server's clock. */
+void fleet_ends(struct fleet *f, struct boot_time end);
+/* An admin stops the token for the whole fleet; only where this host may mint. */
+void fleet_stop(struct fleet *f, struct boot_time now);
+
+/* ---- decisions ---- */
+
+void fleet_decide(struct fleet *f, struct boot_time now, struct fleet_decision *ret);
+/* What the next run is to restore. */
+uint64_t fleet_lowest(const struct fleet *f);
+/* Does the current token live? */
+bool fleet_alive(const struct fleet *f, struct boot_time now);
+
+#endif
