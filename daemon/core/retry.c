@@ -1,5 +1,6 @@
 #include "retry.h"
 
+#include <limits.h>
 #include <stdbool.h>
 
 struct duration retry_delay(unsigned failures, int64_t most_s, struct random *random)
@@ -67,6 +68,16 @@ unsigned mint_window_limit(const struct mint_window *w, unsigned limit)
 	if (twice < MINT_LIMIT_AUTO_LEAST)
 		return MINT_LIMIT_AUTO_LEAST;
 	return twice > MINT_LIMIT_AUTO_MOST ? MINT_LIMIT_AUTO_MOST : (unsigned)twice;
+}
+
+unsigned mint_window_needs(const struct mint_window *w)
+{
+	int64_t needed;
+
+	if (w->pace.ns <= 0)
+		return 0;
+	needed = (MINT_WINDOW_S * NS_PER_S - 1) / w->pace.ns + 1;
+	return needed > UINT_MAX ? UINT_MAX : (unsigned)needed;
 }
 
 struct boot_time mint_window_next(const struct mint_window *w, unsigned limit, struct boot_time now)

@@ -47,6 +47,8 @@ void mint_window_take_back(struct mint_window *w, struct boot_time at);
 /* What `limit` comes to: itself, or for MINT_LIMIT_AUTO twice what the latest token's lifetime
  * needs, within its bounds. */
 unsigned mint_window_limit(const struct mint_window *w, unsigned limit);
+/* How many POSTs in MINT_WINDOW_S the latest token's lifetime needs; 0: not known. */
+unsigned mint_window_needs(const struct mint_window *w);
 /* The earliest instant >= now at which one more POST keeps to `limit` in MINT_WINDOW_S. */
 struct boot_time mint_window_next(
 	const struct mint_window *w, unsigned limit, struct boot_time now);

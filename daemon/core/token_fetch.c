@@ -235,6 +235,23 @@ static void shorten(struct lifetime *l, const struct lifetime *offered)
 	}
 }
 
+/* At the first token, not when callers are turned away for want of one. */
+static void tell_low_limit(struct token_source *s, const struct clock_reading *now)
+{
+	unsigned limit = mint_window_limit(s->mint, s->settings.mint_limit);
+	unsigned needed = mint_window_needs(s->mint);
+
+	if (!s->settings.prefetch || needed <= limit || s->low_limit_told)
+		return;
+	s->low_limit_told = true;
+	history_add(s->history, now, EVENT_MINT_LIMIT, s->current.generation,
+		"mint_limit allows %u token requests in %d s, and tokens of %lld s need %u: "
+		"callers "
+		"will be without a token again and again. Set it to auto, or have the login server "
+		"make tokens that live longer",
+		limit, MINT_WINDOW_S, (long long)(s->current.life.issued.ns / NS_PER_S), needed);
+}
+
 static void new_token(struct token_source *s, const struct clock_reading *now,
 	struct token_slot *slot, const struct token_slot *older)
 {
@@ -259,6 +276,7 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 		s->current.token.fingerprint, (long long)(s->current.life.issued.ns / NS_PER_S),
 		(long long)duration_floor_s(boot_since(lifetime_dead(&s->current.life), now->boot)),
 		(long long)duration_floor_s(boot_since(s->refresh_at, now->boot)));
+	tell_low_limit(s, now);
 }
 
 /* What is served until the new token may be; NULL: nothing. A token that was rejected or is in

@@ -164,6 +164,7 @@ void token_source_credential_changed(struct token_source *s)
 void token_source_configure(struct token_source *s, const struct clock_reading *now,
 	const struct token_source_settings *settings, bool request_changed, bool credential_changed)
 {
+	s->low_limit_told &= s->settings.mint_limit == settings->mint_limit;
 	s->settings = *settings;
 	/* The fetch under way was begun before; its end is judged by that. */
 	if (s->fetch.purpose != PURPOSE_NONE) {

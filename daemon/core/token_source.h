@@ -150,7 +150,8 @@ struct token_source {
 	struct boot_time replaced_at; /* when a rejected token was last replaced */
 	struct token_verification verification;
 	struct boot_time step_refresh_at; /* the latest refresh because of a lone exchange */
-	bool mint_limit_told;
+	bool mint_limit_told;             /* that it is used up */
+	bool low_limit_told; /* that it can never be enough; since the latest configuration */
 	bool login_end_told; /* of the current token */
 
 	bool attention;             /* decisions are due */

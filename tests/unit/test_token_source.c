@@ -233,6 +233,57 @@ static void rejected_token_is_still_due_after_a_reload(void **state)
 	rig_free(r);
 }
 
+/* What cannot work is said with the first token, once. */
+static void mint_limit_that_is_too_low_is_told(void **state)
+{
+	static const struct {
+		unsigned limit;
+		bool prefetch;
+		int64_t life_s;
+		bool told;
+	} cases[] = {
+		{15, true, 10, true},
+		{15, true, 20, true},
+		{15, true, 60, false},
+		{6, true, 60, true},
+		{1, true, 300, true},
+		{1, true, 3600, false},
+		{15, false, 10, false}, /* whoever asks seldom needs few */
+		{MINT_LIMIT_AUTO, true, 10, false},
+		{100, true, 10, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct token_source_settings settings = usual_settings();
+		struct token_ask ask;
+		struct rig *r;
+
+		settings.mint_limit = cases[i].limit;
+		settings.prefetch = cases[i].prefetch;
+		r = rig_new(&settings, i);
+		ask = rig_get(r, 5);
+		rig_ask(r, &ask);
+		rig_fetch_token(r, "one", cases[i].life_s);
+		assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), cases[i].told);
+		if (cases[i].told)
+			assert_non_null(strstr(rig_told_last(r), "Set it to auto"));
+		if (cases[i].told && cases[i].limit > 1) {
+			assert_true(rig_wake(r));
+			rig_answer_token(r, "two", cases[i].life_s);
+			assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), 1);
+			/* a reload that changes it has it judged anew */
+			settings.mint_limit = 5;
+			token_source_configure(&r->s, &r->now, &settings, false, false);
+			rig_decide(r);
+			assert_true(rig_wake(r) || rig_wake(r));
+			rig_answer_token(r, "three", cases[i].life_s);
+			assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), 2);
+		}
+		rig_free(r);
+	}
+}
+
 static void mint_limit_holds_and_is_told(void **state)
 {
 	struct token_source_settings settings = usual_settings();
@@ -477,6 +528,7 @@ int main(void)
 		cmocka_unit_test(changed_request_fetches_anew),
 		cmocka_unit_test(changed_margin_moves_the_refresh),
 		cmocka_unit_test(rejected_token_is_still_due_after_a_reload),
+		cmocka_unit_test(mint_limit_that_is_too_low_is_told),
 		cmocka_unit_test(mint_limit_holds_and_is_told),
 		cmocka_unit_test(mint_limit_is_not_blamed_for_a_pause),
 		cmocka_unit_test(earlier_run_is_heeded),
