@@ -1,6 +1,7 @@
 #include "token_fetch.h"
 
 #include "exchange.h"
+#include "lifetime_adopt.h"
 #include "token_judge.h"
 #include "token_login.h"
 #include "token_response.h"
@@ -25,7 +26,11 @@ void token_source_want_fetch(struct token_source *s, enum fetch_urgency urgency)
 
 void token_source_plan_refresh(struct token_source *s)
 {
-	s->refresh_at = lifetime_refresh_at(&s->current.life, &s->settings.policy, &s->random);
+	const struct token_slot *c = &s->current;
+
+	s->refresh_at = s->settings.shared
+				? lifetime_shared_refresh_at(&c->life, c->own, &s->random)
+				: lifetime_refresh_at(&c->life, &s->settings.policy, &s->random);
 	s->refresh_by_doubt = false;
 }
 
@@ -170,6 +175,14 @@ static void tell_failure(struct token_source *s, const struct clock_reading *now
 		(long long)duration_ceil_s(boot_since(at, now->boot)));
 }
 
+void token_source_failed_until(struct token_source *s, const struct clock_reading *now,
+	const struct token_response *response, struct boot_time at)
+{
+	note_failure(s, now, response);
+	token_source_retry_at(s, at);
+	tell_failure(s, now);
+}
+
 static void fetch_failed(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, const struct token_response *response,
 	const struct fetch_under_way *fetch)
@@ -252,7 +265,7 @@ static void tell_low_limit(struct token_source *s, const struct clock_reading *n
 		limit, MINT_WINDOW_S, (long long)(s->current.life.issued.ns / NS_PER_S), needed);
 }
 
-static void new_token(struct token_source *s, const struct clock_reading *now,
+void token_source_take(struct token_source *s, const struct clock_reading *now,
 	struct token_slot *slot, const struct token_slot *older)
 {
 	if (s->current.rejected) {
@@ -279,9 +292,7 @@ static void new_token(struct token_source *s, const struct clock_reading *now,
 	tell_low_limit(s, now);
 }
 
-/* What is served until the new token may be; NULL: nothing. A token that was rejected or is in
- * doubt is no reason to hold the new one back. */
-static const struct token_slot *older_in_service(
+const struct token_slot *token_source_older_in_service(
 	const struct token_source *s, const struct clock_reading *now)
 {
 	const struct token_slot *older = token_source_pick(s, now, 0);
@@ -289,9 +300,8 @@ static const struct token_slot *older_in_service(
 	return older && !older->rejected && !token_source_doubtful(older, now) ? older : NULL;
 }
 
-static void fetch_succeeded(struct token_source *s)
+void token_source_succeeded(struct token_source *s)
 {
-	s->counters.fetches[RESPONSE_TOKEN]++;
 	s->failures = s->refusals = 0;
 	s->last_failure = (struct source_failure){0};
 	token_source_retry_at(s, SOURCE_LONG_AGO);
@@ -305,7 +315,8 @@ static enum fetched take_same(struct token_source *s, const struct clock_reading
 	const struct exchange *x, struct token_response *response,
 	const struct fetch_under_way *fetch, const struct lifetime *offered)
 {
-	fetch_succeeded(s);
+	s->counters.fetches[RESPONSE_TOKEN]++;
+	token_source_succeeded(s);
 	if (offered)
 		shorten(&s->current.life, offered);
 	if (same_token(s, now, offered))
@@ -328,7 +339,7 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 {
 	/* It may be another person's login: the older one must not be served any more then. */
 	const struct token_slot *older =
-		fetch->purpose == PURPOSE_CODE ? NULL : older_in_service(s, now);
+		fetch->purpose == PURPOSE_CODE ? NULL : token_source_older_in_service(s, now);
 	struct lifetime_evidence evidence = {
 		.sent = x->sent,
 		.received = x->received.boot,
@@ -340,7 +351,7 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 		.background = older && !s->current.rejected,
 	};
 	bool same = s->current.token.text && token_equal(&s->current.token, &response->token);
-	struct token_slot slot = {.generation = generation};
+	struct token_slot slot = {.generation = generation, .own = true};
 
 	switch (lifetime_begin(&slot.life, &evidence, &s->settings.policy)) {
 	case LIFETIME_DEAD:
@@ -366,9 +377,10 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 	}
 	if (same)
 		return take_same(s, now, x, response, fetch, &slot.life);
-	fetch_succeeded(s);
+	s->counters.fetches[RESPONSE_TOKEN]++;
+	token_source_succeeded(s);
 	token_move(&slot.token, &response->token);
-	new_token(s, now, &slot, older);
+	token_source_take(s, now, &slot, older);
 	return FETCHED_TOKEN;
 }
 

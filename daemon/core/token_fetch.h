@@ -40,6 +40,18 @@ void token_source_wait_for_fetch(struct token_source *s);
 void token_source_retry_at(struct token_source *s, struct boot_time at);
 /* Notes which token is the latest, and until when. */
 void token_source_note_latest(struct token_source *s);
+/* What is served until a new token may be; NULL: nothing. A token that was rejected or is in doubt
+ * is no reason to hold the new one back. */
+const struct token_slot *token_source_older_in_service(
+	const struct token_source *s, const struct clock_reading *now);
+/* The token of `slot` becomes the current one; `older` goes on being served until it may be. */
+void token_source_take(struct token_source *s, const struct clock_reading *now,
+	struct token_slot *slot, const struct token_slot *older);
+/* Whoever wanted a token has one: failures and pauses are over. */
+void token_source_succeeded(struct token_source *s);
+/* A fetch failed, and the next does not begin before `at`. */
+void token_source_failed_until(struct token_source *s, const struct clock_reading *now,
+	const struct token_response *response, struct boot_time at);
 /* It begins now: what was wanted of it becomes the fetch under way. */
 void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now);
 

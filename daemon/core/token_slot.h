@@ -11,7 +11,9 @@ struct token_slot {
 	struct token token; /* text NULL: the slot is empty */
 	uint64_t generation;
 	struct lifetime life;
-	bool rejected; /* a caller says that the API refused it */
+	bool rejected;             /* a caller says that the API refused it */
+	uint64_t fleet_generation; /* by which a fleet's hosts know it; 0: it is not shared */
+	bool own;                  /* this host requested it */
 };
 
 /* Wipes the token and leaves the slot empty. */

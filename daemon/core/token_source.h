@@ -9,6 +9,7 @@
  *   token_past.c      what the previous run knew
  *   token_login.c     people log in
  *   token_fetch.c     a fetch, from the wish for it to what it brought
+ *   token_fleet.c     what other hosts of a fleet fetched
  *   token_sibling.c   a fetch of another profile of the same OAuth client
  *   token_decide.c    what to do now
  *   token_ask.c       what a caller gets
@@ -46,6 +47,7 @@ struct token_source_settings {
 	struct lifetime_policy policy;
 	bool prefetch;
 	struct duration reject_cooldown;
+	bool shared;         /* by the hosts of a fleet */
 	bool verifiable;     /* the API can be asked whether it accepts a token */
 	unsigned mint_limit; /* MINT_LIMIT_AUTO: by the lifetime of the tokens */
 };
