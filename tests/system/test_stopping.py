@@ -76,7 +76,7 @@ def test_the_command_asks_the_next_one(fake, make_daemon, ends):
     """A wait outlives the daemon that it began with."""
     f = fake()
     f.set(delay_answer=60)
-    d = make_daemon(f, profile={"clock_probe": False, "fetch_timeout": "60s"}).start(ready=False)
+    d = make_daemon(f, profile={"clock_probe": False, "fetch_timeout": "60s"}).start()
     waiting = subprocess.Popen(
         [GCTOKEN, "--socket", d.socket, "get", "--wait", "60"], text=True,
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
