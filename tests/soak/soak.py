@@ -20,6 +20,9 @@ RSS_MORE_KIB = 4096  # what the allocator may keep of the largest crowd there wa
 DESCRIPTORS_MORE = 1  # an exchange may be under way
 KEPT_CONNECTIONS = 16  # to login servers; that of each POST is kept for as long as the server likes
 GARBAGE = {"action": "bytes", "text": "220 mail ready\r\n"}
+# A token was made, and the next one would be of no more use: it is a quarter of an hour until the next
+# attempt, unless an admin knows better.
+UNFIT = {"action": "members", "members": {"expires_in": "3600"}}
 FAULTS = [
     {"action": "answer", "status": 500, "body": '{"error":"server_error"}'},
     {"action": "answer", "status": 503, "body": "", "headers": {"Retry-After": "2"}},
@@ -28,8 +31,7 @@ FAULTS = [
      "body": '{"error":"invalid_request","description":"Rate limit exceeded, wait"}'},
     {"action": "hang"}, {"action": "close", "how": "clean"}, {"action": "close", "how": "abrupt"},
     {"action": "close", "how": "reset"}, GARBAGE, {"action": "chunks", "size": 4096},
-    {"action": "cut", "at": -20, "how": "abrupt"}, {"action": "members",
-                                                    "members": {"expires_in": "3600"}},
+    {"action": "cut", "at": -20, "how": "abrupt"}, UNFIT,
     {"action": "redirect", "status": 302, "location": "https://localhost:1/elsewhere"},
     {"action": "delay", "work": 1, "answer": 1, "body": 0},
 ]
@@ -106,6 +108,8 @@ class Trouble:
             fake.fault("token", client=client, times=-1, **fault)
         time.sleep(self._draw.uniform(1, 6))
         fake.clear_faults()
+        for client in clients if fault is UNFIT else ():
+            self._world.daemon.post(f"/v1/refresh?profile={client}")
         self._world.troubled(*clients)
 
     def evict(self) -> None:
