@@ -64,7 +64,10 @@ static void judge_start(struct lifetime *l, const struct lifetime_evidence *e, b
 		ahead = duration_max(
 			DURATION_ZERO, drift_long(until_server(from, e->sample->lo, e->received)));
 	}
-	l->valid = boot_add(boot_add(e->received, ahead), l->spread);
+	/* Whoever looks an opaque token up asks only whether it has ended: nobody has to wait. */
+	l->valid = e->received;
+	if (with_claims && (c->has_nbf || c->has_iat))
+		l->valid = boot_add(boot_add(e->received, ahead), l->spread);
 	l->guard_until = boot_add(boot_add(e->received, ahead), guard);
 }
 

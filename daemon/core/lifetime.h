@@ -4,7 +4,7 @@
  *   end   = sent + (L - 1 s)(1 - rho); with a JWT's exp and a Date, where that comes earlier, the
  *           instant at which the server's clock surely has not yet passed exp
  *   dead  = end - step - bent - spread - min(use_margin, L/10)
- *   valid = received, or when the server's clock surely has passed nbf and iat; plus spread
+ *   valid = received; with nbf or iat, when all of the server's clocks surely have passed them
  *
  * Caution has bounds, whatever any Date or claim says: spread counts for at most L/10, and a new
  * token is held back for at most 4 s where nothing else serves, 10 s while an older one does. If by

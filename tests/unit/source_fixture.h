@@ -164,6 +164,15 @@ static inline bool rig_answer_token(struct rig *r, const char *text, int64_t exp
 	return rig_answer_claims(r, text, expires_in_s, NULL);
 }
 
+/* One that begins now, by the server's clock: it waits until all of the server's clocks are there.
+ */
+static inline bool rig_answer_jwt(struct rig *r, const char *text, int64_t expires_in_s)
+{
+	const struct jwt_claims claims = {.has_nbf = true, .nbf = (r->now.boot.ns + r->theta) / S};
+
+	return rig_answer_claims(r, text, expires_in_s, &claims);
+}
+
 /* `retry_after_s` < 0: none */
 static inline void rig_answer_failure(
 	struct rig *r, enum response_class class, int64_t retry_after_s)

@@ -75,21 +75,22 @@ static void opaque_tokens(void **state)
 		{3600, 0, 0, false, false, 3598640100, 0, 0},
 		{3600, 60000, 0, false, false, 3538640100, 0, 0},
 		{300, 60000, 0, false, false, 268970100, 0, 0},
-		/* clocks of a cluster: later by the spread, dead earlier by it */
-		{3600, 5000, 2500, false, false, 3591140100, 2500, 2500},
-		{3600, 5000, 2500, true, false, 3591140100, 2500, 2500},
+		/* clocks of a cluster: dead earlier by the spread; nobody waits, as it names no
+		   beginning */
+		{3600, 5000, 2500, false, false, 3591140100, 0, 2500},
+		{3600, 5000, 2500, true, false, 3591140100, 0, 2500},
 		/* replacing another: max(spread, min(2 s, L/20)) of caution, and only of that */
 		{10, 5000, 0, false, true, 7999100, 0, 500},
 		{39, 5000, 0, false, true, 34096200, 0, 1950},
 		{3600, 5000, 0, false, true, 3593640100, 0, 2000},
-		{3600, 5000, 1500, false, true, 3592140100, 1500, 2000},
-		{3600, 5000, 4000, false, true, 3589640100, 4000, 4000},
-		/* which is a tenth of its life at most, and holds it back for 4 s at most */
-		{3600, 5000, 4500, false, true, 3589140100, 4000, 4500},
-		{50, 5000, 5000, false, false, 38995100, 4000, 5000},
-		{40, 5000, 5000, false, false, 30996100, 4000, 4000},
-		{30, 5000, 5000, false, false, 22997100, 3000, 3000},
-		{10, 5000, 5000, false, true, 6999100, 1000, 1000},
+		{3600, 5000, 1500, false, true, 3592140100, 0, 2000},
+		{3600, 5000, 4000, false, true, 3589640100, 0, 4000},
+		/* which is a tenth of its life at most */
+		{3600, 5000, 4500, false, true, 3589140100, 0, 4500},
+		{50, 5000, 5000, false, false, 38995100, 0, 5000},
+		{40, 5000, 5000, false, false, 30996100, 0, 4000},
+		{30, 5000, 5000, false, false, 22997100, 0, 3000},
+		{10, 5000, 5000, false, true, 6999100, 0, 1000},
 	};
 
 	(void)state;
@@ -203,10 +204,10 @@ static void dead_on_arrival(void **state)
 		{10, 6999100, 0, LIFETIME_FINE},
 		{10, 6999101, 0, LIFETIME_DEAD},
 		{10, 60000000, 0, LIFETIME_DEAD},
-		/* the spread counts at both ends, but for a tenth of the life at most */
-		{10, 4999100, 1000000, LIFETIME_FINE},
-		{10, 4999101, 1000000, LIFETIME_DEAD},
-		{10, 4999100, 5000000, LIFETIME_FINE},
+		/* the spread counts, but for a tenth of the life at most */
+		{10, 5999100, 1000000, LIFETIME_FINE},
+		{10, 5999101, 1000000, LIFETIME_DEAD},
+		{10, 5999100, 5000000, LIFETIME_FINE},
 		{10, 200000, 5000000, LIFETIME_FINE},
 		{60, 200000, 5000000, LIFETIME_FINE},
 		{0, 200000, 0, LIFETIME_DEAD},

@@ -345,7 +345,7 @@ static void another_person_gets_nothing_of_the_one_before(void **state)
 	assert_string_equal(rig_served(r), "one"); /* two waits out its guard: there are both */
 	token_source_code_came(&r->s, 1000);
 	assert_true(rig_decide(r));
-	assert_true(rig_answer_token(r, "other", 3600));
+	assert_true(rig_answer_jwt(r, "other", 3600));
 	ask = rig_get(r, 5);
 	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
 	while (rig_served(r) == NULL)

@@ -317,7 +317,7 @@ static void report_of_the_older_waits_until_valid(void **state)
 	rig_fetch_token(r, "one", 3600);
 	rig_wake(r);
 	r->spread.ns = 4 * S;
-	rig_answer_token(r, "two", 3600);
+	rig_answer_jwt(r, "two", 3600);
 	rig_decide(r);
 	reporter = rig_reject(r, 1, 5);
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);

@@ -302,7 +302,7 @@ static void successor_in_sight_is_enough(void **state)
 	rig_fetch_token(r, "one", 3600);
 	assert_true(rig_wake(r));
 	r->spread.ns = 3 * S;
-	rig_answer_token(r, "two", 3600);
+	rig_answer_jwt(r, "two", 3600);
 	rig_decide(r);
 	ask = rig_get(r, 5);
 	ask.min_ttl = duration_s(1500);
