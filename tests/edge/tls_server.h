@@ -1,13 +1,12 @@
-/* A tiny HTTPS server for tests: certificates made in memory, one thread a connection, and a
- * function that decides what is done with each request. Counts what it sees. */
+/* A tiny HTTPS server for tests: one thread a connection, and a function that decides what is done
+ * with each request. Counts what it sees. */
 #ifndef GCTOKEND_TESTS_TLS_SERVER_H
 #define GCTOKEND_TESTS_TLS_SERVER_H
 
-#include <arpa/inet.h>
+#include "identity.h"
+
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,21 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define CHECK(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
-	} while (0)
-
-#define CONNECTIONS_MAX 256
-
-struct identity {
-	EVP_PKEY *key;
-	X509 *certificate;
-};
 
 struct server;
 
@@ -58,71 +42,6 @@ struct connection_job {
 	struct server *server;
 	int fd;
 };
-
-static void sleep_ms(int ms)
-{
-	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-
-	while (nanosleep(&t, &t) < 0)
-		;
-}
-
-static void identity_extend(X509 *certificate, X509 *issuer, int nid, const char *value)
-{
-	X509_EXTENSION *extension;
-	X509V3_CTX context;
-
-	X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
-	extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-	CHECK(extension && X509_add_ext(certificate, extension, -1));
-	X509_EXTENSION_free(extension);
-}
-
-/* `names`: subjectAltName, NULL for an authority. `issuer` NULL: signed by itself. `days` from now
- * until it ends, negative: it has ended. */
-static struct identity identity_new(const struct identity *issuer, const char *names, int days)
-{
-	struct identity i = {.key = EVP_EC_gen("P-256"), .certificate = X509_new()};
-	const struct identity *by = issuer ? issuer : &i;
-	X509_NAME *name = X509_get_subject_name(i.certificate);
-	static long serial = 1;
-	char subject[32];
-
-	CHECK(i.key && i.certificate && name);
-	snprintf(subject, sizeof(subject), "%s %ld", names ? "server" : "authority", serial);
-	CHECK(X509_set_version(i.certificate, X509_VERSION_3));
-	CHECK(ASN1_INTEGER_set(X509_get_serialNumber(i.certificate), serial++));
-	CHECK(X509_gmtime_adj(X509_getm_notBefore(i.certificate), -86400L * 30));
-	CHECK(X509_gmtime_adj(X509_getm_notAfter(i.certificate), 86400L * days));
-	CHECK(X509_set_pubkey(i.certificate, i.key));
-	CHECK(X509_NAME_add_entry_by_txt(
-		name, "CN", MBSTRING_ASC, (const unsigned char *)subject, -1, -1, 0));
-	CHECK(X509_set_issuer_name(i.certificate, X509_get_subject_name(by->certificate)));
-	if (names)
-		identity_extend(i.certificate, by->certificate, NID_subject_alt_name, names);
-	else
-		identity_extend(
-			i.certificate, by->certificate, NID_basic_constraints, "critical,CA:TRUE");
-	CHECK(X509_sign(i.certificate, by->key, EVP_sha256()));
-	return i;
-}
-
-static void identity_free(struct identity *i)
-{
-	EVP_PKEY_free(i->key);
-	X509_free(i->certificate);
-	*i = (struct identity){0};
-}
-
-static void identity_write(const struct identity *i, char path[])
-{
-	int fd = mkstemp(path);
-	FILE *file = fdopen(fd, "w");
-
-	CHECK(file);
-	CHECK(PEM_write_X509(file, i->certificate));
-	CHECK(fclose(file) == 0);
-}
 
 static bool tls_send(SSL *tls, const char *bytes, size_t length)
 {
@@ -230,20 +149,6 @@ static void *acceptor_thread(void *argument)
 		atomic_fetch_add(&s->connections, 1);
 	}
 	return NULL;
-}
-
-static int listener_new(int *ret_port)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t length = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0);
-	CHECK(listen(fd, CONNECTIONS_MAX) == 0);
-	CHECK(getsockname(fd, (struct sockaddr *)&address, &length) == 0);
-	*ret_port = ntohs(address.sin_port);
-	return fd;
 }
 
 /* `s` is zeroed but for its behaviour and settings. */
