@@ -509,7 +509,14 @@ static enum fleet_taken was_stopped(struct fleet *f, struct boot_time now,
 			f->not_before = in_s(now, 1);
 		return FLEET_TAKEN_NOTHING;
 	}
-	f->want_stop = false;
+	f->want_stop = a->word == FLEET_SAYS_GRANTED;
+	if (!f->want_stop)
+		return FLEET_TAKEN_NOTHING;
+	/* somebody may be minting: it is to be above that */
+	if (a->fence > f->current.generation)
+		f->current.generation = f->seen = a->fence;
+	else /* no honest store says so */
+		f->not_before = in_s(now, 1);
 	return FLEET_TAKEN_NOTHING;
 }
 

@@ -351,7 +351,8 @@ def test_stop_is_told_its_generation_and_beats_whoever_is_minting(hosts, listeni
     fence = a.minted()
     listening()
     minting = a.granted(known=fence)
-    word, _, generation = b.stop(0)
+    assert b.stop(1)[:3:2] == ["newer", fence]
+    word, _, generation = b.stop(fence)
     assert word == "granted" and int(generation) > int(minting)
     assert b.stop(generation)[0] == "put"
     assert listening().split(" ")[5] == "stopped"
@@ -362,7 +363,9 @@ def test_stop_is_told_its_generation_and_beats_whoever_is_minting(hosts, listeni
 
 def test_stop_comes_again_where_somebody_was_granted_meanwhile(hosts):
     a, b = hosts
-    generation = b.stop(0)[2]
+    first = a.granted()
+    generation = b.stop(1)[2]
+    assert int(generation) > int(first)
     fence = a.granted()
     word, _, higher = b.stop(generation)
     assert word == "granted" and int(higher) > int(fence)
@@ -394,7 +397,7 @@ def test_minters_and_followers_may_do_what_they_have_to_and_nothing_else(server)
     fence = minter.minted()
     second = minter.granted(known=fence)
     assert minter.renew(second) == "kept" and minter.fail(second) == "failed"
-    assert minter.stop(minter.stop(0)[2])[0] == "put" and minter.permit()[0] == "permit"
+    assert minter.stop(int(second) + 1)[0] == "put" and minter.permit()[0] == "permit"
 
     for user in ("minter", "follower"):
         redis = server.connect(user, "password")
@@ -425,7 +428,7 @@ def test_a_store_without_memory_still_serves_a_fleet(server):
         fence = host.minted()
         second = host.granted(known=fence, reject=fence)
         assert host.renew(second) == "kept" and host.fail(second) == "failed"
-        assert host.stop(host.stop(0)[2])[0] == "put" and host.permit()[0] == "permit"
+        assert host.stop(int(second) + 1)[0] == "put" and host.permit()[0] == "permit"
     finally:
         one.stop()
 

@@ -594,6 +594,14 @@ static void an_admin_stops_the_fleet(void **state)
 	assert_int_equal(answer_record(&h, FLEET_SAYS_NEWER, &r, &good_sight), FLEET_TAKEN_NOTHING);
 	expect_operation(&h, FLEET_STOP);
 	assert_true(h.d.generation == 21);
+	/* and who is minting comes too late */
+	answer_granted(&h, 30);
+	expect_operation(&h, FLEET_STOP);
+	assert_true(h.d.generation == 30);
+	answer_granted(&h, 30);
+	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+	pass_ms(&h, 1000);
+	expect_operation(&h, FLEET_STOP);
 	answer_word(&h, FLEET_SAYS_PUT);
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
 	/* lost, and put again */
@@ -607,7 +615,7 @@ static void an_admin_stops_the_fleet(void **state)
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
 	fleet_want(&h.f, h.now, FLEET_WISH_ADMIN);
 	expect_operation(&h, FLEET_ACQUIRE);
-	assert_true(h.d.generation == 21 && h.d.reject == 0);
+	assert_true(h.d.generation == 30 && h.d.reject == 0);
 
 	host_init(&other);
 	connect_with(&other, 7);
