@@ -38,7 +38,6 @@ struct redis_link {
 	enum stage stage;
 	int fd; /* until `stream` has it */
 	struct event *connected, *deadline;
-	struct duration within; /* of the deadline */
 	struct bufferevent *stream;
 	struct redis_reader *reader;
 	unsigned inside; /* callbacks that are running */
@@ -323,12 +322,11 @@ static void on_connected(evutil_socket_t fd, short what, void *context)
 static void on_deadline(evutil_socket_t fd, short what, void *context)
 {
 	static const char *const words[] = {
-		[STAGE_CONNECTING] = "no connection was made",
+		[STAGE_CONNECTING] = "it cannot be connected to",
 		[STAGE_TLS] = "TLS was not answered",
 		[STAGE_AUTH] = "AUTH was not answered",
 		[STAGE_SELECT] = "SELECT was not answered",
 		[STAGE_ROLE] = "ROLE was not answered",
-		[STAGE_READY] = "it did not answer",
 	};
 	struct redis_link *l = context;
 	char why[REDIS_TLS_WHY_MAX];
@@ -337,8 +335,11 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 	if (l->stage == STAGE_DOWN)
 		return;
 	enter(l);
-	snprintf(why, sizeof(why), "%s within %lld ms", words[l->stage],
-		(long long)(l->within.ns / NS_PER_MS));
+	if (l->stage == STAGE_READY)
+		snprintf(why, sizeof(why), "it did not answer in time");
+	else
+		snprintf(why, sizeof(why), "%s within %lld ms", words[l->stage],
+			(long long)(l->settings.connect.ns / NS_PER_MS));
 	go_down(l, why);
 	leave(l);
 }
@@ -419,7 +420,6 @@ void redis_link_expect(struct redis_link *l, struct duration within)
 {
 	struct timeval t = {.tv_sec = within.ns / NS_PER_S, .tv_usec = within.ns % NS_PER_S / 1000};
 
-	l->within = within;
 	if (within.ns <= 0)
 		event_del(l->deadline);
 	else

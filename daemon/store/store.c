@@ -336,7 +336,8 @@ static void answered_one(struct store *s)
 
 static void go_up(struct store *s)
 {
-	static const struct timeval every = {.tv_sec = STORE_PING_S};
+	const int64_t ns = s->settings.ping.ns;
+	const struct timeval every = {.tv_sec = ns / NS_PER_S, .tv_usec = ns % NS_PER_S / 1000};
 
 	s->up = true;
 	redis_pair_settled(s->pair);

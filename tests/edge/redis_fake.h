@@ -63,7 +63,7 @@ struct fake_command {
 	size_t count;
 };
 
-static bool fake_write(struct fake_stream *s, const char *bytes, size_t length)
+static inline bool fake_write(struct fake_stream *s, const char *bytes, size_t length)
 {
 	size_t written;
 	ssize_t n;
@@ -80,13 +80,13 @@ static bool fake_write(struct fake_stream *s, const char *bytes, size_t length)
 	return true;
 }
 
-static bool fake_say(struct fake_stream *s, const char *text)
+static inline bool fake_say(struct fake_stream *s, const char *text)
 {
 	return fake_write(s, text, strlen(text));
 }
 
 /* More bytes; false at the end. */
-static bool fake_fill(struct fake_stream *s)
+static inline bool fake_fill(struct fake_stream *s)
 {
 	size_t got = 0;
 	ssize_t n;
@@ -108,7 +108,7 @@ static bool fake_fill(struct fake_stream *s)
 }
 
 /* A line's number behind its first byte; the length of the line, 0: it is not whole. */
-static size_t fake_number(const char *at, size_t left, long *ret)
+static inline size_t fake_number(const char *at, size_t left, long *ret)
 {
 	const char *end = memchr(at, '\n', left);
 
@@ -119,7 +119,7 @@ static size_t fake_number(const char *at, size_t left, long *ret)
 }
 
 /* The length of a whole command, 0: there is none yet. */
-static size_t fake_parse(const struct fake_stream *s, struct fake_command *c)
+static inline size_t fake_parse(const struct fake_stream *s, struct fake_command *c)
 {
 	long count, length;
 	size_t at, n;
@@ -127,7 +127,7 @@ static size_t fake_parse(const struct fake_stream *s, struct fake_command *c)
 	n = fake_number(s->input, s->length, &count);
 	if (!n)
 		return 0;
-	CHECK(count > 0 && count <= FAKE_WORDS_MAX);
+	CHECK(s->input[0] == '*' && count > 0 && count <= FAKE_WORDS_MAX);
 	at = n;
 	for (c->count = 0; c->count < (size_t)count; c->count++) {
 		n = fake_number(s->input + at, s->length - at, &length);
@@ -141,7 +141,7 @@ static size_t fake_parse(const struct fake_stream *s, struct fake_command *c)
 	return at;
 }
 
-static void fake_note(struct redis_fake *f, const struct fake_command *c)
+static inline void fake_note(struct redis_fake *f, const struct fake_command *c)
 {
 	pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; i < c->count; i++) {
@@ -157,7 +157,7 @@ static void fake_note(struct redis_fake *f, const struct fake_command *c)
 	pthread_mutex_unlock(&f->lock);
 }
 
-static bool fake_usual(struct fake_stream *s, const struct fake_command *c)
+static inline bool fake_usual(struct fake_stream *s, const struct fake_command *c)
 {
 	const char *password = s->fake->password;
 	char text[9200];
@@ -199,7 +199,7 @@ static bool fake_usual(struct fake_stream *s, const struct fake_command *c)
 	return fake_say(s, "*2\r\n$4\r\nlate\r\n$16\r\n1700000000123456\r\n");
 }
 
-static bool fake_override(struct fake_stream *s)
+static inline bool fake_override(struct fake_stream *s)
 {
 	struct redis_fake *f = s->fake;
 
@@ -219,7 +219,7 @@ static bool fake_override(struct fake_stream *s)
 	return !f->then_close;
 }
 
-static void fake_serve(struct fake_stream *s)
+static inline void fake_serve(struct fake_stream *s)
 {
 	struct redis_fake *f = s->fake;
 	struct fake_command *c = malloc(sizeof(*c));
@@ -229,7 +229,8 @@ static void fake_serve(struct fake_stream *s)
 	CHECK(c);
 	if (f->greeting)
 		fake_say(s, f->greeting);
-	while (go && fake_fill(s)) {
+	/* What is no command is TLS, say. */
+	while (go && fake_fill(s) && s->input[0] == '*') {
 		while (go && (n = fake_parse(s, c)) > 0) {
 			bool its = f->command && !strcmp(f->command, c->words[0]);
 
@@ -244,7 +245,7 @@ static void fake_serve(struct fake_stream *s)
 	free(c);
 }
 
-static void *fake_connection(void *argument)
+static inline void *fake_connection(void *argument)
 {
 	struct fake_stream *s = argument;
 
@@ -261,7 +262,7 @@ static void *fake_connection(void *argument)
 	return NULL;
 }
 
-static void *fake_acceptor(void *argument)
+static inline void *fake_acceptor(void *argument)
 {
 	struct redis_fake *f = argument;
 	int fd;
@@ -281,7 +282,7 @@ static void *fake_acceptor(void *argument)
 }
 
 /* `f` is zeroed but for what a test sets. At `path` if there is one, else at a port. */
-static void fake_start(struct redis_fake *f)
+static inline void fake_start(struct redis_fake *f)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -309,7 +310,7 @@ static inline bool fake_heard(struct redis_fake *f, const char *words)
 	return found;
 }
 
-static void fake_stop(struct redis_fake *f)
+static inline void fake_stop(struct redis_fake *f)
 {
 	atomic_store(&f->stopping, true);
 	shutdown(f->listener, SHUT_RDWR);

@@ -153,13 +153,14 @@ static bool run_until(const unsigned *count, unsigned wanted, int64_t ms)
 	return true;
 }
 
-static struct store_settings settings_of(const struct redis_fake *f)
+static inline struct store_settings settings_of(const struct redis_fake *f)
 {
 	struct store_settings s = {.hosts = {{"127.0.0.1", (uint16_t)f->port}},
 		.host_count = 1,
 		.prefix = "gct",
 		.host = "00112233445566778899aabbccddeeff",
 		.timeout = duration_ms(500),
+		.ping = duration_s(STORE_PING_S),
 		.seed = 7};
 
 	if (*f->path) {

@@ -1,0 +1,479 @@
+/* The store's edge against a real redis-server: what two hosts tell each other by it. */
+#include "store_fixture.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define SKIP_REASON "redis-server is neither installed nor in build/tools"
+
+static char folder[] = "/tmp/test_redis.XXXXXX", path[64], acl_file[64], program[256];
+static pid_t server;
+
+/* ---- the server ---- */
+
+static bool find_program(void)
+{
+	static const char *const places[] = {"/usr/bin", "/usr/local/bin"};
+	const char *tools = getenv("GCTOKEN_TOOLS");
+
+	for (size_t i = 0; i < LENGTH(places); i++) {
+		snprintf(program, sizeof(program), "%s/redis-server", places[i]);
+		if (access(program, X_OK) == 0)
+			return true;
+	}
+	snprintf(
+		program, sizeof(program), "%s/bin/redis-server", tools ? tools : "build/tools/usr");
+	return access(program, X_OK) == 0;
+}
+
+/* Libraries of one that was unpacked lie beside it. */
+static void exec_server(void)
+{
+	char libraries[512];
+	const char *end = strstr(program, "/bin/");
+	int log = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	snprintf(libraries, sizeof(libraries),
+		"%.*s/lib/x86_64-linux-gnu:%.*s/lib/aarch64-linux-gnu", (int)(end - program),
+		program, (int)(end - program), program);
+	if (getenv("GCTOKEN_TOOLS") || !strncmp(program, "build/", 6))
+		setenv("LD_LIBRARY_PATH", libraries, 1);
+	dup2(log, STDOUT_FILENO);
+	execl(program, program, "--unixsocket", path, "--port", "0", "--save", "", "--dir", folder,
+		"--aclfile", acl_file, (char *)NULL);
+	_exit(127);
+}
+
+static int connect_raw(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* An admin's command; its answer's first bytes. */
+static const char *admin(const char *line)
+{
+	static char answer[4096];
+	int fd = connect_raw();
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, "AUTH root root\r\n%s\r\n", line) > 0);
+	assert_true(read(fd, answer, 5) == 5 && !memcmp(answer, "+OK\r\n", 5));
+	n = read(fd, answer, sizeof(answer) - 1);
+	assert_true(n > 0);
+	answer[n] = '\0';
+	close(fd);
+	return answer;
+}
+
+static void start_server(void)
+{
+	int64_t end = now_ms() + 20000;
+	int fd;
+
+	unlink(path);
+	server = fork();
+	assert_true(server >= 0);
+	if (server == 0)
+		exec_server();
+	while ((fd = connect_raw()) < 0) {
+		assert_true(now_ms() < end);
+		sleep_ms(5);
+	}
+	close(fd);
+}
+
+static void stop_server(void)
+{
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+}
+
+static bool is_there(void)
+{
+	if (*program)
+		return true;
+	printf("# SKIP " SKIP_REASON "\n");
+	return false;
+}
+
+/* ---- hosts ---- */
+
+static struct store_settings host_settings(const char *user)
+{
+	return (struct store_settings){.path = path,
+		.prefix = "gct",
+		.host = "aaaa",
+		.user = user,
+		.password = PASSWORD,
+		.timeout = duration_s(2),
+		.ping = duration_ms(20),
+		.seed = 7};
+}
+
+static struct store *begin_as(const char *user, struct store_token **token)
+{
+	struct store_settings s = host_settings(user);
+	struct store *store = store_begin(&s, token);
+
+	if (!run_until(&heard.ups, 1, 15000))
+		fail_msg("it does not get up: %s", heard.why);
+	return store;
+}
+
+static const struct fleet_answer *ended(int started)
+{
+	unsigned wanted = heard.results + 1;
+
+	assert_int_equal(started, 0);
+	if (!run_until(&heard.results, wanted, 10000))
+		fail_msg("no result: %s", heard.why);
+	if (!heard.answered)
+		fail_msg("%s", heard.problem);
+	assert_true(heard.sent.ns < heard.received.ns);
+	return &heard.answer;
+}
+
+static void refused(int started, const char *words)
+{
+	unsigned wanted = heard.results + 1;
+
+	assert_int_equal(started, 0);
+	assert_true(run_until(&heard.results, wanted, 10000));
+	assert_false(heard.answered);
+	assert_non_null(strstr(heard.problem, words));
+}
+
+static struct store_put put_of(uint64_t generation, const char *sealed, int64_t stamp_us)
+{
+	return (struct store_put){.generation = generation,
+		.stamp_us = stamp_us,
+		.left_us = INT64_C(3600000000),
+		.issued = duration_s(3600),
+		.sealed = sealed,
+		.sealed_length = strlen(sealed)};
+}
+
+/* ---- cases ---- */
+
+static void each_operation_and_its_message(void **state)
+{
+	struct store_token *token;
+	struct store *store;
+	struct store_acquire again = acquire;
+	struct store_put put;
+	struct store_fail fail = {.class = RESPONSE_THROTTLED,
+		.least = duration_s(7),
+		.most = duration_s(60),
+		.tag = "tag"};
+	struct store_stop stop = {.issued = duration_s(7200), .sealed = "stop", .sealed_length = 4};
+	uint64_t fence;
+
+	(void)state;
+	if (!is_there())
+		skip();
+	assert_true(*admin("FLUSHALL") == '+' && *admin("SCRIPT FLUSH") == '+');
+	store = begin_as("minter", &token);
+
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	assert_true(heard.answer.record.generation == 0 && store_hosts(store) == 1);
+	assert_int_equal(ended(store_acquire(token, &acquire))->word, FLEET_SAYS_GRANTED);
+	fence = heard.answer.fence;
+	assert_int_equal(ended(store_renew(token, fence, duration_s(5)))->word, FLEET_SAYS_KEPT);
+	put = put_of(fence, "first", heard.answer.stamp_us);
+	assert_int_equal(ended(store_put(token, &put))->word, FLEET_SAYS_PUT);
+	assert_true(run_until(&heard.messages, 1, 10000));
+	assert_true(!heard.message.failure && heard.message.record.generation == fence);
+
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	assert_true(heard.answer.record.generation == fence && !heard.answer.record.rejected);
+	assert_true(heard.answer.record.issued_us == INT64_C(3600000000));
+	assert_string_equal(heard.sealed, "first");
+	assert_int_equal(ended(store_acquire(token, &acquire))->word, FLEET_SAYS_NEWER);
+	assert_string_equal(heard.sealed, "first");
+
+	again.known = again.reject = fence;
+	assert_int_equal(ended(store_acquire(token, &again))->word, FLEET_SAYS_GRANTED);
+	fail.fence = heard.answer.fence;
+	assert_int_equal(ended(store_fail(token, &fail))->word, FLEET_SAYS_FAILED);
+	assert_true(run_until(&heard.messages, 2, 10000));
+	assert_true(heard.message.failure && heard.message.hold.ns == 7 * NS_PER_S);
+	assert_int_equal(heard.message.class, RESPONSE_THROTTLED);
+	assert_int_equal(ended(store_acquire(token, &again))->word, FLEET_SAYS_HOLD);
+	assert_int_equal(ended(store_renew(token, fence, duration_s(5)))->word, FLEET_SAYS_LATE);
+
+	stop.generation = fence;
+	assert_int_equal(ended(store_stop(token, &stop))->word, FLEET_SAYS_GRANTED);
+	stop.generation = heard.answer.fence;
+	assert_int_equal(ended(store_stop(token, &stop))->word, FLEET_SAYS_PUT);
+	assert_true(run_until(&heard.messages, 3, 10000));
+	assert_true(heard.message.record.generation == stop.generation);
+
+	assert_int_equal(store_permit(token, 3, duration_s(900)), 0);
+	assert_int_equal(store_permit(token, 3, duration_s(900)), -EBUSY);
+	assert_true(run_until(&heard.permits, 1, 10000));
+	assert_true(heard.granted && heard.rank == 0);
+	assert_int_equal(heard.downs, 0);
+	store_end(store, token);
+}
+
+/* What a server forgets is sent again, for each operation, and asked for again. */
+static void scripts_are_sent_when_they_are_missing(void **state)
+{
+	struct store_token *token;
+	struct store *store;
+
+	(void)state;
+	if (!is_there())
+		skip();
+	admin("FLUSHALL");
+	store = begin_as("minter", &token);
+	for (int i = 0; i < 3; i++) {
+		assert_true(*admin("SCRIPT FLUSH") == '+');
+		/* A permit beside it: each has its own answers. */
+		assert_int_equal(store_permit(token, 3, duration_s(900)), 0);
+		assert_int_equal(ended(store_acquire(token, &acquire))->word, FLEET_SAYS_GRANTED);
+		assert_true(run_until(&heard.permits, (unsigned)i + 1, 10000));
+		assert_true(heard.granted);
+	}
+	assert_int_equal(heard.downs, 0);
+	store_end(store, token);
+}
+
+static void a_follower_reads_and_hears_and_cannot_write(void **state)
+{
+	struct store_token *token;
+	struct store *store;
+
+	(void)state;
+	if (!is_there())
+		skip();
+	admin("FLUSHALL");
+	store = begin_as("follower", &token);
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	assert_int_equal(store_hosts(store), 1);
+	refused(store_acquire(token, &acquire), "ACQUIRE: its user may not do that (NOPERM)");
+	assert_int_equal(store_permit(token, 3, duration_s(900)), 0);
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	assert_int_equal(heard.permits, 0);
+	assert_int_equal(heard.downs, 0);
+	store_end(store, token);
+}
+
+static void users_that_may_not_do_enough(void **state)
+{
+	static const struct {
+		const char *user, *words;
+	} cases[] = {
+		{"stranger", "AUTH: it refuses the user or the password (WRONGPASS)"},
+		{"norole", "ROLE: its user may not do that (NOPERM)"},
+		{"nochannel", "SUBSCRIBE: its user may not do that (NOPERM)"},
+	};
+
+	(void)state;
+	if (!is_there())
+		skip();
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct store_settings s = host_settings(cases[i].user);
+		struct store_token *token;
+		struct store *store = store_begin(&s, &token);
+
+		assert_true(run_until(&heard.downs, 1, 15000));
+		if (heard.ups || !strstr(heard.why, cases[i].words))
+			fail_msg("%s: %s", cases[i].user, heard.why);
+		store_end(store, token);
+	}
+}
+
+static void pings_are_answered(void **state)
+{
+	struct store_token *token;
+	struct store *store;
+
+	(void)state;
+	if (!is_there())
+		skip();
+	store = begin_as("follower", &token);
+	assert_true(run_until(&heard.anchors, 3, 10000));
+	/* And where nothing is subscribed to. */
+	store_token_free(token);
+	assert_true(run_until(&heard.anchors, 6, 10000));
+	assert_int_equal(store_token_new(&token, store, &subject, 0, NULL), 0);
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	assert_true(run_until(&heard.anchors, 9, 10000));
+	assert_int_equal(heard.downs, 0);
+	store_end(store, token);
+}
+
+static void what_is_asked_of_a_token_that_goes_is_answered_to_nobody(void **state)
+{
+	struct store_token *token, *other;
+	struct store *store;
+
+	(void)state;
+	if (!is_there())
+		skip();
+	admin("FLUSHALL");
+	store = begin_as("minter", &token);
+	assert_int_equal(store_token_new(&other, store, &subject, 1, NULL), 0);
+	assert_int_equal(store_read(token), 0);
+	assert_int_equal(store_permit(token, 3, duration_s(900)), 0);
+	store_token_free(token);
+	assert_int_equal(ended(store_acquire(other, &acquire))->word, FLEET_SAYS_GRANTED);
+	assert_int_equal(heard.results, 1);
+	assert_int_equal(heard.permits + heard.downs, 0);
+	/* So one comes and goes at once. */
+	assert_int_equal(store_token_new(&token, store, &subject, 2, NULL), 0);
+	store_token_free(token);
+	assert_int_equal(ended(store_read(other))->word, FLEET_SAYS_RECORD);
+	assert_true(run_until(&heard.anchors, 3, 10000));
+	assert_int_equal(heard.downs, 0);
+	store_end(store, other);
+}
+
+static void connections_come_back(void **state)
+{
+	struct store_token *token;
+	struct store *store;
+
+	(void)state;
+	if (!is_there())
+		skip();
+	store = begin_as("minter", &token);
+	for (unsigned n = 1; n <= 2; n++) {
+		assert_true(*admin(n == 1 ? "CLIENT KILL TYPE normal"
+					  : "CLIENT KILL TYPE pubsub") == ':');
+		assert_true(run_until(&heard.downs_of_up, n, 10000));
+		assert_true(run_until(&heard.ups, n + 1, 15000));
+		assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	}
+	stop_server();
+	assert_true(run_until(&heard.downs_of_up, 3, 10000));
+	assert_int_equal(store_read(token), -ENOTCONN);
+	start_server();
+	assert_true(run_until(&heard.ups, 4, 30000));
+	assert_int_equal(ended(store_acquire(token, &acquire))->word, FLEET_SAYS_GRANTED);
+	store_end(store, token);
+}
+
+/* An operation that is under way when the server stops ends with the connection, in its time. */
+static void a_server_that_stands_still(void **state)
+{
+	struct store_token *token;
+	struct store *store;
+	int64_t began;
+
+	(void)state;
+	if (!is_there())
+		skip();
+	store = begin_as("minter", &token);
+	kill(server, SIGSTOP);
+	assert_int_equal(store_read(token), 0);
+	began = now_ms();
+	assert_true(run_until(&heard.downs_of_up, 1, 10000));
+	assert_true(now_ms() - began < 4000);
+	assert_non_null(strstr(heard.why, "it did not answer in time"));
+	assert_int_equal(heard.results, 0);
+	kill(server, SIGCONT);
+	assert_true(run_until(&heard.ups, 2, 30000));
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	store_end(store, token);
+}
+
+static void a_replica_is_left(void **state)
+{
+	struct store_token *token;
+	struct store *store;
+	unsigned ups;
+
+	(void)state;
+	if (!is_there())
+		skip();
+	store = begin_as("minter", &token);
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	assert_true(*admin("REPLICAOF 127.0.0.1 1") == '+');
+	assert_int_equal(store_acquire(token, &acquire), 0);
+	assert_true(run_until(&heard.downs_of_up, 1, 10000));
+	assert_non_null(strstr(heard.why, "ACQUIRE: it is a replica (READONLY)"));
+	assert_true(run_until(&heard.downs, 2, 15000));
+	assert_non_null(strstr(heard.why, "it is a replica or a Sentinel"));
+	ups = heard.ups;
+	assert_true(*admin("REPLICAOF NO ONE") == '+');
+	assert_true(run_until(&heard.ups, ups + 1, 30000));
+	store_end(store, token);
+}
+
+/* ---- */
+
+#define ON(name) "user " name " on >" PASSWORD " "
+/* The rights of a host that mints, and of one that only follows. */
+#define MINTER \
+	"~gct:* &gct:* -@all +auth +script|load +evalsha +role +ping +subscribe +unsubscribe " \
+	"+pubsub|numsub +time +get +set +del +hget +hmget +hset +hincrby +incr +pexpire +pttl " \
+	"+zadd +zcard +zrange +zremrangebyscore +publish"
+#define FOLLOWER \
+	"%R~gct:*:rec &gct:* -@all +auth +role +ping +subscribe +unsubscribe +pubsub|numsub " \
+	"+time +hmget"
+
+static int set_up(void **state)
+{
+	static const char acl[] = "user default off\n"
+				  "user root on >root ~* &* +@all\n" ON("minter") MINTER
+		"\n" ON("follower") FOLLOWER "\n" ON("norole") "-@all +auth\n" ON(
+			"nochannel") "resetchannels -@all +auth +role +subscribe\n";
+	FILE *file;
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	base = event_base_new();
+	if (!base || !mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof(path), "%s/redis.sock", folder);
+	snprintf(acl_file, sizeof(acl_file), "%s/acl", folder);
+	file = fopen(acl_file, "w");
+	if (!file || fputs(acl, file) < 0 || fclose(file))
+		return -1;
+	if (find_program())
+		start_server();
+	else
+		*program = '\0';
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	if (*program)
+		stop_server();
+	unlink(path);
+	unlink(acl_file);
+	rmdir(folder);
+	event_base_free(base);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_operation_and_its_message),
+		cmocka_unit_test(scripts_are_sent_when_they_are_missing),
+		cmocka_unit_test(a_follower_reads_and_hears_and_cannot_write),
+		cmocka_unit_test(users_that_may_not_do_enough),
+		cmocka_unit_test(pings_are_answered),
+		cmocka_unit_test(what_is_asked_of_a_token_that_goes_is_answered_to_nobody),
+		cmocka_unit_test(connections_come_back),
+		cmocka_unit_test(a_server_that_stands_still),
+		cmocka_unit_test(a_replica_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
