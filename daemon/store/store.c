@@ -336,7 +336,7 @@ static void answered_one(struct store *s)
 
 static void go_up(struct store *s)
 {
-	const int64_t ns = s->settings.ping.ns;
+	const int64_t set = s->settings.ping.ns, ns = set ? set : STORE_PING_S * NS_PER_S;
 	const struct timeval every = {.tv_sec = ns / NS_PER_S, .tv_usec = ns % NS_PER_S / 1000};
 
 	s->up = true;

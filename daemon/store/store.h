@@ -50,7 +50,7 @@ struct store_settings {
 	const char *prefix;                    /* of all keys, 1 to STORE_PREFIX_MAX characters */
 	const char *host;        /* this host, in leases: 1 to FLEET_ID_MAX printable characters */
 	struct duration timeout; /* of an operation, above 0 */
-	struct duration ping;    /* STORE_PING_S, but for tests */
+	struct duration ping;    /* zero: STORE_PING_S */
 	uint64_t seed;           /* for the jitter */
 };
 

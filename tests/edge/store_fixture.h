@@ -160,7 +160,6 @@ static inline struct store_settings settings_of(const struct redis_fake *f)
 		.prefix = "gct",
 		.host = "00112233445566778899aabbccddeeff",
 		.timeout = duration_ms(500),
-		.ping = duration_s(STORE_PING_S),
 		.seed = 7};
 
 	if (*f->path) {
