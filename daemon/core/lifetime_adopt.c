@@ -2,6 +2,9 @@
 
 #define HELD_BACK_MAX_NS (10 * NS_PER_S)
 #define HELD_BACK_ALONE_MAX_NS (4 * NS_PER_S)
+/* So much earlier than in truth may `server_end` be: the rounding of a Date, one that is kept for a
+ * while, the way of the response. */
+#define SERVER_END_EARLY_NS (3 * NS_PER_S)
 #define REFRESH_OWN_PERCENT 66
 #define REFRESH_OTHERS_PERCENT 70
 #define REFRESH_LAST_PERCENT 80
@@ -25,11 +28,12 @@ enum lifetime_verdict lifetime_adopt(struct lifetime *ret, const struct lifetime
 		.wall_ref_at = a->now.boot,
 	};
 
-	/* The server's clock is ahead of ours by more than this, and the token ends before `end`:
-	 * what a later exchange finds is a step like any other. */
+	/* If the server's clock is ahead of ours by more than this, the token surely ends before
+	 * `end`: a later exchange that finds so has found a step like any other. */
 	if (a->server_end.ns) {
 		l.dated = true;
-		l.hi0 = duration_ns(ns_sub(a->server_end.ns, l.end.ns));
+		l.hi0 = duration_ns(
+			ns_add(ns_sub(a->server_end.ns, l.end.ns), SERVER_END_EARLY_NS));
 	}
 	if (boot_since(lifetime_dead(&l), l.valid).ns < NS_PER_S)
 		return LIFETIME_DEAD;
@@ -62,7 +66,9 @@ struct boot_time lifetime_ceiling(
 	skew_query(skew, now, &estimate);
 	if (!estimate.known)
 		return BOOT_TIME_NEVER;
-	return (struct boot_time){ns_sub(server_end.ns, estimate.hi.ns)};
+	/* of the clock that most exchanges agree on: one that lies ends no token */
+	return (struct boot_time){
+		ns_sub(server_end.ns, ns_add(estimate.tight_hi.ns, SKEW_DATE_STALENESS_NS))};
 }
 
 struct boot_time lifetime_shared_refresh_at(

@@ -28,8 +28,9 @@ enum lifetime_verdict lifetime_adopt(struct lifetime *ret, const struct lifetime
  * response that brought it; NULL: ns 0, nothing is known. */
 struct wall_time lifetime_server_end(
 	const struct skew_sample *sample, struct duration issued, const struct jwt_claims *claims);
-/* The earliest instant at which the server's clock may say `server_end`; BOOT_TIME_NEVER: not
- * known. */
+/* The earliest instant at which the server's clock may say `server_end`, as far as it is known now;
+ * BOOT_TIME_NEVER: it is not. To be asked for when a token is adopted, and after each later
+ * exchange: fleet_ends and token_source_end_earlier take it. */
 struct boot_time lifetime_ceiling(
 	const struct skew *skew, const struct clock_reading *now, struct wall_time server_end);
 
