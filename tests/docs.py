@@ -19,8 +19,6 @@ SOURCE = re.compile(r"[\w*./-]+\.(?:c|h|py)")
 # browser cannot be asked before what they need is fetched.)
 SUITES = {"system": "tests/system", "faults": "tests/faults", "manager": "tests/manager/inside",
           "packages": "tests/packages"}
-# The name that a reader gives to an example.
-FOREIGN = {"gctoken_broker.py"}
 
 
 def read(path: str) -> str:
@@ -43,7 +41,7 @@ def wrong_names(document: str, files: list[str]) -> list[str]:
     """Source files and links that lead nowhere."""
     text = read(document)
     wrong = [f"{document}: there is no {name}" for name in sorted(set(quoted(text)))
-             if SOURCE.fullmatch(name) and name not in FOREIGN and not is_there(name, files)]
+             if SOURCE.fullmatch(name) and not is_there(name, files)]
     for link in re.findall(r"\]\(([^)#\s]+)", text):
         path = os.path.normpath(os.path.join(os.path.dirname(document), link))
         if "://" not in link and not os.path.exists(path):

@@ -14,6 +14,10 @@ with open(os.path.join(REPOSITORY, "docs", "clients.md"), encoding="utf-8") as p
 PROGRAMS = {m.group(1): m.group(2) for m in
             re.finditer(r"^```\w+ ([\w.-]+)\n(.*?)^```$", DOCUMENT, re.M | re.S)}
 
+# Where Python finds the package, and in the place of Genesys' SDK its stand-in.
+PYTHON_PATH = os.pathsep.join([os.path.join(REPOSITORY, "client-lib", "python"),
+                               os.path.join(REPOSITORY, "tests", "system", "sdk_standin")])
+
 CONVERSATIONS = 250  # three pages of them
 
 
@@ -36,7 +40,8 @@ class Reader:
             timeout=50 * PATIENCE, check=False, env=environment(**{
                 "GCTOKEN_SOCKET": self.daemon.socket, "HOME": self.folder,
                 "CURL_CA_BUNDLE": ca_file, "SSL_CERT_FILE": ca_file, "GCTOKEN_CA_FILE": ca_file,
-                "NODE_EXTRA_CA_CERTS": ca_file, **env}))
+                "NODE_EXTRA_CA_CERTS": ca_file, "PYTHONPATH": PYTHON_PATH,
+                "PYTHONDONTWRITEBYTECODE": "1", **env}))
         self.daemon.assert_no_leak(run.stdout, f"what {command[0]} printed")
         self.daemon.assert_no_leak(run.stderr, f"the errors of {command[0]}")
         assert run.returncode == code, f"{command[0]} ended with {run.returncode}: {run.stderr}"

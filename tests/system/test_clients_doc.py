@@ -12,7 +12,8 @@ import pytest
 from daemon import GCTOKEN
 from fake import REPOSITORY
 from raw_http import is_sanitized
-from snippets import CONVERSATIONS, DOCUMENT, PROGRAMS, Reader, assert_the_job_survives
+from snippets import (CONVERSATIONS, DOCUMENT, PROGRAMS, PYTHON_PATH, Reader,
+                      assert_the_job_survives)
 from unix_http import ask
 from waiting import wait_until
 
@@ -38,7 +39,7 @@ def needs(program):
 def test_every_program_of_the_document_is_run():
     with open(__file__, encoding="utf-8") as file:
         tests = file.read()
-    imported = {"api.sh", "gctoken_broker.py", "gctoken.mjs"}
+    imported = {"api.sh", "gctoken.mjs"}
     left = {name for name in PROGRAMS if f'"{name}"' not in tests}
     assert left <= imported, f"no test runs {left - imported}"
     fences = re.findall(r"^```(\w.*)$", DOCUMENT, re.M)
@@ -69,49 +70,19 @@ def test_shell_tells_of_a_failure(reader):
 
 # Python.
 
-def test_python_does_the_job(reader):
-    assert_the_job_survives(reader, PYTHON, "conversations.py")
-
-
-def python(reader, text, **env):
-    return reader.run(PYTHON, "-c", text, **env)
-
-
-def test_python_threads_forks_and_errors(reader):
-    generation = reader.daemon.token().json["generation"]
-    output = python(reader, """
-import os, threading
-from gctoken_broker import Broker, BrokerError
-broker = Broker()
-seen = [broker.token()["generation"]]
-threads = [threading.Thread(target=lambda: seen.append(broker.token()["generation"]))
-           for _ in range(8)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-child = os.fork()
-if not child:
-    os._exit(0 if broker.token()["generation"] == seen[0] else 1)
-assert os.waitpid(child, 0)[1] == 0
-assert len(seen) == 9 and set(seen) == {seen[0]}, seen
-print(seen[0])
-for arguments in ({"min_ttl": 99999999}, {"wait": 100000}):
-    try:
-        broker.token(**arguments)
-    except BrokerError as error:
-        print(error.status, error.error, error)
-""").splitlines()
-    assert output[0] == str(generation)
-    assert output[1].startswith("400 invalid_request min_ttl") and \
-        output[2].startswith("400 invalid_request wait")
+@pytest.mark.parametrize("program", ["conversations.py", "conversations_sdk.py"])
+def test_python_does_the_job(reader, program):
+    assert_the_job_survives(reader, PYTHON, program)
+    assert sum(bool(line) for line in PROGRAMS[program].splitlines()) <= 20
 
 
 RESTARTED = """
-from gctoken_broker import Broker
+from gctoken import Broker
 import os, signal
 broker = Broker()
-print(broker.token()["fingerprint"], flush=True)
+print(broker.token().fingerprint, flush=True)
 os.kill(os.getpid(), signal.SIGSTOP)
-print(broker.token(wait=20)["fingerprint"])
+print(broker.token(wait=20).fingerprint)
 """
 RESTARTED_NODE = """
 import {getToken} from "./gctoken.mjs";
@@ -130,7 +101,8 @@ def test_a_restarted_broker_is_met_on_a_new_connection(reader, command):
     d = reader.daemon
     process = subprocess.Popen(
         command, cwd=reader.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        env={**os.environ, "GCTOKEN_SOCKET": d.socket, "GCTOKEN_PROFILE": ""})
+        env={**os.environ, "GCTOKEN_SOCKET": d.socket, "GCTOKEN_PROFILE": "",
+             "PYTHONPATH": PYTHON_PATH})
     try:
         first = process.stdout.readline().strip()
         wait_until(lambda: os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)[0], "it stops")

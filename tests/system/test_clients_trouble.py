@@ -33,6 +33,7 @@ class Programs:
             "shell, gctoken api": (["sh", "-eu", "users_me_api.sh"], shell),
             "shell, gctoken header": (["sh", "-eu", "users_me_gctoken.sh"], shell),
             "Python": ([PYTHON, "conversations.py"], {}),
+            "Python, SDK's stand-in": ([PYTHON, "conversations_sdk.py"], {}),
         }
         if shutil.which("node"):
             self._all["Node.js"] = (["node", "conversations.mjs"], {})

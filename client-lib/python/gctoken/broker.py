@@ -1,0 +1,174 @@
+"""The broker of this host, as a program sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import math
+import os
+import time
+from typing import Callable, Optional, TypeVar, Union
+from urllib.parse import urlencode
+
+from .api_errors import retry_after_of, status_of
+from .connections import Connections
+from .errors import BrokerError, RejectCooldown, refusal, unreachable
+from .tokens import Token, token_of
+
+DEFAULT_SOCKET = "/run/gctokend/gctokend.sock"
+
+_ABSENT = 10.0  # seconds for which a broker that is not there may be restarting
+_FORBIDDEN = 2.0  # ... and for which its new socket may not have its group yet
+_GRACE = 2.0  # seconds for which a reply may be late
+_TURN = 60  # seconds that one request waits at most; max_wait of the broker is seldom below
+_LATE = 2.0  # seconds that an API may take to learn of a new token
+_TRIES = 10  # of a call
+
+T = TypeVar("T")
+
+
+class Broker:
+    """Where a program gets its tokens. Use one for the whole program: any number of threads, and
+    processes forked from it, may use it at the same time.
+
+    Each call ends within ``wait`` seconds, and two more if the broker hangs. While they last, a
+    broker that is being restarted (for 10 s at most), is busy, or waits for the login server is
+    asked again. What remains is raised as a BrokerError, whose kinds are in this package.
+    """
+
+    def __init__(self, profile: Optional[str] = None, socket: Optional[str] = None, *,
+                 wait: float = 60.0) -> None:
+        """Does not connect yet.
+
+        profile  whose tokens; else the environment's GCTOKEN_PROFILE, else ``default``
+        socket   the path of the broker's socket; else GCTOKEN_SOCKET, else
+                 /run/gctokend/gctokend.sock
+        wait     seconds, for calls that name none themselves
+        """
+        self.profile = profile or os.environ.get("GCTOKEN_PROFILE") or "default"
+        self.socket = socket or os.environ.get("GCTOKEN_SOCKET") or DEFAULT_SOCKET
+        self.wait = wait
+        self._connections = Connections(self.socket)
+
+    def __enter__(self) -> Broker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the idle connections. The next call opens a new one."""
+        self._connections.close()
+
+    def token(self, *, min_ttl: Optional[int] = None, wait: Optional[float] = None) -> Token:
+        """The token of this moment.
+
+        min_ttl  seconds that it must still live: if it will not, a new one is fetched first. Half
+                 of a new token's lifetime at most; more raises BadRequest
+        """
+        query = {} if min_ttl is None else {"min_ttl": min_ttl}
+        found = self._ask("GET", "/v1/token", query, wait)
+        assert found is not None  # only `after` ends without one
+        return found
+
+    def reject(self, token: Union[Token, str], *, wait: Optional[float] = None) -> Token:
+        """The API answered 401 to this token: the next one, for which all who reject the same token
+        wait together. Takes a Token, or the bare text of one.
+
+        Raises RejectCooldown if the token is a new one itself, and the API accepts it.
+        """
+        query = {"generation": token.generation} if isinstance(token, Token) else \
+            {"fingerprint": hashlib.sha256(token.encode()).hexdigest()[:16]}
+        found = self._ask("POST", "/v1/token/reject", query, wait)
+        assert found is not None
+        return found
+
+    def wait_change(self, generation: int, *, wait: Optional[float] = None) -> Optional[Token]:
+        """The first token of another generation than this, or None if none came within ``wait``
+        seconds, over restarts of the broker as well. For programs that hand a token on."""
+        return self._ask("GET", "/v1/token", {"after": generation}, wait)
+
+    def call(self, send: Callable[[Token], T], *, wait: Optional[float] = None) -> T:
+        """What ``send(token)`` returns: a call of the API, with the token that it is given. It must
+        raise when the API answers 401 or 429, an exception of urllib, of requests
+        (``raise_for_status()``) or of the official SDK, or another one with the HTTP status in
+        ``status`` or ``code``; and it must bear to be repeated.
+
+        After a 401 the token is rejected, and the call repeated with the next one; if that is
+        refused as well, once more after two seconds, since an API may learn of a new token a moment
+        late. After a 429 it is repeated as ``Retry-After`` says. It is made ten times at most, and
+        then what it raised is raised; so is all else, at once. ``wait`` is for the broker alone.
+        """
+        token = self.token(wait=wait)
+        refused = 0
+        for left in range(_TRIES - 1, -1, -1):
+            try:
+                return send(token)
+            except BrokerError:
+                raise  # has a status as well, which is not the API's
+            except Exception as error:  # pylint: disable=broad-except
+                status = status_of(error)
+                if left == 0 or status not in (401, 429) or (status == 401 and refused == 2):
+                    raise
+                pause = retry_after_of(error)
+            if status == 429:
+                time.sleep(pause)
+                token = self.token(wait=wait)
+            else:
+                refused += 1
+                token = self._next(token, refused, wait)
+        raise AssertionError("the last try returns or raises")
+
+    def _next(self, token: Token, refused: int, wait: Optional[float]) -> Token:
+        """After the first or second 401 of a call."""
+        if refused == 1:
+            try:
+                return self.reject(token, wait=wait)
+            except RejectCooldown:
+                pass
+        time.sleep(_LATE)
+        return self.token(wait=wait)
+
+    def _ask(self, method: str, route: str, query: dict, wait: Optional[float]) -> Optional[Token]:
+        """Asks until there is a token, a refusal that time does not mend, or no time left. That does
+        no harm: a second report of the same token joins the first."""
+        until = time.monotonic() + (self.wait if wait is None else wait)
+        gone_since: Optional[float] = None
+        while True:
+            left = max(until - time.monotonic(), 0.0)
+            turn = min(math.ceil(left), _TURN)
+            target = route + "?" + urlencode({"profile": self.profile, "wait": turn, **query})
+            try:
+                status, body = self._connections.ask(method, target, min(left, turn) + _GRACE)
+            except (OSError, http.client.HTTPException) as cause:
+                now = time.monotonic()
+                gone_since = now if gone_since is None else gone_since
+                patience = _FORBIDDEN if isinstance(cause, PermissionError) else _ABSENT
+                pause = 0.1
+                if now + pause > min(until, gone_since + patience):
+                    raise unreachable(cause, self.socket, self.profile) from cause
+            else:
+                gone_since = None
+                if status == 200:
+                    return token_of(body)
+                now = time.monotonic()
+                if status == 304:  # a broker that stops does not wait until the end
+                    pause = 0.1
+                    if now + pause > until:
+                        return None
+                else:
+                    pause = self._pause(refusal(status, body, self.socket, self.profile), now, until)
+            time.sleep(pause)
+
+    @staticmethod
+    def _pause(error: BrokerError, now: float, until: float) -> float:
+        """Seconds until asking again could help; raises the error if that is never, or too late."""
+        if error.error in ("timeout", "request_timeout"):
+            pause = 0.1
+        elif error.retry_after is None or isinstance(error, RejectCooldown):
+            raise error
+        else:
+            pause = float(error.retry_after)
+        if now + pause > until:
+            raise error
+        return pause

@@ -1,0 +1,449 @@
+"""The Python package gctoken: its Broker, with the real daemon."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from daemon import environment
+from snippets import PYTHON_PATH
+from test_clients_doc import PYTHON
+from users import needs_root
+from waiting import PATIENCE, wait_until
+
+sys.path[:0] = [one for one in PYTHON_PATH.split(os.pathsep) if one not in sys.path]
+
+import gctoken  # noqa: E402
+from gctoken import Broker  # noqa: E402
+
+
+@pytest.fixture
+def d(server, daemon):
+    one = daemon(server)
+    one.token(wait=20)
+    return one
+
+
+@pytest.fixture
+def broker(d):
+    with Broker(socket=d.socket, wait=20 * PATIENCE) as one:
+        yield one
+
+
+def python(d, text, **options):
+    """Runs it as a program of its own, in which a warning is an error."""
+    run = subprocess.run([PYTHON, "-X", "dev", "-W", "error", "-c", text], text=True,
+                         capture_output=True, stdin=subprocess.DEVNULL, check=False,
+                         timeout=50 * PATIENCE, cwd="/",
+                         env=environment(GCTOKEN_SOCKET=d.socket, PYTHONPATH=PYTHON_PATH,
+                                         PYTHONDONTWRITEBYTECODE="1"), **options)
+    assert run.returncode == 0 and not run.stderr, run.stderr
+    d.assert_no_leak(run.stdout, "its output")
+    return run.stdout
+
+
+# A token.
+
+def test_a_token_is_what_the_broker_says(d, broker):
+    token, said = broker.token(), d.token().json
+    assert token.access_token == said["access_token"]
+    assert token.authorization == "Bearer " + token.access_token
+    assert (token.generation, token.fingerprint, token.profile, token.api_url) == \
+        (said["generation"], said["fingerprint"], "default", d.fake.api_url)
+    assert 0 < token.refresh_in < token.expires_in
+    d.assert_no_leak(f"{token} {token!r} {vars(broker)}", "what is shown of a token")
+
+
+def test_the_environment_names_socket_and_profile(server, daemon, monkeypatch):
+    d = daemon(server, profiles={"default": {}, "other": {}})
+    monkeypatch.setenv("GCTOKEN_SOCKET", d.socket)
+    monkeypatch.setenv("GCTOKEN_PROFILE", "other")
+    assert Broker(wait=20).token().profile == "other"
+    assert Broker("default", wait=20).token().profile == "default"
+
+
+def test_min_ttl(d, broker, server):
+    """What can be had, and what cannot."""
+    server.set(lifetime=1000)
+    short = broker.reject(broker.token())
+    with pytest.raises(gctoken.BadRequest, match="min_ttl: .* 500 s") as raised:
+        broker.token(min_ttl=501)
+    assert raised.value.status == 400
+    assert broker.token(min_ttl=500).generation == short.generation
+
+
+def test_threads_and_forks_use_one_broker(d):
+    """Forks come while other threads ask: none of the children waits for a lock, or reads what was
+    meant for somebody else."""
+    output = python(d, """
+import os, threading
+from gctoken import Broker
+broker = Broker()
+seen, ends = set(), threading.Event()
+def ask():
+    while not ends.is_set():
+        seen.add(broker.token().generation)
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads: thread.start()
+children = []
+for _ in range(20):
+    child = os.fork()
+    if not child:
+        os._exit(0 if len({broker.token().generation for _ in range(20)}) == 1 else 1)
+    children.append(child)
+print([os.waitpid(child, 0)[1] for child in children] == [0] * 20)
+ends.set()
+for thread in threads: thread.join()
+broker.token()
+broker.close()
+print(len(seen))
+""")
+    assert output == "True\n1\n"
+
+
+def test_few_connections_are_kept(d, broker):
+    """However many threads have asked at once."""
+    barrier = threading.Barrier(30)
+
+    def ask():
+        barrier.wait()
+        for _ in range(5):
+            broker.token()
+
+    threads = [threading.Thread(target=ask) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    def connections():
+        return d.get("/v1/status").json["broker"]["connections"]
+
+    wait_until(lambda: connections() <= 9, "connections are closed")
+    broker.close()
+    wait_until(lambda: connections() == 1, "all are closed")
+
+
+# A broker that goes and comes.
+
+@pytest.mark.parametrize("ends", ["stop", "kill"])
+def test_restarts_are_not_noticed(d, broker, ends):
+    generations, errors, over = [], [], threading.Event()
+
+    def ask():
+        while not over.is_set():
+            try:
+                generations.append(broker.token().generation)
+            except gctoken.BrokerError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(generations) > 20, "they ask")
+    getattr(d, ends)()
+    time.sleep(2)
+    d.start()
+    before = len(generations)
+    wait_until(lambda: len(generations) > before + 20, "they ask again")
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+
+@pytest.mark.parametrize("ends", ["stop", "kill"])
+def test_a_restart_in_the_middle_of_a_rejection(d, broker, server, ends):
+    token = broker.token()
+    server.revoke(all=True)
+    server.fault("token", "hang", times=-1, seconds=600)
+    found = []
+    thread = threading.Thread(target=lambda: found.append(broker.reject(token)))
+    thread.start()
+    wait_until(lambda: d.status()["waiting"] == 1, "it is held")
+    server.clear_faults()
+    getattr(d, ends)()
+    time.sleep(2)
+    d.start()
+    thread.join()
+    assert found[0].generation > token.generation
+    assert server.api_status(found[0].access_token) == 200
+
+
+def test_wait_change(d, broker):
+    token = broker.token()
+    begun = time.monotonic()
+    assert broker.wait_change(token.generation, wait=1) is None
+    assert 1 <= time.monotonic() - begun + 0.1 and time.monotonic() - begun < 3 * PATIENCE
+    assert broker.wait_change(token.generation - 1).generation == token.generation
+    threading.Timer(0.3, lambda: d.post("/v1/refresh")).start()
+    assert broker.wait_change(token.generation).generation > token.generation
+
+
+def test_wait_change_outlasts_a_stop(d, broker):
+    """The 304 of a broker that stops comes early, and is not the end."""
+    token = broker.token()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(broker.wait_change(token.generation)))
+    thread.start()
+    wait_until(lambda: d.status()["waiting"] == 1, "it is held")
+    d.restart()
+    d.post("/v1/refresh")
+    thread.join()
+    assert found[0].generation > token.generation
+
+
+# Errors.
+
+def told(error, *words):
+    """What was wrong, where, and what to do."""
+    text = str(error)
+    assert error.socket in text and f"profile {error.profile}" in text and "; " in text
+    for word in words:
+        assert word in text, text
+    return True
+
+
+def test_nobody_listens(d, broker):
+    d.stop()
+    begun = time.monotonic()
+    with pytest.raises(gctoken.BrokerUnreachable) as raised:
+        broker.token(wait=0.5)
+    assert time.monotonic() - begun < 2 * PATIENCE
+    assert told(raised.value, "no broker listens", "GCTOKEN_SOCKET") and raised.value.status == 0
+    with pytest.raises(gctoken.BrokerUnreachable):
+        broker.token(wait=0)
+
+
+def test_absence_ends_before_a_long_wait(tmp_path):
+    begun = time.monotonic()
+    with pytest.raises(gctoken.BrokerUnreachable):
+        Broker(socket=str(tmp_path / "none")).token(wait=300)
+    assert 9 < time.monotonic() - begun < 12 * PATIENCE
+
+
+def test_a_broker_that_hangs_holds_nobody(tmp_path):
+    path = str(tmp_path / "hangs")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        begun = time.monotonic()
+        with pytest.raises(gctoken.BrokerUnreachable) as raised:
+            Broker(socket=path).token(wait=1)
+        assert time.monotonic() - begun < 3.5 * PATIENCE
+    assert told(raised.value, "does not answer")
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}x",
+                                   b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", b"what\r\n\r\n"])
+def test_replies_that_are_none(tmp_path, reply):
+    """Each is asked for again, and none is taken for a token."""
+    path, asked = str(tmp_path / "odd"), []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            while True:
+                try:
+                    connection = listener.accept()[0]
+                except OSError:
+                    return
+                with connection:
+                    asked.append(connection.recv(4096))
+                    connection.sendall(reply)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(gctoken.BrokerUnreachable):
+            Broker(socket=path).token(wait=0.5)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert len(asked) > 1
+
+
+@needs_root
+def test_who_may_not(server, daemon):
+    program = """
+from gctoken import Broker, BrokerError
+try:
+    print(Broker(wait=5).token().generation)
+except BrokerError as error:
+    print(type(error).__name__, error.status, error.error, error, sep="|")
+"""
+    d = daemon(server, broker={"socket_mode": "0660"})
+    kind, status, error, text = python(d, program, user=54321, group=54321).strip().split("|")
+    assert (kind, status, error) == ("BrokerUnreachable", "0", "unreachable")
+    assert "54321 may not connect" in text and "group" in text
+    d = daemon(server, broker={"socket_mode": "0666"})
+    kind, status, error, text = python(d, program, user=54321, group=54321).strip().split("|")
+    assert (kind, status, error) == ("AccessDenied", "403", "access_denied")
+    assert "54321" in text and "allow_users" in text
+
+
+def test_where_a_person_has_to_act(d, broker, server):
+    d.post("/v1/revoke")
+    with pytest.raises(gctoken.ActionNeeded) as raised:
+        broker.token()
+    assert told(raised.value, "gctoken refresh --profile default")
+    assert (raised.value.status, raised.value.error, raised.value.retry_after) == \
+        (503, "revoked", None)
+    with pytest.raises(gctoken.BadRequest) as raised:
+        Broker("nobody", d.socket).token()
+    assert told(raised.value, "gctoken status") and raised.value.error == "unknown_profile"
+
+
+def test_a_login_that_throttles_is_waited_for(d, broker, server):
+    """... or not, if there is no time for it: then the error says when it ends."""
+    token = broker.token()
+    server.revoke(all=True)
+    server.fault("token", "answer", times=1, status=429, headers={"Retry-After": "4"}, body="{}")
+    begun = time.monotonic()
+    with pytest.raises(gctoken.TryLater) as raised:
+        broker.reject(token, wait=1)
+    assert time.monotonic() - begun < 3.5 * PATIENCE
+    assert raised.value.retry_after >= 1 and told(raised.value, "gctoken why")
+    assert broker.reject(token).generation > token.generation
+
+
+# Rejections, and calls that do all of it.
+
+def test_rejections_name_a_token_or_its_text(d, broker, server):
+    first = broker.token()
+    second = broker.reject(first)
+    assert broker.reject(first) == second or broker.reject(first).generation == second.generation
+    assert broker.reject(first.access_token).generation == second.generation
+    with pytest.raises(gctoken.RejectCooldown) as raised:
+        broker.reject(second)
+    assert raised.value.status == 429
+    assert d.status()["counters"]["fetches"] == 2
+
+
+class Api:
+    """Calls the fake API with urllib, as a program would."""
+
+    def __init__(self, server, monkeypatch):
+        monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
+        self.fingerprints = []
+
+    def __call__(self, token):
+        self.fingerprints.append(token.fingerprint)
+        request = urllib.request.Request(token.api_url + "/api/v2/users/me",
+                                         headers={"Authorization": token.authorization})
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status
+
+
+@pytest.fixture
+def api(server, monkeypatch):
+    return Api(server, monkeypatch)
+
+
+def statuses(server):
+    return [entry["status"] for entry in server.log("api")]
+
+
+def test_a_call_over_a_revocation(d, broker, server, api):
+    server.revoke(all=True)
+    assert broker.call(api) == 200
+    assert statuses(server) == [401, 200] and len(set(api.fingerprints)) == 2
+
+
+def test_a_call_over_an_api_that_learns_late(d, broker, server, api):
+    server.set(known_after=1.5)
+    server.revoke(all=True)
+    posts = server.posts
+    assert broker.call(api) == 200
+    assert statuses(server)[-3:] == [401, 401, 200] and server.posts == posts + 1
+
+
+def test_a_call_that_is_refused_for_good_is_made_three_times(d, broker, server, api):
+    """... and what the API said reaches the program; one new token was fetched for it."""
+    server.fault("api", "answer", times=-1, status=401, body="{}", path="/api/v2/users/me")
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        broker.call(api)
+    assert raised.value.code == 401
+    assert len(api.fingerprints) == 3
+
+
+def test_a_call_waits_as_the_api_says(d, broker, server, api):
+    server.fault("api", "answer", times=2, status=429, headers={"Retry-After": "1"}, body="{}")
+    begun = time.monotonic()
+    assert broker.call(api) == 200
+    assert time.monotonic() - begun >= 2 and len(api.fingerprints) == 3
+
+
+def test_a_call_is_not_made_for_ever(d, broker, server, api):
+    server.fault("api", "answer", times=-1, status=429, headers={"Retry-After": "0"}, body="{}")
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        broker.call(api)
+    assert raised.value.code == 429 and len(api.fingerprints) == 10
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_what_says_nothing_about_the_token_is_raised_at_once(d, broker, server, api, status):
+    server.fault("api", "answer", status=status, body="{}")
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        broker.call(api)
+    assert raised.value.code == status and len(api.fingerprints) == 1
+    assert d.status()["counters"]["rejections"] == 0
+
+
+class Response:
+    """As the clients have it that tell of it in their exceptions."""
+
+    def __init__(self, status, headers):
+        self.status_code, self.headers = status, headers
+
+    def __bool__(self):
+        return self.status_code < 400  # like that of requests
+
+
+@pytest.mark.parametrize("form", ["requests and httpx", "the SDK", "code"])
+def test_exceptions_of_other_clients_are_known(d, broker, form):
+    error = RuntimeError("401")
+    if form == "requests and httpx":
+        error.response = Response(401, {})
+    elif form == "the SDK":
+        error.status, error.headers = 401, None
+    else:
+        error.code = 401
+    seen = []
+
+    def send(token):
+        seen.append(token.generation)
+        if len(seen) == 1:
+            raise error
+        return "good"
+
+    assert broker.call(send) == "good"
+    assert seen[1] > seen[0]
+
+
+def test_the_brokers_own_refusal_is_not_the_apis(d, broker):
+    """A call that asks the broker for something else, which has a status as well."""
+    seen = []
+
+    def send(token):
+        seen.append(token)
+        raise gctoken.TryLater("no", socket="", profile="", status=429)
+
+    with pytest.raises(gctoken.TryLater):
+        broker.call(send)
+    assert len(seen) == 1
+
+
+def test_many_threads_report_one_token_once(d, broker, server, api):
+    server.revoke(all=True)
+    posts, good = server.posts, []
+    threads = [threading.Thread(target=lambda: good.append(broker.call(api))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert good == [200] * 20
+    assert server.posts == posts + 1
