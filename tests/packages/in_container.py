@@ -124,6 +124,14 @@ def three_commands_to_a_token():
 
 
 @step
+def programs_in_python_get_it_too():
+    run("dpkg -i ./python3-gctoken_*.deb")
+    program = "import gctoken, gctoken.genesys; print(gctoken.Broker().token().fingerprint)"
+    assert run(f"/usr/bin/python3 -c '{program}'").strip() == token()["fingerprint"]
+    assert os.path.isdir("/usr/lib/python3/dist-packages/gctoken/__pycache__")
+
+
+@step
 def units_are_enabled_and_run():
     for unit in UNITS:
         assert is_active(unit), unit
@@ -318,8 +326,9 @@ def without_a_configuration_nothing_runs_and_nothing_fails():
 
 @step
 def purging_what_nobody_used_leaves_nothing():
-    said = run("dpkg -P gctokend gctoken libgctoken0")
+    said = run("dpkg -P gctokend gctoken libgctoken0 python3-gctoken")
     assert "is kept" not in said
+    assert not os.path.exists("/usr/lib/python3/dist-packages/gctoken")
     assert not os.path.exists("/etc/gctokend")
     assert "gctoken" not in run("dpkg-query -W")
 

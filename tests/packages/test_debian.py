@@ -13,7 +13,7 @@ from debian_packages import (FULL, boot, build_packages, clean_tree, field, late
                              run)
 from fake import REPOSITORY
 
-NAMES = ["gctokend", "gctoken", "libgctoken0", "libgctoken-dev"]
+NAMES = ["gctokend", "gctoken", "libgctoken0", "libgctoken-dev", "python3-gctoken"]
 pytestmark = pytest.mark.deadline(300)
 
 
@@ -52,6 +52,9 @@ def contents(path: str) -> dict[str, str]:
     ("libgctoken0", ["/usr/share/doc/libgctoken0/copyright"]),
     ("libgctoken-dev", ["/usr/include/gctoken.h", "/usr/share/man/man3/libgctoken.3.gz",
                         "/usr/share/man/man3/gctoken_get.3.gz"]),
+    ("python3-gctoken", ["/usr/lib/python3/dist-packages/gctoken/__init__.py",
+                         "/usr/lib/python3/dist-packages/gctoken/genesys.py",
+                         "/usr/lib/python3/dist-packages/gctoken/py.typed"]),
 ])
 def test_contents(debs, name, files):
     listed = contents(package(debs, name))
@@ -85,6 +88,7 @@ def test_dependencies(debs):
 
     assert needs("libgctoken0") == {"libc6"}
     assert needs("libgctoken-dev") == {"libgctoken0"}
+    assert needs("python3-gctoken") == {"python3"}
     assert "libcurl4" in needs("gctokend") and "libgctoken0" not in needs("gctokend")
 
 
@@ -99,7 +103,7 @@ def test_version_is_the_projects():
 def life(debs, tmp_path_factory) -> tuple[dict, str]:
     """How each step in the container went, and what was said."""
     out = str(tmp_path_factory.mktemp("out"))
-    paths = [package(debs, name) for name in NAMES[:3]]
+    paths = [package(debs, name) for name in NAMES if name != "libgctoken-dev"]
     for path in paths:
         shutil.copy(path, out)
     os.mkdir(os.path.join(out, "later"))
