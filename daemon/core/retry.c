@@ -23,6 +23,14 @@ struct duration retry_refused(unsigned refusals, struct duration left)
 	return duration_max(duration_min(pause, half), duration_s(1));
 }
 
+struct duration retry_in_life(struct duration pause, struct duration left)
+{
+	if (left.ns <= 0)
+		return pause;
+	return duration_min(
+		pause, duration_max(duration_ns(left.ns / 2), duration_s(RETRY_MOST_WAITED_S)));
+}
+
 struct duration retry_obey(struct duration retry_after)
 {
 	return duration_min(duration_add(duration_max(retry_after, DURATION_ZERO), duration_s(1)),

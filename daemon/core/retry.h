@@ -26,6 +26,9 @@ struct duration retry_delay(unsigned failures, int64_t most_s, struct random *ra
  * but at half of what the token has left, as long as that is not too often. `left`: zero or less
  * if there is no token. */
 struct duration retry_refused(unsigned refusals, struct duration left);
+/* The pause, or less, so that there is at least one more attempt while a token lives. `left` as
+ * above. */
+struct duration retry_in_life(struct duration pause, struct duration left);
 /* What a server's Retry-After is obeyed as: a second more for its rounding, an hour at most. */
 struct duration retry_obey(struct duration retry_after);
 

@@ -74,8 +74,8 @@ void token_source_fetch_begins(struct token_source *s, const struct clock_readin
 	mint_window_add(s->mint, now->boot);
 }
 
-/* What is left to serve while fetching fails; zero or less: nothing. */
-static struct duration left_to_serve(const struct token_source *s, const struct clock_reading *now)
+struct duration token_source_left_to_serve(
+	const struct token_source *s, const struct clock_reading *now)
 {
 	const struct token_slot *c = &s->current;
 
@@ -89,15 +89,13 @@ static void pause_after(struct token_source *s, const struct clock_reading *now,
 {
 	bool busy = response->class == RESPONSE_THROTTLED || response->status == 429 ||
 		    response->status == 503;
-	struct duration left = left_to_serve(s, now), pause, short_pause, least = DURATION_ZERO;
+	struct duration left = token_source_left_to_serve(s, now), pause, short_pause,
+			least = DURATION_ZERO;
 
 	pause = retry_delay(s->failures, RETRY_MOST_S, &s->random);
 	short_pause = retry_delay(
 		s->failures, busy ? RETRY_MOST_BUSY_S : RETRY_MOST_WAITED_S, &s->random);
-	/* At least one more attempt while the token lives. */
-	if (left.ns > 0)
-		pause = duration_min(pause,
-			duration_max(duration_ns(left.ns / 2), duration_s(RETRY_MOST_WAITED_S)));
+	pause = retry_in_life(pause, left);
 	if (response->has_retry_after)
 		least = retry_obey(response->retry_after);
 	if (response->minted && s->failures > UNANSWERED_MANY)
@@ -115,7 +113,7 @@ static void pause_after(struct token_source *s, const struct clock_reading *now,
 static void pause_after_refusal(struct token_source *s, const struct clock_reading *now,
 	const struct token_response *response)
 {
-	struct duration pause = retry_refused(++s->refusals, left_to_serve(s, now));
+	struct duration pause = retry_refused(++s->refusals, token_source_left_to_serve(s, now));
 
 	if (response->has_retry_after)
 		pause = duration_max(pause, retry_obey(response->retry_after));

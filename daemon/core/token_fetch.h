@@ -52,6 +52,9 @@ void token_source_succeeded(struct token_source *s);
 /* A fetch failed, and the next does not begin before `at`. */
 void token_source_failed_until(struct token_source *s, const struct clock_reading *now,
 	const struct token_response *response, struct boot_time at);
+/* What is left to serve while fetching fails; zero or less: nothing. */
+struct duration token_source_left_to_serve(
+	const struct token_source *s, const struct clock_reading *now);
 /* It begins now: what was wanted of it becomes the fetch under way. */
 void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now);
 

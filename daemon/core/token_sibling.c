@@ -1,5 +1,6 @@
 #include "token_sibling.h"
 
+#include "retry.h"
 #include "token_fetch.h"
 #include "token_source.h"
 
@@ -13,17 +14,37 @@ static bool is_about_the_client(const struct source_failure *f)
 							  !strcmp(f->error, "invalid_client")));
 }
 
+/* Until when this one waits as well: it may have a token that ends sooner. */
+static struct boot_time wait_of(const struct token_source *s, const struct clock_reading *now,
+	const struct token_source *other)
+{
+	struct duration left = token_source_left_to_serve(s, now);
+	struct duration pause = boot_since(other->not_before, now->boot);
+
+	if (left.ns <= 0)
+		return other->not_before;
+	if (other->last_failure.class == RESPONSE_CLIENT_REJECTED)
+		pause = duration_min(pause, retry_refused(s->refusals + 1, left));
+	else
+		pause = duration_max(retry_in_life(pause, left),
+			boot_since(other->not_before_waited, now->boot));
+	return boot_add(now->boot, pause);
+}
+
 void token_source_sibling_fetched(
 	struct token_source *s, const struct clock_reading *now, const struct token_source *other)
 {
 	const struct source_failure *told = &other->last_failure;
 	bool rejected = s->last_failure.class == RESPONSE_CLIENT_REJECTED;
+	struct boot_time until;
 
 	if (is_about_the_client(told)) {
-		if (!boot_before(boot_max(now->boot, s->not_before), other->not_before))
+		until = wait_of(s, now, other);
+		if (!boot_before(boot_max(now->boot, s->not_before), until))
 			return;
-		s->not_before = other->not_before;
-		s->not_before_waited = other->not_before_waited;
+		s->not_before = until;
+		s->not_before_waited = boot_min(until, other->not_before_waited);
+		s->refusals += told->class == RESPONSE_CLIENT_REJECTED;
 		s->last_failure = *told;
 		history_add(s->history, now,
 			told->class == RESPONSE_THROTTLED ? EVENT_THROTTLED : EVENT_CLIENT_REJECTED,

@@ -81,6 +81,58 @@ static void a_token_serves_on(void **state)
 	pair_free(&p);
 }
 
+/* What one is told is no reason to let the other's token end without another attempt. */
+static void a_token_does_not_end_in_the_others_pause(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct pair p = pair_new();
+		struct boot_time end, next;
+
+		rig_fetch_token(p.other, "theirs", 300);
+		end = lifetime_dead(&p.other->s.current.life);
+		rig_pass_until(p.other, boot_sub(end, duration_s(50)));
+		p.one->now = p.other->now;
+		if (i) {
+			one_is_refused(&p, "invalid_client");
+		} else {
+			assert_true(rig_decide(p.one));
+			p.one->s.failures = 9;
+			rig_answer_failure(p.one, RESPONSE_THROTTLED, -1);
+			assert_true(boot_since(p.one->s.not_before, p.one->now.boot).ns >= 30 * S);
+		}
+		other_heeds(&p);
+		assert_false(rig_decide(p.other));
+		next = token_source_fetch_at(&p.other->s, &p.other->now);
+		assert_in_range(boot_since(next, p.other->now.boot).ns, 5 * S, 25 * S);
+		/* nor are all profiles of the client to ask so soon again and again */
+		rig_pass_until(p.other, next);
+		p.one->now = p.other->now;
+		p.one->s.not_before = boot_add(next, duration_s(900));
+		other_heeds(&p);
+		next = token_source_fetch_at(&p.other->s, &p.other->now);
+		assert_true(boot_since(next, p.other->now.boot).ns >= (i ? 12 : 5) * S);
+		pair_free(&p);
+	}
+}
+
+/* How long the server wants to be left in peace is for all. */
+static void a_time_that_the_server_names_is_kept_to(void **state)
+{
+	struct pair p = pair_new();
+
+	(void)state;
+	rig_fetch_token(p.other, "theirs", 300);
+	rig_pass_until(p.other, boot_sub(lifetime_dead(&p.other->s.current.life), duration_s(20)));
+	p.one->now = p.other->now;
+	assert_true(rig_decide(p.one));
+	rig_answer_failure(p.one, RESPONSE_THROTTLED, 60);
+	other_heeds(&p);
+	assert_int_equal(p.other->s.not_before.ns, p.one->s.not_before.ns);
+	assert_int_equal(p.other->s.not_before_waited.ns, p.one->s.not_before.ns);
+	pair_free(&p);
+}
+
 /* Nor does it wait for its refresh once the client is accepted again: that may be long. */
 static void accepted_again_it_is_refreshed_at_once(void **state)
 {
@@ -183,6 +235,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_throttles_one_throttles_both),
 		cmocka_unit_test(a_token_serves_on),
+		cmocka_unit_test(a_token_does_not_end_in_the_others_pause),
+		cmocka_unit_test(a_time_that_the_server_names_is_kept_to),
 		cmocka_unit_test(accepted_again_it_is_refreshed_at_once),
 		cmocka_unit_test(a_refused_client_is_asked_for_once),
 		cmocka_unit_test(what_is_ones_own_is_not_the_others),
