@@ -92,6 +92,18 @@ static void tell_others_of_the_client(const struct profile *p, const struct cloc
 	}
 }
 
+/* May what was sent be outdated? Some servers say invalid_grant of a client, and where there was no
+ * response the proxy may have refused. */
+static bool secrets_doubtful(const struct token_exchange *x)
+{
+	const struct token_response *r = &x->response;
+
+	if (r->status == 0)
+		return x->profile->credential.proxy_password;
+	return r->class == RESPONSE_CLIENT_REJECTED || !strcmp(r->error, "invalid_client") ||
+	       (r->class == RESPONSE_LOGIN_REQUIRED && !x->client->login);
+}
+
 /* A token request ended. */
 static enum fetched fetched(struct token_exchange *x)
 {
@@ -101,9 +113,7 @@ static enum fetched fetched(struct token_exchange *x)
 	enum fetched ret;
 
 	clock_read(&now);
-	/* without a response: the proxy may have refused */
-	if (x->response.class == RESPONSE_CLIENT_REJECTED ||
-		(x->response.status == 0 && p->credential.proxy_password))
+	if (secrets_doubtful(x))
 		renewal_read_secrets(p);
 	ret = token_source_fetched(&p->source, &now, &x->http, &x->response,
 		x->has_sample ? &x->sample : NULL, server_clock_spread(&p->endpoint->clock, &now),

@@ -1,4 +1,5 @@
 /* What is renewed on the disk without a signal: it is found when token requests fail. */
+#include "broker/profile_type.h"
 #include "broker_fixture.h"
 
 #include <errno.h>
@@ -48,6 +49,23 @@ static void test_a_secret_that_was_renewed_is_sent_at_once(void **state)
 	rig_free(r);
 }
 
+/* Whatever the server makes of the wrong secret; and a time to wait is kept to. */
+static void test_however_the_client_is_refused(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+
+	(void)state;
+	rig_secret(r, "a", "another");
+	rig_answer(r, rig_post(r), 400, "{\"error\":\"invalid_grant\"}");
+	assert_true(rig_logged(r, "the secrets on disk have changed"));
+	assert_int_equal(rig_posts(r), 1);
+	rig_secret(r, "a", "a third");
+	rig_answer(r, rig_post(r), 503, REFUSAL);
+	assert_string_equal(rig_profile(r, "a")->credential.client_secret, "a third");
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+}
+
 static void test_a_secret_that_is_renewed_later_is_found(void **state)
 {
 	struct rig *r = rig_new("[profile a]\n");
@@ -64,7 +82,7 @@ static void test_a_secret_that_is_renewed_later_is_found(void **state)
 	/* while all is well it is not looked at */
 	rig_secret(r, "a", "a third");
 	rig_pass(r, 60);
-	assert_false(rig_logged(r, "a third"));
+	assert_string_equal(rig_profile(r, "a")->credential.client_secret, "another");
 	assert_int_equal(rig_posts(r), 0);
 	rig_free(r);
 }
@@ -183,6 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_secret_that_was_renewed_is_sent_at_once),
+		cmocka_unit_test(test_however_the_client_is_refused),
 		cmocka_unit_test(test_a_secret_that_is_renewed_later_is_found),
 		cmocka_unit_test(test_of_two_profiles_each_has_its_own),
 		cmocka_unit_test(test_another_client_takes_a_reload),
