@@ -419,9 +419,12 @@ enum fetched token_source_fetched(struct token_source *s, const struct clock_rea
 	struct duration spread, uint64_t generation)
 {
 	const struct fetch_under_way fetch = s->fetch;
-	bool minted = response->class == RESPONSE_TOKEN || response->minted;
 	enum fetched fetched = FETCHED_UNWANTED;
+	bool minted;
 
+	/* also if it turns out to be of no use */
+	response->minted |= response->class == RESPONSE_TOKEN;
+	minted = response->minted;
 	s->fetch = (struct fetch_under_way){.purpose = PURPOSE_NONE};
 	s->fetches_ended++;
 	s->attention = s->changed = true;

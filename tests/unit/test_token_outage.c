@@ -389,6 +389,27 @@ static void after_an_outage_there_is_room(void **state)
 	rig_free(r);
 }
 
+/* Tokens that are dead when they come are made all the same: the attempts share the window too. */
+static void dead_tokens_leave_room(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct boot_time latest = r->now.boot;
+
+	(void)state;
+	r->rtt = 9500 * MS;
+	rig_decide(r);
+	for (int i = 0; i < 40; i++) {
+		assert_false(rig_answer_token(r, "late", 10));
+		rig_decide(r);
+		rig_served(r);
+		rig_decide(r);
+		assert_true(rig_wake(r));
+		assert_true(boot_since(r->now.boot, latest).ns <= 70 * S);
+		latest = r->now.boot;
+	}
+	rig_free(r);
+}
+
 /* A login server that gives the same token to everybody until it ends, and says how long that will
  * be. `early_s`: so long before its end it makes the next one. */
 static void same_token_until_its_end(void **state)
@@ -540,6 +561,7 @@ int main(void)
 		cmocka_unit_test(a_refusal_is_tried_again_before_the_token_ends),
 		cmocka_unit_test(refusals_do_not_use_up_the_limit),
 		cmocka_unit_test(after_an_outage_there_is_room),
+		cmocka_unit_test(dead_tokens_leave_room),
 		cmocka_unit_test(same_token_until_its_end),
 		cmocka_unit_test(same_token_after_its_end_is_a_failure),
 		cmocka_unit_test(short_tokens_fit_into_the_limit),
