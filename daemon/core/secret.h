@@ -29,7 +29,8 @@
  *   fleet          a token of many hosts: core/fleet_record (encrypted by core/gcm from here on),
  *                  the store of the fleet, and back; its keys: core/fleet_key, which also makes a
  *                  credential's tag
- *   store password store/store (a copy), store/redis_link -> the store, with TLS where it is set
+ *   store password store/store_settings (a copy), store/redis_link -> the store, with TLS where
+ *                  that is set
  *   login attempt  random numbers, broker/calls_login -> core/login_attempt (state, verifier)
  *   code           a request, front/passing, front/stream, front/connection -> core/api ->
  *                  broker/calls_login -> broker/login_code -> core/token_request
