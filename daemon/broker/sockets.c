@@ -199,8 +199,8 @@ static void close_stuck(void *context, uid_t uid)
 		return;
 	log_line(LOG_WARNING,
 		"a descriptor that uid %ld passed does not finish closing: that user is refused "
-		"until "
-		"it does (a process that closes is stuck, %llu so far, by anybody's)",
+		"until it does (of the processes that close descriptors %llu have been stuck so "
+		"far, whoever's they were)",
 		(long)uid, (unsigned long long)front_counters(b->sockets.front)->closes_stuck);
 }
 

@@ -293,9 +293,10 @@ static const struct config_key keys[] = {
 	 "The user the proxy asks for; needs proxy_password_file. An http or https proxy is sent "
 	 "both as Basic."},
 	{"proxy_password_file", PROFILE(proxy_password_file), OF(path), "", 0,
-	 "A file with that user's password alone, as strict as client_secret_file."},
+	 "File with that user's password and nothing else. Owner and mode as for "
+	 "client_secret_file."},
 	{"proxy_ca_file", PROFILE(fetch.proxy_ca_file), OF(path), "", 0,
-	 "PEM file of the certificate authorities to trust for an https proxy, in place of the "
+	 "PEM file of the certificate authorities to trust for an https proxy, instead of the "
 	 "system's. ca_file is for what is behind it."},
 	{"scope", PROFILE(scope), OF(scope), "", 0,
 	 "Sent only if set. Genesys Cloud takes rights from roles and needs no scope."},
