@@ -68,6 +68,27 @@ def test_shell_tells_of_a_failure(reader):
     reader.run("sh", "-eu", "users_me.sh", code=22)  # curl's
 
 
+@pytest.mark.parametrize("who", ["the broker", "the API"])
+def test_shell_does_not_hang(reader, who):
+    """Its limits, shortened, end what the documented ones would end in a minute."""
+    d = reader.daemon
+    path = os.path.join(reader.folder, "api.sh")
+    text, count = re.subn(r"--max-time (60|70)\b", "--max-time 1", PROGRAMS["api.sh"])
+    assert count == PROGRAMS["api.sh"].count("curl -") == 2
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    if who == "the API":
+        d.fake.fault("api", "hang", times=-1, seconds=600)
+        script = f". ./api.sh; api {d.fake.api_url}/api/v2/users/me"
+    else:
+        d.process.send_signal(signal.SIGSTOP)
+        script = ". ./api.sh; api http://localhost/"
+    try:
+        reader.run("sh", "-euc", script, code=28)  # curl's for a time that is over
+    finally:
+        d.process.send_signal(signal.SIGCONT)
+
+
 # Python.
 
 @pytest.mark.parametrize("program", ["conversations.py", "conversations_sdk.py"])

@@ -1,5 +1,6 @@
 """The Python package gctoken: its Broker, with the real daemon."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -240,11 +241,10 @@ def test_a_broker_that_hangs_holds_nobody(tmp_path):
     assert told(raised.value, "does not answer")
 
 
-@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}x",
-                                   b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", b"what\r\n\r\n"])
-def test_replies_that_are_none(tmp_path, reply):
-    """Each is asked for again, and none is taken for a token."""
-    path, asked = str(tmp_path / "odd"), []
+@contextlib.contextmanager
+def answering(path, reply):
+    """Something else at the socket: each connection gets this reply. What was asked, in a list."""
+    asked = []
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -259,11 +259,37 @@ def test_replies_that_are_none(tmp_path, reply):
                     asked.append(connection.recv(4096))
                     connection.sendall(reply)
 
-        threading.Thread(target=serve, daemon=True).start()
-        with pytest.raises(gctoken.BrokerUnreachable):
-            Broker(socket=path).token(wait=0.5)
-        listener.shutdown(socket.SHUT_RDWR)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield asked
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("reply", [b"", OK + b"Content-Length: 3\r\n\r\n{}x", b"what\r\n\r\n",
+                                   OK + b"Content-Length: 9\r\n\r\n{}",
+                                   OK + b"Content-Length: 2\r\n\r\n[]"])
+def test_replies_that_are_none(tmp_path, reply):
+    """Each is asked for again, and none is taken for a token."""
+    path = str(tmp_path / "odd")
+    with answering(path, reply) as asked, pytest.raises(gctoken.BrokerUnreachable):
+        Broker(socket=path).token(wait=0.5)
     assert len(asked) > 1
+
+
+@pytest.mark.parametrize("reply, status", [
+    (OK + b"Content-Length: 7\r\n\r\n{\"a\":1}", 200),
+    (b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\n{\"a\":1}", 404)])
+def test_somebody_elses_socket(tmp_path, reply, status):
+    path = str(tmp_path / "other")
+    with answering(path, reply), pytest.raises(gctoken.BadRequest, match="does not know") as raised:
+        Broker(socket=path).token(wait=5)
+    assert raised.value.status == status
 
 
 @needs_root

@@ -150,7 +150,10 @@ class Broker:
             else:
                 gone_since = None
                 if status == 200:
-                    return token_of(body)
+                    try:
+                        return token_of(body)
+                    except KeyError:  # somebody else's socket
+                        raise refusal(status, {}, self.socket, self.profile) from None
                 now = time.monotonic()
                 if status == 304:  # a broker that stops does not wait until the end
                     pause = 0.1

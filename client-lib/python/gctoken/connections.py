@@ -76,10 +76,12 @@ class Connections:
             reply = connection.getresponse()
             body = reply.read()
             result = reply.status, json.loads(body) if body else {}
+            if not isinstance(result[1], dict):
+                raise ValueError
         except BaseException as error:
             connection.close()  # or the next one would read the rest of this reply
             if isinstance(error, ValueError):
-                raise http.client.HTTPException("the reply is no JSON") from None
+                raise http.client.HTTPException("the reply is no JSON object") from None
             raise
         if len(self._idle) < _KEPT:
             self._idle.append(connection)

@@ -45,5 +45,5 @@ _MEMBERS = [member.name for member in fields(Token)]
 
 
 def token_of(body: dict) -> Token:
-    """Of a reply; what a later broker may add is left out."""
+    """Of a reply; what a later broker may add is left out. KeyError if it is no token's."""
     return Token(**{name: body[name] for name in _MEMBERS})
