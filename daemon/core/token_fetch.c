@@ -389,6 +389,15 @@ static void judge_grant(const struct token_source *s, struct token_response *res
 		response->class = RESPONSE_CLIENT_REJECTED;
 }
 
+/* A code was exchanged, and only the token that came for it was of no use: those at hand may be
+ * another person's. */
+static void begin_login_anew(struct token_source *s)
+{
+	token_slot_empty(&s->current);
+	token_slot_empty(&s->previous);
+	token_source_want_fetch(s, URGENCY_WANTED);
+}
+
 static enum fetched judge(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation, const struct fetch_under_way *fetch)
@@ -404,6 +413,8 @@ static enum fetched judge(struct token_source *s, const struct clock_reading *no
 	}
 	if (fetch->purpose == PURPOSE_CODE) {
 		token_source_code_failed(s, now, response);
+		if (response->login_replaced)
+			begin_login_anew(s);
 		return FETCHED_FAILED;
 	}
 	if (is_latest(s, response->unfit_fingerprint))

@@ -38,6 +38,8 @@ struct token_response {
 	bool unfit;  /* one was, in a form that is refused; the next will be no better */
 	char unfit_fingerprint[FINGERPRINT_LENGTH + 1]; /* of one that is refused for its
 							   expires_in alone; "" otherwise */
+	bool login_replaced; /* set by who keeps the login: the refresh token of a person's code has
+				replaced it */
 	bool has_retry_after;
 	struct duration retry_after;
 	char error[64];          /* the OAuth error code, "" if none */
