@@ -1,8 +1,9 @@
 /* The store's edge against a real redis-server: what two hosts tell each other by it. */
 #include "store_fixture.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define SKIP_REASON "redis-server is neither installed nor in build/tools"
@@ -28,20 +29,27 @@ static bool find_program(void)
 }
 
 /* Libraries of one that was unpacked lie beside it. */
-static void exec_server(void)
+static pid_t run_server(const char *const arguments[])
 {
-	char libraries[512];
-	const char *end = strstr(program, "/bin/");
-	int log = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	const char *all[24] = {program}, *end = strstr(program, "/bin/");
+	int length = (int)(end - program);
+	char libraries[600];
+	pid_t pid = fork();
+	size_t n = 1;
 
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* where a test fails */
+	while (*arguments)
+		all[n++] = *arguments++;
 	snprintf(libraries, sizeof(libraries),
-		"%.*s/lib/x86_64-linux-gnu:%.*s/lib/aarch64-linux-gnu", (int)(end - program),
-		program, (int)(end - program), program);
-	if (getenv("GCTOKEN_TOOLS") || !strncmp(program, "build/", 6))
+		"%.*s/lib/x86_64-linux-gnu:%.*s/lib/aarch64-linux-gnu", length, program, length,
+		program);
+	if (strncmp(program, "/usr/", 5) != 0)
 		setenv("LD_LIBRARY_PATH", libraries, 1);
-	dup2(log, STDOUT_FILENO);
-	execl(program, program, "--unixsocket", path, "--port", "0", "--save", "", "--dir", folder,
-		"--aclfile", acl_file, (char *)NULL);
+	dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
+	execv(program, (char *const *)(uintptr_t)all);
 	_exit(127);
 }
 
@@ -81,10 +89,8 @@ static void start_server(void)
 	int fd;
 
 	unlink(path);
-	server = fork();
-	assert_true(server >= 0);
-	if (server == 0)
-		exec_server();
+	server = run_server((const char *const[]){"--unixsocket", path, "--port", "0", "--save", "",
+		"--dir", folder, "--aclfile", acl_file, NULL});
 	while ((fd = connect_raw()) < 0) {
 		assert_true(now_ms() < end);
 		sleep_ms(5);
@@ -412,6 +418,121 @@ static void a_replica_is_left(void **state)
 	store_end(store, token);
 }
 
+/* ---- Sentinel ---- */
+
+/* A command in one line to a server at a port; the first bytes of what it answers, NULL: nobody is
+ * there. */
+static const char *say(int port, const char *line)
+{
+	static char answer[4096];
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ssize_t n = -1;
+
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+		dprintf(fd, "%s\r\n", line) > 0)
+		n = read(fd, answer, sizeof(answer) - 1);
+	close(fd);
+	answer[n > 0 ? n : 0] = '\0';
+	return n > 0 ? answer : NULL;
+}
+
+static void wait_for(int port, const char *line, const char *part)
+{
+	int64_t end = now_ms() + 30000;
+	const char *answer;
+
+	while (!(answer = say(port, line)) || !strstr(answer, part)) {
+		if (now_ms() > end)
+			fail_msg("%s: %s", line, answer ? answer : "nothing");
+		sleep_ms(20);
+	}
+}
+
+static int free_port(void)
+{
+	int port;
+
+	close(listener_new(&port));
+	return port;
+}
+
+static pid_t run_at(int port, const char *more, const char *value, int value_port)
+{
+	char at[8], other[8];
+
+	snprintf(at, sizeof(at), "%d", port);
+	snprintf(other, sizeof(other), "%d", value_port);
+	return run_server((const char *const[]){"--port", at, "--bind", "127.0.0.1", "--save", "",
+		"--dir", folder, "--repl-diskless-sync-delay", "0", more, value, other, NULL});
+}
+
+static pid_t run_sentinel(int port, int primary)
+{
+	char config[80];
+	FILE *file;
+
+	snprintf(config, sizeof(config), "%s/sentinel.conf", folder);
+	file = fopen(config, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor mymaster 127.0.0.1 %d 1\n"
+		"sentinel down-after-milliseconds mymaster 300\n"
+		"sentinel failover-timeout mymaster 3000\n",
+		port, folder, primary);
+	assert_int_equal(fclose(file), 0);
+	return run_server((const char *const[]){config, "--sentinel", NULL});
+}
+
+/* The first Sentinel is gone as well. What was put, and had reached the replica, is still there. */
+static void a_failover_is_followed(void **state)
+{
+	const int first = free_port(), second = free_port(), sentinel = free_port();
+	struct store_settings s = {
+		.hosts = {{"127.0.0.1", (uint16_t)free_port()}, {"localhost", (uint16_t)sentinel}},
+		.host_count = 2,
+		.sentinel_name = "mymaster",
+		.prefix = "gct",
+		.host = "aaaa",
+		.timeout = duration_s(2)};
+	struct store_token *token;
+	struct store *store;
+	struct store_put put;
+	pid_t processes[3];
+
+	(void)state;
+	if (!is_there())
+		skip();
+	processes[0] = run_at(first, NULL, NULL, 0);
+	processes[1] = run_at(second, "--replicaof", "127.0.0.1", first);
+	wait_for(second, "INFO replication", "master_link_status:up");
+	processes[2] = run_sentinel(sentinel, first);
+	wait_for(sentinel, "SENTINEL replicas mymaster", "slave");
+
+	store = store_begin(&s, &token);
+	if (!run_until(&heard.ups, 1, 30000))
+		fail_msg("it does not get up: %s", heard.why);
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	put = put_of(77, "kept", heard.answer.stamp_us);
+	assert_int_equal(ended(store_put(token, &put))->word, FLEET_SAYS_PUT);
+	wait_for(second, "HGET gct:{0123456789abcdef0123456789abcdef}:0123456789abcdef:0:rec gen",
+		"77");
+
+	kill(processes[0], SIGKILL);
+	assert_true(run_until(&heard.downs_of_up, 1, 10000));
+	if (!run_until(&heard.ups, 2, 60000))
+		fail_msg("it does not get up again: %s", heard.why);
+	assert_int_equal(ended(store_acquire(token, &acquire))->word, FLEET_SAYS_NEWER);
+	assert_true(heard.answer.record.generation == 77);
+	store_end(store, token);
+	for (size_t i = 0; i < LENGTH(processes); i++) {
+		kill(processes[i], SIGKILL);
+		waitpid(processes[i], NULL, 0);
+	}
+}
+
 /* ---- */
 
 #define ON(name) "user " name " on >" PASSWORD " "
@@ -451,11 +572,16 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	DIR *d = opendir(folder);
+	struct dirent *e;
+
 	(void)state;
 	if (*program)
 		stop_server();
-	unlink(path);
-	unlink(acl_file);
+	while (d && (e = readdir(d)))
+		unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
 	rmdir(folder);
 	event_base_free(base);
 	return 0;
@@ -473,6 +599,7 @@ int main(void)
 		cmocka_unit_test(connections_come_back),
 		cmocka_unit_test(a_server_that_stands_still),
 		cmocka_unit_test(a_replica_is_left),
+		cmocka_unit_test(a_failover_is_followed),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -33,7 +33,9 @@ class Host:
                 self.sha[os.path.basename(path)[:-4]] = self.redis("SCRIPT", "LOAD", file.read())
 
     def _ask(self, script: str, keys, *arguments):
+        before = self.now()
         answer = self.redis("EVALSHA", self.sha[script], len(keys), *keys, *arguments)
+        assert before <= int(answer[1]) <= self.now()
         return [None if text is None else text.decode() for text in answer]
 
     def now(self) -> int:
@@ -162,6 +164,19 @@ def test_a_lease_that_stood_too_long_is_broken_by_its_name_alone(hosts):
     assert a.put(fence)[0] == "newer"
 
 
+def test_what_is_broken_is_gone(server, hosts):
+    a, b = hosts
+    fence = a.granted(lease=1000)
+    assert a.renew(fence) == "kept"
+    second = b.granted(break_lease=fence + ".1")
+    c = Host(server, "c")
+    assert c.acquire()[4] == second + ".0"
+    b.fail(second, least=60_000)
+    a.redis("PEXPIRE", LEASE, 1)
+    third = a.granted(break_hold=second)
+    assert c.acquire(break_lease=third + ".0")[0] == "granted"
+
+
 def test_a_renewed_lease_is_another_one_to_those_who_wait(hosts):
     a, b = hosts
     fence = a.granted(lease=1000)
@@ -182,6 +197,10 @@ def test_mint_limit_is_the_fleets(hosts):
     word, _, ms = b.acquire(known=known, limit=3)
     assert word == "limit" and 290_000 < int(ms) <= 300_001
     assert a.acquire(known=known, limit=3)[0] == "limit"
+    assert 290_000 < a.redis("PTTL", MINTS) <= 300_000
+    # By the first of them.
+    a.redis("ZADD", MINTS, a.now() - 100_000_000, "earlier")
+    assert 190_000 < int(b.acquire(known=known, limit=3)[2]) <= 200_001
     # Within another window it is not used up.
     wait_until(lambda: b.acquire(known=known, limit=3, window=20)[0] == "granted",
                "the window moves on")
@@ -218,6 +237,11 @@ def test_cooldown_is_the_fleets(hosts):
     word, _, ms = b.acquire(known=successor, reject=successor)
     assert word == "cooldown" and 55_000 < int(ms) <= 60_000
     assert b.redis("HGET", RECORD, "rejected") == b"0"
+    # Where it was rejected all the same, nobody is told to keep it.
+    assert a.acquire(known=successor, reject=successor, cooldown=0)[0] == "granted"
+    assert b.acquire(known=successor, reject=successor)[0] == "held"
+    a.redis("HSET", RECORD, "rejected", "0")
+    a.redis("DEL", LEASE)
     # A re-dated record is still one that was asked for by a report.
     assert a.put(successor, left=HOUR_US // 2)[0] == "put"
     assert b.acquire(known=successor, reject=successor)[0] == "cooldown"
@@ -249,6 +273,12 @@ def test_the_highest_generation_wins(hosts):
     assert b.put(99)[:3:2] == ["newer", "100"]
     assert b.put(101)[0] == "put"
     assert a.redis("GET", SEQ) == b"101"
+    assert a.redis("HGET", RECORD, "forced") == b"0"
+    word, _, generation, t0, left, issued, sealed, rejected = b.put(100)
+    assert (word, generation, issued, sealed, rejected) == \
+        ("newer", "101", str(HOUR_US), "sealed", "0")
+    assert int(t0) <= a.now() and HOUR_US - 5_000_000 < int(left) <= HOUR_US
+    assert HOUR_US // 1000 < a.redis("PTTL", RECORD) <= HOUR_US // 1000 + 60_000
 
 
 def test_what_is_put_ages_by_the_stores_clock(hosts):
@@ -276,11 +306,12 @@ def test_the_date_of_a_known_token_is_put_right(hosts, listening):
     a, b = hosts
     assert a.put(7, left=HOUR_US)[0] == "put"
     assert b.put(7, left=HOUR_US - 400_000)[0] == "same"
+    assert b.put(7, left=HOUR_US - 1_500_000)[0] == "put"
     assert b.put(7, left=HOUR_US - 60_000_000)[0] == "put"
-    for least in (HOUR_US - 1_000_000, HOUR_US - 61_000_000):
+    for most in (HOUR_US, HOUR_US - 1_500_000, HOUR_US - 60_000_000):
         kind, generation, _, left, issued, sealed = listening().split(" ")
         assert (kind, generation, issued, sealed) == ("T", "7", str(HOUR_US), "sealed")
-        assert least < int(left) <= least + 1_000_000
+        assert most - 1_000_000 < int(left) <= most
 
 
 def test_a_put_ends_the_lease_it_was_minted_under_and_no_other(hosts):
@@ -318,6 +349,7 @@ def test_the_backoff_is_the_fleets(hosts):
         told.append(int(host.redis("HGET", HOLD, "ms")))
         host.redis("DEL", HOLD)
     assert told == [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000]
+    assert 3_500_000 < a.redis("PTTL", FAILS) <= 3_600_000
     a.fail(a.granted(), most=15_000, permille=0)
     assert a.redis("HGET", HOLD, "ms") == b"7500"
     a.redis("DEL", HOLD)
@@ -354,11 +386,22 @@ def test_stop_is_told_its_generation_and_beats_whoever_is_minting(hosts, listeni
     assert b.stop(1)[:3:2] == ["newer", fence]
     word, _, generation = b.stop(fence)
     assert word == "granted" and int(generation) > int(minting)
+    assert int(generation) >= b.now() // 1000 and b.redis("GET", SEQ) == generation.encode()
+    assert a.renew(minting) == "late"
     assert b.stop(generation)[0] == "put"
     assert listening().split(" ")[5] == "stopped"
+    word, _, there, t0, left, issued, sealed, rejected = b.stop(fence)
+    assert (word, there, left, issued, sealed, rejected) == \
+        ("newer", generation, str(HOUR_US), str(HOUR_US), "stopped", "0")
+    assert int(t0) <= b.now() and b.redis("HGET", RECORD, "forced") == b"0"
+    assert HOUR_US // 1000 < b.redis("PTTL", RECORD) <= HOUR_US // 1000 + 60_000
     assert a.put(minting)[:3:2] == ["newer", generation]
     assert a.acquire(known=fence)[:3:2] == ["newer", generation]
     assert int(a.granted(known=generation)) > int(generation)
+    # Where all was lost it is put again, and counts as before.
+    far = str(int(generation) + 10**9)
+    a.redis("FLUSHALL")
+    assert b.stop(far)[0] == "put" and b.redis("GET", SEQ) == far.encode()
 
 
 def test_stop_comes_again_where_somebody_was_granted_meanwhile(hosts):
@@ -383,6 +426,7 @@ def test_permits_are_so_many_and_end(server, hosts):
     a.redis("ZREM", ALONE, "c")
     assert b.permit(most=2, keep=10_000)[::2] == ["permit", "1"]
     assert a.redis("ZRANGE", ALONE, 0, -1) == [b"a", b"b"]
+    assert 9_000 < a.redis("PTTL", ALONE) <= 10_000
 
 
 # --- the server ----------------------------------------------------------------------------------
@@ -426,6 +470,7 @@ def test_a_store_without_memory_still_serves_a_fleet(server):
             for i in range(10_000):
                 host.redis("SET", f"other{i}", "x" * 1000)
         fence = host.minted()
+        assert host.put(fence, left=HOUR_US // 2)[0] == "put"
         second = host.granted(known=fence, reject=fence)
         assert host.renew(second) == "kept" and host.fail(second) == "failed"
         assert host.stop(int(second) + 1)[0] == "put" and host.permit()[0] == "permit"
