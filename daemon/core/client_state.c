@@ -103,6 +103,13 @@ void client_state_write(const struct client_state *s, const char *clock_id, stru
 		buffer_printf(out, "error %s\nwords %s\ncorrelation %s\n", f->error, f->words,
 			f->correlation_id);
 	}
+	if (s->fleet) {
+		buffer_printf(out, "fleet %" PRIu64 " ", s->fleet_lowest);
+		if (s->fleet_rank == FLEET_NO_PERMIT)
+			buffer_put_text(out, "-\n");
+		else
+			buffer_printf(out, "%" PRIu32 "\n", s->fleet_rank);
+	}
 	write_revoked(s, out);
 	/* Only where it counts, since an earlier version does not know the line. */
 	if (mint_window_limit(&s->mint, MINT_LIMIT_AUTO) > MINT_LIMIT_AUTO_LEAST)
@@ -135,6 +142,20 @@ static bool is_same_clock(const char *written, const char *clock_id)
 
 	return !strcmp(written, clock_id) ||
 	       (strlen(written) == boot_length && !strncmp(written, clock_id, boot_length));
+}
+
+/* "LOWEST RANK" or "LOWEST -" */
+static bool read_fleet(struct client_state *s, const char *text)
+{
+	int end = 0;
+
+	s->fleet = true;
+	s->fleet_rank = FLEET_NO_PERMIT;
+	if (sscanf(text, "%" SCNu64 " -%n", &s->fleet_lowest, &end) == 1 && end)
+		return !text[end] && s->fleet_lowest <= GENERATION_MAX;
+	return sscanf(text, "%" SCNu64 " %" SCNu32 "%n", &s->fleet_lowest, &s->fleet_rank, &end) ==
+		       2 &&
+	       !text[end] && s->fleet_lowest <= GENERATION_MAX;
 }
 
 static bool read_line(
@@ -175,6 +196,8 @@ static bool read_line(
 		mint_window_add(&s->mint, (struct boot_time){ns});
 		return true;
 	}
+	if (!strncmp(line, "fleet ", 6))
+		return read_fleet(s, line + 6);
 	if (take_text(line, "revoked", profile, sizeof(profile)))
 		return profile_name_valid(profile) && !client_state_set_revoked(s, profile, true);
 	return take_text(line, "error", f->error, sizeof(f->error)) ||

@@ -6,6 +6,7 @@
 #define GCTOKEND_CORE_CLIENT_STATE_H
 
 #include "buffer.h"
+#include "fleet.h"
 #include "retry.h"
 #include "times.h"
 #include "token_source.h"
@@ -27,7 +28,12 @@ struct client_state {
 	 * SHA-256(salt id 0 secret). Another credential is worth a try at once. */
 	char salt[CREDENTIAL_TAG_LENGTH + 1];
 	char tag[CREDENTIAL_TAG_LENGTH + 1];
-	char *revoked; /* names of profiles, each with a newline behind it; NULL: none */
+	/* Of a client that is shared with other hosts: no generation of the fleet below the first
+	 * is taken any more, and the rank of this host's permit to mint alone. */
+	bool fleet;
+	uint64_t fleet_lowest;
+	uint32_t fleet_rank; /* FLEET_NO_PERMIT: none */
+	char *revoked;       /* names of profiles, each with a newline behind it; NULL: none */
 };
 
 void client_state_fini(struct client_state *s);

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define HANDOVER_MAJOR 1
-#define HANDOVER_MINOR 0
+#define HANDOVER_MINOR 1
 #define HANDOVER_HEAD 64
 #define HANDOVER_TEXT_MAX 64
 
@@ -28,6 +28,7 @@
 enum handover_kind {
 	HANDOVER_SOURCE = 2,
 	HANDOVER_ENDPOINT = 3,
+	HANDOVER_FLEET = 4, /* since minor 1: what a fleet knows of a profile's token */
 };
 
 /* Where instants mean the same. */

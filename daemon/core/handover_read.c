@@ -218,7 +218,8 @@ const char *handover_verdict_words(enum handover_verdict verdict)
 bool handover_next(struct handover_reader *r, struct handover_record *ret)
 {
 	while (any_record(r, ret))
-		if (ret->kind == HANDOVER_SOURCE || ret->kind == HANDOVER_ENDPOINT)
+		if (ret->kind == HANDOVER_SOURCE || ret->kind == HANDOVER_ENDPOINT ||
+			ret->kind == HANDOVER_FLEET)
 			return true;
 	return false;
 }
@@ -333,6 +334,47 @@ int handover_read_source(const struct handover_reader *r, const struct handover_
 		return error;
 	}
 	*ret = past;
+	return 0;
+}
+
+/* ---- a fleet ---- */
+
+static bool fleet_can_be(const struct handover_fleet *f, struct boot_time written_at)
+{
+	const struct fleet_token *t = &f->token;
+
+	if (f->lowest > GENERATION_MAX || t->generation > GENERATION_MAX)
+		return false;
+	if (!t->generation)
+		return true;
+	if (t->generation < f->lowest || boot_before(written_at, t->received) || t->issued.ns < 0 ||
+		t->issued.ns > ISSUED_MAX_S * NS_PER_S)
+		return false;
+	return t->stopped || !boot_before(boot_add(t->received, t->issued), t->end);
+}
+
+int handover_read_fleet(const struct handover_reader *r, const struct handover_record *record,
+	struct handover_fleet *ret)
+{
+	struct cursor c = cursor_of(record);
+	struct handover_fleet f = {0};
+	struct fleet_token *t = &f.token;
+
+	if (record->kind != HANDOVER_FLEET)
+		return -EINVAL;
+	take_profile(&c, &f.profile);
+	f.lowest = take_u64(&c);
+	f.rank = take_count(&c, UINT32_MAX);
+	t->generation = take_u64(&c);
+	t->end = take_boot(&c);
+	t->received = take_boot(&c);
+	t->issued = take_duration(&c);
+	t->stopped = take_bool(&c);
+	t->rejected = take_bool(&c);
+	t->own = take_bool(&c);
+	if (c.bad || !fleet_can_be(&f, r->written_at))
+		return -EINVAL;
+	*ret = f;
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #ifndef GCTOKEND_CORE_HANDOVER_READ_H
 #define GCTOKEND_CORE_HANDOVER_READ_H
 
+#include "fleet.h"
 #include "handover.h"
 #include "server_clock.h"
 #include "times.h"
@@ -36,6 +37,14 @@ struct handover_endpoint {
 	struct server_clock_past clock;
 };
 
+/* For fleet_restore and fleet_resume. */
+struct handover_fleet {
+	struct handover_profile profile;
+	uint64_t lowest;
+	uint32_t rank;
+	struct fleet_token token; /* generation 0: none */
+};
+
 enum handover_verdict handover_open(const void *place, size_t size,
 	const struct handover_place *here, struct boot_time now, struct handover_reader *ret);
 const char *handover_verdict_words(enum handover_verdict verdict);
@@ -46,7 +55,9 @@ bool handover_read_profile(const struct handover_record *record, struct handover
 /* The whole; its tokens are the caller's. 0; -EINVAL: what it says cannot be; -ENOMEM. */
 int handover_read_source(const struct handover_reader *r, const struct handover_record *record,
 	struct token_source_past *ret);
-/* 0 or -EINVAL. */
+/* 0; -EINVAL: it is no such record, or what it says cannot be; so for the next one. */
+int handover_read_fleet(const struct handover_reader *r, const struct handover_record *record,
+	struct handover_fleet *ret);
 int handover_read_endpoint(const struct handover_reader *r, const struct handover_record *record,
 	struct handover_endpoint *ret);
 

@@ -1,5 +1,6 @@
 #include "handover_write.h"
 
+#include "fleet.h"
 #include "handover_format.h"
 #include "secret.h"
 #include "server_clock.h"
@@ -130,14 +131,19 @@ static void put_if_ever(struct handover_writer *w, struct boot_time at)
 	put_i64(w, ever ? at.ns : 0);
 }
 
+static void put_profile(struct handover_writer *w, const struct handover_profile *profile)
+{
+	put_text(w, profile->name, strlen(profile->name));
+	put_text(w, profile->client, strlen(profile->client));
+	put_text(w, profile->request, strlen(profile->request));
+}
+
 bool handover_put_source(struct handover_writer *w, const struct handover_profile *profile,
 	const struct token_source *s)
 {
 	unsigned char *record = record_begin(w, HANDOVER_SOURCE);
 
-	put_text(w, profile->name, strlen(profile->name));
-	put_text(w, profile->client, strlen(profile->client));
-	put_text(w, profile->request, strlen(profile->request));
+	put_profile(w, profile);
 	put_slot(w, &s->current);
 	put_slot(w, &s->previous);
 	put_i64(w, s->refresh_at.ns);
@@ -147,6 +153,25 @@ bool handover_put_source(struct handover_writer *w, const struct handover_profil
 	put_u64(w, s->failures);
 	put_if_ever(w, s->replaced_at);
 	put_if_ever(w, s->step_refresh_at);
+	return record_end(w, record);
+}
+
+bool handover_put_fleet(struct handover_writer *w, const struct handover_profile *profile,
+	const struct fleet *fleet)
+{
+	const struct fleet_token *t = &fleet->current;
+	unsigned char *record = record_begin(w, HANDOVER_FLEET);
+
+	put_profile(w, profile);
+	put_u64(w, fleet_lowest(fleet));
+	put_u64(w, fleet->rank);
+	put_u64(w, t->generation);
+	put_i64(w, t->end.ns);
+	put_i64(w, t->received.ns);
+	put_i64(w, t->issued.ns);
+	put_u64(w, t->stopped);
+	put_u64(w, t->rejected);
+	put_u64(w, t->own);
 	return record_end(w, record);
 }
 

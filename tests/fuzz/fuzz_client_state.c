@@ -55,6 +55,8 @@ static void check_same(const struct client_state *a, const struct client_state *
 
 	CHECK(a->generation_used == b->generation_used);
 	CHECK(a->generation_reserved == b->generation_reserved);
+	CHECK(a->fleet == b->fleet && a->fleet_lowest == b->fleet_lowest);
+	CHECK(a->fleet_rank == b->fleet_rank);
 	CHECK(a->not_before.ns == b->not_before.ns);
 	CHECK(same_word(a->salt, b->salt) && same_word(a->tag, b->tag));
 	CHECK(!a->revoked == !b->revoked && (!a->revoked || !strcmp(a->revoked, b->revoked)));

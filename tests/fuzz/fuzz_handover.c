@@ -113,6 +113,24 @@ static void check_endpoint(const struct handover_reader *r, const struct handove
 	free(e);
 }
 
+static void check_fleet(const struct handover_reader *r, const struct handover_record *record)
+{
+	struct handover_fleet f, untouched;
+
+	memset(&f, 0xa5, sizeof(f));
+	memset(&untouched, 0xa5, sizeof(untouched));
+	if (handover_read_fleet(r, record, &f)) {
+		CHECK(!memcmp(&f, &untouched, sizeof(f)));
+		return;
+	}
+	CHECK(memchr(f.profile.name, '\0', sizeof(f.profile.name)));
+	if (!f.token.generation)
+		return;
+	CHECK(f.token.generation >= f.lowest);
+	CHECK(!boot_before(r->written_at, f.token.received));
+	CHECK(f.token.stopped || boot_since(f.token.end, f.token.received).ns <= f.token.issued.ns);
+}
+
 static void check_place(unsigned char *place, size_t size)
 {
 	struct handover_record record;
@@ -124,8 +142,17 @@ static void check_place(unsigned char *place, size_t size)
 	if (verdict != HANDOVER_GOOD)
 		return;
 	while (handover_next(&r, &record))
-		record.kind == HANDOVER_SOURCE ? check_source(&r, &record)
-					       : check_endpoint(&r, &record);
+		switch (record.kind) {
+		case HANDOVER_SOURCE:
+			check_source(&r, &record);
+			break;
+		case HANDOVER_FLEET:
+			check_fleet(&r, &record);
+			break;
+		default:
+			check_endpoint(&r, &record);
+			break;
+		}
 }
 
 /* One bit, or its end missing: nothing of it is believed. */

@@ -1,10 +1,15 @@
 /* What a state file says is believed as far as its clock is ours: not by another boot or time
  * namespace, and nothing that lies in the future. */
 #include "core/client_state.h"
+#include "core/digest.h"
+#include "core/fleet.h"
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -124,11 +129,74 @@ static void nothing_waits_for_longer_than_an_hour(void **state)
 	}
 }
 
+/* A reboot changes nothing of it. */
+static void what_a_fleet_had_is_remembered(void **state)
+{
+	static const struct {
+		uint64_t lowest;
+		uint32_t rank;
+	} cases[] = {{0, FLEET_NO_PERMIT}, {1795693523001, 0}, {GENERATION_MAX, 16}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct client_state s = some_state(), read;
+		struct buffer text;
+
+		s.fleet = true;
+		s.fleet_lowest = cases[i].lowest;
+		s.fleet_rank = cases[i].rank;
+		buffer_init(&text, NULL, 0);
+		client_state_write(&s, HERE, &text);
+		assert_int_equal(client_state_read(text.data, text.length, BOOT "/1", &read), 0);
+		assert_true(read.fleet && read.fleet_lowest == cases[i].lowest);
+		assert_int_equal(read.fleet_rank, cases[i].rank);
+		buffer_fini(&text);
+		client_state_fini(&read);
+	}
+	{
+		struct client_state read;
+
+		carry(HERE, HERE, &read);
+		assert_false(read.fleet);
+		client_state_fini(&read);
+	}
+}
+
+/* Lines that no version writes, with a checksum that holds. */
+static void a_fleet_that_cannot_be_is_damage(void **state)
+{
+	static const char *const lines[] = {"fleet ", "fleet 7", "fleet 7 ", "fleet - 7",
+		"fleet x 7", "fleet 7 x", "fleet 7 -7", "fleet 7 - 7", "fleet 7 7 7",
+		"fleet 9007199254740992 7"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		struct client_state s = some_state(), read;
+		char sum[65], *whole;
+		const char *parts[1];
+		struct buffer text;
+
+		buffer_init(&text, NULL, 0);
+		client_state_write(&s, HERE, &text);
+		text.length -= strlen("sum \n") + 64;
+		buffer_printf(&text, "%s\n", lines[i]);
+		buffer_put_char(&text, '\0');
+		parts[0] = text.data;
+		digest_hex(parts, 1, sum, 64);
+		assert_true(asprintf(&whole, "%ssum %s\n", text.data, sum) > 0);
+		assert_int_equal(client_state_read(whole, strlen(whole), HERE, &read), -EINVAL);
+		free(whole);
+		buffer_fini(&text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(instants_are_of_one_clock),
 		cmocka_unit_test(the_future_is_dropped),
+		cmocka_unit_test(what_a_fleet_had_is_remembered),
+		cmocka_unit_test(a_fleet_that_cannot_be_is_damage),
 		cmocka_unit_test(nothing_waits_for_longer_than_an_hour),
 	};
 

@@ -326,6 +326,93 @@ static void what_a_later_version_adds_is_skipped(void **state)
 	free(p);
 }
 
+static void some_fleet(struct fleet *f)
+{
+	static const struct fleet_settings settings = {.may_mint = true};
+	const struct fleet_token token = {
+		.generation = 77,
+		.end = boot_add(now.boot, duration_s(500)),
+		.received = boot_sub(now.boot, duration_s(100)),
+		.issued = duration_s(3600),
+		.rejected = true,
+		.own = true,
+	};
+
+	fleet_init(f, &settings, 1, now.boot);
+	fleet_restore(f, 70, 2);
+	fleet_resume(f, &token);
+}
+
+static int fleet_read_back(const struct fleet *f, struct handover_fleet *ret)
+{
+	struct place *p = calloc(1, sizeof(*p));
+	struct handover_record record;
+	struct handover_reader r;
+	struct handover_writer w;
+	int error;
+
+	assert_non_null(p);
+	handover_begin(&w, p, sizeof(*p), &here, &now);
+	assert_true(handover_put_fleet(&w, &mine, f));
+	assert_true(handover_end(&w, 1));
+	assert_int_equal(handover_open(p, SIZE, &here, now.boot, &r), HANDOVER_GOOD);
+	find(r, HANDOVER_FLEET, &record);
+	error = handover_read_fleet(&r, &record, ret);
+	free(p);
+	return error;
+}
+
+static void a_fleet_comes_back(void **state)
+{
+	struct handover_fleet past;
+	struct fleet f;
+
+	(void)state;
+	some_fleet(&f);
+	assert_int_equal(fleet_read_back(&f, &past), 0);
+	assert_string_equal(past.profile.name, mine.name);
+	assert_string_equal(past.profile.client, mine.client);
+	assert_string_equal(past.profile.request, mine.request);
+	assert_true(past.lowest == 77 && past.rank == 2 && past.token.generation == 77);
+	assert_true(past.token.end.ns == f.current.end.ns);
+	assert_true(past.token.received.ns == f.current.received.ns);
+	assert_true(past.token.issued.ns == f.current.issued.ns);
+	assert_true(past.token.rejected && past.token.own && !past.token.stopped);
+	/* a stop has no end */
+	fleet_stop(&f, now.boot);
+	assert_int_equal(fleet_read_back(&f, &past), 0);
+	assert_true(past.token.stopped && past.token.generation > 77);
+}
+
+static void a_fleet_that_cannot_be(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct handover_fleet past;
+		struct fleet f;
+
+		some_fleet(&f);
+		switch (i) {
+		case 0:
+			f.current.received = boot_add(now.boot, duration_ns(1));
+			break;
+		case 1:
+			f.current.end = boot_add(now.boot, duration_s(3501));
+			break;
+		case 2:
+			f.lowest = 78;
+			break;
+		case 3:
+			f.current.generation = GENERATION_MAX + 1;
+			break;
+		case 4:
+			f.current.issued = duration_s(-1);
+			break;
+		}
+		assert_int_equal(fleet_read_back(&f, &past), -EINVAL);
+	}
+}
+
 static int read_back(const struct token_source *source, struct token_source_past *ret)
 {
 	struct place *p = calloc(1, sizeof(*p));
@@ -446,6 +533,8 @@ int main(void)
 		cmocka_unit_test(every_wrong_bit_is_noticed),
 		cmocka_unit_test(every_cut_is_noticed),
 		cmocka_unit_test(another_place_or_time_tells_nothing),
+		cmocka_unit_test(a_fleet_comes_back),
+		cmocka_unit_test(a_fleet_that_cannot_be),
 		cmocka_unit_test(what_a_later_version_adds_is_skipped),
 		cmocka_unit_test(what_cannot_be_is_refused),
 		cmocka_unit_test(no_token_is_fine_too),
