@@ -13,7 +13,9 @@ from debian_packages import (FULL, boot, build_packages, clean_tree, field, late
                              run)
 from fake import REPOSITORY
 
-NAMES = ["gctokend", "gctoken", "libgctoken0", "libgctoken-dev", "python3-gctoken"]
+NAMES = ["gctokend", "gctoken", "libgctoken0", "libgctoken-dev", "python3-gctoken", "node-gctoken"]
+# For those who write programs; the container does without a compiler and without node.
+NOT_INSTALLED = {"libgctoken-dev", "node-gctoken"}
 pytestmark = pytest.mark.deadline(300)
 
 
@@ -55,6 +57,9 @@ def contents(path: str) -> dict[str, str]:
     ("python3-gctoken", ["/usr/lib/python3/dist-packages/gctoken/__init__.py",
                          "/usr/lib/python3/dist-packages/gctoken/genesys.py",
                          "/usr/lib/python3/dist-packages/gctoken/py.typed"]),
+    ("node-gctoken", ["/usr/share/nodejs/gctoken/" + name
+                      for name in os.listdir(os.path.join(REPOSITORY, "client-lib", "node"))
+                      if name != "README.md"]),
 ])
 def test_contents(debs, name, files):
     listed = contents(package(debs, name))
@@ -89,6 +94,7 @@ def test_dependencies(debs):
     assert needs("libgctoken0") == {"libc6"}
     assert needs("libgctoken-dev") == {"libgctoken0"}
     assert needs("python3-gctoken") == {"python3"}
+    assert needs("node-gctoken") == {"nodejs"}
     assert "libcurl4" in needs("gctokend") and "libgctoken0" not in needs("gctokend")
 
 
@@ -103,7 +109,7 @@ def test_version_is_the_projects():
 def life(debs, tmp_path_factory) -> tuple[dict, str]:
     """How each step in the container went, and what was said."""
     out = str(tmp_path_factory.mktemp("out"))
-    paths = [package(debs, name) for name in NAMES if name != "libgctoken-dev"]
+    paths = [package(debs, name) for name in NAMES if name not in NOT_INSTALLED]
     for path in paths:
         shutil.copy(path, out)
     os.mkdir(os.path.join(out, "later"))

@@ -5,6 +5,7 @@ import re
 import subprocess
 
 from daemon import environment
+import node_program
 from fake import REPOSITORY
 from waiting import PATIENCE
 
@@ -17,6 +18,9 @@ PROGRAMS = {m.group(1): m.group(2) for m in
 # Where Python finds the package, and in the place of Genesys' SDK its stand-in.
 PYTHON_PATH = os.pathsep.join([os.path.join(REPOSITORY, "client-lib", "python"),
                                os.path.join(REPOSITORY, "tests", "system", "sdk_standin")])
+
+# Where Go finds a stand-in of Genesys' SDK.
+GO_STANDIN = os.path.join(REPOSITORY, "tests", "system", "sdk_standin_go")
 
 CONVERSATIONS = 250  # three pages of them
 
@@ -31,6 +35,7 @@ class Reader:
         for name, text in PROGRAMS.items():
             with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
                 file.write(text)
+        node_program.install(self.folder)
 
     def run(self, *command, code=0, **env):
         """Its output, in which there is no token and no secret; nor is there one in its errors."""

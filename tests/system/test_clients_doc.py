@@ -12,7 +12,7 @@ import pytest
 from daemon import GCTOKEN
 from fake import REPOSITORY
 from raw_http import is_sanitized
-from snippets import (CONVERSATIONS, DOCUMENT, PROGRAMS, PYTHON_PATH, Reader,
+from snippets import (CONVERSATIONS, DOCUMENT, GO_STANDIN, PROGRAMS, PYTHON_PATH, Reader,
                       assert_the_job_survives)
 from unix_http import ask
 from waiting import wait_until
@@ -20,7 +20,7 @@ from waiting import wait_until
 PYTHON = "/usr/bin/python3"
 
 # Those that need packages of npm.
-RUN_BY_INTEROP = {"genesys.mjs", "conversations-sdk.mjs"}
+RUN_BY_INTEROP = {"conversations-sdk.mjs"}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def needs(program):
 def test_every_program_of_the_document_is_run():
     with open(__file__, encoding="utf-8") as file:
         tests = file.read()
-    imported = {"api.sh", "gctoken.mjs"}
+    imported = {"api.sh"}
     left = {name for name in PROGRAMS if f'"{name}"' not in tests}
     assert left <= imported, f"no test runs {left - imported}"
     fences = re.findall(r"^```(\w.*)$", DOCUMENT, re.M)
@@ -106,10 +106,11 @@ os.kill(os.getpid(), signal.SIGSTOP)
 print(broker.token(wait=20).fingerprint)
 """
 RESTARTED_NODE = """
-import {getToken} from "./gctoken.mjs";
-console.log((await getToken()).fingerprint);
+import {Broker} from "gctoken";
+const broker = new Broker();
+console.log((await broker.token()).fingerprint);
 process.kill(process.pid, "SIGSTOP");
-console.log((await getToken()).fingerprint);
+console.log((await broker.token({wait: 20})).fingerprint);
 """
 
 
@@ -147,29 +148,91 @@ def test_node_does_the_job(reader):
     assert_the_job_survives(reader, "node", "conversations.mjs")
 
 
-def test_node_tells_why_there_is_no_token(reader):
-    needs("node")
-    reader.daemon.post("/v1/revoke")
-    output = reader.run("node", "--input-type=module", "-e", """
-import {getToken} from "./gctoken.mjs";
-await getToken().catch((error) => console.log(error.status, error.code));
-""")
-    assert output == "503 revoked\n"
-
-
 # Go.
 
-@pytest.mark.parametrize("revoked", [False, True])
-def test_go(reader, revoked, tmp_path_factory):
+@pytest.fixture
+def go(reader, tmp_path_factory):
+    """Runs the go command, without network."""
     needs("go")
-    cache = tmp_path_factory.getbasetemp() / "go-cache"
+    cache = str(tmp_path_factory.getbasetemp() / "go-cache")
+    return lambda *command: reader.run("go", *command, GOCACHE=cache, GOFLAGS="-mod=mod",
+                                       GOPROXY="off", CGO_ENABLED="0")
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_go(reader, revoked, go):
     if revoked:
         reader.daemon.fake.revoke(all=True)
-    output = reader.run("go", "run", "main.go", GOCACHE=str(cache), GOFLAGS="-mod=mod",
-                        GOPROXY="off", CGO_ENABLED="0")
-    assert '"state": "active"' in output
+    assert '"state": "active"' in go("run", "broker.go", "main.go")
     statuses = [entry["status"] for entry in reader.daemon.fake.log("api")]
     assert statuses == ([401, 200] if revoked else [200])
+
+
+GO_MODULE = f"""module program
+
+go 1.19
+
+require github.com/mypurecloud/platform-client-sdk-go/v199 v199.0.0
+
+replace github.com/mypurecloud/platform-client-sdk-go/v199 => {GO_STANDIN}
+"""
+GO_PROGRAM = """package main
+
+import (
+	"fmt"
+	"log"
+
+	"github.com/mypurecloud/platform-client-sdk-go/v199/platformclientv2"
+)
+
+func call(token string) {
+	config := platformclientv2.GetDefaultConfiguration()
+	path := config.BasePath + "/api/v2/analytics/conversations/details/query"
+	answer, err := config.APIClient.CallAPI(path, "POST",
+		map[string]string{"interval": "2026-11-01T00:00:00Z/2026-11-02T00:00:00Z"},
+		map[string]string{"Authorization": "Bearer " + token}, nil, nil, "", nil, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(answer.StatusCode, platformclientv2.Logged)
+}
+
+func main() {
+	config := platformclientv2.GetDefaultConfiguration()
+	if err := attach(config); err != nil {
+		log.Fatal(err)
+	}
+	call(config.AccessToken)
+	call("of somebody else")
+}
+"""
+
+
+@pytest.mark.parametrize("case, statuses", [("good", [200]), ("revoked", [401, 200]),
+                                            ("late", [401, 401, 200]), ("refused", [401] * 3)])
+def test_the_hook_of_the_sdk_for_go(reader, case, statuses, go):
+    """With a stand-in of the SDK. A request that has another token is left alone; no token is in what
+    the SDK logs afterwards."""
+    fake = reader.daemon.fake
+    os.mkdir(os.path.join(reader.folder, "attached"))
+    for name in ("broker.go", "genesys.go"):
+        os.rename(os.path.join(reader.folder, name), os.path.join(reader.folder, "attached", name))
+    for name, text in (("attached/main.go", GO_PROGRAM), ("go.mod", GO_MODULE)):
+        with open(os.path.join(reader.folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    if case == "late":
+        fake.set(known_after=1.5)
+    if case in ("revoked", "late"):
+        fake.revoke(all=True)
+    if case == "refused":
+        fake.fault("api", "answer", times=-1, status=401, body="{}",
+                   path="/api/v2/analytics/conversations/details/query")
+    lines = go("run", "./attached").splitlines()
+    assert lines == [f"{statuses[-1]} [Bearer taken-from-gctokend]",
+                     "401 [Bearer of somebody else]"]
+    entries = [entry for entry in fake.log("api") if entry["method"] == "POST"]
+    assert [entry["status"] for entry in entries] == [*statuses, 401]
+    assert reader.daemon.status()["counters"]["rejections"] == (case != "good")
 
 
 # C.

@@ -39,7 +39,8 @@ class Programs:
             self._all["Node.js"] = (["node", "conversations.mjs"], {})
         if shutil.which("go"):
             go = {"GOCACHE": cache, "GOFLAGS": "-mod=mod", "GOPROXY": "off", "CGO_ENABLED": "0"}
-            reader.run("go", "build", "-o", "users-me-go", "main.go", **go)
+            reader.run("go", "build", "-o", "users-me-go", "broker.go", "main.go",
+                       **go)
             self._all["Go"] = ([os.path.join(reader.folder, "users-me-go")], {})
         if shutil.which("cc"):
             program = compiled(reader, "conversations.c", "libcurl", "yajl")
