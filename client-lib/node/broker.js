@@ -2,9 +2,9 @@
 
 import {createHash} from "node:crypto";
 import {setTimeout as sleep} from "node:timers/promises";
-import {retryAfterOf, statusOf} from "./api_responses.js";
+import {retryAfterOf, statusOfError, statusOfResult} from "./api_responses.js";
 import {Connections} from "./connections.js";
-import {BrokerError, RejectCooldown, refusal, unreachable} from "./errors.js";
+import {RejectCooldown, refusal, unreachable} from "./errors.js";
 import {Token} from "./tokens.js";
 
 export const DEFAULT_SOCKET = "/run/gctokend/gctokend.sock";
@@ -52,20 +52,21 @@ export class Broker {
     let token = await this.token({wait});
     let refused = 0;
     for (let left = TRIES - 1; ; left--) {
-      let result, error;
+      let outcome, threw = false;
       try {
-        result = await send(token);
-      } catch (thrown) {
-        error = thrown;
+        outcome = await send(token);
+      } catch (error) {
+        outcome = error;
+        threw = true;
       }
-      // That one has a status as well, which is not the API's.
-      const status = error instanceof BrokerError ? 0 : statusOf(error ?? result);
+      const status = threw ? statusOfError(outcome) : statusOfResult(outcome);
       if (left === 0 || (status !== 401 && status !== 429) || (status === 401 && refused === 2)) {
-        if (error !== undefined) throw error;
-        return result;
+        if (threw) throw outcome;
+        return outcome;
       }
-      const pause = retryAfterOf(error ?? result);
-      await result?.body?.cancel?.(); // of fetch: nobody will read it
+      const pause = retryAfterOf(outcome);
+      // Nobody will read it; somebody may have, and then it is locked.
+      if (!threw) await outcome.body?.cancel?.().catch(() => {});
       if (status === 429) {
         await sleep(1000 * pause);
         token = await this.token({wait});

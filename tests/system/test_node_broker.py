@@ -416,6 +416,28 @@ console.log(await new Broker().call((token) => {{
     assert d.status()["counters"]["rejections"] == 1
 
 
+@pytest.mark.parametrize("returned", ["{status: 401}", "{status: 429, headers: {}}", "undefined", "null"])
+def test_data_with_a_status_of_its_own_is_no_response(d, run, returned):
+    assert run(f"""
+const returned = {returned};
+let count = 0;
+console.log(await new Broker().call(() => {{ count++; return returned; }}) === returned, count);
+""") == ["true 1"]
+
+
+def test_a_response_that_was_read_is_known(d, run, server):
+    """Its body is locked then."""
+    server.revoke(all=True)
+    assert run(CALL + """
+const read = async (token) => {
+  const response = await me(token);
+  response.body.getReader();
+  return response;
+};
+console.log((await broker.call(read)).status, used.length);
+""") == ["200 2"]
+
+
 @pytest.mark.parametrize("thrown", ["new Error('no')", "undefined", "{status: 404}",
                                     "await failure(new Broker({profile: 'x'}).token())"])
 def test_what_else_is_thrown_reaches_the_program(run, thrown):
