@@ -134,6 +134,7 @@ static uint32_t bin_id(const struct reaper *r, const struct bin *b)
 static struct bin *bin_ask_for(struct reaper *r, struct owner *of)
 {
 	unsigned first = of == &r->shared ? 0 : SHARED_CLOSERS;
+	int error;
 
 	if (r->lost || r->failed_ticks)
 		return NULL;
@@ -142,8 +143,12 @@ static struct bin *bin_ask_for(struct reaper *r, struct owner *of)
 
 		if (b->state != BIN_NONE)
 			continue;
-		if (closer_fork(r->closer_fd, bin_id(r, b), &b->channel) < 0)
+		error = closer_fork(r->closer_fd, bin_id(r, b), &b->channel);
+		if (error) {
+			/* not tried again for each of what may be thousands that wait */
+			r->failed_ticks = error == -EAGAIN ? 1 : FAILED_TICKS;
 			return NULL;
+		}
 		b->state = BIN_ASKED;
 		b->of = of;
 		of->filling = b;

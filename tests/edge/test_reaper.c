@@ -49,6 +49,20 @@ int pretending_getsockopt(int fd, int level, int option, void *value, socklen_t 
 	return r;
 }
 
+static bool out_of_descriptors;
+static unsigned refused_pairs;
+
+int pretending_socketpair(int domain, int type, int protocol, int ret[2]) __asm__("socketpair");
+
+int pretending_socketpair(int domain, int type, int protocol, int ret[2])
+{
+	if (!out_of_descriptors)
+		return (int)syscall(SYS_socketpair, domain, type, protocol, ret);
+	refused_pairs++;
+	errno = EMFILE;
+	return -1;
+}
+
 static void stuck(void *context, uid_t uid)
 {
 	assert_ptr_equal(context, &base);
@@ -367,6 +381,27 @@ static void none_can_be_started(void **state)
 }
 
 /* Nobody is left who could start one. */
+/* However many wait, it is not tried for each of them, nor all the time. */
+static void none_can_be_asked_for(void **state)
+{
+	int others[50];
+	uint64_t begun;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(others); i++)
+		others[i] = give(i);
+	out_of_descriptors = true;
+	refused_pairs = 0;
+	begun = now_ms();
+	WAIT_UNTIL(refused_pairs && now_ms() - begun >= 200);
+	assert_true(refused_pairs <= 1 + (now_ms() - begun) / 500);
+	out_of_descriptors = false;
+	WAIT_UNTIL(asked);
+	end_all();
+	for (unsigned i = 0; i < COUNT(others); i++)
+		close(others[i]);
+}
+
 static void who_starts_them_is_gone(void **state)
 {
 	int other = give(1);
@@ -391,6 +426,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_user_is_stuck, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many_users_share, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(none_can_be_started, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(none_can_be_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_starts_them_is_gone, set_up, tear_down),
 	};
 
