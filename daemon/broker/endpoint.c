@@ -62,8 +62,8 @@ int endpoint_get(struct endpoint **ret, struct broker *b, const struct profile_s
 void endpoint_free(struct endpoint *e)
 {
 	TAILQ_REMOVE(&e->broker->endpoints, e, link);
-	if (e->head)
-		fetch_cancel(e->head);
+	fetch_cancel(e->head);
+	fetch_cancel(e->knock);
 	server_clock_fini(&e->clock);
 	free(e->token_url);
 	free(e->probe_url);
@@ -120,12 +120,44 @@ static void send_head(struct endpoint *e, const struct clock_reading *now)
 	}
 }
 
+static void knock_done(void *context, const struct exchange *x)
+{
+	struct endpoint *e = context;
+	struct clock_reading now;
+
+	clock_read(&now);
+	e->knock = NULL;
+	server_clock_knock_ended(&e->clock, &now, x);
+	turn_now(&e->broker->turn);
+}
+
+/* On a connection of its own, as a token request would have it. */
+static void send_knock(struct endpoint *e, const struct clock_reading *now)
+{
+	struct fetch_request request = {
+		.method = FETCH_HEAD,
+		.url = e->probe_url,
+		.fresh = true,
+		.settings = settings_now(e),
+	};
+
+	request.settings.timeout =
+		duration_min(request.settings.timeout, duration_ms(KNOCK_TIMEOUT_MS));
+	if (fetch_start(e->broker->fetcher, &request, knock_done, e, &e->knock)) {
+		e->knock = NULL;
+		server_clock_knock_ended(&e->clock, now, NULL);
+	}
+}
+
 struct boot_time endpoint_turn(struct endpoint *e, const struct clock_reading *now)
 {
-	bool head;
+	bool head, knock;
 	struct boot_time at = server_clock_turn(&e->clock, now, &head);
+	struct boot_time knock_at = server_clock_knock(&e->clock, now, &knock);
 
 	if (head)
 		send_head(e, now);
-	return at;
+	if (knock)
+		send_knock(e, now);
+	return boot_min(at, knock_at);
 }

@@ -23,6 +23,7 @@ struct endpoint {
 	char *proxy, *proxy_user, *proxy_ca_file;
 	struct server_clock clock;
 	struct fetch *head;
+	struct fetch *knock;
 	struct waiter_list measuring; /* callers who wait for the HEADs to end */
 };
 
@@ -32,7 +33,7 @@ void endpoint_free(struct endpoint *e);
 /* A profile that used it uses another one now. If it was the last, no HEAD is sent any more, and
  * whoever waits for one is answered. */
 void endpoint_left(struct endpoint *e);
-/* Sends the HEAD that is due; returns when the next one is. */
+/* Sends the HEADs that are due; returns when the next one is. */
 struct boot_time endpoint_turn(struct endpoint *e, const struct clock_reading *now);
 
 #endif

@@ -230,6 +230,8 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 	if (d.changed)
 		waiters_make_ready(&p->asking);
 	pages_publish(p, now);
+	if (d.give_up)
+		token_exchange_give_up(p->exchange);
 	if (d.fetch)
 		token_exchange_begin(p->exchange, d.code);
 	if (d.verify)

@@ -83,8 +83,10 @@ static void fetch_ended(void *context, const struct exchange *http)
 	x->has_sample = x->profile && server_clock_post_ended(
 					      &x->profile->endpoint->clock, &now, http, &x->sample);
 	/* the rest is gone when this returns */
-	x->http = (struct exchange){
-		.sent = http->sent, .received = http->received, .status = http->status};
+	x->http = (struct exchange){.sent = http->sent,
+		.received = http->received,
+		.status = http->status,
+		.silence = http->silence};
 	x->state = EXCHANGE_STORING;
 	if (login_keep(x->client->login, x))
 		serve(x);
@@ -204,6 +206,13 @@ void token_exchange_begin(struct token_exchange *x, bool with_code)
 		return;
 	state_wait_cancel(&x->recording);
 	send_or_wait(x);
+}
+
+void token_exchange_give_up(struct token_exchange *x)
+{
+	if (x->state == EXCHANGE_SENT)
+		fetch_end(x->fetch,
+			"no response, and by now the login server answers other requests");
 }
 
 /* ---- beginning and end ---- */

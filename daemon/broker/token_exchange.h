@@ -62,6 +62,9 @@ void token_exchange_let_go(struct token_exchange *x);
 /* It is idle, and a request is due. `ended` follows, possibly before this returns, and then a turn.
  */
 void token_exchange_begin(struct token_exchange *x, bool with_code);
+/* The request under way has waited long enough for a response; one that has not left, or was
+ * answered, goes on. `ended` may follow before this returns, and then a turn. */
+void token_exchange_give_up(struct token_exchange *x);
 /* Sends the request if it waits for room. False: there is still none. Called in each turn. */
 bool token_exchange_send_waiting(struct token_exchange *x);
 /* The broker stops: waits as logins_wait does, then gives up what is still under way for logins. */

@@ -335,7 +335,8 @@ static const struct config_key keys[] = {
 	 "their cause, also across restarts. auto: 15, or twice what the latest token's lifetime "
 	 "needs where that is more, at most 100."},
 	{"clock_probe", PROFILE(clock_probe), OF(yes_no), "yes", NEEDED,
-	 "Measure the login server's clock with HEAD requests."},
+	 "Measure the login server's clock with HEAD requests, and find out with them when one that "
+	 "has been silent answers again."},
 	{"clock_probe_url", PROFILE(clock_probe_url), OF(url), "", 0,
 	 "The URL of these requests. Empty: / on the token endpoint's host."},
 	{"fetch_timeout", PROFILE(fetch.timeout), WITHIN(duration, MS(100), MIN(2)), "10s", NEEDED,

@@ -12,7 +12,8 @@ struct exchange {
 	struct clock_reading sent;     /* just before the request left */
 	struct clock_reading received; /* at the final status line; equals sent when status is 0 */
 	long status;                   /* 0: there was no final response */
-	bool unsent; /* nothing of the request has left: the server cannot have acted on it */
+	bool unsent;  /* nothing of the request has left: the server cannot have acted on it */
+	bool silence; /* for all the time there was, nothing came: no connection, or no response */
 	const char
 		*failure; /* why there is no complete response, in a phrase; NULL: it is complete */
 	const char *body;

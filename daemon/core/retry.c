@@ -31,6 +31,13 @@ struct duration retry_in_life(struct duration pause, struct duration left)
 		pause, duration_max(duration_ns(left.ns / 2), duration_s(RETRY_MOST_WAITED_S)));
 }
 
+struct duration retry_vain(unsigned vain)
+{
+	int64_t s = vain > 3 ? RETRY_MOST_S : (int64_t)RETRY_VAIN_S << (vain ? vain - 1 : 0);
+
+	return duration_s(s < RETRY_MOST_S ? s : RETRY_MOST_S);
+}
+
 struct duration retry_obey(struct duration retry_after)
 {
 	return duration_min(duration_add(duration_max(retry_after, DURATION_ZERO), duration_s(1)),

@@ -9,6 +9,7 @@
 /* The longest pause between two attempts in an outage: */
 #define RETRY_MOST_S 60
 #define RETRY_MOST_WAITED_S 5 /* ... while callers are refused for want of a token, */
+#define RETRY_VAIN_S 10       /* ... after an answer to a knock that was misleading, at least */
 #define RETRY_MOST_BUSY_S 10  /* ... and so by a server that says it is too much for it */
 /* After a refusal that no time heals: */
 #define RETRY_REFUSED_S 900
@@ -29,6 +30,9 @@ struct duration retry_refused(unsigned refusals, struct duration left);
 /* The pause, or less, so that there is at least one more attempt while a token lives. `left` as
  * above. */
 struct duration retry_in_life(struct duration pause, struct duration left);
+/* After the n-th fetch in a row, n from 1, that an answered knock led to and that had no answer:
+ * 10, 20, 40, 60 s. */
+struct duration retry_vain(unsigned vain);
 /* What a server's Retry-After is obeyed as: a second more for its rounding, an hour at most. */
 struct duration retry_obey(struct duration retry_after);
 

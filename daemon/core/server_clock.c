@@ -3,6 +3,8 @@
 #include "exchange.h"
 #include "history.h"
 #include "token_decide.h"
+#include "token_judge.h"
+#include "token_knock.h"
 #include "token_source.h"
 #include "token_view.h"
 
@@ -60,7 +62,7 @@ void server_clocks_look(struct server_clocks *all, const struct clock_reading *n
 void server_clock_init(
 	struct server_clock *c, struct server_clocks *all, bool probing, const char *probe_url)
 {
-	*c = (struct server_clock){.probe_url = probe_url};
+	*c = (struct server_clock){.probe_url = probe_url, .knock = KNOCK_NONE};
 	probe_init(&c->plan, probing);
 	LIST_INSERT_HEAD(&all->list, c, link);
 }
@@ -218,6 +220,42 @@ struct boot_time server_clock_turn(
 	probe_sent(&c->plan, now->boot);
 	*ret_head = true;
 	return BOOT_TIME_NEVER; /* one at a time: its end plans the next */
+}
+
+struct boot_time server_clock_knock(
+	struct server_clock *c, const struct clock_reading *now, bool *ret_knock)
+{
+	struct token_source *s, *first = NULL;
+	struct boot_time at = boot_max(now->boot, c->knock.next);
+
+	*ret_knock = false;
+	if (!c->plan.enabled || c->plan.foreign || c->knock.in_flight)
+		return BOOT_TIME_NEVER;
+	LIST_FOREACH(s, &c->sources, of_clock)
+	if (!first && token_source_knocks(s))
+		first = s;
+	if (!first)
+		return BOOT_TIME_NEVER;
+	*ret_knock = !boot_before(now->boot, at);
+	if (*ret_knock) {
+		knock_sent(&c->knock, now->boot, &first->random);
+		at = c->knock.next;
+	}
+	LIST_FOREACH(s, &c->sources, of_clock)
+	token_source_knock_planned(s, at);
+	return *ret_knock ? BOOT_TIME_NEVER : at;
+}
+
+void server_clock_knock_ended(
+	struct server_clock *c, const struct clock_reading *now, const struct exchange *x)
+{
+	bool answered = x && x->status, wanted = false;
+	struct token_source *s;
+
+	if (x)
+		LIST_FOREACH(s, &c->sources, of_clock)
+	wanted |= token_source_knocked(s, now, answered);
+	knock_ended(&c->knock, answered && wanted);
 }
 
 enum server_clock_measure server_clock_may_measure(

@@ -7,6 +7,7 @@
 #ifndef GCTOKEND_CORE_SERVER_CLOCK_H
 #define GCTOKEND_CORE_SERVER_CLOCK_H
 
+#include "knock.h"
 #include "probe.h"
 #include "skew.h"
 #include "times.h"
@@ -32,6 +33,7 @@ struct server_clock {
 	const char *probe_url; /* lent, for messages */
 	struct skew skew;
 	struct probe_plan plan;
+	struct knock knock;
 	bool series_begun; /* the series of HEADs after the first POST */
 	bool was_asked;
 	struct boot_time asked_at; /* the latest HEAD that a caller wanted */
@@ -83,6 +85,16 @@ void server_clock_decide(struct server_clock *c, struct token_source *s,
  * BOOT_TIME_NEVER: no need to. */
 struct boot_time server_clock_turn(
 	struct server_clock *c, const struct clock_reading *now, bool *ret_head);
+
+/* Call this with server_clock_turn. *ret_knock: send a HEAD now that only asks whether somebody is
+ * there; it has KNOCK_TIMEOUT_MS, and server_clock_knock_ended must follow. Nothing else is learnt
+ * from it. Never where probing is turned off, or HEADs are answered by another clock. Returns when
+ * to call again. */
+struct boot_time server_clock_knock(
+	struct server_clock *c, const struct clock_reading *now, bool *ret_knock);
+/* `x`: NULL if it could not be sent. */
+void server_clock_knock_ended(
+	struct server_clock *c, const struct clock_reading *now, const struct exchange *x);
 
 /* May a caller have the clock measured? */
 enum server_clock_measure {

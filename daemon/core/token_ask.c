@@ -47,6 +47,7 @@ static void need_fetch(struct token_source *s, const struct clock_reading *now,
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
 		return;
 	}
+	next = token_source_chance(s, now->boot, next);
 	if (!expired && !boot_before(ask->deadline, next)) {
 		ret->kind = OUTCOME_HOLD;
 		return;
@@ -289,7 +290,11 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 	if (token_source_fetching(s) || !boot_before(now->boot, next)) {
 		s->attention |= !token_source_fetching(s); /* as in need_fetch */
 		ret->kind = expired ? OUTCOME_TIMEOUT : OUTCOME_HOLD;
-	} else if (!expired && !forced && !boot_before(ask->deadline, next)) {
+		return;
+	}
+	if (!forced)
+		next = token_source_chance(s, now->boot, next);
+	if (!expired && !forced && !boot_before(ask->deadline, next)) {
 		ret->kind = OUTCOME_HOLD;
 	} else {
 		set_failure(s, now, next, ret);

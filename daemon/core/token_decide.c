@@ -73,6 +73,20 @@ static void let_go_of_the_dead(struct token_source *s, const struct clock_readin
 	}
 }
 
+/* Returns when to look again. */
+static struct boot_time look_at_fetch(
+	struct token_source *s, const struct clock_reading *now, bool *ret_give_up)
+{
+	struct fetch_under_way *f = &s->fetch;
+
+	if (!token_source_fetching(s) || f->given_up)
+		return BOOT_TIME_NEVER;
+	if (boot_before(now->boot, f->give_up_at))
+		return f->give_up_at;
+	*ret_give_up = f->given_up = true;
+	return BOOT_TIME_NEVER;
+}
+
 void token_source_decide(
 	struct token_source *s, const struct clock_reading *now, struct token_source_decisions *ret)
 {
@@ -97,6 +111,7 @@ void token_source_decide(
 		d.probes = 1;
 	s->probes_wanted = 0;
 	tell_mint_limit(s, now);
+	d.wake_at = boot_min(d.wake_at, look_at_fetch(s, now, &d.give_up));
 	at = token_source_fetch_at(s, now);
 	if (!boot_before(now->boot, at)) {
 		token_source_fetch_begins(s, now);
@@ -111,7 +126,7 @@ void token_source_decide(
 		verify_at = BOOT_TIME_NEVER;
 	}
 	s->change_at = token_source_next_change(s, now);
-	d.wake_at = boot_min(boot_min(at, verify_at), s->change_at);
+	d.wake_at = boot_min(d.wake_at, boot_min(boot_min(at, verify_at), s->change_at));
 	d.wake_at = boot_min(d.wake_at, token_source_tell_login_end(s, now));
 	/* A suspected loss of time can eat up the rest before dead is reached. */
 	if (suspect.ns && !token_source_fetching(s) && s->current.token.text) {

@@ -9,6 +9,8 @@ struct token_source;
 
 struct token_source_decisions {
 	bool fetch;               /* send a token request now; token_source_fetched must follow */
+	bool give_up;             /* end the token request under way, which has had no answer:
+				     token_source_fetched must follow */
 	bool code;                /* it is the one that exchanges a code */
 	bool verify;              /* ask the API whether it accepts the current token:
 				     token_source_verified must follow */

@@ -11,6 +11,7 @@
 
 /* So many in a row are no passing trouble any more. */
 #define UNANSWERED_MANY 3
+#define KNOCK_SHARE 5 /* of mint_limit one part in so many is for what knocks lead to */
 #define SAME_TOKEN_WAIT_S 10
 /* Its end is known to two seconds; after five it is no more the rounding of its lifetime. */
 #define SAME_TOKEN_ENDED_WAIT_S 1
@@ -37,6 +38,7 @@ void token_source_plan_refresh(struct token_source *s)
 void token_source_wait_for_fetch(struct token_source *s)
 {
 	if (s->fetch.purpose != PURPOSE_NONE) {
+		s->attention |= s->knock.silence && !s->fetch.waited;
 		s->fetch.waited = true;
 		return;
 	}
@@ -67,6 +69,8 @@ void token_source_fetch_begins(struct token_source *s, const struct clock_readin
 	s->fetch = (struct fetch_under_way){
 		.purpose = s->next.code ? PURPOSE_CODE : PURPOSE_TOKEN,
 		.waited = s->next.waited,
+		.knocked = s->next.knocked,
+		.give_up_at = BOOT_TIME_NEVER,
 		.begun = now->boot,
 	};
 	/* a token that was wanted besides a code is fetched after it, if it is still wanted */
@@ -81,6 +85,19 @@ struct duration token_source_left_to_serve(
 
 	return c->token.text && !c->rejected ? boot_since(lifetime_dead(&c->life), now->boot)
 					     : DURATION_ZERO;
+}
+
+/* When to send another request after one that left at `sent` and, like some before it, was not
+ * answered. Where a knock may be answered any moment, there is to be room for what follows it. */
+static struct boot_time spread_unanswered(
+	const struct token_source *s, const struct clock_reading *now, struct boot_time sent)
+{
+	unsigned limit = mint_window_limit(s->mint, s->settings.mint_limit);
+
+	if (s->knock.unheard)
+		limit -= limit / KNOCK_SHARE;
+	return boot_max(mint_window_spread(s->mint, limit, sent),
+		mint_window_next(s->mint, limit, now->boot));
 }
 
 /* Sets when the next fetch may begin, by what the latest brought. */
@@ -99,10 +116,8 @@ static void pause_after(struct token_source *s, const struct clock_reading *now,
 	if (response->has_retry_after)
 		least = retry_obey(response->retry_after);
 	if (response->minted && s->failures > UNANSWERED_MANY)
-		least = duration_max(least,
-			boot_since(
-				mint_window_spread(s->mint, s->settings.mint_limit, x->sent.boot),
-				now->boot));
+		least = duration_max(
+			least, boot_since(spread_unanswered(s, now, x->sent.boot), now->boot));
 	short_pause = duration_max(duration_min(short_pause, pause), least);
 	s->not_before_waited = boot_add(now->boot, short_pause);
 	s->not_before =
@@ -149,7 +164,7 @@ static void note_failure(struct token_source *s, const struct clock_reading *now
 	snprintf(f->correlation_id, sizeof(f->correlation_id), "%s", response->correlation_id);
 }
 
-static void tell_failure(struct token_source *s, const struct clock_reading *now)
+static void tell_failure(struct token_source *s, const struct clock_reading *now, bool waited)
 {
 	const struct source_failure *f = &s->last_failure;
 	struct boot_time at = token_source_fetch_at(s, now);
@@ -168,6 +183,8 @@ static void tell_failure(struct token_source *s, const struct clock_reading *now
 	/* nothing is planned where nobody asks: so much for whoever does */
 	if (at.ns == BOOT_TIME_NEVER.ns)
 		at = token_source_gate(s, now->boot, URGENCY_WANTED);
+	if (waited)
+		at = token_source_knock_chance(s, now->boot, at);
 	history_add(s->history, now, kind, s->current.generation,
 		"%.160s%s; next attempt in %lld s", f->words, status,
 		(long long)duration_ceil_s(boot_since(at, now->boot)));
@@ -178,7 +195,28 @@ void token_source_failed_until(struct token_source *s, const struct clock_readin
 {
 	note_failure(s, now, response);
 	token_source_retry_at(s, at);
-	tell_failure(s, now);
+	tell_failure(s, now, false);
+}
+
+static void note_silence(struct token_source *s, const struct exchange *x,
+	const struct token_response *response, const struct fetch_under_way *fetch)
+{
+	struct source_knock *k = &s->knock;
+
+	if (response->status) {
+		*k = SOURCE_KNOCK_NONE;
+		return;
+	}
+	k->silence = response->minted || x->silence;
+	k->vain += k->silence && fetch->knocked;
+}
+
+/* A knock was answered since it left. */
+static void ask_the_one_who_answers(struct token_source *s, const struct clock_reading *now)
+{
+	token_source_retry_at(s, now->boot);
+	token_source_want_fetch(s, URGENCY_WANTED);
+	s->next.waited = s->next.knocked = true;
 }
 
 static void fetch_failed(struct token_source *s, const struct clock_reading *now,
@@ -189,14 +227,17 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 		       response->class == RESPONSE_LOGIN_REQUIRED;
 
 	note_failure(s, now, response);
+	note_silence(s, x, response, fetch);
 	if (refused && (fetch->request_outdated || fetch->credential_outdated))
 		/* what was refused is not what would be sent now */
 		token_source_retry_at(s, now->boot);
+	else if (s->knock.silence && fetch->give_up_at.ns != BOOT_TIME_NEVER.ns)
+		ask_the_one_who_answers(s, now);
 	else if (refused || response->unfit)
 		pause_after_refusal(s, now, response);
 	else
 		pause_after(s, now, x, response, fetch->waited);
-	tell_failure(s, now);
+	tell_failure(s, now, fetch->waited);
 }
 
 /* When the server ends it, as it says now: more exactly than at first, by what clocks drift in its
@@ -302,6 +343,7 @@ void token_source_succeeded(struct token_source *s)
 {
 	s->failures = s->refusals = 0;
 	s->last_failure = (struct source_failure){0};
+	s->knock = SOURCE_KNOCK_NONE;
 	token_source_retry_at(s, SOURCE_LONG_AGO);
 	/* whoever wanted a fetch got one; those whom it does not help will ask again */
 	s->next.urgency = URGENCY_NONE;

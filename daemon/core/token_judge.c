@@ -144,3 +144,53 @@ struct boot_time token_source_fetch_at(
 		return mint_window_next(s->mint, s->settings.mint_limit, now->boot);
 	return token_source_gate(s, boot_max(due, now->boot), s->next.urgency);
 }
+
+bool token_source_knocks(const struct token_source *s)
+{
+	const struct fetch_under_way *f = &s->fetch;
+
+	if (!s->knock.silence || s->revoked || s->next.code)
+		return false;
+	switch (f->purpose) {
+	case PURPOSE_NONE:
+		return s->next.waited && s->login != SOURCE_LOGIN_NONE &&
+		       s->login != SOURCE_LOGIN_REFUSED;
+	case PURPOSE_TOKEN:
+		/* One that a knock led to has its whole time, as has every fetch of a login: the
+		 * next refresh token may be on its way. */
+		return f->waited && !f->knocked && !s->knock.vain &&
+		       s->login == SOURCE_LOGIN_NOT_NEEDED;
+	case PURPOSE_CODE:
+		break;
+	}
+	return false;
+}
+
+bool token_source_knock_helps(const struct token_source *s)
+{
+	return !s->knock.vain || s->knock.unheard;
+}
+
+struct boot_time token_source_knock_opens(const struct token_source *s, struct boot_time at)
+{
+	if (!s->knock.vain)
+		return at;
+	return boot_max(at, boot_add(s->last_failure.at, retry_vain(s->knock.vain)));
+}
+
+struct boot_time token_source_chance(
+	const struct token_source *s, struct boot_time now, struct boot_time gate)
+{
+	return token_source_knocks(s) ? token_source_knock_chance(s, now, gate) : gate;
+}
+
+struct boot_time token_source_knock_chance(
+	const struct token_source *s, struct boot_time now, struct boot_time gate)
+{
+	struct boot_time at;
+
+	if (!s->knock.silence || !token_source_knock_helps(s) || gate.ns == BOOT_TIME_NEVER.ns)
+		return gate;
+	at = token_source_knock_opens(s, boot_max(now, s->knock.next));
+	return boot_min(gate, mint_window_next(s->mint, s->settings.mint_limit, at));
+}

@@ -56,4 +56,20 @@ struct boot_time token_source_fetch_due(
 struct boot_time token_source_fetch_at(
 	const struct token_source *s, const struct clock_reading *now);
 
+/* ---- knocks at a server that does not answer (token_knock.h) ---- */
+
+/* Do callers wait, or are they refused, for want of a token that such a server may give again? */
+bool token_source_knocks(const struct token_source *s);
+/* Would an answer to a knock lead to a fetch? Not where fetches that such an answer led to had none
+ * themselves, until a knock has had none either. */
+bool token_source_knock_helps(const struct token_source *s);
+/* When a fetch may begin if a knock is answered at `at`. */
+struct boot_time token_source_knock_opens(const struct token_source *s, struct boot_time at);
+/* The gate, or when the next knock may open it if that is earlier: */
+struct boot_time token_source_knock_chance(
+	const struct token_source *s, struct boot_time now, struct boot_time gate);
+/* ... if there is one. */
+struct boot_time token_source_chance(
+	const struct token_source *s, struct boot_time now, struct boot_time gate);
+
 #endif

@@ -46,6 +46,7 @@ void token_source_sibling_fetched(
 		s->not_before_waited = boot_min(until, other->not_before_waited);
 		s->refusals += told->class == RESPONSE_CLIENT_REJECTED;
 		s->last_failure = *told;
+		s->knock = SOURCE_KNOCK_NONE; /* it does answer */
 		history_add(s->history, now,
 			told->class == RESPONSE_THROTTLED ? EVENT_THROTTLED : EVENT_CLIENT_REJECTED,
 			s->current.generation,

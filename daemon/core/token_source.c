@@ -12,6 +12,7 @@
  *         an unexplained step of the wall clock may have eaten what is left; else at refresh_at;
  *         never while revoked
  *   gate  open from not_before on (backoff, which is short while callers are refused; Retry-After;
+ *         or until a knock at a silent server is answered;
  *         after the server refused the client 30 s, half of what the token has left, 15 minutes),
  *         which only an admin's refresh may pass; and never for more than mint_limit fetches in
  *         300 s that may have minted a token, whoever asks
@@ -41,6 +42,7 @@ void token_source_init(struct token_source *s, const struct token_source_setting
 		.random = {seed},
 		.not_before = SOURCE_LONG_AGO,
 		.not_before_waited = SOURCE_LONG_AGO,
+		.knock = SOURCE_KNOCK_NONE,
 		.replaced_at = SOURCE_LONG_AGO,
 		.step_refresh_at = SOURCE_LONG_AGO,
 		.attention = true,

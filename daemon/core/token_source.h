@@ -10,6 +10,7 @@
  *   token_login.c     people log in
  *   token_fetch.c     a fetch, from the wish for it to what it brought
  *   token_fleet.c     what other hosts of a fleet fetched
+ *   token_knock.c     a login server that does not answer
  *   token_sibling.c   a fetch of another profile of the same OAuth client
  *   token_decide.c    what to do now
  *   token_ask.c       what a caller gets
@@ -81,8 +82,9 @@ enum fetch_urgency {
 /* What the next fetch is wanted for. Forgotten when one begins. */
 struct fetch_next {
 	enum fetch_urgency urgency;
-	bool code;   /* a person logged in: exchange their code, whatever the backoff */
-	bool waited; /* callers are held or refused for want of it */
+	bool code;    /* a person logged in: exchange their code, whatever the backoff */
+	bool waited;  /* callers are held or refused for want of it */
+	bool knocked; /* a knock was answered */
 };
 
 enum fetch_purpose {
@@ -95,11 +97,14 @@ enum fetch_purpose {
  * happens meanwhile is noted here and judged at the end. */
 struct fetch_under_way {
 	enum fetch_purpose purpose;
-	bool waited;              /* callers are held, or were refused, for want of it */
-	struct boot_time begun;   /* its place in the mint window */
-	bool request_outdated;    /* it asks for a token as it was wanted before */
-	bool credential_outdated; /* or with a credential that was replaced since */
-	bool forgotten;           /* somebody logged out: what comes is not wanted */
+	bool waited;                 /* callers are held, or were refused, for want of it */
+	bool knocked;                /* it began because a knock was answered */
+	bool given_up;               /* it left before the server could answer, and ends now */
+	struct boot_time give_up_at; /* then, if nothing comes; BOOT_TIME_NEVER: not at all */
+	struct boot_time begun;      /* its place in the mint window */
+	bool request_outdated;       /* it asks for a token as it was wanted before */
+	bool credential_outdated;    /* or with a credential that was replaced since */
+	bool forgotten;              /* somebody logged out: what comes is not wanted */
 };
 
 enum verification_state {
@@ -125,6 +130,16 @@ struct source_latest {
 	bool again; /* the latest fetch brought just that one */
 };
 
+/* What is known of a login server that does not answer; see token_knock.h. */
+struct source_knock {
+	bool silence;  /* the latest fetch had no answer */
+	bool unheard;  /* nor had the latest knock */
+	unsigned vain; /* fetches in a row that an answered knock led to, without an answer */
+	struct boot_time next; /* when the next knock leaves */
+};
+
+#define SOURCE_KNOCK_NONE ((struct source_knock){.next = SOURCE_LONG_AGO})
+
 struct token_source {
 	struct token_source_settings settings;
 	struct mint_window *mint;          /* of the client; lent */
@@ -148,6 +163,7 @@ struct token_source {
 	struct boot_time not_before;        /* of the next fetch: backoff, Retry-After, refusal */
 	struct boot_time not_before_waited; /* the same if callers are refused for want of it; never
 					       later */
+	struct source_knock knock;
 	struct source_latest latest;
 	struct boot_time replaced_at; /* when a rejected token was last replaced */
 	struct token_verification verification;

@@ -42,7 +42,7 @@ void token_source_view(
 	} else {
 		v.state = s->revoked ? SOURCE_REVOKED : state_without_token(s);
 	}
-	v.next_attempt = token_source_fetch_at(s, now);
+	v.next_attempt = token_source_chance(s, now->boot, token_source_fetch_at(s, now));
 	*ret = v;
 }
 

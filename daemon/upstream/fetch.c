@@ -223,6 +223,7 @@ static void deadline_passed(evutil_socket_t fd, short what, void *context)
 		phase = PHASE_RESOLVING;
 	if (phase == PHASE_CONNECTING || phase == PHASE_WAITING)
 		note_silence(x);
+	x->exchange.silence = phase == PHASE_CONNECTING || phase == PHASE_WAITING;
 	failure_of_deadline(x->failure, x->timeout, phase, x->host, x->proxied);
 	fetch_finish(x, x->failure);
 }
@@ -367,6 +368,14 @@ int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_do
 fail:
 	fetch_free(x);
 	return r;
+}
+
+void fetch_end(struct fetch *fetch, const char *failure)
+{
+	if (fetch->ended || fetch->exchange.status)
+		return;
+	fetch->exchange.silence = true;
+	fetch_finish(fetch, failure);
 }
 
 void fetch_cancel(struct fetch *fetch)

@@ -18,7 +18,8 @@ struct fetch;   /* one exchange under way */
 enum fetch_method {
 	FETCH_POST,   /* always on a fresh connection and never sent twice: libcurl would repeat one
 			 when a reused connection dies */
-	FETCH_HEAD,   /* on the connection of an earlier exchange where it still lives */
+	FETCH_HEAD,   /* on the connection of an earlier exchange where it still lives, unless
+			 `fresh` */
 	FETCH_DELETE, /* like FETCH_POST */
 };
 
@@ -26,6 +27,7 @@ enum fetch_method {
  * `body` are wiped when the exchange ends. */
 struct fetch_request {
 	enum fetch_method method;
+	bool fresh;                /* on a connection of its own */
 	const char *url;           /* https without user and password; anything else is -EINVAL */
 	const char *authorization; /* value of that header, NULL: none */
 	const char *body;          /* POST: application/x-www-form-urlencoded */
@@ -51,6 +53,9 @@ void fetcher_forget_ca(struct fetcher *f);
  * line break in authorization), -EAGAIN (too many under way: the caller tries again later). */
 int fetch_start(struct fetcher *f, const struct fetch_request *request, fetch_done *done,
 	void *context, struct fetch **ret);
+/* Ends it now as its deadline would, for that reason, unless a response has begun to come. The
+ * callback comes before this returns. `failure` must outlive it. Not to be called after it came. */
+void fetch_end(struct fetch *fetch, const char *failure);
 /* The callback will not come. Not to be called after it came. NULL is fine. */
 void fetch_cancel(struct fetch *fetch);
 

@@ -244,7 +244,7 @@ static int security_set(struct fetch *x, const struct fetch_request *q, long tru
 	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	/* Nor are connections used again that were made before. 0 would be no limit. */
 	SET(CURLOPT_MAXLIFETIME_CONN, trusted_s);
-	SET(CURLOPT_FRESH_CONNECT, x->method == FETCH_HEAD && trusted_s > 0 ? 0L : 1L);
+	SET(CURLOPT_FRESH_CONNECT, x->method == FETCH_HEAD && !q->fresh && trusted_s > 0 ? 0L : 1L);
 	return 0;
 }
 

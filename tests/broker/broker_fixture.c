@@ -61,7 +61,7 @@ int fetcher_new(
 	return 0;
 }
 
-static void fetch_end(struct fetch *f)
+static void release(struct fetch *f)
 {
 	TAILQ_REMOVE(&rig->fetches, f, link);
 	free(f->url);
@@ -95,6 +95,8 @@ int fetch_start(struct fetcher *fetcher, const struct fetch_request *q, fetch_do
 	f = calloc(1, sizeof(*f));
 	assert_non_null(f);
 	f->method = q->method;
+	f->fresh = q->fresh;
+	f->timeout = q->settings.timeout;
 	f->url = copy_text(q->url);
 	f->authorization = copy_text(q->authorization);
 	f->body = copy(q->body, q->body_length);
@@ -112,7 +114,18 @@ int fetch_start(struct fetcher *fetcher, const struct fetch_request *q, fetch_do
 void fetch_cancel(struct fetch *f)
 {
 	if (f)
-		fetch_end(f);
+		release(f);
+}
+
+void fetch_end(struct fetch *f, const char *failure)
+{
+	struct exchange x = {.failure = failure, .silence = true, .sent = f->sent};
+	fetch_done *done = f->done;
+	void *context = f->context;
+
+	x.received = f->sent;
+	release(f);
+	done(context, &x);
 }
 
 static struct fetch *find(struct rig *r, enum fetch_method method, const char *in_body)
@@ -162,7 +175,7 @@ static void finish(struct rig *r, struct fetch *f, struct exchange *x)
 
 	x->sent = f->sent;
 	x->received = x->status ? r->now : f->sent;
-	fetch_end(f);
+	release(f);
 	done(context, x);
 	rig_run(r);
 }

@@ -27,6 +27,8 @@
 struct fetch {
 	TAILQ_ENTRY(fetch) link;
 	enum fetch_method method;
+	bool fresh;
+	struct duration timeout;
 	char *url, *authorization, *body;
 	char *ca_file;
 	fetch_done *done;

@@ -389,6 +389,75 @@ static void test_probing_can_be_off(void **state)
 	rig_free(r);
 }
 
+/* A token request and a caller who is refused for want of a token. */
+static void ask_in_vain(struct rig *r)
+{
+	struct caller *c = caller_ask(r, "GET", "/v1/token?profile=a&wait=0");
+
+	assert_int_not_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+}
+
+static void test_a_silent_server_is_knocked_at(void **state)
+{
+	struct rig *r = rig_new(ONE);
+	struct fetch *f;
+
+	(void)state;
+	rig_pass(r, 10);
+	rig_answer_failure(r, rig_post(r), "no response");
+	assert_int_equal(heads(r), 0);
+	ask_in_vain(r);
+	f = head(r);
+	assert_string_equal(f->url, "https://login.test/");
+	assert_null(f->authorization);
+	assert_true(f->fresh);
+	assert_int_equal(f->timeout.ns, 3 * NS_PER_S);
+	rig_pass(r, 3);
+	rig_answer_failure(r, f, "no response");
+	/* the next request has no answer either, and the next HEAD has one */
+	f = rig_post(r);
+	assert_non_null(f);
+	ask_in_vain(r);
+	assert_true(head_leaves_within(r, 1100));
+	rig_answer(r, head(r), 404, "");
+	assert_ptr_equal(rig_post(r), f);
+	rig_pass_ms(r, 600);
+	assert_true(rig_logged(r, "by now the login server answers other requests"));
+	assert_int_equal(rig_posts(r), 1);
+	rig_answer_token(r, rig_post(r), "token", NULL);
+	assert_string_equal(rig_token(r, "a"), "token");
+	rig_free(r);
+}
+
+static void test_a_knock_that_cannot_be_sent(void **state)
+{
+	struct rig *r = rig_new(ONE);
+
+	(void)state;
+	rig_pass(r, 10);
+	rig_answer_failure(r, rig_post(r), "no response");
+	r->fetch_error = -EAGAIN;
+	ask_in_vain(r);
+	assert_int_equal(heads(r), 0);
+	r->fetch_error = 0;
+	assert_true(head_leaves_within(r, 4500));
+	/* and one that is under way when the daemon stops */
+	rig_free(r);
+}
+
+static void test_nobody_knocks_where_probing_is_off(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nclock_probe = no\n");
+
+	(void)state;
+	rig_pass(r, 10);
+	rig_answer_failure(r, rig_post(r), "no response");
+	ask_in_vain(r);
+	assert_false(head_leaves_within(r, 500));
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +477,9 @@ int main(void)
 		cmocka_unit_test(test_a_stop_ends_a_head),
 		cmocka_unit_test(test_a_head_that_was_sent_is_handed_over),
 		cmocka_unit_test(test_probing_can_be_off),
+		cmocka_unit_test(test_a_silent_server_is_knocked_at),
+		cmocka_unit_test(test_a_knock_that_cannot_be_sent),
+		cmocka_unit_test(test_nobody_knocks_where_probing_is_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

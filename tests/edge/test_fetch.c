@@ -1206,6 +1206,49 @@ static void a_resolver_that_hangs_keeps_its_place(void **state)
 	test_free(o);
 }
 
+/* As at its deadline, but now. */
+static void ends_before_its_deadline(void **state)
+{
+	struct server still = {.behaviour = hang}, s = {.behaviour = say_answer};
+	struct outcome *o = test_calloc(1, sizeof(*o));
+	struct fetch_request q;
+	struct fetch *x;
+	char url[64];
+
+	(void)state;
+	server_start(&still, &good);
+	url_of(url, &still);
+	q = request_to(url, FETCH_POST);
+	assert_int_equal(fetch_start(fetcher, &q, on_done, o, &x), 0);
+	fetch_end(x, "it was enough");
+	assert_int_equal(o->calls, 1);
+	assert_string_equal(o->failure, "it was enough");
+	assert_true(o->x.unsent && o->x.silence && o->x.status == 0);
+	assert_int_equal(fetch_start(fetcher, &q, on_done, o, &x), 0);
+	while (atomic_load(&still.posts) == 0)
+		run_for_ms(10);
+	fetch_end(x, "it was enough");
+	assert_int_equal(o->calls, 2);
+	assert_true(!o->x.unsent && o->x.silence);
+	run_for_ms(50);
+	assert_int_equal(o->calls, 2);
+
+	/* Each on a connection of its own, which HEADs usually share. */
+	server_start(&s, &good);
+	url_of(url, &s);
+	q = request_to(url, FETCH_HEAD);
+	q.authorization = NULL;
+	q.fresh = true;
+	fetch_now(&q, o);
+	assert_int_equal(o->x.status, 200);
+	assert_false(o->x.silence);
+	fetch_now(&q, o);
+	server_stop(&s);
+	server_stop(&still);
+	assert_int_equal(s.connections, 2);
+	test_free(o);
+}
+
 struct chain {
 	struct fetch *victim;
 	const struct fetch_request *again;
@@ -1463,6 +1506,7 @@ int main(void)
 		FETCH_TEST(passes_over_a_silent_address),
 		FETCH_TEST(tries_a_silent_address_where_there_is_no_other),
 		FETCH_TEST(a_resolver_that_hangs_keeps_its_place),
+		FETCH_TEST(ends_before_its_deadline),
 		FETCH_TEST(cancels_inside_and_outside_callbacks),
 		FETCH_TEST(bounds_how_many_are_under_way),
 		FETCH_TEST(a_dead_resolver_never_stalls_the_loop),

@@ -185,6 +185,7 @@ static void perform(struct token_world *w, const struct record *r)
 	case OP_END_HEAD:
 		plan = plan_of(r);
 		world_end_head(w, &plan);
+		world_end_knock(w, &plan);
 		break;
 	case OP_GET:
 	case OP_REJECT:

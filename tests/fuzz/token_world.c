@@ -229,6 +229,26 @@ static void leaves(void *world, bool head)
 		post_leaves(world);
 }
 
+static void knock(void *world)
+{
+	struct token_world *w = world;
+
+	CHECK(!w->knock.under_way);
+	w->knock = (struct request){true, w->now};
+}
+
+static void give_up(void *world)
+{
+	struct token_world *w = world;
+	struct exchange x = {
+		.sent = w->post.sent, .received = w->post.sent, .silence = true, .body = ""};
+	struct token_response a = {.class = RESPONSE_UNAVAILABLE, .minted = true};
+
+	CHECK(w->post.under_way);
+	w->post.under_way = false;
+	CHECK(!broker_model_post_ended(&w->broker, &w->now, &x, &a));
+}
+
 static void deciding(void *world)
 {
 	struct token_world *w = world;
@@ -517,6 +537,18 @@ void world_end_head(struct token_world *w, const struct response_plan *plan)
 	settle(w);
 }
 
+void world_end_knock(struct token_world *w, const struct response_plan *plan)
+{
+	struct exchange x;
+
+	if (!w->knock.under_way)
+		return;
+	begin_exchange(w, &w->knock, &x, true, plan);
+	x.status = plan->class == RESPONSE_UNAVAILABLE ? 0 : 503;
+	broker_model_knock_ended(&w->broker, &w->now, &x);
+	settle(w);
+}
+
 /* ---- callers and admins ---- */
 
 static void replied(void *context, struct call *call, const struct token_outcome *outcome)
@@ -595,7 +627,7 @@ void world_restart(struct token_world *w, uint64_t seed)
 {
 	forget_tokens(w);
 	memset(w->held, 0, sizeof(w->held));
-	w->post.under_way = w->head.under_way = false;
+	w->post.under_way = w->head.under_way = w->knock.under_way = false;
 	w->revoked = false;
 	w->head_count = 0; /* the plan starts again with the daemon */
 	broker_model_restart(&w->broker, &w->now, seed);
@@ -604,8 +636,12 @@ void world_restart(struct token_world *w, uint64_t seed)
 
 void world_init(struct token_world *w, const struct token_source_settings *settings, uint64_t seed)
 {
-	static const struct broker_hooks hooks = {
-		.send = leaves, .learnt = learnt, .deciding = deciding, .failed = failed};
+	static const struct broker_hooks hooks = {.send = leaves,
+		.knock = knock,
+		.give_up = give_up,
+		.learnt = learnt,
+		.deciding = deciding,
+		.failed = failed};
 
 	*w = (struct token_world){
 		.now = {.boot = {1000 * NS_PER_S}, .wall = {784111777 * NS_PER_S}},

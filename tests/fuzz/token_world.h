@@ -50,7 +50,7 @@ struct token_world {
 	int64_t drift_ppm;
 	int64_t bend_ppm; /* by NTP, against MONOTONIC_RAW and so against the server */
 
-	struct request post, head;
+	struct request post, head, knock;
 	/* as it was before the latest decision */
 	bool forced;
 	struct boot_time not_before;
@@ -92,6 +92,7 @@ void world_bend(struct token_world *w, int64_t ppm);
 void world_step_server(struct token_world *w, struct duration d);
 void world_end_post(struct token_world *w, const struct response_plan *plan);
 void world_end_head(struct token_world *w, const struct response_plan *plan);
+void world_end_knock(struct token_world *w, const struct response_plan *plan);
 void world_ask(struct token_world *w, const struct token_ask *ask);
 void world_caller_vanishes(struct token_world *w, size_t which);
 void world_revoke(struct token_world *w);

@@ -96,6 +96,8 @@ static void decide(struct broker_model *m, const struct clock_reading *now)
 	m->wake_at = d.wake_at;
 	if (d.changed)
 		try_held_again(m, now);
+	if (d.give_up)
+		m->hooks->give_up(m->world);
 	if (d.fetch)
 		m->hooks->send(m->world, false);
 	if (m->hooks->decided)
@@ -104,9 +106,9 @@ static void decide(struct broker_model *m, const struct clock_reading *now)
 
 struct boot_time broker_model_turn(struct broker_model *m, const struct clock_reading *now)
 {
-	struct boot_time head_at;
+	struct boot_time head_at, knock_at;
 	unsigned turns = 0;
-	bool head;
+	bool head, knock;
 
 	server_clocks_look(&m->clocks, now);
 	while (token_source_needs_turn(&m->source) || !boot_before(now->boot, m->wake_at)) {
@@ -119,7 +121,10 @@ struct boot_time broker_model_turn(struct broker_model *m, const struct clock_re
 	head_at = server_clock_turn(&m->clock, now, &head);
 	if (head)
 		m->hooks->send(m->world, true);
-	return boot_min(m->wake_at, head_at);
+	knock_at = server_clock_knock(&m->clock, now, &knock);
+	if (knock)
+		m->hooks->knock(m->world);
+	return boot_min(m->wake_at, boot_min(head_at, knock_at));
 }
 
 /* ---- exchanges ---- */
@@ -142,6 +147,12 @@ void broker_model_head_ended(
 	struct broker_model *m, const struct clock_reading *now, const struct exchange *x)
 {
 	m->hooks->learnt(m->world, server_clock_head_ended(&m->clock, now, x));
+}
+
+void broker_model_knock_ended(
+	struct broker_model *m, const struct clock_reading *now, const struct exchange *x)
+{
+	server_clock_knock_ended(&m->clock, now, x);
 }
 
 /* ---- life ---- */

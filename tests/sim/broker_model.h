@@ -30,6 +30,10 @@ struct call {
 struct broker_hooks {
 	/* A token request or a HEAD leaves now; broker_model_post_ended or _head_ended follows. */
 	void (*send)(void *world, bool head);
+	/* A knock leaves now; broker_model_knock_ended follows. */
+	void (*knock)(void *world);
+	/* The token request under way is given up: broker_model_post_ended, before this returns. */
+	void (*give_up)(void *world);
 	/* The clock has learnt from an exchange; its token, if any, has not been taken yet.
 	 * `dated`: its Date is evidence. */
 	void (*learnt)(void *world, bool dated);
@@ -82,6 +86,8 @@ void broker_model_forget(struct broker_model *m, const struct call *call);
  * taken out of `response`. */
 bool broker_model_post_ended(struct broker_model *m, const struct clock_reading *now,
 	const struct exchange *x, struct token_response *response);
+void broker_model_knock_ended(
+	struct broker_model *m, const struct clock_reading *now, const struct exchange *x);
 void broker_model_head_ended(
 	struct broker_model *m, const struct clock_reading *now, const struct exchange *x);
 

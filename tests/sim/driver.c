@@ -27,7 +27,8 @@ static void exchange_of(
 		.sent = m->sent,
 		.received = a->status ? *received : m->sent,
 		.status = a->status,
-		.unsent = m->refused,
+		.unsent = m->unsent,
+		.silence = m->late,
 		.failure = a->status ? NULL : "connection refused, or no response in time",
 		.body = a->body,
 		.body_length = strlen(a->body),
@@ -36,7 +37,7 @@ static void exchange_of(
 	memcpy(ret->retry_after, a->retry_after, sizeof(ret->retry_after));
 }
 
-void driver_ended(struct driver *d, const struct message *m)
+static void driver_ended(struct driver *d, const struct message *m)
 {
 	struct clock_reading now = driver_now(d);
 	struct token_response response;
@@ -44,16 +45,26 @@ void driver_ended(struct driver *d, const struct message *m)
 
 	exchange_of(m, &now, &x);
 	d->ending = m;
-	if (m->head) {
-		d->head = 0;
-		broker_model_head_ended(&d->broker, &now, &x);
-	} else {
-		d->post = 0;
+	d->under_way[m->kind] = 0;
+	switch (m->kind) {
+	case MESSAGE_POST:
 		token_response_read(&x, &response);
 		if (broker_model_post_ended(&d->broker, &now, &x, &response))
 			tally_token_came(d->tally, m->left_at, d->broker.generation);
 		token_response_fini(&response);
+		break;
+	case MESSAGE_HEAD:
+		broker_model_head_ended(&d->broker, &now, &x);
+		break;
+	case MESSAGE_KNOCK:
+		broker_model_knock_ended(&d->broker, &now, &x);
+		break;
 	}
+}
+
+void driver_arrived(struct driver *d, const struct message *m)
+{
+	driver_ended(d, m);
 	driver_turn(d);
 }
 
@@ -144,7 +155,19 @@ static void driver_clock_set(void *context)
 
 static void send_message(void *world, bool head)
 {
-	network_send(world, head);
+	network_send(world, head ? MESSAGE_HEAD : MESSAGE_POST);
+}
+
+static void knock(void *world)
+{
+	network_send(world, MESSAGE_KNOCK);
+}
+
+static void give_up(void *world)
+{
+	struct message given_up = network_give_up(world);
+
+	driver_ended(world, &given_up);
 }
 
 static void learnt(void *world, bool dated)
@@ -176,8 +199,12 @@ static void failed(void *world, const char *what)
 void driver_init(struct driver *d, struct sim *sim, struct machine *machine, struct server *server,
 	struct tally *tally, const struct driver_settings *settings, uint64_t seed)
 {
-	static const struct broker_hooks hooks = {
-		.send = send_message, .learnt = learnt, .decided = decided, .failed = failed};
+	static const struct broker_hooks hooks = {.send = send_message,
+		.knock = knock,
+		.give_up = give_up,
+		.learnt = learnt,
+		.decided = decided,
+		.failed = failed};
 	struct clock_reading now;
 
 	*d = (struct driver){
@@ -211,7 +238,7 @@ void driver_restart(struct driver *d)
 
 	d->tally->restarts++;
 	call = broker_model_restart(&d->broker, &now, d->seed + d->tally->restarts);
-	d->post = d->head = 0;
+	memset(d->under_way, 0, sizeof(d->under_way));
 	d->timer_at = BOOT_TIME_NEVER;
 	d->timer_serial++;
 	for (; call; call = next) {

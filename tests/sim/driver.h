@@ -14,12 +14,23 @@ struct driver_settings {
 	struct duration fetch_timeout; /* 0 means 10 s */
 };
 
+enum message_kind {
+	MESSAGE_POST,
+	MESSAGE_HEAD,
+	MESSAGE_KNOCK, /* a HEAD, too */
+};
+
+#define MESSAGE_KINDS 3
+
 /* A request on its way, or its response. */
 struct message {
-	bool used, head;
-	bool lost;    /* no response will come */
-	bool refused; /* not even a connection came about */
-	size_t post;  /* in tally.posts */
+	bool used;
+	enum message_kind kind;
+	bool lost;       /* no response will come */
+	bool unsent;     /* not even a connection came about */
+	bool late;       /* nor anything else until its deadline */
+	unsigned resent; /* segments that were to begin a connection */
+	size_t post;     /* in tally.posts */
 	uint64_t serial;
 	struct true_time left_at;
 	struct clock_reading sent;
@@ -38,9 +49,9 @@ struct driver {
 	uint64_t traced;
 
 	struct broker_model broker;
-	struct message messages[16];
-	uint64_t post, head;          /* serials of those under way; 0: none */
-	const struct message *ending; /* the one being learnt from */
+	struct message messages[32];
+	uint64_t under_way[MESSAGE_KINDS]; /* serials; 0: none */
+	const struct message *ending;      /* the one being learnt from */
 	uint64_t serial;
 	struct boot_time timer_at; /* armed for */
 	uint64_t timer_serial;
@@ -53,7 +64,7 @@ void driver_fini(struct driver *d);
  * OUTCOME_UNAVAILABLE, as if their connections broke. */
 void driver_restart(struct driver *d);
 /* For the network: the exchange has ended. */
-void driver_ended(struct driver *d, const struct message *m);
+void driver_arrived(struct driver *d, const struct message *m);
 /* Replies at once, or later. */
 void driver_ask(struct driver *d, struct call *call);
 

@@ -4,8 +4,10 @@
 
 #include "driver.h"
 
-/* Sends a token request over a new connection, or a HEAD over the existing one. driver_ended() is
- * called when the response arrives, or with status 0 if none does in time. */
-void network_send(struct driver *d, bool head);
+/* Sends a token request or a knock over a new connection, or a HEAD over the existing one.
+ * driver_arrived() is called when the response arrives, or with status 0 if none does in time. */
+void network_send(struct driver *d, enum message_kind kind);
+/* Nobody waits for the token request under way any more; returns it as it ends. */
+struct message network_give_up(struct driver *d);
 
 #endif

@@ -13,7 +13,9 @@ static const struct {
 	{"refuses connections", SERVER_REFUSES, 5},
 	{"HTTP 503", SERVER_BROKEN, 10},
 	{"HTTP 400 rate limit exceeded", SERVER_THROTTLES, 10},
-	{"takes requests and is silent", SERVER_SILENT, 0},
+	{"takes requests and is silent", SERVER_SILENT, 5},
+	{"swallows connections", SERVER_SWALLOWS, 5},
+	{"is silent but to HEAD", SERVER_HALF_SILENT, 0},
 };
 
 static const int64_t lives_s[] = {60, 300, 3600, 86400};

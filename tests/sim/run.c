@@ -208,6 +208,11 @@ static void judge(struct world *w)
 			(struct true_time){INT64_MAX}, true),
 		mint_limit);
 	expect_at_most(t, "calls that waited", t->waited, e->waited_max);
+	if (e->knocks_max)
+		expect_at_most(t, "knocks", t->knocks, e->knocks_max);
+	if (t->knocks < e->knocks_min)
+		tally_fail(t, "%llu knocks, at least %llu expected", (unsigned long long)t->knocks,
+			(unsigned long long)e->knocks_min);
 	if (e->heads_max)
 		expect_at_most(t, "HEADs", t->heads, e->heads_max);
 	if (e->longest_wait_ms)

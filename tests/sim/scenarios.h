@@ -36,7 +36,8 @@ struct happening {
 struct expectation {
 	/* Token requests in all. */
 	unsigned posts_min, posts_max;
-	uint64_t heads_max; /* 0: not judged */
+	uint64_t heads_max;              /* 0: not judged */
+	uint64_t knocks_min, knocks_max; /* 0: not judged */
 	/* Calls that had to wait, and that got nothing. */
 	uint64_t waited_max, errors_max;
 	uint64_t longest_wait_ms; /* 0: not judged */

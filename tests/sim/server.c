@@ -242,6 +242,8 @@ void server_respond_post(struct server *s, struct server_response *ret)
 	case SERVER_WELL:
 	case SERVER_REFUSES:
 	case SERVER_SILENT:
+	case SERVER_SWALLOWS:
+	case SERVER_HALF_SILENT:
 		if (too_many_requests(s))
 			put_error(&a, 400, "invalid_request", "rate limit exceeded, try again");
 		else

@@ -20,10 +20,12 @@ enum server_date {
 
 enum server_mood {
 	SERVER_WELL,
-	SERVER_REFUSES,   /* connections are refused at once */
-	SERVER_SILENT,    /* no response ever comes */
-	SERVER_BROKEN,    /* HTTP 503 */
-	SERVER_THROTTLES, /* HTTP 400 "rate limit exceeded", as Genesys has it */
+	SERVER_REFUSES,     /* connections are refused at once */
+	SERVER_SILENT,      /* no response ever comes */
+	SERVER_SWALLOWS,    /* not even a connection comes about, nor is one refused */
+	SERVER_HALF_SILENT, /* HEADs are answered, token requests are not */
+	SERVER_BROKEN,      /* HTTP 503 */
+	SERVER_THROTTLES,   /* HTTP 400 "rate limit exceeded", as Genesys has it */
 	SERVER_BUSY, /* HTTP 429 for retry_after_s from then on, Retry-After in whole seconds */
 	SERVER_BUSY_DATE, /* the same, Retry-After as a date of its own clock */
 	SERVER_DENIES,    /* HTTP 401: wrong secret */

@@ -39,7 +39,7 @@ struct tally {
 	uint64_t restarts;
 	struct tally_post *posts;
 	size_t post_count, post_room;
-	uint64_t heads, exchanges;
+	uint64_t heads, knocks, exchanges;
 
 	bool blind, cluster;
 	struct true_time disturbed_at, blind_ends, lost_at;
