@@ -29,6 +29,7 @@ struct world_settings {
 	const char *name;
 	struct minter_trouble minter;
 	struct trouble trouble;
+	bool followers;         /* four of five hosts have no secret and only follow */
 	bool dates;             /* hosts know the login server's clock */
 	bool store_loses;       /* what it counted: mint_limit may be passed by as much again */
 	unsigned posts_percent; /* at most so many POSTs, in hundredths, in the life of a token */
@@ -98,18 +99,17 @@ static inline bool world_chance(struct world *w, unsigned percent)
 	return random_next(&w->random) % 100 < percent;
 }
 
-/* ---- host.c ---- */
+/* ---- its hosts ---- */
 
 void host_start(struct host *h);
-void host_fini(struct host *h);
 /* Killed, and started again in a moment. */
 void host_kill(struct host *h);
 void host_stop(struct host *h, struct duration d);
 /* From the store: noticed after fleet_timeout; then it connects again. */
 void host_cut(struct host *h, struct duration d);
 void host_cut_from_login(struct host *h, struct duration d);
-/* The connection is reset; it connects again from `again` on. */
-void host_lose_link(struct host *h, struct true_time again);
+/* The connection is reset; it tries to connect again. */
+void host_lose_link(struct host *h);
 /* Its program uses the token. */
 void host_look(struct host *h);
 
