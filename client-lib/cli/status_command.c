@@ -64,6 +64,24 @@ static void print_login(const struct terminal *t, const struct status_row *r)
 		print_note(t, STYLE_BAD, r->login_problem);
 }
 
+/* How it is with the hosts that share its token. */
+static void print_fleet(const struct terminal *t, const struct status_row *r)
+{
+	bool good = !strcmp(r->fleet_state, "up");
+	char text[640], lasts[DURATION_TEXT_SIZE], hosts[40] = "";
+
+	if (!*r->fleet_state)
+		return;
+	duration_text(r->fleet_for, lasts);
+	if (r->fleet_hosts != STATUS_ABSENT)
+		snprintf(hosts, sizeof(hosts), ", %.0f hosts", r->fleet_hosts);
+	snprintf(text, sizeof(text), "fleet: %s for %s%s; this host is a %s and %s the token%s%s",
+		r->fleet_state, lasts, hosts, r->fleet_role,
+		r->fetched_here ? "fetched" : "was given", *r->fleet_problem ? ": " : "",
+		r->fleet_problem);
+	print_note(t, good ? STYLE_DIM : STYLE_WARN, text);
+}
+
 static void print_broker(const struct terminal *t, const struct status_report *r)
 {
 	char text[640], up[DURATION_TEXT_SIZE];
@@ -132,6 +150,7 @@ static int print_report(const struct settings *s, struct status_report *r)
 		status_table_print_row(&l, &t, &r->rows[i]);
 		print_error(&t, &r->rows[i]);
 		print_login(&t, &r->rows[i]);
+		print_fleet(&t, &r->rows[i]);
 	}
 	print_broker(&t, r);
 	return EXIT_OK;

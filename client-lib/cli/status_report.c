@@ -19,6 +19,7 @@ static const struct status_row row_empty = {
 	.error_status = STATUS_ABSENT,
 	.error_ago = STATUS_ABSENT,
 	.login_ends_in = STATUS_ABSENT,
+	.fleet_hosts = STATUS_ABSENT,
 };
 
 static struct status_row *row_at(struct status_report *r, size_t index)
@@ -59,6 +60,9 @@ static void see_profile(struct status_row *row, const struct json_value *v)
 			sizeof(row->correlation_id)},
 		{"profiles[].login.state", row->login_state, sizeof(row->login_state)},
 		{"profiles[].login.problem", row->login_problem, sizeof(row->login_problem)},
+		{"profiles[].fleet.state", row->fleet_state, sizeof(row->fleet_state)},
+		{"profiles[].fleet.role", row->fleet_role, sizeof(row->fleet_role)},
+		{"profiles[].fleet.problem", row->fleet_problem, sizeof(row->fleet_problem)},
 	};
 	const struct {
 		const char *path;
@@ -76,9 +80,13 @@ static void see_profile(struct status_row *row, const struct json_value *v)
 		{"profiles[].last_error.status", &row->error_status},
 		{"profiles[].last_error.ago", &row->error_ago},
 		{"profiles[].login.ends_in", &row->login_ends_in},
+		{"profiles[].fleet.hosts", &row->fleet_hosts},
+		{"profiles[].fleet.for", &row->fleet_for},
 	};
 	size_t i;
 
+	if (v->type == JSON_BOOL && !strcmp(v->path, "profiles[].fleet.fetched_here"))
+		row->fetched_here = v->length == strlen("true");
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (json_take_text(v, texts[i].path, texts[i].to, texts[i].size))
 			return;

@@ -20,6 +20,12 @@ struct status_row {
 	char correlation_id[128];
 	char login_state[STATUS_CELL_SIZE]; /* of a profile that people log in to, "" for others */
 	char login_problem[256];
+	char fleet_state[STATUS_CELL_SIZE]; /* "" where it is in none */
+	char fleet_role[STATUS_CELL_SIZE];
+	char fleet_problem[256];
+	double fleet_hosts; /* absent where that is not known */
+	double fleet_for;
+	bool fetched_here;
 	double login_ends_in; /* absent where it is refreshed, or there is none */
 	double generation, expires_in, refresh_in, skew, next_attempt_in;
 	double fetches, failures, rejections, served;

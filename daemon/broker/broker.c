@@ -1,6 +1,7 @@
 #include "broker.h"
 
 #include "endpoint.h"
+#include "fleet_link.h"
 #include "handover.h"
 #include "login_key.h"
 #include "names.h"
@@ -268,6 +269,7 @@ void broker_free(struct broker *b)
 	for (size_t i = 0; i < b->profiles.count; i++)
 		profile_free(b->profiles.items[i]);
 	profile_set_fini(&b->profiles);
+	fleet_link_free(b->fleet);
 	while ((e = TAILQ_FIRST(&b->endpoints)) != NULL)
 		endpoint_free(e);
 	if (b->fetcher)

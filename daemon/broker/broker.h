@@ -26,6 +26,7 @@ struct config;
 struct endpoint;
 struct event_base;
 struct fetcher;
+struct fleet_link;
 struct name_table;
 struct oauth_client;
 struct revocation;
@@ -47,6 +48,7 @@ struct broker {
 	struct server_clocks clocks; /* of the endpoints */
 
 	struct fetcher *fetcher;
+	struct fleet_link *fleet; /* NULL: there is no fleet */
 	struct sockets sockets;
 	struct service service;
 	struct names names;

@@ -2,6 +2,7 @@
 #include "calls_token.h"
 
 #include "broker.h"
+#include "fleet_member.h"
 #include "login_code.h"
 #include "oauth_client.h"
 #include "pages.h"
@@ -247,6 +248,8 @@ int call_revoke(struct call *c)
 	}
 	login_stop_code(p->client->login);
 	token_source_revoke(&p->source, &c->now, tokens);
+	if (p->fleet)
+		fleet_member_stop(p->fleet, &c->now);
 	pages_retire(p);
 	turn_soon(&c->broker->turn);
 	w->pending++; /* until all have begun */

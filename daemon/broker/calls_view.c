@@ -3,6 +3,7 @@
 
 #include "broker.h"
 #include "endpoint.h"
+#include "fleet_member.h"
 #include "login_file.h"
 #include "oauth_client.h"
 #include "profile_type.h"
@@ -32,6 +33,8 @@ static int out_of_memory(const struct call *c)
 
 static void report_of(struct profile *p, struct profile_view *ret)
 {
+	struct clock_reading now;
+
 	*ret = (struct profile_view){
 		.settings = p->settings,
 		.source = &p->source,
@@ -44,7 +47,9 @@ static void report_of(struct profile *p, struct profile_view *ret)
 		.pages_retired = p->page.retired,
 		.wall_steps = p->broker->clocks.wall_steps,
 	};
+	clock_read(&now);
 	login_view_fill(p->client->login, ret);
+	fleet_member_view(p, &now, &ret->fleet);
 }
 
 static int reply_clock(struct profile *p, struct reply *reply)

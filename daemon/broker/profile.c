@@ -2,6 +2,7 @@
 
 #include "broker.h"
 #include "endpoint.h"
+#include "fleet_member.h"
 #include "login.h"
 #include "login_code.h"
 #include "oauth_client.h"
@@ -16,6 +17,7 @@
 
 #include "core/token_decide.h"
 #include "core/token_fetch.h"
+#include "core/token_fleet.h"
 #include "core/token_login.h"
 #include "core/token_past.h"
 #include "core/token_sibling.h"
@@ -32,6 +34,7 @@ static struct token_source_settings source_settings_of(const struct profile_sett
 			.refresh_margin_auto = s->refresh_margin.automatic,
 			.refresh_margin = s->refresh_margin.duration},
 		.prefetch = s->prefetch,
+		.shared = s->fleet,
 		.reject_cooldown = s->reject_cooldown,
 		.verifiable = *s->api_url,
 		.mint_limit = s->mint_limit,
@@ -115,12 +118,16 @@ static enum fetched fetched(struct token_exchange *x)
 	clock_read(&now);
 	if (secrets_doubtful(x))
 		renewal_read_secrets(p);
+	if (p->fleet && fleet_member_outdone(p->fleet, &now))
+		return FETCHED_SAME;
 	ret = token_source_fetched(&p->source, &now, &x->http, &x->response,
 		x->has_sample ? &x->sample : NULL, server_clock_spread(&p->endpoint->clock, &now),
 		generation);
 	if (ret == FETCHED_TOKEN)
 		oauth_client_use_generation(p->client, generation);
-	else if (ret == FETCHED_UNWANTED && x->response.token.text)
+	if (p->fleet)
+		fleet_member_fetched(p->fleet, &now, ret, x);
+	if (ret == FETCHED_UNWANTED && x->response.token.text)
 		revoke_token(p, &x->response.token, NULL);
 	if (p->source.last_failure.any)
 		renewal_watch(p);
@@ -166,6 +173,7 @@ int profile_new(struct profile **ret, struct broker *b, const struct profile_set
 
 void profile_free(struct profile *p)
 {
+	fleet_member_leave(p);
 	token_exchange_let_go(p->exchange);
 	token_api_verify_cancel(p);
 	pages_let_go(p);
@@ -195,6 +203,8 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 	struct clock_reading now;
 
 	pages_retire(p);
+	if (request_changed || !settings->fleet)
+		fleet_member_leave(p);
 	/* a person who came back now would bring a code for another request */
 	if (request_changed || text_changed(p->settings->redirect_uri, settings->redirect_uri) ||
 		text_changed(p->settings->authorize_url, settings->authorize_url))
@@ -217,10 +227,39 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 		&p->source, &now, &source_settings, request_changed, credential_changed);
 }
 
+/* In a fleet the store is asked first, and another host may send the request. */
+static void begin_fetch(
+	struct profile *p, const struct clock_reading *now, bool with_code, bool forced)
+{
+	static const struct token_refusal no_memory = {
+		.class = RESPONSE_UNAVAILABLE, .words = "out of memory", .wait = {NS_PER_S}};
+
+	if (!p->settings->fleet)
+		token_exchange_begin(p->exchange, with_code);
+	else if (p->fleet)
+		fleet_member_want(p->fleet, now, forced);
+	else
+		token_source_give_up(&p->source, now, &no_memory);
+}
+
+static void take_part(struct profile *p, const struct clock_reading *now)
+{
+	if (!p->fleet)
+		return;
+	if (fleet_member_turn(p->fleet, now)) {
+		token_source_posts(&p->source, now);
+		token_exchange_begin(p->exchange, false);
+	}
+	p->wake_at = boot_min(p->wake_at, p->fleet->wake_at);
+}
+
 void profile_turn(struct profile *p, const struct clock_reading *now)
 {
+	bool forced = p->source.next.urgency == URGENCY_FORCED;
 	struct token_source_decisions d;
 
+	if (p->settings->fleet)
+		fleet_member_join(p, now);
 	server_clock_decide(&p->endpoint->clock, &p->source, now, &d);
 	p->wake_at = d.wake_at;
 	/* lifted by a refresh or a login that has sent nothing yet, say */
@@ -233,7 +272,8 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 	if (d.give_up)
 		token_exchange_give_up(p->exchange);
 	if (d.fetch)
-		token_exchange_begin(p->exchange, d.code);
+		begin_fetch(p, now, d.code, forced);
+	take_part(p, now);
 	if (d.verify)
 		token_api_verify(p);
 	profile_log(p);

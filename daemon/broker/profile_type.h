@@ -18,6 +18,7 @@
 struct broker;
 struct endpoint;
 struct fetch;
+struct fleet_member;
 struct oauth_client;
 struct token_exchange;
 
@@ -40,6 +41,7 @@ struct profile {
 	struct fetch *verification; /* of the current token at the API; NULL: none */
 	uint64_t verifies_generation;
 	struct login_attempts attempts; /* where people log in */
+	struct fleet_member *fleet;     /* NULL: its token is this host's alone */
 	struct waiter_list asking;      /* who wait for a token */
 	uint32_t waiting_count;         /* those, and whoever waits for anything else of it */
 };

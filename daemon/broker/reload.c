@@ -3,6 +3,8 @@
 
 #include "broker.h"
 #include "endpoint.h"
+#include "fleet_link.h"
+#include "fleet_member.h"
 #include "login_key.h"
 #include "names.h"
 #include "oauth_client.h"
@@ -139,6 +141,7 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 	size_t count = config->profile_count;
 	struct adoption *adoptions = calloc(count, sizeof(*adoptions));
 	struct profile_set profiles = {0}, old;
+	struct fleet_link *link = b->fleet;
 	bool had_key = b->state_key;
 	int r = 0;
 
@@ -152,6 +155,8 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 		r = prepare(b, &config->profiles[i], &adoptions[i], problem, problem_size);
 	if (!r)
 		r = check_logins(config, adoptions, problem, problem_size);
+	if (!r)
+		r = fleet_link_get(&link, b, &config->broker, &fleet_hooks, problem, problem_size);
 	if (r)
 		goto out;
 
@@ -166,6 +171,11 @@ int broker_adopt(struct broker *b, struct config *config, char *problem, size_t 
 			profile_free(old.items[k]);
 		}
 	profile_set_fini(&old);
+	if (link != b->fleet) {
+		fleet_members_unlink(b);
+		fleet_link_free(b->fleet);
+		b->fleet = link;
+	}
 	warn_of_hidden_units(config);
 out:
 	for (size_t i = 0; adoptions && i < count; i++) {

@@ -26,6 +26,24 @@ struct duration_or_auto {
 	struct duration duration; /* where not automatic */
 };
 
+/* The store that the hosts of a fleet share tokens in. */
+struct fleet_config {
+	char *store; /* as fleet_url_read takes it; NULL: no fleet, and nothing else counts */
+	char *user;  /* NULL: the store's default user */
+	char *password_file, *password_credential; /* NULL: none; at most one is set */
+	char *key_file, *key_credential;           /* likewise; one is set */
+	char *old_key_files;                       /* as the file has it: config_list_next */
+	char *ca_file;                             /* NULL: the system's */
+	char *cert_file, *cert_key_file;           /* NULL: both are, and no certificate is shown */
+	char *prefix;
+	uint32_t alone; /* so many hosts may mint without the store; FLEET_ALONE_ALL */
+	struct duration poll, timeout;
+	bool plain; /* without TLS to another host */
+};
+
+#define FLEET_ALONE_ALL UINT32_MAX
+#define FLEET_OLD_KEYS_MAX 4
+
 struct broker_settings {
 	char *socket;
 	mode_t socket_mode;
@@ -43,6 +61,7 @@ struct broker_settings {
 	struct duration idle_timeout;
 	struct duration max_wait;
 	int log_level; /* syslog(3) priority: what is less urgent is not logged */
+	struct fleet_config fleet;
 };
 
 struct profile_settings {
@@ -56,7 +75,8 @@ struct profile_settings {
 	char *client_id;                /* NULL when client_id_file is set */
 	char *client_id_file;           /* NULL: none */
 	char *client_secret_file;       /* one of the two is set; for GRANT_AUTHORIZATION_CODE at
-					   most one: without it the client is a public one */
+					   most one: without it the client is a public one; in a
+					   fleet too: without it this host mints no token */
 	char *client_secret_credential; /* a systemd credential's name */
 	char *proxy_password_file;      /* NULL: none; set where fetch.proxy_user is */
 	gid_t socket_gid;               /* the broker's: the group that must not read the secrets */
@@ -74,6 +94,7 @@ struct profile_settings {
 	char *clock_probe_url; /* never NULL: default is the token endpoint's origin with path "/"
 				*/
 	struct fetch_settings fetch;
+	bool fleet; /* its token is the fleet's */
 };
 
 struct config {

@@ -4,6 +4,7 @@
 #include "config_url.h"
 #include "config_value.h"
 #include "config_words.h"
+#include "fleet_url.h"
 #include "regions.h"
 #include "text.h"
 #include <string.h>
@@ -115,6 +116,37 @@ static const char *proxy_user_problem(const char *text)
 	return strlen(text) > ID_LENGTH_MAX ? "is too long" : NULL;
 }
 
+static const char *store_problem(const char *url)
+{
+	struct fleet_url read;
+
+	return fleet_url_read(url, &read);
+}
+
+static const char *paths_problem(const char *text)
+{
+	char path[CONFIG_NAME_MAX + 1];
+	unsigned count = 0;
+
+	while (config_list_next(&text, path, sizeof(path))) {
+		if (path[0] != '/')
+			return "holds what is not an absolute path";
+		if (++count > FLEET_OLD_KEYS_MAX)
+			return "names more than four files";
+	}
+	return text[strspn(text, ", \t")] ? "names a path that is too long"
+	       : count                    ? NULL
+					  : "names no file";
+}
+
+static const char *prefix_problem(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length > 32 || strspn(text, LETTERS DIGITS "._-") != length ? "is not such a name"
+									   : NULL;
+}
+
 static const char *credential_problem(const char *text)
 {
 	size_t length = strlen(text);
@@ -169,6 +201,8 @@ TYPE(units, "full names of systemd units (backup.service), separated by commas o
 TYPE(count, "a whole number", .read = count_read, .show_limit = count_show);
 TYPE(count_or_auto, "auto, or a whole number", .read = count_or_auto_read,
 	.show_limit = count_show);
+TYPE(count_or_all, "all, or a whole number", .read = count_or_all_read,
+	.show_limit = count_show);
 TYPE(duration, "a whole number with ms, s, min, h or d,",
 	.read = duration_read, .show_limit = duration_show);
 TYPE(duration_or_auto, "auto, or a whole number with ms, s, min, h or d,",
@@ -192,6 +226,11 @@ TYPE(redirect_uri, "https://HOST..., or http:// with 127.0.0.1, [::1] or localho
 TYPE(client_id, "printable ASCII without spaces, at most " STRING(ID_LENGTH_MAX) " bytes",
 	HIDDEN(client_id_problem));
 TYPE(credential, "a name of letters, digits, '.', '_' and '-'", HIDDEN(credential_problem));
+TYPE(store, "redis://HOST[:PORT][/DATABASE], rediss:// likewise with TLS, "
+	"rediss+sentinel://HOST[:PORT],.../MASTER, or unix:/PATH, without user or password",
+	URL(store_problem));
+TYPE(paths, "up to four absolute paths, separated by commas or spaces", HIDDEN(paths_problem));
+TYPE(prefix, "up to 32 letters, digits, '.', '_' and '-'", TEXT(prefix_problem));
 TYPE(scope, "scope names with one space between them", TEXT(scope_problem));
 TYPE(parameters, "form-encoded NAME=VALUE pairs joined by '&', no secrets",
 	HIDDEN(parameters_problem));
@@ -259,6 +298,44 @@ static const struct config_key keys[] = {
 	 "The longest wait that a caller may ask for."},
 	{"log_level", BROKER(log_level), OF(log_level), "info", NEEDED,
 	 "The least urgent messages that are logged."},
+	{"fleet_store", BROKER(fleet.store), OF(store), "", 0,
+	 "The Redis or Valkey in which many hosts share tokens, each a daemon like this one. Empty: "
+	 "this host is for itself. See docs/fleet.md: one token is about 300 API requests a minute "
+	 "for all of them."},
+	{"fleet_user", BROKER(fleet.user), OF(proxy_user), "", 0,
+	 "The user to log in as at the store; needs a password. Empty: its default user."},
+	{"fleet_password_file", BROKER(fleet.password_file), OF(path), "", 0,
+	 "A file with that user's password alone, as strict as client_secret_file."},
+	{"fleet_password_credential", BROKER(fleet.password_credential), OF(credential), "", 0,
+	 "The same as a systemd credential (LoadCredential=), instead of fleet_password_file."},
+	{"fleet_key_file", BROKER(fleet.key_file), OF(path), "", 0,
+	 "File with the key that seals tokens in the store (openssl rand -hex 32), the same on all "
+	 "hosts of the fleet. Owner and mode as for client_secret_file."},
+	{"fleet_key_credential", BROKER(fleet.key_credential), OF(credential), "", 0,
+	 "The same as a systemd credential (LoadCredential=), instead of fleet_key_file."},
+	{"fleet_old_key_files", BROKER(fleet.old_key_files), OF(paths), "", 0,
+	 "Files with further keys that open what other hosts have sealed, while the key is "
+	 "changed. Nothing is sealed with them."},
+	{"fleet_ca_file", BROKER(fleet.ca_file), OF(path), "", 0,
+	 "PEM file of the certificate authorities to trust for the store, instead of the system's."},
+	{"fleet_cert_file", BROKER(fleet.cert_file), OF(path), "", 0,
+	 "PEM file of the certificate that this host shows to the store; needs fleet_cert_key_file."},
+	{"fleet_cert_key_file", BROKER(fleet.cert_key_file), OF(path), "", 0,
+	 "PEM file of its private key, as strict as client_secret_file."},
+	{"fleet_prefix", BROKER(fleet.prefix), OF(prefix), "gct", NEEDED,
+	 "What the names of all keys in the store begin with. Another one where one store serves "
+	 "several fleets."},
+	{"fleet_alone", BROKER(fleet.alone), WITHIN(count_or_all, 0, 16), "3", NEEDED,
+	 "How many hosts may fetch a token for themselves when the store has been away for so long "
+	 "that theirs ends. The server may end a client's oldest token for each of them."},
+	{"fleet_poll", BROKER(fleet.poll), WITHIN(duration, SEC(1), MIN(5)), "10s", NEEDED,
+	 "How often the store is looked at, besides what it tells by itself. 30s is enough above "
+	 "3000 hosts."},
+	{"fleet_timeout", BROKER(fleet.timeout), WITHIN(duration, MS(100), SEC(30)), "2s", NEEDED,
+	 "How long the store may take for an answer."},
+	{"fleet_plain", BROKER(fleet.plain), OF(yes_no), "no", NEEDED,
+	 "yes: redis:// to another host is allowed, where the network between them is trusted: "
+	 "without TLS the password is sent as it is, and nobody proves to be the store."},
 
 	{"region", PROFILE(region), OF(region), "", 0,
 	 "The Genesys Cloud region, by its AWS name or its domain. A profile needs region, "
@@ -342,6 +419,10 @@ static const struct config_key keys[] = {
 	{"fetch_timeout", PROFILE(fetch.timeout), WITHIN(duration, MS(100), MIN(2)), "10s", NEEDED,
 	 "How long one exchange with the login server or the API may take. Of a host with several "
 	 "addresses, one that does not answer gets half of it; the others get the rest."},
+	{"fleet", PROFILE(fleet), OF(yes_no), "", 0,
+	 "Whether the hosts of the fleet share this token. Empty: yes where fleet_store is set. "
+	 "Without client_secret_file and client_secret_credential this host has the token when "
+	 "another one has fetched it, and fetches none itself."},
 };
 /* clang-format on */
 

@@ -62,7 +62,7 @@ struct config_key {
 	const char *help;         /* whole sentences */
 };
 
-#define CONFIG_KEYS_MAX 64
+#define CONFIG_KEYS_MAX 96
 
 /* All of them, in the order people should read them: [broker] first. */
 const struct config_key *config_keys(size_t *ret_count);

@@ -14,6 +14,7 @@ enum config_file {
 	CONFIG_FILE_CA,
 	CONFIG_FILE_CREDENTIAL, /* systemd has seen to its mode */
 	CONFIG_FILE_KEY_CREDENTIAL,
+	CONFIG_FILE_TLS_KEY, /* a secret; a private key in PEM form */
 };
 
 /* `context` is passed to every call. */

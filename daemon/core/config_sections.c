@@ -1,6 +1,8 @@
 #include "config_sections.h"
 #include "config.h"
+#include "config_checks.h"
 #include "config_draft.h"
+#include "config_fleet.h"
 #include "config_url.h"
 #include "login_attempt.h"
 #include "regions.h"
@@ -9,61 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-/* Only one of the two may be set. */
-static void exclude(
-	struct config_draft *d, struct draft_section *section, const char *one, const char *other)
-{
-	if (draft_has(section, one) && draft_has(section, other))
-		draft_problem(d, CONFIG_ERROR, section, other,
-			"%s is set too; only one of the two may be", one);
-}
-
-/* `socket_gid`: the group that must not read a secret. */
-static void check_file(struct config_draft *d, struct draft_section *section, const char *key,
-	enum config_file what, const char *path, gid_t socket_gid)
-{
-	const struct config_lookup *lookup = d->lookup;
-	char problem[256] = "";
-
-	if (path && !lookup->file_fit(
-			    lookup->context, what, path, socket_gid, problem, sizeof(problem)))
-		draft_problem(d, CONFIG_ERROR, section, key, "%s %s", path, problem);
-	else if (*problem)
-		draft_problem(d, CONFIG_WARNING, section, key, "%s %s", path, problem);
-}
-
-/* It must be there, where systemd says it would be. */
-static void check_credential(struct config_draft *d, struct draft_section *section, const char *key,
-	enum config_file what, const char *name)
-{
-	const struct config_lookup *lookup = d->lookup;
-	const char *directory = lookup->variable(lookup->context, "CREDENTIALS_DIRECTORY");
-	char problem[256] = "";
-	char *path;
-
-	if (!name)
-		return;
-	/* Someone who checks a file by hand has none of the service's credentials. The daemon
-	 * itself is told when it reads them. */
-	if (!directory || !*directory) {
-		draft_problem(d, CONFIG_WARNING, section, key,
-			"not checked, since CREDENTIALS_DIRECTORY is not set (systemd sets it for "
-			"the service, with LoadCredential=%s:PATH in its unit)",
-			name);
-		return;
-	}
-	if (asprintf(&path, "%s/%s", directory, name) < 0) {
-		d->problems.out_of_memory = true;
-		return;
-	}
-	if (!lookup->file_fit(lookup->context, what, path, (gid_t)-1, problem, sizeof(problem)))
-		draft_problem(d, CONFIG_ERROR, section, key,
-			"%s %s; the unit needs LoadCredential=%s:PATH", path, problem, name);
-	else if (*problem)
-		draft_problem(d, CONFIG_WARNING, section, key, "%s %s", path, problem);
-	free(path);
-}
 
 char *state_dir_default(const char *directories)
 {
@@ -108,12 +55,13 @@ int broker_section_finish(struct config_draft *d, struct broker_settings *broker
 		draft_problem(d, CONFIG_WARNING, section, "admin_users",
 			"with * whoever can connect may refresh and revoke every profile's tokens; "
 			"name those who should");
-	exclude(d, section, "state_key_file", "state_key_credential");
+	check_only_one(d, section, "state_key_file", "state_key_credential");
 	check_file(d, section, "state_key_file", CONFIG_FILE_KEY, broker->state_key_file,
 		broker->socket_gid);
 	check_credential(d, section, "state_key_credential", CONFIG_FILE_KEY_CREDENTIAL,
 		broker->state_key_credential);
 	check_state_dir(d, section, broker->state_dir);
+	fleet_keys_finish(d, section, broker);
 	return 0;
 }
 
@@ -239,22 +187,13 @@ static void check_login(
 			"its query has %s, which the daemon sets itself; leave it out", clash);
 }
 
-/* `key` says nothing without `other`. */
-static void need_other(
-	struct config_draft *d, struct draft_section *section, const char *key, const char *other)
-{
-	if (draft_has(section, key) && !draft_has(section, other) &&
-		!draft_setting(section, other)->bad)
-		draft_problem(d, CONFIG_ERROR, section, key, "it needs %s as well", other);
-}
-
 static void check_proxy(
 	struct config_draft *d, struct draft_section *section, const struct profile_settings *p)
 {
-	need_other(d, section, "proxy_user", "proxy");
-	need_other(d, section, "proxy_user", "proxy_password_file");
-	need_other(d, section, "proxy_password_file", "proxy_user");
-	need_other(d, section, "proxy_ca_file", "proxy");
+	check_needs(d, section, "proxy_user", "proxy");
+	check_needs(d, section, "proxy_user", "proxy_password_file");
+	check_needs(d, section, "proxy_password_file", "proxy_user");
+	check_needs(d, section, "proxy_ca_file", "proxy");
 	if (p->fetch.proxy_ca_file && p->fetch.proxy &&
 		strncasecmp(p->fetch.proxy, "https:", strlen("https:")) != 0)
 		draft_problem(d, CONFIG_ERROR, section, "proxy_ca_file",
@@ -272,19 +211,20 @@ int profile_section_finish(struct config_draft *d, struct draft_section *section
 	profile->allow.root_needs_rule = broker->root_needs_rule;
 	profile->login.root_needs_rule = broker->root_needs_rule;
 
-	exclude(d, section, "region", "environment");
+	check_only_one(d, section, "region", "environment");
 	if (!draft_has(section, "region") && !draft_has(section, "environment") &&
 		!draft_has(section, "token_url"))
 		draft_problem(d, CONFIG_ERROR, section, "region",
 			"profile %s has neither region nor environment nor token_url; say where "
 			"its login server is, for instance: region = us-west-2",
 			section->name);
-	exclude(d, section, "client_id", "client_id_file");
+	check_only_one(d, section, "client_id", "client_id_file");
 	need_one(d, section, "client_id", "client_id_file", "one of them is needed");
-	exclude(d, section, "client_secret_file", "client_secret_credential");
+	check_only_one(d, section, "client_secret_file", "client_secret_credential");
+	fleet_profile_finish(d, section, profile);
 	if (profile->grant == GRANT_AUTHORIZATION_CODE)
 		check_login(d, section, profile);
-	else
+	else if (!profile->fleet)
 		need_one(d, section, "client_secret_file", "client_secret_credential",
 			"one of them is needed: the secret in a file of mode 0600, or from "
 			"systemd");

@@ -83,7 +83,14 @@ static bool ipv6_valid(const char *host, size_t length)
 	return inet_pton(AF_INET6, text, &address) == 1;
 }
 
-static const char *host_problem(const char *host, size_t length)
+static bool last_label_is_number(const char *host, size_t length)
+{
+	const char *dot = memrchr(host, '.', length);
+
+	return is_digit(dot ? dot[1] : host[0]);
+}
+
+const char *url_host_problem(const char *host, size_t length)
 {
 	if (length == 0)
 		return "it has no host";
@@ -92,15 +99,16 @@ static const char *host_problem(const char *host, size_t length)
 			return "what is in brackets is not an IPv6 address";
 		return NULL;
 	}
-	/* What ends in a digit would be read as an address, and not by everybody as the same. */
-	if (is_digit(host[length - 1]) && !ipv4_valid(host, length))
+	/* What ends in a number (1.2.3, 10.0x7f) would be read as an address, and not by everybody
+	 * as the same. */
+	if (last_label_is_number(host, length) && !ipv4_valid(host, length))
 		return "its host is neither a name nor an address";
 	if (!host_name_valid(host, length, 1))
 		return "its host is neither a name nor an address";
 	return NULL;
 }
 
-static const char *port_problem(const char *port, size_t length)
+const char *url_port_problem(const char *port, size_t length)
 {
 	unsigned value = 0;
 
@@ -116,7 +124,7 @@ static const char *port_problem(const char *port, size_t length)
 	return NULL;
 }
 
-static bool is_loopback(const char *host, size_t length)
+bool url_host_is_loopback(const char *host, size_t length)
 {
 	return (length == 9 && strncasecmp(host, "localhost", 9) == 0) ||
 	       (length == 5 && memcmp(host, "[::1]", 5) == 0) ||
@@ -211,19 +219,19 @@ static const char *problem_of(const char *url, enum url_kind kind)
 		if (colon)
 			host_length = (size_t)(colon - authority);
 	}
-	problem = host_problem(authority, host_length);
+	problem = url_host_problem(authority, host_length);
 	if (problem)
 		return problem;
 	port = authority + host_length;
 	if (host_length < length) {
-		problem = *port == ':' ? port_problem(port + 1, length - host_length - 1)
+		problem = *port == ':' ? url_port_problem(port + 1, length - host_length - 1)
 				       : "there is something between its host and its path";
 		if (problem)
 			return problem;
 	} else if (kind == URL_PROXY) {
 		return "it has no port"; /* libcurl would take 1080 */
 	}
-	if (kind == URL_REDIRECT && scheme == 7 && !is_loopback(authority, host_length))
+	if (kind == URL_REDIRECT && scheme == 7 && !url_host_is_loopback(authority, host_length))
 		return "it is http:// to another host than 127.0.0.1, [::1] or localhost";
 	return path_problem(authority + length, kind);
 }

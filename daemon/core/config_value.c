@@ -99,6 +99,14 @@ const char *count_or_auto_read(const struct config_key *key, const char *text, v
 	return NULL;
 }
 
+const char *count_or_all_read(const struct config_key *key, const char *text, void *ret)
+{
+	if (strcmp(text, "all") != 0)
+		return count_read(key, text, ret);
+	*(uint32_t *)ret = UINT32_MAX;
+	return NULL;
+}
+
 const char *word_read(const struct config_key *key, const char *text, void *ret)
 {
 	for (const struct config_word *w = key->type->words; w->word; w++) {

@@ -29,6 +29,8 @@ const char *duration_read(const struct config_key *key, const char *text, void *
 const char *duration_or_auto_read(const struct config_key *key, const char *text, void *ret);
 /* "auto" is 0. */
 const char *count_or_auto_read(const struct config_key *key, const char *text, void *ret);
+/* "all" is UINT32_MAX. */
+const char *count_or_all_read(const struct config_key *key, const char *text, void *ret);
 const char *word_read(const struct config_key *key, const char *text, void *ret);
 void count_show(int64_t count, char *text, size_t size);
 /* "10min": in the largest unit that gives a whole number. */

@@ -430,6 +430,11 @@ static void granted(struct fleet *f, struct boot_time now, uint64_t fence)
 	f->renew_at = boot_add(now, duration_ns(RENEW_NS));
 }
 
+static bool is_broken(const struct fleet_obstacle *o, const struct fleet_id *id)
+{
+	return o->outlived && strcmp(o->id.text, id->text) == 0;
+}
+
 static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 	const struct fleet_answer *a, const struct fleet_sight *sight)
 {
@@ -452,6 +457,12 @@ static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 		wait_for(f, now, &f->lease, a, duration_s(2));
 		break;
 	case FLEET_SAYS_HOLD:
+		if (f->wish == FLEET_WISH_ADMIN && !is_broken(&f->hold, &a->id)) {
+			/* an admin does not wait */
+			f->hold = (struct fleet_obstacle){a->id, now, true};
+			f->not_before = now;
+			break;
+		}
 		wait_for(f, now, &f->hold, a, duration_s(1));
 		f->class = a->class;
 		if (!f->hold.outlived)
@@ -609,11 +620,18 @@ void fleet_want(struct fleet *f, struct boot_time now, enum fleet_wish wish)
 		f->wished_at = now;
 	if (wish > f->wish)
 		f->wish = wish;
+	if (wish == FLEET_WISH_ADMIN)
+		f->not_before = boot_min(f->not_before, now);
 	f->want_give_up = false;
 	if (wish == FLEET_WISH_REPORT && f->current.generation && !f->current.rejected) {
 		f->current.rejected = true;
 		f->not_before = boot_min(f->not_before, now);
 	}
+}
+
+void fleet_credential_changed(struct fleet *f, struct boot_time now)
+{
+	f->not_before = boot_min(f->not_before, now);
 }
 
 bool fleet_minted(

@@ -220,6 +220,8 @@ void fleet_permitted(struct fleet *f, uint32_t rank);
 
 /* A fetch began that the token source wants. It ends with FLEET_TAKEN_TOKEN, MINT or GIVE_UP. */
 void fleet_want(struct fleet *f, struct boot_time now, enum fleet_wish wish);
+/* What others were refused, or this host, was another credential's. */
+void fleet_credential_changed(struct fleet *f, struct boot_time now);
 /* The token request brought a token that lives until `end` (no margin taken off). False: it is
  * superseded already; the fleet has a newer one. */
 bool fleet_minted(

@@ -40,6 +40,8 @@ static const struct {
 	[EVENT_LOGIN_FAILED] = {"login_failed", LOG_WARNING, "6afd2908e04e4c3b930f925ae74b1643"},
 	[EVENT_LOGIN_ENDS] = {"login_ends", LOG_WARNING, "659e2ff3aafc4177ace1a478b62551e6"},
 	[EVENT_LOGGED_OUT] = {"logged_out", LOG_NOTICE, "dde19293593046e3b51748089f4385bd"},
+	[EVENT_FLEET] = {"fleet", LOG_INFO, "8d1f1c0a5f0e4b0ab1f26a3c2f8e7b64"},
+	[EVENT_FLEET_TROUBLE] = {"fleet_trouble", LOG_WARNING, "3b9d40c7e6a24f74a4c05d1e9d6f2a58"},
 	[EVENT_STATE_FILE] = {"state_file", LOG_ERR, "c4f96f3e67ac449787f3f486ce9e23ab"},
 };
 

@@ -49,6 +49,8 @@ enum event_kind {
 	EVENT_LOGIN_FAILED, /* a person tried to */
 	EVENT_LOGIN_ENDS,   /* a login that cannot be refreshed has little time left */
 	EVENT_LOGGED_OUT,
+	EVENT_FLEET, /* what other hosts of the fleet did */
+	EVENT_FLEET_TROUBLE,
 	EVENT_STATE_FILE, /* state could not be written or read */
 	EVENT_KINDS
 };

@@ -3,6 +3,7 @@
 #include "reply_metrics.h"
 
 #include "config.h"
+#include "fleet.h"
 #include "probe.h"
 #include "reply.h"
 #include "token_login.h"
@@ -239,6 +240,113 @@ static void put_clocks(const struct metric_context *c)
 			c->profiles[i].probe->sent_count);
 }
 
+static void put_fleet_gauge(const struct metric_context *c, const char *name, const char *help,
+	uint64_t (*value)(const struct fleet_view *f))
+{
+	put_family(c->out, name, "gauge", help);
+	for (size_t i = 0; i < c->count; i++)
+		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
+			put_count(c->out, name, c->profiles[i].settings->name, NULL, NULL,
+				value(&c->profiles[i].fleet));
+}
+
+static uint64_t fleet_is_up(const struct fleet_view *f)
+{
+	return f->state != FLEET_STATE_DOWN && f->state != FLEET_STATE_ALONE;
+}
+
+static uint64_t fleet_is_alone(const struct fleet_view *f)
+{
+	return f->state == FLEET_STATE_ALONE;
+}
+
+static uint64_t fleet_has_other_key(const struct fleet_view *f)
+{
+	return f->state == FLEET_STATE_OTHER_KEY;
+}
+
+static uint64_t fleet_follows(const struct fleet_view *f)
+{
+	return f->follows;
+}
+
+static uint64_t fleet_hosts(const struct fleet_view *f)
+{
+	return f->hosts;
+}
+
+static uint64_t fleet_generation(const struct fleet_view *f)
+{
+	return f->generation;
+}
+
+/* What became of tokens and of requests for them, by the word that `result` has. */
+static void put_fleet_events(const struct metric_context *c)
+{
+	static const char name[] = "gctokend_fleet_events_total";
+	static const struct {
+		const char *event;
+		size_t member;
+	} events[] = {
+		{"minted", offsetof(struct fleet_counters, minted)},
+		{"minted_alone", offsetof(struct fleet_counters, minted_alone)},
+		{"adopted", offsetof(struct fleet_counters, adopted)},
+		{"put", offsetof(struct fleet_counters, put)},
+		{"restored", offsetof(struct fleet_counters, restored)},
+		{"superseded", offsetof(struct fleet_counters, superseded)},
+		{"held", offsetof(struct fleet_counters, held)},
+		{"cooled_down", offsetof(struct fleet_counters, cooled_down)},
+		{"store_clock_step", offsetof(struct fleet_counters, store_clock_steps)},
+		{"broken", offsetof(struct fleet_counters, broken)},
+		{"undated", offsetof(struct fleet_counters, undated)},
+		{"stale", offsetof(struct fleet_counters, stale)},
+	};
+
+	put_family(c->out, name, "counter",
+		"What happened in the fleet here: minted (fetched by this host), minted_alone (of "
+		"these, without the store), adopted (from another host), put (into the store), "
+		"restored (of these, because the store had lost it), superseded, held (another "
+		"host was asking), cooled_down, store_clock_step, broken (a lease or hold that "
+		"stood too long), undated, stale.");
+	for (size_t i = 0; i < c->count; i++) {
+		const struct fleet_view *f = &c->profiles[i].fleet;
+
+		if (f->state == FLEET_STATE_NONE)
+			continue;
+		for (size_t k = 0; k < sizeof(events) / sizeof(events[0]); k++)
+			put_count(c->out, name, c->profiles[i].settings->name, "event",
+				events[k].event,
+				*(const uint64_t *)((const char *)f->counters + events[k].member));
+	}
+}
+
+static void put_fleet(const struct metric_context *c)
+{
+	static const char link[] = "gctokend_fleet_link_seconds";
+
+	put_fleet_gauge(c, "gctokend_fleet_up", "1 if the fleet's store is reached.", fleet_is_up);
+	put_family(
+		c->out, link, "gauge", "For how long the store has been reached, or has not been.");
+	for (size_t i = 0; i < c->count; i++)
+		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
+			put_seconds(c->out, link, c->profiles[i].settings->name,
+				c->profiles[i].fleet.lasts);
+	put_fleet_gauge(c, "gctokend_fleet_alone",
+		"1 if the store is not reached and this host has fetched for itself.",
+		fleet_is_alone);
+	put_fleet_gauge(c, "gctokend_fleet_other_key",
+		"1 if the token in the store is sealed with a key that is not known here.",
+		fleet_has_other_key);
+	put_fleet_gauge(c, "gctokend_fleet_follower", "1 if this host has no client secret.",
+		fleet_follows);
+	put_fleet_gauge(c, "gctokend_fleet_generation",
+		"The fleet's number of the current token; 0 without one.", fleet_generation);
+	put_fleet_gauge(c, "gctokend_fleet_hosts",
+		"Hosts that hear of new tokens, as the store counts them; 0 if that is not known.",
+		fleet_hosts);
+	put_fleet_events(c);
+}
+
 static void put_broker(struct buffer *out, const struct broker_view *b)
 {
 	static const char requests[] = "gctokend_requests_total";
@@ -311,7 +419,9 @@ void reply_metrics(struct reply *r, const struct clock_reading *now,
 		put_traffic(&c);
 		put_logins(&c);
 		put_clocks(&c);
+		put_fleet(&c);
 	}
+
 	if (broker)
 		put_broker(r->out, broker);
 	reply_end(r);

@@ -92,6 +92,36 @@ static void put_login(
 	buffer_put_char(out, '}');
 }
 
+static void put_fleet(struct buffer *out, const struct fleet_view *f)
+{
+	static const char *const states[] = {
+		[FLEET_STATE_NONE] = "none",
+		[FLEET_STATE_UP] = "up",
+		[FLEET_STATE_DOWN] = "down",
+		[FLEET_STATE_ALONE] = "alone",
+		[FLEET_STATE_OTHER_KEY] = "other_key",
+		[FLEET_STATE_STOPPED] = "stopped",
+	};
+
+	put_member(out, ",\"fleet\":{\"state\":", states[f->state]);
+	put_seconds(out, ",\"for\":", f->lasts);
+	put_member(out, ",\"problem\":", f->problem);
+	put_member(out, ",\"host\":", f->host);
+	put_member(out, ",\"role\":", f->follows ? "follower" : "minter");
+	buffer_put_text(out, f->own ? ",\"fetched_here\":true" : ",\"fetched_here\":false");
+	buffer_put_text(out, ",\"generation\":");
+	if (f->generation)
+		buffer_put_unsigned(out, f->generation);
+	else
+		buffer_put_text(out, "null");
+	buffer_put_text(out, ",\"hosts\":");
+	if (f->hosts)
+		buffer_put_unsigned(out, f->hosts);
+	else
+		buffer_put_text(out, "null");
+	buffer_put_char(out, '}');
+}
+
 static void put_profile(
 	struct buffer *out, const struct profile_view *p, const struct clock_reading *now)
 {
@@ -123,6 +153,8 @@ static void put_profile(
 	put_counters(out, &p->source->counters);
 	if (p->has_login)
 		put_login(out, p, now);
+	if (p->fleet.state != FLEET_STATE_NONE)
+		put_fleet(out, &p->fleet);
 	buffer_put_text(out, ",\"waiting\":");
 	buffer_put_unsigned(out, p->waiting);
 	buffer_put_text(out, ",\"skew_seconds\":");

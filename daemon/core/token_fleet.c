@@ -45,6 +45,17 @@ bool token_source_adopt(struct token_source *s, const struct clock_reading *now,
 	return true;
 }
 
+void token_source_start_again(struct token_source *s)
+{
+	s->revoked = false;
+}
+
+void token_source_ask_clock(struct token_source *s)
+{
+	s->probes_wanted = 1;
+	s->attention = true;
+}
+
 void token_source_share(struct token_source *s, uint64_t fleet_generation)
 {
 	s->current.fleet_generation = fleet_generation;

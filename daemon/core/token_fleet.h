@@ -23,6 +23,11 @@ struct token_adoption {
  * admin has revoked, or it is the current one already; it stays in `token`. */
 bool token_source_adopt(struct token_source *s, const struct clock_reading *now,
 	struct token *token, const struct token_adoption *a);
+/* An admin had stopped it for the whole fleet, and one has it started again on another host. */
+void token_source_start_again(struct token_source *s);
+/* The login server's clock is asked for: an end by it is known of a token that came without an
+ * exchange with that server. */
+void token_source_ask_clock(struct token_source *s);
 /* The current token is the fleet's of that number: whoever minted it says so once the fleet agrees.
  */
 void token_source_share(struct token_source *s, uint64_t fleet_generation);

@@ -25,6 +25,17 @@ static void reject_current(
 		c->token.fingerprint, words);
 }
 
+static struct duration cooldown_left(const struct token_source *s, const struct clock_reading *now)
+{
+	return duration_sub(s->settings.reject_cooldown, boot_since(now->boot, s->replaced_at));
+}
+
+/* One false report of one host would cost a whole fleet its token. */
+static bool has_to_be_verified(const struct token_source *s, struct duration left)
+{
+	return left.ns > 0 || (s->settings.shared && s->settings.verifiable);
+}
+
 struct boot_time token_source_verify_at(const struct token_source *s)
 {
 	const struct token_verification *v = &s->verification;
@@ -53,8 +64,12 @@ void token_source_verified(struct token_source *s, const struct clock_reading *n
 	v->accepted = verdict == VERDICT_ACCEPTED;
 	v->at = now->boot;
 	s->changed = true;
-	if (verdict == VERDICT_REFUSED && !s->current.rejected)
+	if (s->current.rejected)
+		return;
+	if (verdict == VERDICT_REFUSED)
 		reject_current(s, now, v->uid, ", and refuses it still");
+	else if (verdict == VERDICT_NONE && s->settings.shared && cooldown_left(s, now).ns <= 0)
+		reject_current(s, now, v->uid, ", as far as can be known");
 }
 
 /* A rejection that comes soon after a replacement: is held for the verdict, or refused. */
@@ -65,7 +80,7 @@ static void verify(struct token_source *s, const struct clock_reading *now,
 	bool same = v->generation == s->current.generation;
 
 	ret->kind = OUTCOME_COOLDOWN;
-	ret->retry_after_s = duration_ceil_s(left);
+	ret->retry_after_s = duration_ceil_s(duration_max(left, duration_s(1)));
 	if (same && v->state == VERIFICATION_ENDED &&
 		boot_since(now->boot, v->at).ns < VERDICT_GOOD_FOR_S * NS_PER_S) {
 		if (v->accepted)
@@ -91,8 +106,7 @@ static void verify(struct token_source *s, const struct clock_reading *now,
 bool token_source_reject(struct token_source *s, const struct clock_reading *now,
 	struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
-	struct duration left =
-		duration_sub(s->settings.reject_cooldown, boot_since(now->boot, s->replaced_at));
+	struct duration left = cooldown_left(s, now);
 	struct token_slot *c = &s->current, *p = &s->previous;
 
 	if (!c->token.text || ask->generation != c->generation) {
@@ -105,7 +119,7 @@ bool token_source_reject(struct token_source *s, const struct clock_reading *now
 		ask->kind = ASK_GET;
 		return true;
 	}
-	if (!c->rejected && left.ns > 0) {
+	if (!c->rejected && has_to_be_verified(s, left)) {
 		verify(s, now, ask, expired, left, ret);
 		return false;
 	}

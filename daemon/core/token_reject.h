@@ -3,7 +3,10 @@
  * Until it is, it stays rejected: whoever rejects it, too, waits with them. But where a token that
  * has only just replaced a rejected one is rejected as well, tokens may not be the reason. Within
  * reject_cooldown of a replacement the API itself is asked, where it is known, whether it accepts
- * the token: if not, it is replaced at once, and else its callers are told so. */
+ * the token: if not, it is replaced at once, and else its callers are told so.
+ *
+ * A token that the hosts of a fleet share is not replaced before the API was asked, where it is
+ * known: one host that is wrong would else cost all the others theirs. */
 #ifndef GCTOKEND_CORE_TOKEN_REJECT_H
 #define GCTOKEND_CORE_TOKEN_REJECT_H
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fleet_counters;
 struct history;
 struct probe_plan;
 struct profile_settings;
@@ -18,6 +19,28 @@ struct login_view {
 	bool stored;         /* what there is of it is on the disk */
 	const char *problem; /* with its file; "": none */
 	int64_t logged_in_s; /* wall clock; 0: not known */
+};
+
+/* How it is with the fleet. */
+enum fleet_state {
+	FLEET_STATE_NONE, /* the profile is in none */
+	FLEET_STATE_UP,
+	FLEET_STATE_DOWN,      /* the store cannot be reached */
+	FLEET_STATE_ALONE,     /* likewise, and this host has fetched for itself */
+	FLEET_STATE_OTHER_KEY, /* the token in the store is sealed with an unknown key */
+	FLEET_STATE_STOPPED,   /* an admin has revoked it for all */
+};
+
+struct fleet_view {
+	enum fleet_state state; /* NONE: nothing else is set */
+	struct duration lasts;  /* since the store was reached, or was not any more */
+	const char *problem;    /* why it cannot be reached; NULL: it can, or nobody knows */
+	bool follows;           /* this host has no secret */
+	bool own;               /* it fetched the current token */
+	uint64_t generation;    /* the fleet's number of that; 0: there is none */
+	uint64_t hosts;         /* 0: not known */
+	const char *host;       /* this one */
+	const struct fleet_counters *counters;
 };
 
 /* One profile. */
@@ -33,6 +56,7 @@ struct profile_view {
 	uint64_t wall_steps; /* of our wall clock since the start */
 	bool has_login;
 	struct login_view login;
+	struct fleet_view fleet;
 };
 
 /* The daemon itself. */

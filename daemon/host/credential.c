@@ -49,7 +49,7 @@ static int keep(const struct secret_source *s, const char *bytes, size_t length,
 	return 0;
 }
 
-static int read_value(const struct secret_source *s, char **ret)
+int credential_read(const struct secret_source *s, char **ret)
 {
 	char *bytes = secret_alloc(READ_SIZE);
 	size_t length;
@@ -73,7 +73,7 @@ static int read_id(const struct profile_settings *profile, struct secret_source 
 	s.is_public = true;
 	if (profile->client_id)
 		return keep(&s, profile->client_id, strlen(profile->client_id), ret);
-	return read_value(&s, ret);
+	return credential_read(&s, ret);
 }
 
 static int read_client_secret(
@@ -84,7 +84,7 @@ static int read_client_secret(
 	s.key = s.credential ? "client_secret_credential" : "client_secret_file";
 	if (!s.credential && !s.path)
 		return keep(&s, "", 0, ret);
-	return read_value(&s, ret);
+	return credential_read(&s, ret);
 }
 
 static int read_proxy_password(
@@ -92,7 +92,7 @@ static int read_proxy_password(
 {
 	s.key = "proxy_password_file";
 	s.path = profile->proxy_password_file;
-	return s.path ? read_value(&s, ret) : 0;
+	return s.path ? credential_read(&s, ret) : 0;
 }
 
 int credential_load(const struct profile_settings *profile, struct credential *ret, char *problem,
@@ -121,7 +121,7 @@ int credential_load(const struct profile_settings *profile, struct credential *r
 int credential_check(const struct secret_source *source)
 {
 	char *value = NULL, doubt[160];
-	int error = read_value(source, &value);
+	int error = credential_read(source, &value);
 
 	if (!error && secret_file_doubt(value, strlen(value), doubt, sizeof(doubt)))
 		secret_complain(source, 0, doubt);

@@ -23,6 +23,9 @@ struct credential {
  */
 int credential_load(const struct profile_settings *profile, struct credential *ret, char *problem,
 	size_t problem_size);
+/* The value that the source holds, from secret_alloc: end it with secret_text_free. As
+ * credential_load. */
+int credential_read(const struct secret_source *source, char **ret);
 /* Could the value be used that the source holds? As credential_load; where it could, but has
  * something at its ends that was hardly meant, the problem is that. */
 int credential_check(const struct secret_source *source);

@@ -1,5 +1,6 @@
 #include "file_fit.h"
 
+#include "core/secret.h"
 #include "credential.h"
 #include "secret_reader.h"
 #include "state_key.h"
@@ -45,12 +46,48 @@ static bool ca_fit(const char *path, bool thorough, char *problem, size_t size)
 	return first;
 }
 
+#define TLS_KEY_MAX 16384 /* RSA with 8192 bits has 6.4 KB */
+
+static int no_passphrase(char *text, int size, int writing, void *context)
+{
+	(void)text;
+	(void)size;
+	(void)writing;
+	(void)context;
+	return -1; /* without this OpenSSL asks at the terminal */
+}
+
+static bool tls_key_fit(const struct secret_source *s, bool thorough)
+{
+	char *bytes = secret_alloc(TLS_KEY_MAX);
+	size_t length;
+	bool fit = bytes && secret_read(s, bytes, TLS_KEY_MAX, &length) == 0;
+
+	if (!bytes)
+		secret_complain(s, -ENOMEM, "cannot be read: out of memory");
+	if (fit && thorough) {
+		BIO *bio = BIO_new_mem_buf(bytes, (int)length);
+		EVP_PKEY *key =
+			bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+
+		fit = key;
+		if (!fit)
+			secret_complain(s, -EINVAL,
+				"holds no private key in PEM form without a passphrase");
+		EVP_PKEY_free(key);
+		BIO_free(bio);
+	}
+	secret_free(bytes, TLS_KEY_MAX);
+	return fit;
+}
+
 bool file_fit(enum config_file what, bool thorough, const char *path, gid_t socket_gid,
 	char *problem, size_t problem_size)
 {
 	const struct secret_source s = {
 		.path = path,
-		.is_public = what != CONFIG_FILE_SECRET && what != CONFIG_FILE_KEY,
+		.is_public = what != CONFIG_FILE_SECRET && what != CONFIG_FILE_KEY &&
+			     what != CONFIG_FILE_TLS_KEY,
 		.socket_gid = socket_gid,
 		.problem = problem,
 		.problem_size = problem_size,
@@ -62,6 +99,8 @@ bool file_fit(enum config_file what, bool thorough, const char *path, gid_t sock
 	case CONFIG_FILE_KEY:
 	case CONFIG_FILE_KEY_CREDENTIAL:
 		return state_key_check(&s, thorough) == 0;
+	case CONFIG_FILE_TLS_KEY:
+		return tls_key_fit(&s, thorough);
 	case CONFIG_FILE_SECRET:
 	case CONFIG_FILE_ID:
 	case CONFIG_FILE_CREDENTIAL:

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int read_key(const struct secret_source *s, unsigned char *ret_key)
+int state_key_read(const struct secret_source *s, unsigned char *ret_key)
 {
 	char bytes[STATE_KEY_FILE_MAX + 1]; /* one more, to see that there is more */
 	size_t length;
@@ -55,7 +55,7 @@ static int load_own(
 		return -ENOMEM;
 	s->key = "state_dir";
 	s->path = path;
-	error = read_key(s, ret_key);
+	error = state_key_read(s, ret_key);
 	if (error == -ENOENT) {
 		error = make_key(s, directory, ret_key);
 		*ret_made = error == 0;
@@ -79,7 +79,7 @@ int state_key_load(const struct broker_settings *settings, const char *directory
 	*ret_made = false;
 	snprintf(problem, problem_size, "the state key: out of memory");
 	if (s.path || s.credential)
-		return read_key(&s, ret_key);
+		return state_key_read(&s, ret_key);
 	return load_own(&s, directory, ret_key, ret_made);
 }
 
@@ -88,7 +88,8 @@ int state_key_check(const struct secret_source *source, bool thorough)
 	unsigned char key[SEALED_KEY_LENGTH];
 	char first;
 	size_t length;
-	int error = thorough ? read_key(source, key) : secret_read(source, &first, 1, &length);
+	int error =
+		thorough ? state_key_read(source, key) : secret_read(source, &first, 1, &length);
 
 	secret_wipe(key, sizeof(key));
 	secret_wipe(&first, sizeof(first));

@@ -18,6 +18,9 @@ struct secret_source;
 int state_key_load(const struct broker_settings *settings, const char *directory,
 	unsigned char *ret_key, bool *ret_made, char *problem, size_t problem_size);
 
+/* Likewise, the key that the source holds. */
+int state_key_read(const struct secret_source *source, unsigned char *ret_key);
+
 /* Could the key be used that the source holds? Without `thorough` only whether it can be read. As
  * state_key_load. */
 int state_key_check(const struct secret_source *source, bool thorough);

@@ -6,6 +6,7 @@
 #include "core/config_keys.h"
 #include "core/config_storage.h"
 #include "core/config_value.h"
+#include "core/fleet_url.h"
 #include "core/text.h"
 #include "fuzz.h"
 
@@ -58,6 +59,24 @@ static bool is_https(const char *url)
 	return is_plain(url, "https://");
 }
 
+static void check_fleet(const struct broker_settings *b)
+{
+	const struct fleet_config *f = &b->fleet;
+	struct fleet_url url;
+
+	if (!f->store)
+		return;
+	CHECK(!fleet_url_read(f->store, &url) && !strchr(f->store, '@'));
+	CHECK(url.tls || url.local || f->plain);
+	CHECK(!f->key_file != !f->key_credential);
+	CHECK(!f->password_file || !f->password_credential);
+	CHECK(!f->cert_file == !f->cert_key_file && (url.tls || (!f->ca_file && !f->cert_file)));
+	CHECK(f->alone <= 16 || f->alone == FLEET_ALONE_ALL);
+	check_fit(f->key_file, b->socket_gid);
+	check_fit(f->password_file, b->socket_gid);
+	check_fit(f->cert_key_file, b->socket_gid);
+}
+
 static void check_whole(const struct config *c)
 {
 	CHECK(c->profile_count >= 1 && c->profile_count <= PROFILES_MAX);
@@ -66,6 +85,7 @@ static void check_whole(const struct config *c)
 	CHECK(!c->broker.page_socket || strcmp(c->broker.socket, c->broker.page_socket));
 	CHECK(!c->broker.state_key_file || !c->broker.state_key_credential);
 	check_fit(c->broker.state_key_file, c->broker.socket_gid);
+	check_fleet(&c->broker);
 	check_rules(&c->broker.admins);
 	check_rules(&c->broker.metrics);
 	for (size_t i = 0; i < c->profile_count; i++) {
@@ -78,7 +98,9 @@ static void check_whole(const struct config *c)
 		CHECK(!*p->authorize_url || is_https(p->authorize_url));
 		CHECK(!*p->api_url || is_https(p->api_url));
 		CHECK(!p->client_id != !p->client_id_file);
-		CHECK(!p->client_secret_file != !p->client_secret_credential);
+		CHECK(p->fleet ? !p->client_secret_file || !p->client_secret_credential
+			       : !p->client_secret_file != !p->client_secret_credential);
+		CHECK(!p->fleet || (c->broker.fleet.store && p->grant == GRANT_CLIENT_CREDENTIALS));
 		CHECK(p->socket_gid == c->broker.socket_gid);
 		check_fit(p->client_secret_file, p->socket_gid);
 		check_rules(&p->allow);
@@ -173,6 +195,10 @@ static void write_value(FILE *to, const struct config_key *key, const void *base
 	else if (is_like(key, "socket_group") && *(const gid_t *)at != (gid_t)-1)
 		fputs(*(const gid_t *)at == 900 ? "gctoken" : "devs", to);
 	else if (is_like(key, "max_connections"))
+		fprintf(to, "%u", *(const uint32_t *)at);
+	else if (key->type->read == count_or_all_read && *(const uint32_t *)at == UINT32_MAX)
+		fputs("all", to);
+	else if (key->type->read == count_or_all_read)
 		fprintf(to, "%u", *(const uint32_t *)at);
 	else if (key->type->read == count_or_auto_read)
 		write_count_or_auto(to, *(const uint32_t *)at);
@@ -311,7 +337,7 @@ static bool line_keeps_secrets(const char *line, size_t length)
 {
 	static const char *const names[] = {"client_secret", "client_id", "token_url",
 		"authorize_url", "api_url", "clock_probe_url", "redirect_uri", "proxy",
-		"extra_params", "password"};
+		"extra_params", "password", "fleet_store"};
 	size_t name = 0;
 
 	while (name < length && line[name] != '=' && line[name] != ':')

@@ -85,10 +85,15 @@ class RedisServer:
         self._connections: list[Connection] = []
         if clock:
             self.clock = ShimmedClock(self)
+        self._options = options
+        self.start()
+
+    def start(self) -> None:
+        """Again, after kill."""
         with open(self.path("log"), "wb") as log:
             self.process = subprocess.Popen(
                 [program(), "--unixsocket", self.socket, "--port", "0", "--save", "",
-                 "--dir", self.folder, *options], env=self.env, stdin=subprocess.DEVNULL,
+                 "--dir", self.folder, *self._options], env=self.env, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log)
         wait_until(self._is_there, "redis-server answers")
 
@@ -124,10 +129,15 @@ class RedisServer:
             assert connection("AUTH", user, password) == b"OK"
         return connection
 
-    def stop(self) -> None:
-        """Ends it at once."""
+    def kill(self) -> None:
+        """kill -9: all that it held is lost."""
         for connection in self._connections:
             connection.close()
+        self._connections.clear()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def stop(self) -> None:
+        """Ends it at once."""
+        self.kill()
         shutil.rmtree(self.folder)

@@ -35,6 +35,9 @@
 #define NO_ID " profile p has neither client_id nor client_id_file; one of them is needed\n"
 #define NO_SECRET " profile p has neither client_secret_file nor client_secret_credential; one of them is needed: the secret in a file of mode 0600, or from systemd\n"
 #define COUNT "; allowed: auto, or a whole number from 1 to 1000\n"
+#define STORE "; allowed: redis://HOST[:PORT][/DATABASE], rediss:// likewise with TLS, rediss+sentinel://HOST[:PORT],.../MASTER, or unix:/PATH, without user or password\n"
+#define FLEET "[broker]\nfleet_store = rediss://h\nfleet_key_file = /k\n"
+#define NO_LOGIN " profile p is one where people log in, and a login belongs to one host: its refresh token must not be in a store that may forget it; add: fleet = no\n"
 #define INDENTED " this line starts with white space; a value cannot go on over several lines, and keys and sections start at the line's beginning\n"
 
 static const struct config_case {
@@ -262,6 +265,60 @@ static const struct config_case {
 	CASE(GOOD BROKER "state_key_file = /k\nstate_key_credential = k\n",
 		"f:7: state_key_credential: state_key_file is set too; only one of the two may be\n"
 		"f:7: state_key_credential: warning: not checked, since CREDENTIALS_DIRECTORY is not set (systemd sets it for the service, with LoadCredential=k:PATH in its unit)\n"),
+	CASE(GOOD BROKER "fleet_store = http://h:6379\nfleet_key_file = /k\n",
+		"f:6: fleet_store: the value is refused: its scheme is none of redis:, rediss:, redis+sentinel:, rediss+sentinel:, unix:" STORE),
+	CASE(GOOD BROKER "fleet_store = rediss://user:hunter2@h\nfleet_key_file = /k\n",
+		"f:6: fleet_store: the value is refused: it has a user or password (@) in it; they have keys of their own" STORE),
+	CASE(GOOD BROKER "fleet_store = rediss://h\n",
+		"f:5: fleet_key_file: there is neither fleet_key_file nor fleet_key_credential; one of them is needed, with the same key on all hosts: openssl rand -hex 32\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = k\n",
+		"f:7: fleet_key_file: the value is not an absolute path; allowed: an absolute path\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /bad/key\nfleet_old_key_files = /k1 /bad/k2\nfleet_password_file = /bad/p\n",
+		"f:7: fleet_key_file: /bad/key has mode 0644, which is open to everybody\n"
+		"f:8: fleet_old_key_files: /bad/k2 has mode 0644, which is open to everybody\n"
+		"f:9: fleet_password_file: /bad/p has mode 0644, which is open to everybody\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /k\nfleet_key_credential = k\n",
+		"f:8: fleet_key_credential: fleet_key_file is set too; only one of the two may be\n"
+		"f:8: fleet_key_credential: warning: not checked, since CREDENTIALS_DIRECTORY is not set (systemd sets it for the service, with LoadCredential=k:PATH in its unit)\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /k\nfleet_user = u\n",
+		"f:8: fleet_user: it needs fleet_password_file as well\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /k\nfleet_password_file = /p\nfleet_password_credential = p\n",
+		"f:9: fleet_password_credential: fleet_password_file is set too; only one of the two may be\n"
+		"f:9: fleet_password_credential: warning: not checked, since CREDENTIALS_DIRECTORY is not set (systemd sets it for the service, with LoadCredential=p:PATH in its unit)\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /k\nfleet_cert_file = /c\n",
+		"f:8: fleet_cert_file: it needs fleet_cert_key_file as well\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /k\nfleet_ca_file = /bad/ca\nfleet_cert_file = /bad/c\nfleet_cert_key_file = /bad/ck\n",
+		"f:8: fleet_ca_file: /bad/ca cannot be read: No such file or directory\n"
+		"f:9: fleet_cert_file: /bad/c cannot be read: No such file or directory\n"
+		"f:10: fleet_cert_key_file: /bad/ck has mode 0644, which is open to everybody\n"),
+	CASE(GOOD BROKER "fleet_store = unix:/s\nfleet_key_file = /k\nfleet_ca_file = /ca\nfleet_cert_key_file = /ck\n",
+		"f:8: fleet_ca_file: the store is spoken to without TLS; use rediss://, or leave it out\n"
+		"f:9: fleet_cert_key_file: the store is spoken to without TLS; use rediss://, or leave it out\n"
+		"f:9: fleet_cert_key_file: it needs fleet_cert_file as well\n"),
+	CASE(GOOD BROKER "fleet_store = redis://10.0.0.1\nfleet_key_file = /k\n",
+		"f:6: fleet_store: it is another host without TLS; use rediss://, or allow it with: fleet_plain = yes\n"),
+	CASE(GOOD BROKER "fleet_store = redis://10.0.0.1\nfleet_key_file = /k\nfleet_plain = yes\nfleet_poll = 10\n",
+		"f:8: fleet_plain: warning: the store is spoken to without TLS: whoever is on the way reads its password, and can stop the fleet\n"
+		"f:9: fleet_poll: \"10\" has no unit" DURATION "1s to 5min\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /k\nfleet_old_key_files = /k\nfleet_alone = 17\nfleet_prefix = a:b\n",
+		"f:8: fleet_old_key_files: warning: /k is fleet_key_file, too\n"
+		"f:9: fleet_alone: \"17\" is too large; allowed: all, or a whole number from 0 to 16\n"
+		"f:10: fleet_prefix: \"a:b\" is not such a name; allowed: up to 32 letters, digits, '.', '_' and '-'\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /k\nfleet_old_key_files = /1 /2 /3 /4 /5\n",
+		"f:8: fleet_old_key_files: the value names more than four files; allowed: up to four absolute paths, separated by commas or spaces\n"),
+	CASE(GOOD BROKER "fleet_store = rediss://h\nfleet_key_file = /k\nfleet_old_key_files = /1,k\n",
+		"f:8: fleet_old_key_files: the value holds what is not an absolute path; allowed: up to four absolute paths, separated by commas or spaces\n"),
+	/* who believes in a fleet that is none */
+	CASE(GOOD "fleet = yes\n" BROKER "fleet_key_file = /k\nfleet_alone = all\nfleet_poll = 10s\n",
+		"f:5: fleet: there is no fleet_store in [broker]\n"
+		"f:7: fleet_key_file: it needs fleet_store as well\n"
+		"f:8: fleet_alone: it needs fleet_store as well\n"),
+	CASE("[profile p]\nregion = us-west-2\nclient_id = id\nfleet = no\n" FLEET,
+		"f:1: client_secret_file:" NO_SECRET),
+	CASE("[profile p]\nregion = us-west-2\nclient_id = id\ngrant = authorization_code\nredirect_uri = http://127.0.0.1:8484/callback\n" FLEET,
+		"f:1: fleet:" NO_LOGIN),
+	CASE("[profile p]\nregion = us-west-2\nclient_id = id\ngrant = authorization_code\nredirect_uri = http://127.0.0.1:8484/callback\nfleet = yes\n" FLEET,
+		"f:6: fleet:" NO_LOGIN),
 	CASE(GOOD BROKER "state_dir = /bad/state\n",
 		"f:6: state_dir: /bad/state is writable by others\n"),
 	CASE(GOOD BROKER "state_key_file = /bad/key\n",
@@ -379,6 +436,8 @@ static const struct config_case {
 	CASE(NOWHERE "token_url = https://h..i/t\n",
 		"f:4: token_url: the value is refused: its host is neither a name nor an address" HTTPS),
 	CASE(NOWHERE "token_url = https://1.2.3/t\n",
+		"f:4: token_url: the value is refused: its host is neither a name nor an address" HTTPS),
+	CASE(NOWHERE "token_url = https://h.0x7f/t\n",
 		"f:4: token_url: the value is refused: its host is neither a name nor an address" HTTPS),
 	CASE(NOWHERE "token_url = https://1.2.3.256/t\n",
 		"f:4: token_url: the value is refused: its host is neither a name nor an address" HTTPS),

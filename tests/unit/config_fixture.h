@@ -42,7 +42,8 @@ static inline int fake_gid(void *context, const char *name, gid_t *ret)
 static inline bool fake_file(void *context, enum config_file what, const char *path,
 	gid_t socket_gid, char *problem, size_t size)
 {
-	const bool secret = what == CONFIG_FILE_SECRET || what == CONFIG_FILE_KEY;
+	const bool secret = what == CONFIG_FILE_SECRET || what == CONFIG_FILE_KEY ||
+			    what == CONFIG_FILE_TLS_KEY;
 
 	(void)context;
 	if (strncmp(path, "/bad/", 5) == 0 && !secret)

@@ -118,6 +118,12 @@ static void defaults_are_filled_in(void **state)
 	assert_int_equal(b->idle_timeout.ns, 600 * NS_PER_S);
 	assert_int_equal(b->max_wait.ns, 300 * NS_PER_S);
 	assert_int_equal(b->log_level, 6);
+	assert_null(b->fleet.store);
+	assert_string_equal(b->fleet.prefix, "gct");
+	assert_int_equal(b->fleet.alone, 3);
+	assert_int_equal(b->fleet.poll.ns, 10 * NS_PER_S);
+	assert_int_equal(b->fleet.timeout.ns, 2 * NS_PER_S);
+	assert_false(b->fleet.plain);
 
 	assert_int_equal(c->profile_count, 1);
 	assert_string_equal(p->name, "p");
@@ -150,6 +156,7 @@ static void defaults_are_filled_in(void **state)
 	assert_true(p->clock_probe);
 	assert_string_equal(p->clock_probe_url, "https://login.usw2.pure.cloud/");
 	assert_int_equal(p->fetch.timeout.ns, 10 * NS_PER_S);
+	assert_false(p->fleet);
 	config_free(c);
 }
 
@@ -166,7 +173,7 @@ static void every_key_arrives(void **state)
 		"[profile a]\n"
 		"environment = Example.ORG\ngrant = client_credentials\nclient_id_file = /x/id\n"
 		"client_secret_file = /x/secret\nauthorize_url = https://h/a?b=c\n"
-		"api_url = HTTPS://Gateway:8443/Path//\nca_file = /x/ca.pem\n"
+		"api_url = HTTPS://Gateway2:8443/Path//\nca_file = /x/ca.pem\n"
 		"proxy = HTTPS://proxy.example:3128\nproxy_user = DOMAIN\\name\n"
 		"proxy_password_file = /x/password\nproxy_ca_file = /x/proxy.pem\n"
 		"scope = one two\n"
@@ -205,7 +212,7 @@ static void every_key_arrives(void **state)
 	assert_string_equal(p->region, "example.org");
 	assert_string_equal(p->token_url, "https://login.example.org/oauth/token");
 	assert_string_equal(p->authorize_url, "https://h/a?b=c");
-	assert_string_equal(p->api_url, "https://gateway:8443/Path");
+	assert_string_equal(p->api_url, "https://gateway2:8443/Path");
 	assert_null(p->client_id);
 	assert_string_equal(p->client_id_file, "/x/id");
 	assert_string_equal(p->fetch.ca_file, "/x/ca.pem");
@@ -234,6 +241,41 @@ static void every_key_arrives(void **state)
 	assert_false(p->clock_probe);
 	assert_string_equal(p->clock_probe_url, "https://time.example");
 	assert_int_equal(p->fetch.timeout.ns, 100 * NS_PER_MS);
+	config_free(c);
+}
+
+static void the_keys_of_a_fleet_arrive(void **state)
+{
+	struct config *c = must_parse_one(
+		"[broker]\nfleet_store = rediss+sentinel://s1,s2:1,[::1]/m/3\nfleet_user = u\n"
+		"fleet_password_file = /x/p\nfleet_key_file = /x/k\n"
+		"fleet_old_key_files = /x/1, /x/2\nfleet_ca_file = /x/ca\n"
+		"fleet_cert_file = /x/c\nfleet_cert_key_file = /x/ck\nfleet_prefix = test\n"
+		"fleet_alone = all\nfleet_poll = 30s\nfleet_timeout = 500ms\n" GOOD
+		"[profile follower]\nregion = us-west-2\nclient_id = id2\n"
+		"[profile own]\nregion = us-west-2\nclient_id = id3\nclient_secret_file = /s\n"
+		"fleet = no\n");
+	const struct fleet_config *f = &c->broker.fleet;
+
+	(void)state;
+	assert_string_equal(f->store, "rediss+sentinel://s1,s2:1,[::1]/m/3");
+	assert_string_equal(f->user, "u");
+	assert_string_equal(f->password_file, "/x/p");
+	assert_null(f->password_credential);
+	assert_string_equal(f->key_file, "/x/k");
+	assert_null(f->key_credential);
+	assert_string_equal(f->old_key_files, "/x/1, /x/2");
+	assert_string_equal(f->ca_file, "/x/ca");
+	assert_string_equal(f->cert_file, "/x/c");
+	assert_string_equal(f->cert_key_file, "/x/ck");
+	assert_string_equal(f->prefix, "test");
+	assert_int_equal(f->alone, FLEET_ALONE_ALL);
+	assert_int_equal(f->poll.ns, 30 * NS_PER_S);
+	assert_int_equal(f->timeout.ns, 500 * NS_PER_MS);
+	assert_true(c->profiles[0].fleet);
+	assert_true(c->profiles[1].fleet);
+	assert_null(c->profiles[1].client_secret_file);
+	assert_false(c->profiles[2].fleet);
 	config_free(c);
 }
 
@@ -623,6 +665,7 @@ int main(void)
 		cmocka_unit_test(secrets_are_not_repeated),
 		cmocka_unit_test(defaults_are_filled_in),
 		cmocka_unit_test(every_key_arrives),
+		cmocka_unit_test(the_keys_of_a_fleet_arrive),
 		cmocka_unit_test(digits_are_a_number),
 		cmocka_unit_test(everybody_is_a_star),
 		cmocka_unit_test(token_url_alone_is_enough),

@@ -717,6 +717,41 @@ static void a_verdict_keeps_to_the_mint_limit(void **state)
 	rig_free(r);
 }
 
+/* A false report of one host costs no other its token. */
+static void api_is_asked_about_a_shared_one(void **state)
+{
+	static const struct {
+		enum verdict verdict;
+		enum ask_outcome outcome;
+		bool replaced;
+	} cases[] = {
+		{VERDICT_ACCEPTED, OUTCOME_ACCEPTED, false},
+		{VERDICT_REFUSED, OUTCOME_HOLD, true},
+		{VERDICT_NONE, OUTCOME_HOLD, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct token_source_settings settings = usual_settings();
+		struct token_ask ask;
+		struct rig *r;
+
+		settings.verifiable = settings.shared = true;
+		r = rig_new(&settings, 1);
+		rig_fetch_token(r, "one", 3600);
+		rig_pass(r, 10 * S);
+		ask = rig_reject(r, 1, 5);
+		assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+		assert_false(rig_decide(r));
+		assert_true(r->d.verify);
+		assert_string_equal(rig_served(r), "one");
+		token_source_verified(&r->s, &r->now, 1, cases[i].verdict);
+		assert_int_equal(rig_decide(r), cases[i].replaced);
+		assert_int_equal(rig_ask(r, &ask), cases[i].outcome);
+		rig_free(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -747,6 +782,7 @@ int main(void)
 		cmocka_unit_test(api_answers_later_than_anybody_waits),
 		cmocka_unit_test(a_verdict_on_another_token_is_no_verdict),
 		cmocka_unit_test(a_verdict_keeps_to_the_mint_limit),
+		cmocka_unit_test(api_is_asked_about_a_shared_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

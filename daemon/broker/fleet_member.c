@@ -1,0 +1,787 @@
+#include "fleet_member.h"
+
+#include "broker.h"
+#include "endpoint.h"
+#include "fleet_link.h"
+#include "oauth_client.h"
+#include "pages.h"
+#include "profile_type.h"
+#include "token_exchange.h"
+
+#include "core/config.h"
+#include "core/lifetime_adopt.h"
+#include "core/retry.h"
+#include "core/secret.h"
+#include "core/server_clock.h"
+#include "core/token_fetch.h"
+#include "core/token_fleet.h"
+#include "core/token_source.h"
+#include "core/views.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A permit to mint alone ends when it was not asked for again for so long. */
+#define PERMIT_KEPT_S 900
+#define PERMIT_AGAIN_S 600
+#define FAIL_MOST_S 60
+#define FAIL_MOST_NEEDED_S 15 /* one host asks for all, and all are without a token */
+#define STOPPED_FOR_S 86400
+#define SAME_WAIT_S 10
+#define AGAIN_S 1
+/* All hosts take a new token at once, but do not ask for the clock at once. */
+#define CLOCK_WITHIN_S 60
+
+static struct fleet_settings settings_of(const struct profile *p)
+{
+	const struct fleet_config *f = &p->broker->config->broker.fleet;
+
+	return (struct fleet_settings){
+		.may_mint = *p->credential.client_secret,
+		.poll = f->poll,
+		.use_margin = p->settings->use_margin,
+		.alone = f->alone,
+	};
+}
+
+/* ---- membership ---- */
+
+static size_t keys_size(const struct fleet_link *l)
+{
+	return l->secrets.key_count * sizeof(struct fleet_key);
+}
+
+static void unlink_store(struct fleet_member *m, struct boot_time now)
+{
+	store_token_free(m->token);
+	m->token = NULL;
+	if (m->keys)
+		secret_free(m->keys, keys_size(m->link));
+	m->keys = NULL;
+	m->link = NULL;
+	fleet_down(&m->fleet, now);
+}
+
+static int link_store(struct fleet_member *m, const struct clock_reading *now)
+{
+	struct fleet_link *l = m->profile->broker->fleet;
+	int r = 0;
+
+	m->link = l;
+	m->keys = secret_alloc(keys_size(l));
+	if (!m->keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->secrets.key_count && !r; i++)
+		r = fleet_key_init(&m->keys[i], l->secrets.keys[i], &m->subject);
+	if (!r)
+		r = store_token_new(&m->token, l->store, &m->subject, 0, m);
+	if (r) {
+		unlink_store(m, now->boot);
+		return r;
+	}
+	m->permit_at = now->boot;
+	if (l->up)
+		fleet_up(&m->fleet, now->boot);
+	return 0;
+}
+
+/* What the previous run, or the time before a reload, left of the fleet's token. */
+static void resume(struct fleet_member *m)
+{
+	const struct token_slot *c = &m->profile->source.current;
+	const struct fleet_token token = {
+		.generation = c->fleet_generation,
+		.end = lifetime_over(&c->life),
+		.received = c->life.received,
+		.issued = c->life.issued,
+		.rejected = c->rejected,
+		.own = c->own,
+	};
+
+	if (c->token.text && c->fleet_generation)
+		fleet_resume(&m->fleet, &token);
+}
+
+static struct fleet_member *member_new(struct profile *p, const struct clock_reading *now)
+{
+	const struct fleet_settings settings = settings_of(p);
+	struct fleet_member *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->profile = p;
+	m->clock_at = BOOT_TIME_NEVER;
+	if (fleet_subject_init(&m->subject, p->settings->token_url, p->credential.client_id,
+		    grant_name(p->settings->grant), p->settings->scope,
+		    p->settings->extra_params)) {
+		free(m);
+		return NULL;
+	}
+	fleet_init(&m->fleet, &settings, random_next(&p->broker->random), now->boot);
+	resume(m);
+	return m;
+}
+
+bool fleet_member_join(struct profile *p, const struct clock_reading *now)
+{
+	struct fleet_settings settings;
+
+	if (!p->fleet)
+		p->fleet = member_new(p, now);
+	if (!p->fleet || (!p->fleet->link && link_store(p->fleet, now)))
+		return false;
+	settings = settings_of(p);
+	fleet_configure(&p->fleet->fleet, &settings);
+	return true;
+}
+
+void fleet_member_leave(struct profile *p)
+{
+	const struct token_refusal refusal = {
+		.class = RESPONSE_UNAVAILABLE,
+		.words = "it was to be asked for in the fleet, to which this profile does not "
+			 "belong any more",
+	};
+	struct fleet_member *m = p->fleet;
+	struct clock_reading now;
+
+	if (!m)
+		return;
+	clock_read(&now);
+	if (!m->posting)
+		token_source_give_up(&p->source, &now, &refusal);
+	token_source_share(&p->source, 0);
+	unlink_store(m, now.boot);
+	p->fleet = NULL;
+	free(m);
+}
+
+void fleet_members_unlink(struct broker *b)
+{
+	struct clock_reading now;
+
+	clock_read(&now);
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		struct profile *p = b->profiles.items[i];
+
+		if (p->fleet && p->fleet->link)
+			unlink_store(p->fleet, now.boot);
+		p->wake_at = SOURCE_LONG_AGO;
+	}
+}
+
+/* ---- what the store has ---- */
+
+static void ask_for_turn(struct fleet_member *m)
+{
+	m->profile->wake_at = SOURCE_LONG_AGO;
+	turn_soon(&m->profile->broker->turn);
+}
+
+static struct fleet_sight open_record(struct fleet_member *m, const struct clock_reading *now,
+	const struct fleet_stored *r, struct fleet_record *ret)
+{
+	struct fleet_sight sight = {.seal = FLEET_SEAL_NONE, .ceiling = BOOT_TIME_NEVER};
+
+	*ret = FLEET_RECORD_NONE;
+	if (!r->generation)
+		return sight;
+	switch (fleet_record_open(m->keys, m->link->secrets.key_count, &m->subject, r->generation,
+		r->sealed, r->sealed_length, ret)) {
+	case SEALED_GOOD:
+		sight.seal = ret->stopped ? FLEET_SEAL_STOPPED : FLEET_SEAL_GOOD;
+		sight.issued = ret->issued;
+		sight.ceiling = lifetime_ceiling(&m->profile->endpoint->clock.skew, now, ret->end);
+		break;
+	case SEALED_NEWER:
+	case SEALED_OTHER_KEY:
+		sight.seal = FLEET_SEAL_FOREIGN;
+		break;
+	case SEALED_DAMAGED:
+	case SEALED_FOREIGN:
+	case SEALED_NO_MEMORY:
+		sight.seal = FLEET_SEAL_DAMAGED;
+		break;
+	}
+	return sight;
+}
+
+static void give_up(struct fleet_member *m, const struct clock_reading *now, const char *words,
+	enum response_class class, struct duration wait)
+{
+	const struct token_refusal refusal = {.class = class, .words = words, .wait = wait};
+
+	if (!m->posting)
+		token_source_give_up(&m->profile->source, now, &refusal);
+}
+
+static void adopt(struct fleet_member *m, const struct clock_reading *now,
+	struct fleet_record *record, const char *how)
+{
+	const struct fleet_token *t = &m->fleet.current;
+	struct profile *p = m->profile;
+	struct token_source *s = &p->source;
+	const struct lifetime_adoption evidence = {
+		.now = *now,
+		.end = t->end,
+		.issued = t->issued,
+		.not_before = record->not_before,
+		.server_end = record->end,
+		.spread = server_clock_spread(&p->endpoint->clock, now),
+		.background = token_source_older_in_service(s, now) && !s->current.rejected,
+	};
+	struct lifetime life;
+	struct token_adoption adoption = {
+		.life = &life,
+		.generation = oauth_client_next_generation(p->client),
+		.fleet_generation = t->generation,
+		.ends_fetch = !m->posting,
+	};
+
+	if (lifetime_adopt(&life, &evidence, &s->settings.policy) != LIFETIME_FINE) {
+		give_up(m, now, "the fleet's token has ended by what is known here",
+			RESPONSE_UNAVAILABLE, duration_s(AGAIN_S));
+		return;
+	}
+	if (s->current.token.text && token_equal(&s->current.token, &record->token)) {
+		token_source_share(s, t->generation);
+		give_up(m, now, "the fleet's newer token is the same again", RESPONSE_UNAVAILABLE,
+			duration_s(SAME_WAIT_S));
+		return;
+	}
+	if (!token_source_adopt(s, now, &record->token, &adoption))
+		return;
+	m->server_end = record->end;
+	m->not_before = DURATION_ZERO;
+	memcpy(m->host, record->host, sizeof(m->host));
+	m->clock_at =
+		boot_add(now->boot, random_duration(&m->fleet.random, duration_s(CLOCK_WITHIN_S)));
+	oauth_client_use_generation(p->client, adoption.generation);
+	oauth_client_save(p->client, p, NULL);
+	history_add(&p->history, now, EVENT_FLEET, adoption.generation,
+		"another host of the fleet fetched it (%s; the fleet's generation %llu)", how,
+		(unsigned long long)t->generation);
+}
+
+/* An admin has revoked it on another host. */
+static void stop(struct fleet_member *m, const struct clock_reading *now)
+{
+	struct profile *p = m->profile;
+	struct token tokens[2];
+
+	if (p->source.revoked)
+		return;
+	token_source_revoke(&p->source, now, tokens);
+	token_fini(&tokens[0]);
+	token_fini(&tokens[1]);
+	pages_retire(p);
+	oauth_client_save(p->client, p, NULL);
+	history_add(&p->history, now, EVENT_FLEET, 0,
+		"an admin revoked the token on another host, and thereby for the whole fleet");
+}
+
+static void taken(struct fleet_member *m, const struct clock_reading *now, enum fleet_taken what,
+	bool was_stopped, struct fleet_record *record, const char *how)
+{
+	struct token_source *s = &m->profile->source;
+	const struct fleet_token *t = &m->fleet.current;
+
+	switch (what) {
+	case FLEET_TAKEN_NOTHING:
+		break;
+	case FLEET_TAKEN_TOKEN:
+		if (was_stopped)
+			token_source_start_again(s);
+		adopt(m, now, record, how);
+		break;
+	case FLEET_TAKEN_EARLIER:
+		token_source_end_earlier(s, t->generation, t->end);
+		break;
+	case FLEET_TAKEN_REJECTED:
+		token_source_rejected_elsewhere(s, now, t->generation);
+		break;
+	case FLEET_TAKEN_STOP:
+		stop(m, now);
+		break;
+	}
+	ask_for_turn(m);
+}
+
+/* ---- what the store says ---- */
+
+static void each_member(
+	struct broker *b, void (*tell)(struct fleet *f, struct boot_time at), struct boot_time at)
+{
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		struct fleet_member *m = b->profiles.items[i]->fleet;
+
+		if (m && m->link) {
+			tell(&m->fleet, at);
+			ask_for_turn(m);
+		}
+	}
+}
+
+static void store_up(void *context, struct boot_time at)
+{
+	struct broker *b = context;
+	struct fleet_link *l = b->fleet;
+
+	l->up = true;
+	l->since = at;
+	l->why[0] = '\0';
+	log_line(LOG_NOTICE, "the fleet's store is connected; this host is %s", l->host);
+	l->told = false;
+	each_member(b, fleet_up, at);
+}
+
+static void store_down(void *context, bool was_up, const char *why)
+{
+	struct broker *b = context;
+	struct fleet_link *l = b->fleet;
+	struct clock_reading now;
+
+	clock_read(&now);
+	snprintf(l->why, sizeof(l->why), "%s", why);
+	if (was_up)
+		l->since = now.boot;
+	l->up = false;
+	if (!l->told)
+		log_line(LOG_WARNING,
+			"the fleet's store cannot be reached: %s. Tokens are served to their ends, "
+			"and it is tried again",
+			why);
+	l->told = true;
+	each_member(b, fleet_down, now.boot);
+}
+
+static void store_anchored(void *context, struct boot_time sent)
+{
+	struct broker *b = context;
+
+	for (size_t i = 0; i < b->profiles.count; i++)
+		if (b->profiles.items[i]->fleet)
+			fleet_anchored(&b->profiles.items[i]->fleet->fleet, sent);
+}
+
+static void store_ended(void *context, const struct store_result *result)
+{
+	struct fleet_member *m = context;
+	bool was_stopped = m->fleet.current.stopped;
+	struct clock_reading now;
+	struct fleet_record record;
+	struct fleet_sight sight;
+	enum fleet_taken what;
+
+	clock_read(&now);
+	if (!result->answer) {
+		history_add(&m->profile->history, &now, EVENT_FLEET_TROUBLE, 0,
+			"the fleet's store refused a command: %.200s",
+			result->problem ? result->problem : "");
+		fleet_refused(&m->fleet, now.boot);
+		ask_for_turn(m);
+		return;
+	}
+	sight = open_record(m, &now, &result->answer->record, &record);
+	what = fleet_answered(&m->fleet, result->received, result->answer, &sight);
+	taken(m, &now, what, was_stopped, &record, "read");
+	fleet_record_fini(&record);
+}
+
+static void store_message(void *context, struct boot_time at, const struct fleet_message *message)
+{
+	struct fleet_member *m = context;
+	bool was_stopped = m->fleet.current.stopped;
+	struct clock_reading now;
+	struct fleet_record record;
+	struct fleet_sight sight;
+	enum fleet_taken what;
+
+	clock_read(&now);
+	sight = open_record(m, &now, &message->record, &record);
+	what = fleet_pushed(&m->fleet, at, message, &sight);
+	taken(m, &now, what, was_stopped, &record, "told");
+	fleet_record_fini(&record);
+}
+
+static void store_permitted(void *context, bool granted, uint32_t rank)
+{
+	struct fleet_member *m = context;
+
+	fleet_permitted(&m->fleet, granted ? rank : FLEET_NO_PERMIT);
+}
+
+const struct store_hooks fleet_hooks = {
+	.up = store_up,
+	.down = store_down,
+	.anchored = store_anchored,
+	.ended = store_ended,
+	.message = store_message,
+	.permitted = store_permitted,
+};
+
+/* ---- operations ---- */
+
+static int acquire(struct fleet_member *m, const struct fleet_decision *d)
+{
+	const struct profile *p = m->profile;
+	const struct store_acquire a = {
+		.known = d->generation,
+		.reject = d->reject,
+		.floor = d->floor,
+		.lease = d->lease,
+		.mint_limit = mint_window_limit(&p->client->state.mint, p->settings->mint_limit),
+		.mint_window = duration_s(MINT_WINDOW_S),
+		.cooldown = p->settings->reject_cooldown,
+		.tag = m->tag,
+		.break_lease = &d->break_lease,
+		.break_hold = &d->break_hold,
+	};
+
+	return store_acquire(m->token, &a);
+}
+
+static int fail(struct fleet_member *m, const struct fleet_decision *d)
+{
+	const struct store_fail f = {
+		.fence = d->fence,
+		.class = d->class,
+		.least = d->wait,
+		.most = duration_s(d->living ? FAIL_MOST_S : FAIL_MOST_NEEDED_S),
+		.tag = m->tag,
+	};
+
+	return store_fail(m->token, &f);
+}
+
+static int seal(struct fleet_member *m, const struct fleet_record *record, struct buffer *out)
+{
+	unsigned char nonce[GCM_NONCE_LENGTH];
+
+	buffer_init(out, NULL, 0);
+	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
+		return -EIO;
+	return fleet_record_seal(record, m->keys, &m->subject, nonce, out);
+}
+
+/* A record knows no less. */
+static int64_t whole_ms(int64_t ns)
+{
+	return ns / NS_PER_MS * NS_PER_MS;
+}
+
+static int put(struct fleet_member *m, const struct fleet_decision *d)
+{
+	const struct token_slot *c = &m->profile->source.current;
+	struct fleet_record record = {
+		.generation = d->generation,
+		.issued = duration_ns(whole_ms(d->issued.ns)),
+		.end = {whole_ms(m->server_end.ns)},
+		.not_before = duration_ns(whole_ms(m->not_before.ns)),
+		.token = c->token,
+	};
+	struct buffer sealed;
+	int r;
+
+	if (!c->token.text || c->fleet_generation != d->generation)
+		return -ENOENT;
+	memcpy(record.host, m->host, sizeof(record.host));
+	r = seal(m, &record, &sealed);
+	if (!r) {
+		const struct store_put p = {
+			.generation = d->generation,
+			.stamp_us = d->stamp_us,
+			.left_us = d->left_us,
+			.issued = d->issued,
+			.sealed = sealed.data,
+			.sealed_length = sealed.length,
+		};
+
+		r = store_put(m->token, &p);
+	}
+	buffer_fini(&sealed);
+	return r;
+}
+
+static int put_stop(struct fleet_member *m, const struct fleet_decision *d)
+{
+	struct fleet_record record = {
+		.generation = d->generation,
+		.stopped = true,
+		.issued = duration_s(STOPPED_FOR_S),
+	};
+	struct buffer sealed;
+	int r;
+
+	memcpy(record.host, m->link->host_bytes, sizeof(record.host));
+	r = seal(m, &record, &sealed);
+	if (!r) {
+		const struct store_stop s = {
+			.generation = d->generation,
+			.issued = record.issued,
+			.sealed = sealed.data,
+			.sealed_length = sealed.length,
+		};
+
+		r = store_stop(m->token, &s);
+	}
+	buffer_fini(&sealed);
+	return r;
+}
+
+static void begin(
+	struct fleet_member *m, const struct clock_reading *now, const struct fleet_decision *d)
+{
+	int r = -EINVAL;
+
+	switch (d->operation) {
+	case FLEET_READ:
+		r = store_read(m->token);
+		break;
+	case FLEET_ACQUIRE:
+		r = acquire(m, d);
+		break;
+	case FLEET_RENEW:
+		r = store_renew(m->token, d->fence, d->lease);
+		break;
+	case FLEET_PUT:
+		r = put(m, d);
+		break;
+	case FLEET_FAIL:
+		r = fail(m, d);
+		break;
+	case FLEET_STOP:
+		r = put_stop(m, d);
+		break;
+	}
+	if (!r)
+		return;
+	if (r != -ENOTCONN && r != -EBUSY)
+		history_add(&m->profile->history, now, EVENT_FLEET_TROUBLE, d->generation,
+			"what the fleet's store was to be told could not be made: %s",
+			strerror(-r));
+	fleet_refused(&m->fleet, now->boot);
+}
+
+/* ---- the token source's side ---- */
+
+void fleet_member_want(struct fleet_member *m, const struct clock_reading *now, bool forced)
+{
+	const struct profile *p = m->profile;
+	const struct token_slot *c = &p->source.current;
+	char tag[FLEET_TAG_DIGITS + 1];
+	enum fleet_wish wish = forced           ? FLEET_WISH_ADMIN
+			       : !c->token.text ? FLEET_WISH_TOKEN
+			       : c->rejected    ? FLEET_WISH_REPORT
+						: FLEET_WISH_REFRESH;
+
+	if (!fleet_key_tag(m->link->secrets.keys[0], p->credential.client_id,
+		    p->credential.client_secret, tag) &&
+		strcmp(tag, m->tag) != 0) {
+		memcpy(m->tag, tag, sizeof(tag));
+		fleet_credential_changed(&m->fleet, now->boot);
+	}
+	fleet_want(&m->fleet, now->boot, wish);
+}
+
+static void end_fetch(
+	struct fleet_member *m, const struct clock_reading *now, const struct fleet_decision *d)
+{
+	const struct fleet_link *l = m->link;
+	struct token_refusal refusal = {.class = RESPONSE_UNAVAILABLE, .wait = d->wait};
+	char words[320];
+
+	refusal.words = words;
+	switch (d->reason) {
+	case FLEET_BECAUSE_HOLD:
+		refusal.class = d->class;
+		snprintf(words, sizeof(words),
+			"a token request of another host of the fleet failed (%s)",
+			response_class_name(d->class));
+		break;
+	case FLEET_BECAUSE_LIMIT:
+		snprintf(words, sizeof(words),
+			"mint_limit: the fleet has used up its token requests of %d s",
+			MINT_WINDOW_S);
+		break;
+	case FLEET_BECAUSE_COOLDOWN:
+		refusal.accepted = true;
+		snprintf(words, sizeof(words),
+			"the fleet has only just replaced a rejected token (reject_cooldown)");
+		break;
+	case FLEET_BECAUSE_DOWN:
+		snprintf(words, sizeof(words),
+			"the fleet's store cannot be reached since %lld s%s%.160s, and this host "
+			"%s",
+			(long long)duration_floor_s(boot_since(now->boot, l->since)),
+			*l->why ? ": " : "", l->why,
+			m->fleet.settings.may_mint ? "has no permit to fetch alone"
+						   : "has no client secret");
+		break;
+	case FLEET_BECAUSE_FOREIGN:
+		snprintf(words, sizeof(words),
+			"the fleet's token is sealed with a key that is not known here; see "
+			"fleet_key_file and fleet_old_key_files");
+		break;
+	case FLEET_BECAUSE_FOLLOWER:
+		snprintf(words, sizeof(words),
+			"this host has no client secret, and no other host of the fleet has "
+			"fetched a token");
+		break;
+	}
+	token_source_give_up(&m->profile->source, now, &refusal);
+}
+
+/* Only who fetches has exchanges with the login server that tell its clock. */
+static void ask_for_clock(struct fleet_member *m, const struct clock_reading *now)
+{
+	if (!boot_before(now->boot, m->clock_at)) {
+		token_source_ask_clock(&m->profile->source);
+		m->clock_at = BOOT_TIME_NEVER;
+	}
+	m->wake_at = boot_min(m->wake_at, m->clock_at);
+}
+
+static void ask_for_permit(struct fleet_member *m, const struct clock_reading *now)
+{
+	const struct fleet_settings *s = &m->fleet.settings;
+
+	if (!s->may_mint || !s->alone || !m->fleet.up)
+		return;
+	if (!boot_before(now->boot, m->permit_at)) {
+		store_permit(m->token, s->alone, duration_s(PERMIT_KEPT_S));
+		m->permit_at = boot_add(now->boot, duration_s(PERMIT_AGAIN_S));
+	}
+	m->wake_at = boot_min(m->wake_at, m->permit_at);
+}
+
+bool fleet_member_turn(struct fleet_member *m, const struct clock_reading *now)
+{
+	const struct token_slot *c = &m->profile->source.current;
+	struct fleet_decision d;
+
+	/* An exchange may have shown that it ends earlier. */
+	if (c->token.text && c->fleet_generation == m->fleet.current.generation)
+		fleet_ends(&m->fleet, lifetime_over(&c->life));
+	for (;;) {
+		fleet_decide(&m->fleet, now->boot, &d);
+		m->wake_at = d.wake_at;
+		switch (d.todo) {
+		case FLEET_TODO_NOTHING:
+			ask_for_permit(m, now);
+			ask_for_clock(m, now);
+			return false;
+		case FLEET_TODO_OPERATION:
+			begin(m, now, &d);
+			break;
+		case FLEET_TODO_GIVE_UP:
+			end_fetch(m, now, &d);
+			break;
+		case FLEET_TODO_MINT:
+			/* a wish may have ended otherwise meanwhile */
+			if (m->profile->source.fetch.purpose == PURPOSE_NONE) {
+				fleet_mint_failed(
+					&m->fleet, now->boot, RESPONSE_UNAVAILABLE, DURATION_ZERO);
+				break;
+			}
+			m->posting = true;
+			m->wake_at = now->boot; /* the lease is kept */
+			return true;
+		}
+	}
+}
+
+bool fleet_member_outdone(struct fleet_member *m, const struct clock_reading *now)
+{
+	const struct fleet_token *t = &m->fleet.current;
+
+	m->posting = false;
+	if (!m->fleet.minting || !t->generation || m->fleet.fence > t->generation)
+		return false;
+	fleet_minted(&m->fleet, now->boot, now->boot, t->issued);
+	token_source_superseded(&m->profile->source, now);
+	history_add(&m->profile->history, now, EVENT_FLEET, 0,
+		"the token that this host fetched came too late: the fleet has a newer one");
+	return true;
+}
+
+static void minted(
+	struct fleet_member *m, const struct clock_reading *now, const struct token_exchange *x)
+{
+	struct token_source *s = &m->profile->source;
+	const struct lifetime *life = &s->current.life;
+
+	if (!fleet_minted(&m->fleet, now->boot, lifetime_over(life), life->issued))
+		return;
+	token_source_share(s, m->fleet.current.generation);
+	m->server_end = lifetime_server_end(
+		x->has_sample ? &x->sample : NULL, life->issued, &x->response.claims);
+	m->not_before = duration_max(boot_since(life->valid, now->boot), DURATION_ZERO);
+	memcpy(m->host, m->link ? m->link->host_bytes : m->host, sizeof(m->host));
+}
+
+void fleet_member_fetched(struct fleet_member *m, const struct clock_reading *now,
+	enum fetched fetched, const struct token_exchange *x)
+{
+	const struct token_response *r = &x->response;
+	enum response_class class = RESPONSE_UNAVAILABLE;
+	struct duration wait = DURATION_ZERO;
+
+	if (!m->fleet.minting)
+		return;
+	if (fetched == FETCHED_TOKEN) {
+		minted(m, now, x);
+		return;
+	}
+	if (fetched == FETCHED_SAME)
+		wait = duration_s(SAME_WAIT_S);
+	else if (r->has_retry_after)
+		wait = retry_obey(r->retry_after);
+	if (fetched == FETCHED_FAILED && fleet_class_word(r->class))
+		class = r->class;
+	fleet_mint_failed(&m->fleet, now->boot, class, wait);
+}
+
+void fleet_member_stop(struct fleet_member *m, const struct clock_reading *now)
+{
+	if (!m->fleet.settings.may_mint)
+		return;
+	fleet_stop(&m->fleet, now->boot);
+	ask_for_turn(m);
+}
+
+/* ---- reports ---- */
+
+void fleet_member_view(
+	const struct profile *p, const struct clock_reading *now, struct fleet_view *ret)
+{
+	const struct fleet_member *m = p->fleet;
+	int64_t hosts;
+
+	*ret = (struct fleet_view){.state = FLEET_STATE_NONE};
+	if (!m || !m->link)
+		return;
+	hosts = store_hosts(m->link->store);
+	*ret = (struct fleet_view){
+		.state = FLEET_STATE_UP,
+		.lasts = boot_since(now->boot, m->link->since),
+		.problem = *m->link->why ? m->link->why : NULL,
+		.follows = !m->fleet.settings.may_mint,
+		.own = m->fleet.current.own && !m->fleet.current.stopped,
+		.generation = m->fleet.current.generation,
+		.hosts = hosts > 0 ? (uint64_t)hosts : 0,
+		.host = m->link->host,
+		.counters = &m->fleet.counters,
+	};
+	if (!m->link->up)
+		ret->state = m->fleet.alone && ret->own ? FLEET_STATE_ALONE : FLEET_STATE_DOWN;
+	else if (boot_before(now->boot, m->fleet.foreign_until))
+		ret->state = FLEET_STATE_OTHER_KEY;
+	else if (m->fleet.current.stopped)
+		ret->state = FLEET_STATE_STOPPED;
+}

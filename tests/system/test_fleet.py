@@ -1,0 +1,349 @@
+"""A fleet: three daemons, each as on a host of its own, and a real redis-server between them."""
+
+import os
+import re
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fleet_store import FleetStore
+from waiting import PATIENCE, wait_until
+
+HOSTS = 3
+
+
+@pytest.fixture
+def redis():
+    one = FleetStore()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def fleet(make_daemon, redis, server):
+    """A factory: daemons of one fleet, not started yet. `broker`, `profile`: as Daemon."""
+    key = secrets.token_hex(32)
+
+    def make(count=HOSTS, broker=None, **profile):
+        hosts = []
+        for _ in range(count):
+            d = make_daemon(server, profile=profile)
+            write_secret(d, "fleet.key", key)
+            write_secret(d, "redis.password", redis.password)
+            d.broker |= {"fleet_store": redis.url, "fleet_user": "gctoken",
+                         "fleet_password_file": d.path("redis.password"),
+                         "fleet_key_file": d.path("fleet.key"), **(broker or {})}
+            d.write_config()
+            hosts.append(d)
+        return hosts
+
+    return make
+
+
+def started(hosts):
+    """All at once, and then until each of them answers."""
+    for d in hosts:
+        d.start(ready=False)
+    for d in hosts:
+        wait_until(d._healthy, "gctokend's /healthz")
+    return hosts
+
+
+def write_secret(d, name, text):
+    with open(os.open(d.path(name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w",
+              encoding="ascii") as file:
+        file.write(text + "\n")
+
+
+def tokens(hosts, **query):
+    answers = [d.token(**query) for d in hosts]
+    assert [answer.status for answer in answers] == [200] * len(hosts), answers
+    return {answer.json["access_token"] for answer in answers}
+
+
+def share(d):
+    """How it is with the fleet."""
+    return d.status().get("fleet", {"state": "none"})
+
+
+def settle(hosts, server, but=()):
+    """Once all serve one token that the API takes, and none of `but`; it."""
+    def one():
+        found = {answer.json["access_token"] if answer.status == 200 else ""
+                 for answer in (d.token() for d in hosts)}
+        return next(iter(found)) if len(found) == 1 and "" not in found and not (
+            found & set(but)) else ""
+
+    text = wait_until(one, "one token on all hosts", 20.0)
+    assert server.api_status(text) == 200
+    return text
+
+
+def fetched_by(hosts):
+    """The host that fetched the token, and the others."""
+    [minter] = [d for d in hosts if share(d)["fetched_here"]]
+    return minter, [d for d in hosts if d is not minter]
+
+
+def metric(d, name):
+    found = re.search(rf"^{re.escape(name)} (\S+)$", d.get("/metrics").body.decode(), re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def happened(d, event):
+    return metric(d, f'gctokend_fleet_events_total{{profile="default",event="{event}"}}')
+
+
+def test_a_cold_start_is_one_request_and_everybody_has_its_token(fleet, server, redis):
+    hosts = started(fleet())
+    settle(hosts, server)
+    assert server.posts == 1
+    assert {share(d)["generation"] for d in hosts} == {redis.generation()}
+    minter, others = fetched_by(hosts)
+    assert happened(minter, "minted") == 1 and happened(minter, "put") == 1
+    assert [happened(d, "adopted") for d in others] == [1, 1]
+    assert {share(d)["hosts"] for d in hosts} <= {1, 2, 3, None}
+    for d in hosts:
+        wait_until(lambda d=d: share(d)["state"] == "up", "the store to be up")
+        assert share(d)["role"] == "minter" and share(d)["problem"] is None
+    # and the store knows nothing that it should not
+    held = redis.held()
+    for secret in server.known_secrets() | {c["secret"] for c in server.clients}:
+        assert secret.encode() not in held
+    assert server.clients[0]["id"].encode() not in held
+
+
+def test_a_refresh_is_one_request(fleet, server):
+    server.set(lifetime=20)
+    hosts = started(fleet(use_margin="1s"))
+    first = settle(hosts, server)
+    second = settle(hosts, server, but=[first])
+    assert server.posts == 2
+    assert first != second
+
+
+@pytest.mark.parametrize("whose", ["one", "all"])
+def test_a_token_revoked_at_the_api_is_replaced_once(fleet, server, whose):
+    hosts = started(fleet(clock_probe="no"))
+    first = settle(hosts, server)
+    time.sleep(3)  # the API is believed about a token that it can know
+    server.revoke(all=True)
+    reporters = hosts if whose == "all" else hosts[:1]
+    with ThreadPoolExecutor(len(reporters)) as pool:
+        answers = list(pool.map(lambda d: d.post(
+            f"/v1/token/reject?generation={d.status()['generation']}&wait=20"), reporters))
+    assert [answer.status for answer in answers] == [200] * len(reporters)
+    assert len({answer.json["access_token"] for answer in answers}) == 1
+    assert settle(hosts, server, but=[first]) == answers[0].json["access_token"]
+    assert server.posts == 2
+
+
+def test_a_false_report_costs_nobody_a_token(fleet, server):
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    answer = hosts[1].post(f"/v1/token/reject?generation={hosts[1].status()['generation']}&wait=9")
+    assert answer.status == 429 and "accepts this token" in answer.json["error_description"]
+    assert tokens(hosts) == {first}
+    assert server.posts == 1
+
+
+def test_the_store_is_away_over_a_refresh(fleet, server, redis):
+    """Longer than until the refresh: nobody notices, and one request follows."""
+    server.set(lifetime=40)
+    hosts = started(fleet(broker={"fleet_alone": 0}, use_margin="1s"))
+    first = settle(hosts, server)
+    redis.kill()
+    for d in hosts:
+        wait_until(lambda d=d: share(d)["state"] == "down", "the loss to be noticed")
+        assert share(d)["problem"]
+    wait_until(lambda: all(d.status()["refresh_in"] < 0 for d in hosts), "the refresh to be due",
+               45 / PATIENCE + 30)
+    assert tokens(hosts) == {first}
+    redis.start()
+    settle(hosts, server, but=[first])
+    assert server.posts == 2
+
+
+def test_what_the_store_loses_is_put_there_again(fleet, server, redis):
+    hosts = started(fleet(broker={"fleet_poll": "1s"}))
+    first = settle(hosts, server)
+    generation = redis.generation()
+    redis.ask("FLUSHALL")
+    assert wait_until(redis.generation, "the token to be back") == generation
+    assert tokens(hosts) == {first}
+    redis.kill()
+    redis.start()
+    assert wait_until(redis.generation, "the token to be back", 20) == generation
+    assert tokens(hosts) == {first}
+    assert server.posts == 1
+
+
+def test_the_one_that_is_killed_while_it_fetches_is_succeeded(fleet, server, redis):
+    hosts = fleet()
+    server.set(delay_work=3600)
+    started(hosts)
+    server.wait_for("token", 1)
+    lease = redis.ask("HGET", redis.key(":lease"), "host").decode()
+    [minter] = [d for d in hosts if share(d)["host"] == lease]
+    server.set(delay_work=0)
+    minter.kill()
+    rest = [d for d in hosts if d is not minter]
+    settle(rest, server)
+    assert server.posts == 2
+    minter.start()
+    settle(hosts, server)
+    assert server.posts == 2
+
+
+def test_one_that_starts_again_asks_nobody(fleet, server):
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    for d in hosts:
+        d.restart()
+    assert settle(hosts, server) == first
+    assert server.posts == 1
+
+
+def test_who_has_no_secret_follows(fleet, server):
+    [minter, *_] = fleet(1)
+    [follower] = fleet(1, secret=None, broker={"fleet_user": "gctoken-follower"})
+    follower.start()
+    answer = follower.token(wait=30)
+    assert answer.status == 503 and "no client secret" in answer.json["error_description"]
+    assert follower.process.poll() is None and server.posts == 0
+    minter.start()
+    settle([minter, follower], server)
+    assert server.posts == 1
+    assert share(follower)["role"] == "follower"
+    assert fetched_by([minter, follower]) == (minter, [follower])
+    # nothing that it asks for makes it send a request
+    follower.post(f"/v1/token/reject?generation={follower.status()['generation']}&wait=0")
+    assert server.posts == 1
+
+
+def test_an_admin_revokes_for_all_and_starts_again_for_all(fleet, server, redis):
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    assert hosts[0].post("/v1/revoke").status == 200
+    for d in hosts:
+        wait_until(lambda d=d: d.status()["state"] == "revoked", "the token to be revoked")
+        assert d.token(wait=0).json["error"] == "revoked"
+    assert first.encode() not in redis.held()
+    # also for who was not there
+    hosts[1].restart()
+    wait_until(lambda: hosts[1].status()["state"] == "revoked", "the token to be revoked")
+    assert hosts[2].post("/v1/refresh").status == 200
+    settle(hosts, server, but=[first])
+    assert server.posts == 2
+
+
+def test_a_failure_is_everybodys(fleet, server, redis):
+    server.set(throttle=True, retry_after=4)
+    hosts = started(fleet())
+    for d in hosts:
+        wait_until(lambda d=d: (d.status()["last_error"] or {}).get("class") == "throttled",
+                   "all to know of it")
+    assert server.posts == 1
+    server.set(throttle=False)
+    settle(hosts, server)
+    assert server.posts == 2
+
+
+def test_a_wrong_secret_is_one_request_and_the_right_one_need_not_wait(fleet, server):
+    hosts = fleet()
+    for d in hosts:
+        d.set_secret("default", "wrong")
+    started(hosts)
+    for d in hosts:
+        wait_until(lambda d=d: d.status()["state"] == "client_rejected", "the refusal")
+    assert server.posts == 1
+    hosts[2].set_secret("default", server.clients[0]["secret"])
+    hosts[2].reload()
+    settle(hosts, server)
+    assert server.posts == 2
+
+
+def test_the_fleets_key_is_changed_host_by_host(fleet, server):
+    """By way of old keys; the last step is for when the token was sealed with the new key."""
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    new = secrets.token_hex(32)
+
+    def change(current, old):
+        for d in hosts:
+            host = share(d)["host"]
+            d.broker.update(fleet_key_file=d.path(current),
+                            fleet_old_key_files=d.path(old) if old else None)
+            d.write_config()
+            d.reload()
+            wait_until(lambda d=d, host=host: share(d)["state"] == "up"
+                       and share(d)["host"] != host, "the store to be up again")
+
+    for d in hosts:
+        write_secret(d, "new.key", new)
+    change("fleet.key", "new.key")
+    change("new.key", "fleet.key")
+    assert settle(hosts, server) == first
+    assert server.posts == 1
+    hosts[0].post("/v1/refresh")
+    second = settle(hosts, server, but=[first])
+    change("new.key", None)
+    assert settle(hosts, server) == second
+    assert server.posts == 2
+
+
+def test_who_has_another_key_says_so_and_overwrites_nothing(fleet, server, redis):
+    hosts = started(fleet(2))
+    first = settle(hosts, server)
+    generation = redis.generation()
+    [stranger] = fleet(1)
+    write_secret(stranger, "fleet.key", secrets.token_hex(32))
+    stranger.start()
+    wait_until(lambda: share(stranger)["state"] == "other_key", "the key to be missed")
+    assert "fleet_key_file" in stranger.token(wait=9).json["error_description"]
+    assert metric(stranger, 'gctokend_fleet_other_key{profile="default"}') == 1
+    assert tokens(hosts) == {first} and redis.generation() == generation
+    assert server.posts == 1
+
+
+def test_a_reload_goes_into_the_fleet_and_out_of_it(fleet, server):
+    hosts = fleet()
+    for d in hosts:
+        d.profiles["default"]["fleet"] = "no"
+        d.write_config()
+    started(hosts)
+    assert len(tokens(hosts, wait=20)) == len(hosts)
+    assert "fleet" not in hosts[0].status()
+    for d in hosts:
+        d.profiles["default"]["fleet"] = "yes"
+        d.write_config()
+        d.reload()
+    wait_until(lambda: all("fleet" in d.status() for d in hosts), "the fleet")
+    posts = server.posts
+    for d in hosts:
+        assert d.post("/v1/refresh").status == 200
+        settle(hosts, server)
+    assert posts < server.posts <= posts + len(hosts)
+    for d in hosts:
+        d.profiles["default"]["fleet"] = "no"
+        d.write_config()
+        d.reload()
+    wait_until(lambda: all("fleet" not in d.status() for d in hosts), "the end of it")
+    assert len(tokens(hosts)) == 1
+
+
+def test_a_store_that_does_not_answer_holds_up_nobody(fleet, server, redis):
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    redis.freeze()
+    try:
+        began = time.monotonic()
+        for _ in range(200):
+            assert tokens(hosts) == {first}
+        assert time.monotonic() - began < 20 * PATIENCE
+    finally:
+        redis.thaw()
+    assert settle(hosts, server) == first
+    assert server.posts == 1
