@@ -1,6 +1,7 @@
-"""The alert rules of conf/: promtool's own check, what they do in a story, and that each metric they
-name is there."""
+"""The alert rules and the dashboard of conf/: promtool's own check, what rules do in a story, and that
+each metric they name is there."""
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import pytest
 
 from fake import REPOSITORY
 
+DASHBOARD = os.path.join(REPOSITORY, "conf", "grafana-dashboard.json")
 RULES = os.path.join(REPOSITORY, "conf", "prometheus-alerts.yml")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -49,15 +51,39 @@ def test_every_rule_has_a_story():
     assert told == set(re.findall(r"alert: (\w+)", rules_text()))
 
 
-def test_metrics_are_there(fake, daemon):
+def dashboard_queries() -> str:
+    """What the dashboard asks Prometheus."""
+    with open(DASHBOARD, encoding="utf-8") as file:
+        board = json.load(file)
+    texts = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    texts += [one["query"] for one in board["templating"]["list"] if one["type"] == "query"]
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("of", [rules_text, dashboard_queries])
+def test_metrics_are_there(fake, daemon, of):
     server = fake()
     d = daemon(server)
     d.token()
     text = d.get("/metrics").body.decode()
-    named = set(re.findall(r"\bgctokend_\w+", re.sub(r"#.*", "", rules_text())))
+    named = set(re.findall(r"\bgctokend_\w+", re.sub(r"#.*", "", of())))
     assert len(named) > 5
     for name in named:
         assert f"# TYPE {name} " in text, name
+
+
+def test_the_dashboard_shows_each_panel_in_a_place_of_its_own():
+    with open(DASHBOARD, encoding="utf-8") as file:
+        panels = json.load(file)["panels"]
+    places = {(p["gridPos"]["x"], p["gridPos"]["y"]) for p in panels}
+    assert len(places) == len(panels) == len({p["id"] for p in panels})
+    assert all(p["title"] and (p["type"] == "row" or p["description"]) for p in panels)
+
+
+def test_labels_have_the_values_that_rules_ask_for(fake, daemon):
+    d = daemon(fake())
+    d.token()
+    text = d.get("/metrics").body.decode()
     labels = re.findall(r'(gctokend_\w+)\{(\w+)=~?"([^"]+)"', rules_text())
     for name, label, values in labels:
         for value in values.split("|"):

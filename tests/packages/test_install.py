@@ -30,6 +30,7 @@ EXPECTED = [
     r"/usr/share/bash-completion/completions/gctoken",
     r"/usr/share/doc/gctokend/examples/allow-units\.conf",
     r"/usr/share/doc/gctokend/examples/gctokend\.conf",
+    r"/usr/share/doc/gctokend/examples/grafana-dashboard\.json",
     r"/usr/share/doc/gctokend/examples/prometheus-alerts\.yml",
 ]
 PAGES = [
