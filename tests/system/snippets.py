@@ -15,9 +15,12 @@ with open(os.path.join(REPOSITORY, "docs", "clients.md"), encoding="utf-8") as p
 PROGRAMS = {m.group(1): m.group(2) for m in
             re.finditer(r"^```\w+ ([\w.-]+)\n(.*?)^```$", DOCUMENT, re.M | re.S)}
 
-# Where Python finds the package, and in the place of Genesys' SDK its stand-in.
-PYTHON_PATH = os.pathsep.join([os.path.join(REPOSITORY, "client-lib", "python"),
-                               os.path.join(REPOSITORY, "tests", "system", "sdk_standin")])
+# Where Python finds the package and Genesys' SDK: a stand-in, unless GCTOKEN_PYTHON_SDK says where the
+# SDK and what it needs are, in folders with : between them.
+PYTHON_PATH = os.pathsep.join([
+    os.path.join(REPOSITORY, "client-lib", "python"),
+    os.environ.get("GCTOKEN_PYTHON_SDK") or os.path.join(REPOSITORY, "tests", "system",
+                                                         "sdk_standin")])
 
 # Where Go finds a stand-in of Genesys' SDK.
 GO_STANDIN = os.path.join(REPOSITORY, "tests", "system", "sdk_standin_go")

@@ -33,7 +33,7 @@ class Programs:
             "shell, gctoken api": (["sh", "-eu", "users_me_api.sh"], shell),
             "shell, gctoken header": (["sh", "-eu", "users_me_gctoken.sh"], shell),
             "Python": ([PYTHON, "conversations.py"], {}),
-            "Python, SDK's stand-in": ([PYTHON, "conversations_sdk.py"], {}),
+            "Python, SDK": ([PYTHON, "conversations_sdk.py"], {}),
         }
         if shutil.which("node"):
             self._all["Node.js"] = (["node", "conversations.mjs"], {})
@@ -107,16 +107,17 @@ def test_begun_while_the_broker_is_away(programs, server, pool, ends):
     all_end_well(running, f"{ends}, {DOWN} s before it is back")
 
 
-@pytest.mark.parametrize("ends", ["stop", "kill"])
-def test_held_when_the_broker_goes(programs, server, pool, ends):
+@pytest.mark.parametrize("ends, held", [("stop", 0), ("kill", 0), ("stop", 11)])
+def test_held_when_the_broker_goes(programs, server, pool, ends, held):
     """They wait for a token in the place of the revoked one, which comes only after the restart."""
     d = programs.daemon
     server.revoke(all=True)
     server.fault("token", "hang", times=-1, seconds=600)
     running = programs.begin(pool)
     wait_until(lambda: d.status()["waiting"] == len(programs), "all are held")
+    time.sleep(held)
     server.clear_faults()
     getattr(d, ends)()
     time.sleep(DOWN)
     d.start()
-    all_end_well(running, f"held, {ends}, {DOWN} s before it is back")
+    all_end_well(running, f"held for {held} s, {ends}, {DOWN} s before it is back")

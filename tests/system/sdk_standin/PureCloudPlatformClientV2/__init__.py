@@ -1,9 +1,9 @@
 """NOT Genesys' SDK: a stand-in with its interface, as far as gctoken.genesys and programs of
 docs/clients.md use it, for tests on machines without the SDK. It was written from the SDK's
-documentation and from what its versions 183 to 229 can be seen to do: which calls there are and
+documentation and from what its versions 183 to 257 can be seen to do: which calls there are and
 where, what they accept, what they raise, when hooks run, and that request headers are changed on the
 way and logged afterwards. It shows that the program does what it should with such an SDK, and
-nothing about versions that differ."""
+nothing about versions that differ: GCTOKEN_PYTHON_SDK=FOLDER has the same tests use the SDK itself."""
 
 from . import rest
 from .api_client import ApiClient

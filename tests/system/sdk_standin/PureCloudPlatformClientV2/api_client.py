@@ -50,6 +50,7 @@ class ApiClient:
             options = HttpRequestOptions(url=url, method=method, headers=headers, body=plain(body))
             response = self.get_http_client().request(options)
             log.trace(method, url, body, response.status, headers, response.getheaders())
+            log.debug(method, url, body, response.status, headers)
         except ApiException as error:
             if Configuration().should_refresh_access_token and error.status == 401 \
                     and self.refresh_token != "":

@@ -4,16 +4,17 @@ import functools
 
 
 class Logger:
-    """Sees each call, with the headers of its request, after it. Here it remembers them."""
-
-    def __init__(self):
-        self.seen = []
+    """Is told of each call, with the headers of its request, after it. Logs nothing unless it is set
+    to."""
 
     def trace(self, method, url, body, status, request_headers, response_headers):
-        self.seen.append((method, url, status, dict(request_headers)))
+        """Of a good response."""
+
+    def debug(self, method, url, body, status, request_headers):
+        """Likewise."""
 
     def error(self, method, url, body, status, request_headers, response_body, response_headers):
-        self.seen.append((method, url, status, dict(request_headers)))
+        """Of another."""
 
 
 @functools.lru_cache(maxsize=None)
