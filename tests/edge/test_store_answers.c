@@ -2,6 +2,8 @@
  * operation, and with no more memory than an answer may have. */
 #include "store_fixture.h"
 
+#include <hiredis/hiredis.h>
+
 #define X25 "xxxxxxxxxxxxxxxxxxxxxxxxx"
 #define MANY_X X25 X25 X25 X25
 #define SIMPLE(text) "+" text "\r\n"
@@ -11,6 +13,19 @@
 #define CHANNEL "gct:{0123456789abcdef0123456789abcdef}:0123456789abcdef:0:new"
 #define MEMORY_MOST (64 * 1024)
 #define TIME_MOST_MS 2000
+
+/* Just when most of what came is held. */
+int __real_redisReaderFeed(redisReader *r, const char *bytes, size_t length);
+int __wrap_redisReaderFeed(redisReader *r, const char *bytes, size_t length);
+
+int __wrap_redisReaderFeed(redisReader *r, const char *bytes, size_t length)
+{
+	int result = __real_redisReaderFeed(r, bytes, length);
+
+	if (memory_now() > most_memory)
+		most_memory = memory_now();
+	return result;
+}
 
 enum when {
 	AT_READ, /* an operation is under way */
@@ -144,6 +159,9 @@ static const struct wrong wrongs[] = {
 	{"SUBSCRIBE", SUBSCRIBED, AT_ONCE, NULL, false, true},
 };
 
+static int64_t longest_ms;
+static size_t largest;
+
 static void play(const struct wrong *w)
 {
 	struct redis_fake f = {.command = w->command,
@@ -178,6 +196,10 @@ static void play(const struct wrong *w)
 		fail_msg("%s %s: %u downs, %u of them while it was up, after %lld ms: %s",
 			w->command, w->answer, heard.downs, heard.downs_of_up,
 			(long long)(now_ms() - began), heard.why);
+	if (now_ms() - began > longest_ms)
+		longest_ms = now_ms() - began;
+	if (late && most_memory > before + largest)
+		largest = most_memory - before;
 	/* What one answer was fine before the other came. */
 	assert_true(heard.results <= 1 && !store_is_up(store));
 	/* Two connections, and what one of them holds of an answer. */
@@ -193,6 +215,8 @@ static void every_wrong_answer_ends_the_connection(void **state)
 	assert_true(LENGTH(wrongs) >= 60);
 	for (size_t i = 0; i < LENGTH(wrongs); i++)
 		play(&wrongs[i]);
+	print_message("# %zu wrong answers: dropped within %lld ms, %zu bytes\n", LENGTH(wrongs),
+		(long long)longest_ms, largest);
 }
 
 /* An error that is this command's alone ends the operation, and the connection stays. */

@@ -321,6 +321,8 @@ static void expect_no_stall(const struct store_settings *s, int64_t ms)
 	assert_int_equal(heard.ups + heard.downs, 0);
 	if (slowest_ms > STALL_MOST_MS)
 		fail_msg("the loop stood for %lld ms", (long long)slowest_ms);
+	print_message(
+		"# %s: the loop stood for %lld ms\n", s->hosts[0].name, (long long)slowest_ms);
 	/* Nor does the end wait for anybody. */
 	ms = now_ms();
 	store_end(store, token);
