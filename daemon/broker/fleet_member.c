@@ -123,6 +123,9 @@ static struct fleet_member *member_new(struct profile *p, const struct clock_rea
 		return NULL;
 	}
 	fleet_init(&m->fleet, &settings, random_next(&p->broker->random), now->boot);
+	if (p->client->state.fleet)
+		fleet_restore(
+			&m->fleet, p->client->state.fleet_lowest, p->client->state.fleet_rank);
 	resume(m);
 	return m;
 }
@@ -414,6 +417,8 @@ static void store_permitted(void *context, bool granted, uint32_t rank)
 	struct fleet_member *m = context;
 
 	fleet_permitted(&m->fleet, granted ? rank : FLEET_NO_PERMIT);
+	if (m->profile->client->state.fleet_rank != m->fleet.rank)
+		oauth_client_save(m->profile->client, m->profile, NULL);
 }
 
 const struct store_hooks fleet_hooks = {

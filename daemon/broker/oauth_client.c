@@ -1,6 +1,7 @@
 #include "oauth_client.h"
 
 #include "broker.h"
+#include "fleet_member.h"
 #include "login.h"
 #include "profile_type.h"
 
@@ -281,6 +282,13 @@ int oauth_client_save(struct oauth_client *c, const struct profile *p, struct st
 	if (s->generation_reserved < s->generation_used + GENERATION_BLOCK / 2)
 		s->generation_reserved = s->generation_used + GENERATION_BLOCK;
 	token_source_save(&p->source, &s->not_before, &s->failure);
+	if (p->fleet) {
+		uint64_t lowest = fleet_lowest(&p->fleet->fleet);
+
+		s->fleet_lowest = s->fleet && s->fleet_lowest > lowest ? s->fleet_lowest : lowest;
+		s->fleet_rank = p->fleet->fleet.rank;
+		s->fleet = true;
+	}
 	client_state_tag(s->salt, p->credential.client_id, p->credential.client_secret, s->tag);
 	r = begin_write(c);
 	if (r)

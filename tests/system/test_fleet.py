@@ -206,6 +206,22 @@ def test_one_that_starts_again_asks_nobody(fleet, server):
     assert server.posts == 1
 
 
+def test_an_older_token_is_not_taken_after_a_restart(fleet, server, redis):
+    """As from a store that was set back, or that lies."""
+    [host] = started(fleet(1))
+    first = settle([host], server)
+    key = redis.key(":rec")
+    older = redis.ask("DUMP", key)
+    assert host.post("/v1/refresh").status == 200
+    second = settle([host], server, but=[first])
+    host.stop()
+    redis.ask("RESTORE", key, "0", older, "REPLACE")
+    host.start()
+    third = settle([host], server)
+    assert third not in (first, second)
+    assert server.posts == 3
+
+
 def test_who_has_no_secret_follows(fleet, server):
     [minter, *_] = fleet(1)
     [follower] = fleet(1, secret=None, broker={"fleet_user": "gctoken-follower"})
