@@ -35,7 +35,7 @@ int fleet_subject_init(struct fleet_subject *ret, const char *token_url, const c
 	const char *parts[] = {
 		token_url, client_id, grant, scope ? scope : "", extra_params ? extra_params : ""};
 	char whole[2 * FLEET_DIGEST_LENGTH + 1];
-	struct fleet_subject s;
+	struct fleet_subject s = {0};
 
 	digest_hex(parts, 3, s.client, FLEET_CLIENT_DIGITS);
 	digest_hex(parts + 3, 2, s.request, FLEET_REQUEST_DIGITS);
@@ -71,7 +71,7 @@ int fleet_key_init(struct fleet_key *ret, const unsigned char fleet_key[FLEET_KE
 {
 	const void *parts[] = {ID_LABEL, fleet_key};
 	const size_t lengths[] = {sizeof(ID_LABEL), FLEET_KEY_LENGTH};
-	struct fleet_key key;
+	struct fleet_key key = {0};
 	bool ok = digest_front(parts, lengths, 2, key.id, sizeof(key.id)) &&
 		  derive(fleet_key, subject, key.sealing);
 

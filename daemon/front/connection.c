@@ -334,10 +334,8 @@ static void read_more(struct connection *c)
 			settle(c, &all->serving.replies, false);
 	} else if (n == -EBADMSG) {
 		passed(c);
-	} else if (n != -EAGAIN && n != -EINTR) {
+	} else if ((n != -EAGAIN && n != -EINTR) || watch_for(c, watch_wanted(c)) < 0) {
 		/* Whoever has a page has nothing more to say. */
-		connection_free(c);
-	} else if (watch_for(c, watch_wanted(c)) < 0) {
 		connection_free(c);
 	}
 }
