@@ -66,6 +66,17 @@ static uint32_t turned_away_possible(rlim_t descriptors, uint32_t connections)
 						    : TURNED_AWAY_MIN;
 }
 
+/* What is left. */
+static uint32_t closing_possible(rlim_t descriptors, uint32_t connections)
+{
+	rlim_t used = (rlim_t)connections + DESCRIPTORS_ELSEWHERE + TURNED_AWAY_MAX;
+
+	if (descriptors <= used)
+		return 0;
+	return descriptors - used < UINT32_MAX / 2 ? (uint32_t)(descriptors - used)
+						   : UINT32_MAX / 2;
+}
+
 static struct front_limits limits_of(const struct config *config)
 {
 	const struct broker_settings *s = &config->broker;
@@ -78,6 +89,7 @@ static struct front_limits limits_of(const struct config *config)
 						    ? s->max_connections_per_user
 						    : connections,
 		.max_turned_away = turned_away_possible(descriptors, connections),
+		.max_closing = closing_possible(descriptors, connections),
 		.request_deadline = s->request_deadline,
 		.idle_timeout = s->idle_timeout,
 		.units = config_needs_units(config),
@@ -188,7 +200,8 @@ static void page_not_sent(void *context, const struct connection *c, int error)
 		(long)connection_peer(c)->uid,
 		error == -ETOOMANYREFS
 			? "callers have not taken as many descriptors as LimitNOFILE allows"
-			: strerror(-error));
+		: error == -EDQUOT ? "as many are not taken as one user, or all, may leave lying"
+				   : strerror(-error));
 }
 
 static void close_stuck(void *context, uid_t uid)

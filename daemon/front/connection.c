@@ -14,6 +14,7 @@
 #include "passing.h"
 #include "peer.h"
 #include "peer_unit.h"
+#include "untaken.h"
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -29,14 +30,6 @@
 static struct reaper *reaper_of(const struct connection *c)
 {
 	return c->guarded ? c->all->reaper : NULL;
-}
-
-int64_t connection_loop_ms(const struct connections *all)
-{
-	struct timeval now = {0};
-
-	event_base_gettimeofday_cached(all->base, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
 }
 
 static int place_move(struct connection *c, enum connection_place place)
@@ -79,6 +72,7 @@ void connection_free(struct connection *c)
 		all->serving.handler->abandoned(all->serving.context, c);
 	}
 	count_kept(c, 0);
+	untaken_forget(c);
 	stream_close(&c->stream, reaper_of(c));
 	link_remove(&c->deadline.link);
 	share_forget(&c->user->share, &c->turn);
@@ -249,6 +243,7 @@ static size_t serve(struct connection *c, const char *bytes, size_t length,
 			break;
 		case SERVED_ATTACHED:
 			c->attached = true;
+			untaken_add(c);
 			break;
 		}
 		used += more;
@@ -367,7 +362,7 @@ void connection_resume_or_wait(struct connection *c)
 
 void connection_ready(struct connection *c)
 {
-	if (c->attached && stream_untaken(&c->stream)) {
+	if (untaken_still(c)) {
 		/* Whatever else it does: the kernel counts a page's descriptor against us until it
 		 * is taken, and so long the connection counts against its user. */
 		if (watch_for(c, WATCH_TAKEN) < 0)

@@ -9,6 +9,7 @@
 #include "peer.h"
 #include "protocol.h"
 #include "stream.h"
+#include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +41,11 @@ struct connections {
 		uint32_t newcomer;
 		int64_t at_ms;
 	} no_room;
+	/* Connections of which a page is not taken, and when all of them were looked at. */
+	struct {
+		uint32_t count;
+		int64_t looked_ms;
+	} untaken;
 	/* Those with whole requests left over from this pass, for the next. */
 	struct link resume;
 	struct event resume_event;
@@ -79,6 +85,7 @@ struct connection {
 	bool closing : 1;                        /* when all is written */
 	bool refused : 1;                        /* closing because of what was sent: drain */
 	bool attached : 1;                       /* all was said */
+	bool untaken : 1;                        /* its page, for all we know: see untaken.h */
 	bool unit_known : 1;
 	bool reserved : 1; /* one of the last places, see room.h */
 	bool guarded : 1;  /* see passing.h */
@@ -91,7 +98,13 @@ static inline struct connection *connection_at(struct link *l)
 }
 
 /* The loop's own time, read once a pass: a wall clock's, of which only differences count. */
-int64_t connection_loop_ms(const struct connections *all);
+static inline int64_t connection_loop_ms(const struct connections *all)
+{
+	struct timeval now = {0};
+
+	event_base_gettimeofday_cached(all->base, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
+}
 
 /* `fd` has been accepted and counts for `peer` from here on. Consumes it and the reference in
  * `peer`, whatever the result. 0 or -ENOMEM. */

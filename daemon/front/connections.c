@@ -17,7 +17,7 @@
 #define BUSY_PERIOD_MS 250
 #define IDLE_PERIOD_MS 10000
 
-/* So many places that are being closed are none that are taken. */
+/* So many at least that are being closed take nobody's place. */
 #define CLOSING_FEW 256
 
 /* ---- what the loop tells ---- */
@@ -155,14 +155,16 @@ static bool privileged(struct connections *all, int fd, struct peer *peer, bool 
 	return s->handler->privileged(s->context, peer);
 }
 
-/* How many places are taken. Of those that are being closed a few do not count: they will be gone
- * before anybody misses them. */
+/* How many places are taken. Those that are being closed, or cannot be, count for the user they
+ * came from; for all only if they leave no descriptors for others. A few never do: they will be
+ * gone before anybody misses them. */
 static uint32_t taken(const struct connections *all)
 {
-	uint32_t closing = reaper_pending(all->reaper);
+	uint32_t closing = reaper_pending(all->reaper), free = all->limits.max_closing;
 
-	return all->serving.counters.connections +
-	       (closing > CLOSING_FEW ? closing - CLOSING_FEW : 0);
+	if (free < CLOSING_FEW)
+		free = CLOSING_FEW;
+	return all->serving.counters.connections + (closing > free ? closing - free : 0);
 }
 
 /* There is room for one more of a user who has `has` and is at `fd`, or it has been made if they

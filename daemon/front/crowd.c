@@ -2,6 +2,7 @@
 
 #include "connection_type.h"
 #include "room.h"
+#include "untaken.h"
 
 #define KEPT_LESS (KEPT_MOST / 4 * 3) /* to which it is brought down then */
 /* Before room is looked for again where there was none. */
@@ -51,19 +52,20 @@ void crowd_keep_less(struct connections *all)
 	}
 }
 
-/* Which connections give way. None of those that are kept. */
+/* Which connections give way. None of those that are kept, and none whose page lies there: that
+ * would be in flight all the same, and nobody's any more. */
 enum giving {
 	GIVING_SETTLED,
 	GIVING_ANY,
 };
 
-static bool may_give_way(const struct connection *c, enum giving giving)
+static bool may_give_way(struct connection *c, enum giving giving)
 {
-	if (c->reserved)
+	if (c->reserved || untaken_still(c))
 		return false;
 	if (giving == GIVING_ANY)
 		return true;
-	return !c->held && !(c->attached && stream_untaken(&c->stream)) &&
+	return !c->held &&
 	       (int32_t)((uint32_t)connection_loop_ms(c->all) - c->since_ms) >= SETTLED_MS;
 }
 
@@ -117,7 +119,7 @@ void crowd_make_room(struct connections *all, uint32_t newcomer, uint32_t least)
 		return;
 	for (size_t i = 0; i < LISTS; i++) {
 		for (struct link *l = lists[i]->next; l != lists[i]; l = l->next) {
-			const struct connection *c = connection_at(l);
+			struct connection *c = connection_at(l);
 
 			if (may_give_way(c, GIVING_ANY) && c->user->connections > heaviest)
 				heaviest = c->user->connections;

@@ -56,6 +56,8 @@ struct front_limits {
 					      that a second, while others want to be served */
 	uint32_t max_turned_away;          /* over one of these limits and told so, kept until
 					      they have asked */
+	uint32_t max_closing;              /* that cannot be closed at once; more take the place of
+					      others, but for a few */
 	struct duration request_deadline;  /* from a request's first byte to its last: 408; also how
 					      long a caller may take to read its replies, and to
 					      close after it was refused. Late by 1/16, at most

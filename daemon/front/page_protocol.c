@@ -3,6 +3,7 @@
 #include "core/page_request.h"
 #include "gctoken_page.h"
 #include "page.h"
+#include "untaken.h"
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -36,7 +37,7 @@ static int hand_over(const struct serving *s, const struct caller *caller, const
 		status = s->handler->page(s->context, caller->connection, profile, &page);
 	if (status != 200)
 		return status;
-	r = page_send(page, caller->fd);
+	r = untaken_may_grow(caller->connection) ? page_send(page, caller->fd) : -EDQUOT;
 	if (!r)
 		return 200;
 	if (r != -EPIPE && r != -ECONNRESET && s->handler->page_not_sent)

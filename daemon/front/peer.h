@@ -11,7 +11,8 @@
 struct peer_user {
 	struct peer_user *next;
 	uint32_t connections;
-	size_t kept; /* bytes, by those */
+	uint32_t untaken; /* of those, see untaken.h */
+	size_t kept;      /* bytes, by those */
 	struct share_user share;
 };
 

@@ -24,6 +24,7 @@ ssize_t failing_sendmsg(int fd, const struct msghdr *message, int flags)
 static struct page *shared;
 static int page_answer;
 static char page_profile[64];
+static bool of_others; /* pages are for others, too */
 static unsigned pages_asked;
 static char page_path[96];
 
@@ -31,7 +32,8 @@ static int test_page(
 	void *context, struct connection *c, const char *profile, const struct page **ret_page)
 {
 	assert_ptr_equal(context, &front);
-	assert_int_equal(connection_peer(c)->uid, getuid());
+	if (!of_others)
+		assert_int_equal(connection_peer(c)->uid, getuid());
 	pages_asked++;
 	snprintf(page_profile, sizeof(page_profile), "%s", profile);
 	*ret_page = shared;
@@ -48,6 +50,7 @@ static int set_up(void **state)
 	shared = stub_page_new();
 	page_answer = 200;
 	pages_asked = 0;
+	of_others = false;
 	sendmsg_error = 0;
 	snprintf(page_path, sizeof(page_path), "%s/p", directory);
 	if (listener_bind(page_path, 0666, (gid_t)-1, &fd, problem, sizeof(problem)) < 0)
@@ -350,6 +353,79 @@ static void a_page_that_is_not_taken_keeps_its_connection(void **state)
 	}
 }
 
+/* "200" or "503"; what is said lies there. */
+static int status_without_taking(int fd)
+{
+	char text[4];
+
+	WAIT_UNTIL(recv(fd, text, sizeof(text), MSG_PEEK | MSG_DONTWAIT) == sizeof(text));
+	return atoi(text);
+}
+
+static int asked_by(uid_t uid)
+{
+	int fd;
+
+	pretended_uid = uid;
+	fd = client_served();
+	pretended_uid = 0;
+	client_write(fd, "page 1 default\n");
+	return fd;
+}
+
+/* Of one user and of all there are so many pages at most that nobody takes: their connections give
+ * way to nobody, and the rest does. */
+static void pages_that_are_not_taken_are_few(void **state)
+{
+	enum { MOST = 126, EACH = 32, OF_ALL = MOST / 2 };
+	const struct front_counters *n = front_counters(front);
+	struct front_limits limits = limits_default();
+	int lying[OF_ALL], refused, silent[MOST], newcomers[10], fd;
+	unsigned count = 0;
+
+	(void)state;
+	of_others = true;
+	limits.max_connections = MOST;
+	front_set_limits(front, &limits);
+	for (unsigned i = 0; i < OF_ALL; i++) {
+		lying[i] = asked_by(100000 + i / EACH);
+		assert_int_equal(status_without_taking(lying[i]), 200);
+		if (i != EACH - 1)
+			continue;
+		refused = asked_by(100000);
+		assert_int_equal(status_without_taking(refused), 503);
+		close(refused);
+	}
+	refused = asked_by(100007);
+	assert_int_equal(status_without_taking(refused), 503);
+	close(refused);
+	WAIT_UNTIL(n->connections == OF_ALL);
+	pretended_uid = 200000;
+	while (n->connections < MOST - 2)
+		silent[count++] = client_served();
+	pretended_uid = 0;
+	for (unsigned i = 0; i < COUNT(newcomers); i++) {
+		newcomers[i] = asked_by(300000 + i);
+		assert_int_equal(status_without_taking(newcomers[i]), 503);
+	}
+	assert_true(n->gave_way > 0);
+	for (unsigned i = 0; i < OF_ALL; i++)
+		assert_int_equal(status_without_taking(lying[i]), 200);
+	/* and once it is taken, there is room for another */
+	close(await(lying[0]).fd);
+	turn_for(60);
+	fd = asked_by(100007);
+	assert_int_equal(status_without_taking(fd), 200);
+	close(fd);
+	for (unsigned i = 0; i < OF_ALL; i++)
+		close(lying[i]);
+	for (unsigned i = 0; i < count; i++)
+		close(silent[i]);
+	for (unsigned i = 0; i < COUNT(newcomers); i++)
+		close(newcomers[i]);
+	WAIT_UNTIL(n->connections == 0);
+}
+
 static void when_no_page_can_be_sent_both_are_told(void **state)
 {
 	static const struct {
@@ -422,6 +498,7 @@ int main(void)
 		CASE(slow_ones_are_cut),
 		CASE(whoever_has_a_page_has_nothing_more_to_say),
 		CASE(a_page_that_is_not_taken_keeps_its_connection),
+		CASE(pages_that_are_not_taken_are_few),
 		CASE(when_no_page_can_be_sent_both_are_told),
 		CASE(the_limits_are_those_of_all_connections),
 		CASE(at_a_stop_the_readers_are_told),

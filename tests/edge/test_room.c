@@ -331,8 +331,15 @@ static void what_is_being_closed_costs_nobody(void **state)
 	set_crowd(&limits);
 	for (unsigned i = 0; i < COUNT(greedy); i++)
 		greedy[i] = client_of(SOMEBODY);
-	pretended_closing = 10 * CROWD;
+	/* as many as there are descriptors for */
+	limits.max_closing = pretended_closing = 10 * CROWD;
+	front_set_limits(front, &limits);
 	pretended_uid = SOMEBODY + 1;
+	refused = client_served();
+	assert_answers_now(refused);
+	close(refused);
+	limits.max_closing = 0;
+	front_set_limits(front, &limits);
 	refused = client_new();
 	WAIT_UNTIL(has_ended(refused, &got) || got.answers);
 	assert_int_equal(answer_at(&got, 0, body, sizeof(body)), 503);
