@@ -211,17 +211,30 @@ static int receive(int fd, char *storage, size_t size, int64_t deadline_ms, stru
 	}
 }
 
-static int format_request(const struct http_call *call, char *buffer, size_t size)
+enum wait_named { WAIT_UNNAMED, WAIT_WHOLE, WAIT_LEFT };
+
+/* Rounded up; but when a part of it has passed, only if the reply to that would not come at the
+ * deadline itself. */
+static int64_t wait_seconds(const struct http_call *call, enum wait_named named)
+{
+	int64_t now_ms = gctoken_monotonic_ms(), left = call->wait_until_ms - now_ms, s;
+
+	if (left <= 0)
+		return 0;
+	s = (left + 999) / 1000;
+	if (named == WAIT_LEFT && now_ms + s * 1000 + LAST_TRY_MS > call->deadline_ms)
+		s = left / 1000;
+	return s;
+}
+
+static int format_request(
+	const struct http_call *call, enum wait_named named, char *buffer, size_t size)
 {
 	char wait[32] = "";
 	int n;
 
-	if (call->wait_until_ms != HTTP_CALL_NO_WAIT) {
-		int64_t left = call->wait_until_ms - gctoken_monotonic_ms();
-
-		snprintf(wait, sizeof(wait), "&wait=%lld",
-			(long long)(left > 0 ? (left + 999) / 1000 : 0));
-	}
+	if (named != WAIT_UNNAMED)
+		snprintf(wait, sizeof(wait), "&wait=%lld", (long long)wait_seconds(call, named));
 	n = snprintf(buffer, size, "%s %s%s HTTP/1.1\r\nHost: gctokend\r\nAccept: %s\r\n%s\r\n",
 		call->method, call->target, wait, call->accept,
 		strcmp(call->method, "POST") ? "" : "Content-Length: 0\r\n");
@@ -229,14 +242,14 @@ static int format_request(const struct http_call *call, char *buffer, size_t siz
 }
 
 /* Sends and receives. */
-static int exchange(
-	const struct http_call *call, int fd, char *storage, size_t size, struct http_result *ret)
+static int exchange(const struct http_call *call, enum wait_named named, int fd, char *storage,
+	size_t size, struct http_result *ret)
 {
 	char request[REQUEST_MAX];
 	struct http_result result = {0};
 	int n, error;
 
-	n = format_request(call, request, sizeof(request));
+	n = format_request(call, named, request, sizeof(request));
 	if (n < 0)
 		return n;
 	result.sent_boot_ms = gctoken_boot_ms();
@@ -288,14 +301,23 @@ static bool may_ask_again(const struct http_call *call, int *pause_ms)
 	       pause_before_retry(pause_ms, call->deadline_ms);
 }
 
+static enum wait_named wait_named_first(const struct http_call *call)
+{
+	if (call->wait_until_ms == HTTP_CALL_NO_WAIT || call->wait_is_default)
+		return WAIT_UNNAMED;
+	return WAIT_WHOLE;
+}
+
 int gctoken_http_call(struct http_client *c, const struct http_call *call, char *storage,
 	size_t size, struct http_result *ret)
 {
 	int64_t absent_until_ms =
 		call->patience_ms < call->deadline_ms ? call->patience_ms : call->deadline_ms;
+	enum wait_named named = wait_named_first(call);
 	int pause_ms = PAUSE_FIRST_MS;
+	bool unnamed_for_good = call->wait_until_ms == HTTP_CALL_NO_WAIT;
 
-	for (;;) {
+	for (;; named = unnamed_for_good ? WAIT_UNNAMED : WAIT_LEFT) {
 		struct own_fd connection = OWN_FD_NONE;
 		bool was_idle = take_idle(c, &connection);
 		int error = 0;
@@ -309,12 +331,17 @@ int gctoken_http_call(struct http_client *c, const struct http_call *call, char 
 		}
 		if (error)
 			return error;
-		error = exchange(call, connection.fd, storage, size, ret);
+		error = exchange(call, named, connection.fd, storage, size, ret);
 		absent_until_ms = call->deadline_ms; /* it was there, and will be again */
 		if (error || !ret->response.keep_alive)
 			gctoken_own_fd_close(&connection);
 		else
 			put_idle(c, &connection);
+		if (!error && ret->response.status == 400 && named == WAIT_LEFT &&
+			call->wait_is_default) {
+			unnamed_for_good = true; /* that was more than its max_wait */
+			continue;
+		}
 		if (!error && comes_too_soon(&ret->response) && may_ask_again(call, &pause_ms))
 			continue;
 		if (error != -ECONNRESET && error != -EPIPE)

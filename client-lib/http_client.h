@@ -37,6 +37,9 @@ struct http_call {
 				  once one was there, until the deadline */
 	int64_t wait_until_ms; /* &wait= is appended with the whole seconds left until then;
 				  HTTP_CALL_NO_WAIT: it is not */
+	bool wait_is_default;  /* what the daemon waits if it is told nothing: nothing is appended
+				  unless time has passed that the daemon does not know of, nor where
+				  it refuses that */
 	bool repeatable;       /* may be sent a second time, if the first got no whole reply, or
 				  one that says that the daemon is stopping */
 };

@@ -98,9 +98,10 @@ int command_reject(const struct command *self, struct settings *s, int argc, cha
 	}
 	if (!s->json)
 		request.accept = "text/plain";
-	request.wait_s = wait_s;
+	request.wait_by_default = wait_s < 0;
 	if (wait_s < 0)
 		wait_s = WAIT_DEFAULT_S;
+	request.wait_s = wait_s;
 	request.timeout_s = wait_s + 1;
 	request.patience_ms = wait_s < 5 ? wait_s * 1000 : PATIENCE_MAX_MS;
 	return daemon_show(s, &request, NULL, NULL);

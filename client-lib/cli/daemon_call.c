@@ -211,6 +211,7 @@ int daemon_ask(
 		.patience_ms = now_ms + request->patience_ms,
 		.wait_until_ms =
 			request->wait_s < 0 ? HTTP_CALL_NO_WAIT : now_ms + request->wait_s * 1000,
+		.wait_is_default = request->wait_by_default,
 		.repeatable = request->repeatable,
 	};
 	struct http_client client;

@@ -19,10 +19,12 @@
 struct daemon_request {
 	const char *method;
 	const char *path;
-	bool of_profile;    /* ?profile=NAME follows, and then: */
-	const char *query;  /* "&name=value..."; NULL: nothing */
-	const char *accept; /* NULL: application/json */
-	int64_t wait_s;     /* &wait= is appended; -1: it is not */
+	bool of_profile;      /* ?profile=NAME follows, and then: */
+	const char *query;    /* "&name=value..."; NULL: nothing */
+	const char *accept;   /* NULL: application/json */
+	int64_t wait_s;       /* &wait= is appended; -1: it is not */
+	bool wait_by_default; /* wait_s is what the daemon waits by itself, and is named only when a
+				 part of it has passed */
 	int64_t timeout_s;
 	int64_t patience_ms; /* how long an absent socket is tried again: a daemon that restarts */
 	bool repeatable;

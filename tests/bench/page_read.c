@@ -120,8 +120,14 @@ static double request_turn(const char *socket, const char *profile)
 
 	snprintf(target, sizeof(target), "/v1/token?profile=%s", profile);
 	for (int i = 0; i < FETCHES; i++) {
-		struct http_call call = {"GET", target, "text/plain", gctoken_monotonic_ms() + 1000,
-			0, HTTP_CALL_NO_WAIT, true};
+		struct http_call call = {
+			.method = "GET",
+			.target = target,
+			.accept = "text/plain",
+			.deadline_ms = gctoken_monotonic_ms() + 1000,
+			.wait_until_ms = HTTP_CALL_NO_WAIT,
+			.repeatable = true,
+		};
 		struct http_result result;
 		struct http_client c;
 

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import termios
 import threading
+import time
 
 import pytest
 
@@ -45,7 +46,7 @@ TOKEN_JSON = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3412,
 
 class ScriptedDaemon:
     """Listens at `path`; `answers` are given in order, the last one again and again. None: closes
-    the connection instead. "hang": reads on and says nothing."""
+    the connection instead; a number: after so many seconds. "hang": reads on and says nothing."""
 
     def __init__(self, path, *answers):
         self.path = path
@@ -81,6 +82,9 @@ class ScriptedDaemon:
             self.requests.append(request.decode().split("\r\n"))
             reply = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             if reply is None:
+                return
+            if isinstance(reply, float):
+                time.sleep(reply)
                 return
             if reply != "hang":
                 connection.sendall(reply)

@@ -192,6 +192,59 @@ def test_a_connection_that_is_closed_is_asked_again(folder, scripted):
     assert len(daemon.requests) == 3
 
 
+WAITING = [("get",), ("header",), ("exec", "--", "true"), ("reject", "--generation", "17")]
+
+
+def wait_of(line):
+    found = re.search("[?&]wait=([0-9]+)", line)
+    return int(found[1]) if found else None
+
+
+@pytest.mark.parametrize("arguments", WAITING, ids=[a[0] for a in WAITING])
+def test_who_is_asked_again_is_told_what_is_left_of_the_wait(folder, scripted, arguments):
+    """Else the next daemon waits from the beginning, and for longer than the command does."""
+    good = answer(200, TOKEN_JSON) if arguments[0] == "exec" else TEXT_TOKEN
+    daemon = scripted(2.1, good)
+    assert run(folder, *arguments).returncode == 0
+    first, second = daemon.lines()
+    assert wait_of(first) is None
+    assert wait_of(second) in (0, 1, 2, 3)
+
+
+def test_all_of_the_waits_together_end_before_the_command_does(folder, scripted):
+    """2.9 s of 5 s and then 3 s would be all but the 6 s after which nobody reads the reply."""
+    daemon = scripted(2.9, TEXT_TOKEN)
+    assert run(folder, "get").returncode == 0
+    assert wait_of(daemon.lines()[1]) <= 2
+
+
+def test_a_daemon_that_was_absent_is_told_what_is_left_of_the_wait(folder, scripted):
+    command = subprocess.Popen([GCTOKEN, "get"], stdout=subprocess.PIPE, text=True,
+                               env=environment(GCTOKEN_SOCKET=os.path.join(folder, "sock")))
+    time.sleep(1.2)
+    daemon = scripted(TEXT_TOKEN)
+    assert command.communicate(timeout=30)[0] == TOKEN + "\n"
+    assert wait_of(daemon.lines()[0]) in (0, 1, 2, 3, 4)
+
+
+def test_a_wait_that_is_refused_is_not_named(folder, scripted):
+    """max_wait may be less than what is left."""
+    refusal = problem(400, "invalid_request", "wait: more than max_wait")
+    daemon = scripted(None, refusal, None, TEXT_TOKEN)
+    assert run(folder, "get").returncode == 0
+    assert [wait_of(line) for line in daemon.lines()] == [None, 5, None, None]
+
+
+def test_what_else_is_refused_is_not_asked_again(folder, scripted):
+    refusal = problem(400, "invalid_request", "min_ttl: too much")
+    daemon = scripted(refusal)
+    assert run(folder, "get", "--min-ttl", "9").returncode == 2
+    assert len(daemon.requests) == 1
+    daemon.answers[:] = [None, refusal]
+    assert run(folder, "get", "--min-ttl", "9", "--wait", "3").returncode == 2
+    assert [wait_of(line) for line in daemon.lines()[1:]] == [3, 3]
+
+
 def test_a_refresh_is_never_sent_twice(folder, scripted):
     daemon = scripted(None)
     result = run(folder, "refresh")
