@@ -24,6 +24,9 @@
 static void give_up_reading(struct login *l)
 {
 	l->reading = 0;
+	/* the person has ended it meanwhile */
+	if (l->exchange->forgotten)
+		return;
 	l->refused = true;
 	log_line(LOG_ERR,
 		"%s/%s: the refresh token was refused, and the disk does not say whether there is "

@@ -708,6 +708,20 @@ static void test_a_file_that_is_read_for_long_keeps_nobody(void **state)
 	rig_free(r);
 }
 
+static void test_of_a_login_that_a_person_ended_nothing_is_told(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	(void)state;
+	refuse_on_a_disk_that_hangs(r, refresh(r, "refresh-1"));
+	caller_gone(r, caller_ask(r, "POST", "/v1/logout?profile=a"));
+	rig_pass(r, 10);
+	assert_null(rig_profile(r, "a")->client->login->exchange);
+	assert_false(rig_logged(r, UNREAD));
+	rig_disk_heal(r);
+	rig_free(r);
+}
+
 /* The first read ends while a second one is waited for. */
 static void test_what_is_read_too_late_counts_no_more(void **state)
 {
@@ -1500,6 +1514,7 @@ int main(void)
 		cmocka_unit_test(test_another_refresh_token_in_the_file_is_tried),
 		cmocka_unit_test(test_a_file_that_cannot_be_read_anew_offers_nothing),
 		cmocka_unit_test(test_a_file_that_is_read_for_long_keeps_nobody),
+		cmocka_unit_test(test_of_a_login_that_a_person_ended_nothing_is_told),
 		cmocka_unit_test(test_what_is_read_too_late_counts_no_more),
 		cmocka_unit_test(test_without_memory_for_a_timer_the_file_is_not_waited_for),
 		cmocka_unit_test(test_a_failed_refresh_is_tried_again_with_the_same),
