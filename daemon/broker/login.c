@@ -203,8 +203,8 @@ static bool keep_tokens(struct login *l, struct token_exchange *x)
 
 	if (x->with_code) {
 		changed |= l->refresh.text && !r->refresh_token.text;
+		r->login_replaced = r->refresh_token.text;
 		token_move(&l->refresh, &r->refresh_token);
-		r->login_replaced = r->class != RESPONSE_TOKEN;
 		l->logged_in_s = x->http.received.wall.ns / NS_PER_S;
 		if (x->profile)
 			login_code_note(l, x->profile, r);

@@ -373,6 +373,24 @@ static bool is_latest(const struct token_source *s, const char *fingerprint)
 	return *fingerprint && !strcmp(s->latest.fingerprint, fingerprint);
 }
 
+/* A code was exchanged, and only the token that came for it was of no use: those at hand may be
+ * another person's. */
+static void begin_login_anew(struct token_source *s)
+{
+	token_slot_empty(&s->current);
+	token_slot_empty(&s->previous);
+	token_source_want_fetch(s, URGENCY_WANTED);
+}
+
+static enum fetched code_failed(struct token_source *s, const struct clock_reading *now,
+	const struct token_response *response)
+{
+	token_source_code_failed(s, now, response);
+	if (response->login_replaced)
+		begin_login_anew(s);
+	return FETCHED_FAILED;
+}
+
 static enum fetched take_token(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation, const struct fetch_under_way *fetch)
@@ -403,6 +421,8 @@ static enum fetched take_token(struct token_source *s, const struct clock_readin
 			"clocks %lld ms apart",
 			(long long)(response->expires_in.ns / NS_PER_S),
 			(long long)(spread.ns / NS_PER_MS));
+		if (fetch->purpose == PURPOSE_CODE)
+			return code_failed(s, now, response);
 		s->counters.fetches[RESPONSE_UNAVAILABLE]++;
 		fetch_failed(s, now, x, response, fetch);
 		return FETCHED_FAILED;
@@ -431,15 +451,6 @@ static void judge_grant(const struct token_source *s, struct token_response *res
 		response->class = RESPONSE_CLIENT_REJECTED;
 }
 
-/* A code was exchanged, and only the token that came for it was of no use: those at hand may be
- * another person's. */
-static void begin_login_anew(struct token_source *s)
-{
-	token_slot_empty(&s->current);
-	token_slot_empty(&s->previous);
-	token_source_want_fetch(s, URGENCY_WANTED);
-}
-
 static enum fetched judge(struct token_source *s, const struct clock_reading *now,
 	const struct exchange *x, struct token_response *response, const struct skew_sample *sample,
 	struct duration spread, uint64_t generation, const struct fetch_under_way *fetch)
@@ -453,12 +464,8 @@ static enum fetched judge(struct token_source *s, const struct clock_reading *no
 			s->refresh_at = now->boot;
 		return fetched;
 	}
-	if (fetch->purpose == PURPOSE_CODE) {
-		token_source_code_failed(s, now, response);
-		if (response->login_replaced)
-			begin_login_anew(s);
-		return FETCHED_FAILED;
-	}
+	if (fetch->purpose == PURPOSE_CODE)
+		return code_failed(s, now, response);
 	if (is_latest(s, response->unfit_fingerprint))
 		return take_same(s, now, x, response, fetch, NULL);
 	judge_grant(s, response);

@@ -542,6 +542,24 @@ static void test_another_persons_login_whose_first_token_is_unfit(void **state)
 	rig_free(r);
 }
 
+/* Nor has that one where the first token is dead when it comes. */
+static void test_another_persons_login_whose_first_token_is_dead(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-2");
+
+	(void)state;
+	rig_pass(r, 8);
+	rig_answer(r, rig_post(r), 200,
+		"{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":10,"
+		"\"refresh_token\":\"refresh-2\"}");
+	assert_int_equal(caller_status(r, c), 503);
+	caller_gone(r, c);
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-2"), "token-2", NULL);
+	assert_serves(r, "token-2");
+	rig_free(r);
+}
+
 /* A refresh token that cannot be written is lost with the process: that is to be known before. */
 static void test_the_lack_of_room_is_told_before_the_next_refresh(void **state)
 {
@@ -1508,6 +1526,7 @@ int main(void)
 		cmocka_unit_test(test_a_refresh_token_that_came_is_kept_whatever_came_with_it),
 		cmocka_unit_test(test_a_login_whose_first_token_is_unfit),
 		cmocka_unit_test(test_another_persons_login_whose_first_token_is_unfit),
+		cmocka_unit_test(test_another_persons_login_whose_first_token_is_dead),
 		cmocka_unit_test(test_the_lack_of_room_is_told_before_the_next_refresh),
 		cmocka_unit_test(test_a_refused_refresh_token_reads_the_file_anew),
 		cmocka_unit_test(test_a_disk_that_hangs_behind_what_was_read),
