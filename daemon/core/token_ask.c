@@ -280,6 +280,8 @@ static void ask_ticket(struct token_source *s, const struct clock_reading *now,
 		ret->kind = OUTCOME_REVOKED;
 		return;
 	}
+	if (!forced && token_source_reject_judged(s, now, ask, expired, ret))
+		return;
 	if (forced && s->fetches_ended >= ask->ticket) {
 		set_failure(s, now, next_attempt(s, now), ret);
 		return;

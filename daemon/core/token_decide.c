@@ -119,6 +119,7 @@ void token_source_decide(
 		d.code = s->fetch.purpose == PURPOSE_CODE;
 		at = BOOT_TIME_NEVER;
 	}
+	token_source_look_at_rejection(s, now);
 	verify_at = token_source_verify_at(s);
 	if (!boot_before(now->boot, verify_at)) {
 		s->verification.state = VERIFICATION_UNDER_WAY;

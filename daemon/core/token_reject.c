@@ -17,7 +17,9 @@ static void reject_current(
 	struct token_slot *c = &s->current;
 
 	c->rejected = true;
+	s->refresh_unrejected = s->refresh_at;
 	s->refresh_at = boot_min(s->refresh_at, now->boot);
+	s->verification.fetches_seen = s->fetches_ended;
 	s->probes_wanted = 1;
 	s->attention = s->changed = true;
 	history_add_caused(s->history, now, EVENT_REJECTED, uid, c->generation,
@@ -45,6 +47,58 @@ struct boot_time token_source_verify_at(const struct token_source *s)
 		       : BOOT_TIME_NEVER;
 }
 
+static bool verifying(const struct token_source *s)
+{
+	const struct token_verification *v = &s->verification;
+
+	return v->generation == s->current.generation &&
+	       (v->state == VERIFICATION_DUE || v->state == VERIFICATION_UNDER_WAY);
+}
+
+static void ask_api(struct token_source *s, uid_t uid, struct boot_time at)
+{
+	s->verification = (struct token_verification){
+		.state = VERIFICATION_DUE,
+		.generation = s->current.generation,
+		.uid = uid,
+		.fetches_seen = s->fetches_ended,
+		.at = at,
+	};
+}
+
+void token_source_look_at_rejection(struct token_source *s, const struct clock_reading *now)
+{
+	const struct token_verification *v = &s->verification;
+	bool same = v->generation == s->current.generation;
+	struct boot_time at = now->boot;
+
+	if (!s->current.token.text || !s->current.rejected || !s->settings.verifiable ||
+		s->settings.shared || token_source_fetching(s) ||
+		v->fetches_seen == s->fetches_ended || verifying(s) || (same && v->refused))
+		return;
+	if (same && v->state == VERIFICATION_ENDED)
+		at = boot_max(at, boot_add(v->at, duration_s(VERDICT_GOOD_FOR_S)));
+	ask_api(s, v->uid, at);
+}
+
+/* The token was good all the time, and everything is as it was before the rejection. */
+static void drop_rejection(struct token_source *s, const struct clock_reading *now)
+{
+	s->current.rejected = false;
+	s->replaced_at = now->boot;
+	token_source_plan_refresh(s);
+	s->refresh_at = boot_min(s->refresh_at, s->refresh_unrejected);
+	if (s->next.urgency == URGENCY_WANTED) {
+		/* those who need it for another reason will say so again */
+		s->next.urgency = URGENCY_NONE;
+		s->next.waited = false;
+	}
+	history_add(s->history, now, EVENT_REJECTED, s->current.generation,
+		"the API was asked and accepts token %s, which a caller rejected: it is served as "
+		"before",
+		s->current.token.fingerprint);
+}
+
 void token_source_verified(struct token_source *s, const struct clock_reading *now,
 	uint64_t generation, enum verdict verdict)
 {
@@ -62,10 +116,14 @@ void token_source_verified(struct token_source *s, const struct clock_reading *n
 	}
 	v->state = VERIFICATION_ENDED;
 	v->accepted = verdict == VERDICT_ACCEPTED;
+	v->refused = verdict == VERDICT_REFUSED;
 	v->at = now->boot;
 	s->changed = true;
-	if (s->current.rejected)
+	if (s->current.rejected) {
+		if (v->accepted && !s->settings.shared)
+			drop_rejection(s, now);
 		return;
+	}
 	if (verdict == VERDICT_REFUSED)
 		reject_current(s, now, v->uid, ", and refuses it still");
 	else if (verdict == VERDICT_NONE && s->settings.shared && cooldown_left(s, now).ns <= 0)
@@ -86,13 +144,8 @@ static void verify(struct token_source *s, const struct clock_reading *now,
 		if (v->accepted)
 			ret->kind = OUTCOME_ACCEPTED;
 	} else if (s->settings.verifiable) {
-		if (!same || (v->state != VERIFICATION_DUE && v->state != VERIFICATION_UNDER_WAY)) {
-			*v = (struct token_verification){
-				.state = VERIFICATION_DUE,
-				.generation = s->current.generation,
-				.uid = ask->uid,
-				.at = now->boot,
-			};
+		if (!verifying(s)) {
+			ask_api(s, ask->uid, now->boot);
 			s->attention = true;
 		}
 		if (!expired) {
@@ -101,6 +154,24 @@ static void verify(struct token_source *s, const struct clock_reading *now,
 		}
 	}
 	s->counters.cooled_down++;
+}
+
+bool token_source_reject_judged(struct token_source *s, const struct clock_reading *now,
+	const struct token_ask *ask, bool expired, struct token_outcome *ret)
+{
+	if (!s->current.token.text || ask->generation != s->current.generation)
+		return false;
+	if (!s->current.rejected) {
+		ret->kind = OUTCOME_ACCEPTED;
+		ret->retry_after_s =
+			duration_ceil_s(duration_max(cooldown_left(s, now), duration_s(1)));
+		s->counters.cooled_down++;
+		return true;
+	}
+	if (expired || !verifying(s))
+		return false;
+	ret->kind = OUTCOME_HOLD;
+	return true;
 }
 
 bool token_source_reject(struct token_source *s, const struct clock_reading *now,

@@ -5,6 +5,11 @@
  * reject_cooldown of a replacement the API itself is asked, where it is known, whether it accepts
  * the token: if not, it is replaced at once, and else its callers are told so.
  *
+ * Where the fetch that is to replace a token fails, everybody would be held for the next attempts
+ * because of what one caller says. Then the API is asked as well: a token that it accepts was
+ * rejected for nothing, and is served as before. That counts as its replacement: for another
+ * reject_cooldown nobody is believed without the API.
+ *
  * A token that the hosts of a fleet share is not replaced before the API was asked, where it is
  * known: one host that is wrong would else cost all the others theirs. */
 #ifndef GCTOKEND_CORE_TOKEN_REJECT_H
@@ -35,6 +40,12 @@ void token_source_verified(struct token_source *s, const struct clock_reading *n
  * the outcome is set. */
 bool token_source_reject(struct token_source *s, const struct clock_reading *now,
 	struct token_ask *ask, bool expired, struct token_outcome *ret);
+/* An ask of ASK_REJECT that has a ticket, for which no token has come. True: the outcome is set, as
+ * the API accepts the token, or is being asked. */
+bool token_source_reject_judged(struct token_source *s, const struct clock_reading *now,
+	const struct token_ask *ask, bool expired, struct token_outcome *ret);
+/* Has the API asked about a rejected token if a fetch has failed to replace it. */
+void token_source_look_at_rejection(struct token_source *s, const struct clock_reading *now);
 /* When the API is to be asked; BOOT_TIME_NEVER: not. */
 struct boot_time token_source_verify_at(const struct token_source *s);
 

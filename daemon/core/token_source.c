@@ -43,6 +43,7 @@ void token_source_init(struct token_source *s, const struct token_source_setting
 		.not_before = SOURCE_LONG_AGO,
 		.not_before_waited = SOURCE_LONG_AGO,
 		.knock = SOURCE_KNOCK_NONE,
+		.refresh_unrejected = BOOT_TIME_NEVER,
 		.replaced_at = SOURCE_LONG_AGO,
 		.step_refresh_at = SOURCE_LONG_AGO,
 		.attention = true,
@@ -177,6 +178,8 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
 	if (s->current.token.text) {
 		/* use_margin stays as the token was judged by it; its refresh can move */
 		token_source_plan_refresh(s);
+		if (request_changed)
+			s->refresh_unrejected = now->boot;
 		if (request_changed || s->current.rejected)
 			s->refresh_at = now->boot;
 	}

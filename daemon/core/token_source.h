@@ -114,12 +114,15 @@ enum verification_state {
 	VERIFICATION_ENDED, /* at `at` */
 };
 
-/* Whether the API accepts a token that was rejected soon after another one; see token_reject.c. */
+/* Whether the API accepts a token that was rejected soon after another one, or that could not be
+ * replaced; see token_reject.h. */
 struct token_verification {
 	enum verification_state state;
-	bool accepted;       /* ended: it does */
-	uid_t uid;           /* who rejected it */
-	uint64_t generation; /* of the token */
+	bool accepted;         /* ended: it does */
+	bool refused;          /* ended: it does not */
+	uid_t uid;             /* who rejected it */
+	uint64_t fetches_seen; /* fetches_ended when it was asked, or the token was rejected */
+	uint64_t generation;   /* of the token */
 	struct boot_time at;
 };
 
@@ -147,8 +150,9 @@ struct token_source {
 	LIST_ENTRY(token_source) of_clock; /* in server_clock.sources */
 	struct random random;
 	struct token_slot current, previous;
-	struct boot_time refresh_at; /* of current */
-	bool refresh_by_doubt;       /* it was moved because a lone exchange disagreed */
+	struct boot_time refresh_at;         /* of current */
+	struct boot_time refresh_unrejected; /* what it was before current was rejected */
+	bool refresh_by_doubt;               /* it was moved because a lone exchange disagreed */
 
 	enum source_login login;
 	bool revoked; /* stopped by an admin until the next forced fetch, or login */
@@ -165,7 +169,7 @@ struct token_source {
 					       later */
 	struct source_knock knock;
 	struct source_latest latest;
-	struct boot_time replaced_at; /* when a rejected token was last replaced */
+	struct boot_time replaced_at; /* when a rejected token was last replaced, or accepted */
 	struct token_verification verification;
 	struct boot_time step_refresh_at; /* the latest refresh because of a lone exchange */
 	bool mint_limit_told;             /* that it is used up */

@@ -106,6 +106,33 @@ static void test_no_verdict(void **state)
 	}
 }
 
+/* The login server is down, and one caller says that a good token was refused. */
+static void test_accepted_where_the_fetch_fails(void **state)
+{
+	struct rig *r = rig_new(ONE);
+	struct caller *c = caller_ask(r, "GET", "/v1/token?profile=a"), *other;
+
+	(void)state;
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	c = reject(r, "1");
+	other = caller_ask(r, "GET", "/v1/token?profile=a&wait=10");
+	rig_answer(r, rig_post(r), 503, "down");
+	assert_int_equal(caller_status(r, c), 0);
+	assert_int_equal(caller_status(r, other), 0);
+	rig_answer(r, question(r), 204, "");
+	assert_int_equal(caller_status(r, c), 429);
+	assert_non_null(strstr(caller_body(c), "accepts this token"));
+	assert_int_equal(caller_status(r, other), 200);
+	assert_string_equal(caller_member(other, "access_token"), "token-2");
+	assert_string_equal(caller_member(other, "state"), "fresh");
+	assert_true(TAILQ_EMPTY(&r->fetches));
+	caller_gone(r, c);
+	caller_gone(r, other);
+	rig_free(r);
+}
+
 /* Nobody is left to hear it. */
 static void test_the_profile_goes_meanwhile(void **state)
 {
@@ -151,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_no_verdict),
+		cmocka_unit_test(test_accepted_where_the_fetch_fails),
 		cmocka_unit_test(test_the_profile_goes_meanwhile),
 		cmocka_unit_test(test_one_question_at_a_time),
 	};

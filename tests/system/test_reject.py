@@ -252,6 +252,7 @@ def test_where_the_replacing_fetch_fails_others_have_the_reported_one(daemon, se
     one = daemon(server)
     first = one.token()
     old = served(first)
+    server.revoke(all=True)
     # The next attempt comes after everybody's wait, so nobody waits for it.
     wait = int(2 * PATIENCE) + 1
     fault = server.fault("token", "answer", status=503, times=-1, body="no",
@@ -358,6 +359,26 @@ def test_what_the_api_accepts_is_not_replaced(daemon, server, pool):
     assert [entry["status"] for entry in asked(server)] == [200]
 
 
+def test_a_false_report_in_an_outage_holds_nobody_up(daemon, server, pool):
+    one = daemon(server)
+    old = served(one.token())
+    # The verdict comes long before the next attempt.
+    server.fault("token", "answer", status=503, times=-1, body="no",
+                 headers={"Retry-After": str(int(10 * PATIENCE))})
+    reporter = slow_fetch(one, server, pool, generation=old["generation"])
+    others = hold(one, [pool.submit(one.token, wait=60) for _ in range(20)])
+    for answer in [reporter.result()] + [report(one, generation=old["generation"])
+                                         for _ in range(3)]:
+        assert answer.status == 429 and answer.json["error"] == "reject_cooldown"
+        assert "accepts this token" in answer.json["error_description"]
+        assert 1 <= answer.retry_after <= 30
+    for other in others + [pool.submit(one.token)]:
+        told = served(other.result())
+        assert told["generation"] == old["generation"] and told["state"] == "fresh"
+    assert server.posts == 2
+    assert {entry["status"] for entry in asked(server)} == {200}
+
+
 def test_an_api_that_learns_late_of_tokens_is_no_loop(daemon, server, pool):
     """It refuses each for a second: that is no reason for yet another one."""
     server.set(known_after=1.0)
@@ -403,7 +424,7 @@ def test_what_else_the_api_says_replaces_nothing(daemon, server):
 @pytest.mark.parametrize("how", ["remaining", "full"])
 def test_the_same_token_again_is_no_replacement(daemon, server, how):
     server.set(same_token=how, lifetime=3600)
-    one = daemon(server, profile={"reject_cooldown": "100ms"})
+    one = daemon(server, profile={"reject_cooldown": "100ms", "api_url": ""})
     old = served(one.token())
     answer = report(one, generation=old["generation"])
     assert answer.status == 503 and answer.json["error"] == "temporarily_unavailable"

@@ -752,6 +752,203 @@ static void api_is_asked_about_a_shared_one(void **state)
 	}
 }
 
+/* ---- ... and also where the replacement fails ---- */
+
+/* Its token "one" was rejected by *ret_reporter, *ret_other asks for it, and the fetch that is to
+ * replace it has failed. The API is asked. */
+static struct rig *rig_unreplaced(
+	enum response_class class, struct token_ask *ret_reporter, struct token_ask *ret_other)
+{
+	struct token_source_settings settings = usual_settings();
+	struct rig *r;
+
+	settings.verifiable = true;
+	r = rig_new(&settings, 1);
+	rig_fetch_token(r, "one", 3600);
+	*ret_reporter = rig_reject(r, 1, 5);
+	assert_int_equal(rig_ask(r, ret_reporter), OUTCOME_HOLD);
+	*ret_other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, ret_other), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	assert_false(r->d.verify); /* it need not be known if a new one comes */
+	if (class == RESPONSE_TOKEN)
+		rig_answer_token(r, "one", 3600);
+	else
+		rig_answer_failure(r, class, -1);
+	assert_false(rig_decide(r));
+	assert_true(r->d.verify);
+	assert_int_equal(rig_ask(r, ret_reporter), OUTCOME_HOLD);
+	return r;
+}
+
+static void verified_one(struct rig *r, enum verdict verdict)
+{
+	token_source_verified(&r->s, &r->now, 1, verdict);
+	assert_true(token_source_needs_turn(&r->s));
+}
+
+/* Whatever the fetch failed at, one caller's word holds nobody up any longer. */
+static void false_report_in_an_outage_is_dropped(void **state)
+{
+	static const enum response_class classes[] = {RESPONSE_TOKEN, RESPONSE_UNAVAILABLE,
+		RESPONSE_THROTTLED, RESPONSE_CLIENT_REJECTED, RESPONSE_LOGIN_REQUIRED};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(classes); i++) {
+		struct token_ask reporter, other;
+		struct rig *r = rig_unreplaced(classes[i], &reporter, &other);
+		unsigned fetches = r->fetches;
+
+		verified_one(r, VERDICT_ACCEPTED);
+		assert_false(rig_decide(r));
+		assert_true(r->d.changed && !r->d.verify);
+		assert_int_equal(rig_ask(r, &reporter), OUTCOME_ACCEPTED);
+		assert_in_range(r->o.retry_after_s, 29, 30);
+		assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+		assert_string_equal(r->o.slot->token.text, "one");
+		assert_false(r->o.stale);
+		assert_int_equal(rig_told(r, EVENT_REPLACED), 0);
+		/* and for the whole cool-down no report makes anybody wait */
+		while (r->now.boot.ns < r->s.replaced_at.ns + 29 * S) {
+			rig_pass(r, 500 * MS);
+			reporter = rig_reject(r, 1, 0);
+			assert_true(rig_ask(r, &reporter) == OUTCOME_ACCEPTED ||
+				    r->o.kind == OUTCOME_COOLDOWN);
+			other = rig_get(r, 5);
+			assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+			assert_false(r->o.stale);
+			rig_decide(r);
+			if (r->d.verify)
+				verified_one(r, VERDICT_ACCEPTED);
+			rig_decide(r);
+		}
+		assert_int_equal(r->fetches, fetches);
+		/* its refresh comes when it would have come */
+		while (!rig_wake(r))
+			if (r->d.verify)
+				verified_one(r, VERDICT_ACCEPTED);
+		if (classes[i] != RESPONSE_TOKEN)
+			assert_in_range(r->now.boot.ns, r->s.current.life.received.ns + 2700 * S,
+				r->s.current.life.received.ns + 3200 * S);
+		rig_free(r);
+	}
+}
+
+/* Then everything is as it was without the question, and the API is not asked in a loop. */
+static void report_in_an_outage_that_is_not_false(void **state)
+{
+	static const enum verdict verdicts[] = {VERDICT_REFUSED, VERDICT_NONE};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(verdicts); i++) {
+		struct token_ask reporter, other;
+		struct rig *r = rig_unreplaced(RESPONSE_UNAVAILABLE, &reporter, &other);
+		struct boot_time asked = r->now.boot;
+		unsigned again = 0;
+
+		rig_pass(r, 3 * S);
+		verified_one(r, verdicts[i]);
+		for (int n = 0; n < 200; n++) {
+			if (rig_decide(r))
+				rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
+			if (r->d.verify) {
+				assert_true(boot_since(r->now.boot, asked).ns >= 2 * S);
+				asked = r->now.boot;
+				again++;
+				verified_one(r, verdicts[i]);
+			}
+			other = rig_get(r, 0);
+			assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+			assert_true(r->o.stale);
+			reporter = rig_reject(r, 1, 0);
+			assert_int_not_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+			assert_int_not_equal(r->o.kind, OUTCOME_ACCEPTED);
+			rig_pass(r, 100 * MS);
+		}
+		/* one refusal is enough; who did not say is asked after each failure */
+		if (verdicts[i] == VERDICT_REFUSED)
+			assert_int_equal(again, 0);
+		else
+			assert_in_range(again, 2, 10);
+		rig_free(r);
+	}
+}
+
+/* Nobody waits for the API longer than they said. */
+static void verdict_after_the_wait(void **state)
+{
+	struct token_ask reporter, other;
+	struct rig *r = rig_unreplaced(RESPONSE_UNAVAILABLE, &reporter, &other);
+
+	(void)state;
+	rig_pass_until(r, reporter.deadline);
+	assert_int_not_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_true(r->o.stale);
+	/* it counts all the same */
+	if (rig_decide(r))
+		rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
+	verified_one(r, VERDICT_ACCEPTED);
+	rig_decide(r);
+	assert_string_equal(rig_served(r), "one");
+	assert_false(r->o.stale);
+	rig_free(r);
+}
+
+/* What else was to cause a fetch still does. */
+static void dropped_report_leaves_other_reasons(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct token_ask reporter, other, refresh;
+	struct rig *r = rig_unreplaced(RESPONSE_UNAVAILABLE, &reporter, &other);
+
+	(void)state;
+	settings.verifiable = true;
+	token_source_configure(&r->s, &r->now, &settings, true, false);
+	verified_one(r, VERDICT_ACCEPTED);
+	rig_decide(r);
+	assert_true(r->d.wake_at.ns < r->now.boot.ns + 10 * S);
+	assert_true(rig_wake(r)); /* another scope, say */
+	rig_free(r);
+
+	r = rig_unreplaced(RESPONSE_UNAVAILABLE, &reporter, &other);
+	refresh = rig_refresh(r, 5);
+	assert_int_equal(rig_ask(r, &refresh), OUTCOME_HOLD);
+	verified_one(r, VERDICT_ACCEPTED);
+	assert_true(rig_decide(r));
+	rig_answer_token(r, "two", 3600);
+	assert_int_equal(rig_ask(r, &refresh), OUTCOME_TOKEN);
+	rig_free(r);
+}
+
+/* Not where nobody can be asked, nor, once more, about what a fleet shares. */
+static void nobody_is_asked_elsewhere(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct token_source_settings settings = usual_settings();
+		struct token_ask reporter;
+		struct rig *r;
+
+		settings.verifiable = settings.shared = i;
+		r = rig_new(&settings, 1);
+		rig_fetch_token(r, "one", 3600);
+		rig_pass(r, 10 * S);
+		reporter = rig_reject(r, 1, 5);
+		rig_ask(r, &reporter);
+		if (settings.shared) { /* the API was asked before, and did not tell */
+			assert_false(rig_decide(r));
+			verified_one(r, VERDICT_NONE);
+		}
+		assert_true(rig_decide(r));
+		rig_answer_failure(r, RESPONSE_UNAVAILABLE, 60);
+		assert_false(rig_decide(r));
+		assert_false(r->d.verify);
+		assert_int_equal(rig_ask(r, &reporter), OUTCOME_UNAVAILABLE);
+		rig_free(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -783,6 +980,11 @@ int main(void)
 		cmocka_unit_test(a_verdict_on_another_token_is_no_verdict),
 		cmocka_unit_test(a_verdict_keeps_to_the_mint_limit),
 		cmocka_unit_test(api_is_asked_about_a_shared_one),
+		cmocka_unit_test(false_report_in_an_outage_is_dropped),
+		cmocka_unit_test(report_in_an_outage_that_is_not_false),
+		cmocka_unit_test(verdict_after_the_wait),
+		cmocka_unit_test(dropped_report_leaves_other_reasons),
+		cmocka_unit_test(nobody_is_asked_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
