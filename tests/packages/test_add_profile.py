@@ -51,6 +51,30 @@ def test_profile(conf):
         assert stat.S_IMODE(path.stat().st_mode) & 0o027 == 0
 
 
+def test_what_others_made_before_is_not_written_to(conf):
+    """A secret would go to whoever reads there."""
+    pipe = conf.parent / "reports.secret.new"
+    os.mkfifo(pipe)
+    link = conf.parent / "elsewhere"
+    (conf.parent / "gctokend.conf.d").mkdir()
+    (conf.parent / "gctokend.conf.d" / "reports.conf.new").symlink_to(link)
+    done = add(conf, "reports", *GOOD, secret=canary() + "\n")
+    assert done.returncode == 0, done.stdout
+    assert not link.exists()
+    assert (conf.parent / "reports.secret").is_file() and pipe.is_fifo()
+
+
+@pytest.mark.parametrize("folder", ["", "gctokend.conf.d"])
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+def test_a_folder_that_others_can_change(conf, folder, mode):
+    (conf.parent / "gctokend.conf.d").mkdir()
+    (conf.parent / folder).chmod(mode)
+    done = add(conf, "reports", *GOOD, secret=canary() + "\n")
+    assert done.returncode == 1
+    assert f"others could change what is in {conf.parent / folder}:" in done.stdout
+    assert files(conf) == {"gctokend.conf"}
+
+
 def test_without_a_secret_of_its_own(conf):
     file = conf.parent / "other.secret"
     file.write_text("s\n")
