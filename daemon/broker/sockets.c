@@ -12,6 +12,7 @@
 #include "front/front.h"
 #include "front/listener.h"
 #include "host/clock.h"
+#include "host/file_fit.h"
 #include "host/log.h"
 #include "host/systemd.h"
 
@@ -121,9 +122,14 @@ static int make_listener(
 	const struct broker_settings *s, const char *path, int *ret_fd, struct stat *ret_bound)
 {
 	char problem[512];
-	int r = listener_bind(
-		path, s->socket_mode, s->socket_gid, ret_fd, problem, sizeof(problem));
+	int r;
 
+	/* Whoever can change the folder can keep us from starting, or be there in our place. */
+	if (!socket_dir_fit(path, problem, sizeof(problem))) {
+		log_line(LOG_ERR, "the socket %s %s", path, problem);
+		return -EPERM;
+	}
+	r = listener_bind(path, s->socket_mode, s->socket_gid, ret_fd, problem, sizeof(problem));
 	if (r)
 		log_line(LOG_ERR, "%s", problem);
 	else if (lstat(path, ret_bound))

@@ -198,3 +198,19 @@ bool state_dir_fit(const char *path, char *problem, size_t problem_size)
 		return true;
 	return is_sticky(&st) || guarded(&st, "", problem, problem_size);
 }
+
+bool socket_dir_fit(const char *path, char *problem, size_t problem_size)
+{
+	const char *slash = strrchr(path, '/');
+	int length = slash && slash > path ? (int)(slash - path) : 1;
+	char folder[200], what[sizeof(folder) + 20];
+	struct stat st;
+
+	/* A socket's path is shorter. */
+	snprintf(folder, sizeof(folder), "%.*s", length, slash ? path : ".");
+	/* Who cannot look is told when the socket is made. */
+	if (stat(folder, &st))
+		return true;
+	snprintf(what, sizeof(what), "lies in %s, which ", folder);
+	return guarded(&st, what, problem, problem_size);
+}

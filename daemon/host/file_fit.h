@@ -20,5 +20,8 @@ bool config_file_fit(const char *path, const struct stat *file, char *problem, s
 /* The directory of the state, where it is there already: root's or ours, writable for nobody else,
  * but with the sticky bit. */
 bool state_dir_fit(const char *path, char *problem, size_t problem_size);
+/* The folder that a socket at `path` is made in, where it is there already: root's or ours,
+ * writable for nobody else. In one with the sticky bit somebody else could be there first. */
+bool socket_dir_fit(const char *path, char *problem, size_t problem_size);
 
 #endif

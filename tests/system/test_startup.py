@@ -725,3 +725,20 @@ def test_a_configuration_that_others_can_change_is_refused(make_daemon, server, 
     assert told.returncode == EX_CONFIG
     assert re.search("others could change|everybody can change|belongs to uid 54321", told.stdout)
     fail_to_start(d)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="folders of others take root")
+@pytest.mark.parametrize("key", ["socket", "page_socket"])
+@pytest.mark.parametrize("mode, owner", [(0o777, 0), (0o1777, 0), (0o775, 0), (0o755, 54321)],
+                         ids=["open", "sticky", "a group's", "somebody else's"])
+def test_a_folder_of_sockets_that_others_can_change_is_refused(make_daemon, server, key, mode, owner):
+    """Somebody could hold PATH.lock there, or answer in the daemon's place."""
+    d = make_daemon(server)
+    folder = d.path("sockets")
+    os.mkdir(folder)
+    os.chmod(folder, mode)
+    os.chown(folder, owner, 0)
+    told = start_failing_once(d, **{key: os.path.join(folder, "s.sock")})
+    assert f"the socket {folder}/s.sock lies in {folder}, which " in told
+    assert re.search("others could change|belongs to uid 54321", told)
+    assert os.listdir(folder) == []
