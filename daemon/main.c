@@ -271,8 +271,12 @@ static int serve(const char *path, bool wiping)
 	/* Now there is neither a secret nor a second thread. */
 	r = closer_start(&closer_fd);
 	if (r < 0) {
-		log_line(LOG_ERR, "no other process can be started: %s", strerror(-r));
-		goto out;
+		/* as when those of earlier starts, which cannot be ended, are all there may be */
+		log_line(LOG_WARNING,
+			"no process that closes descriptors for the daemon can be started: %s. "
+			"What "
+			"callers pass stays open, and takes their places",
+			strerror(-r));
 	}
 	base = event_base_new();
 	if (!base || name_table_new(&names, base)) {

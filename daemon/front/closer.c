@@ -201,6 +201,8 @@ void closer_stop(int fd)
 	struct pollfd end = {.fd = fd, .events = POLLIN};
 	struct closer_report report;
 
+	if (fd < 0)
+		return;
 	shutdown(fd, SHUT_WR);
 	while (poll(&end, 1, STOP_MS) > 0 && closer_report(fd, &report) >= 0)
 		;

@@ -28,8 +28,8 @@ struct closer_report {
 /* Forks the process that forks closers, best while this one has a single thread and no secrets. 0
  * and *ret_fd, a descriptor for the functions below; negative errno. */
 int closer_start(int *ret_fd);
-/* Consumes `fd`: that process ends, as it does when this one does, and has ended when this returns,
- * or is taking a second. */
+/* Consumes `fd`, which may be -1 for none: that process ends, as it does when this one does, and
+ * has ended when this returns, or is taking a second. */
 void closer_stop(int fd);
 
 /* Asks for a closer, to be called `id`, below CLOSERS_MOST and of none that has not ended; reports

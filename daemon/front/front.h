@@ -14,8 +14,8 @@
 struct event_base;
 struct front;
 
-/* `base` and `handler` must outlive the front; `closer_fd` comes from closer_start (closer.h) and
- * is consumed in any case. 0 or a negative errno. */
+/* `base` and `handler` must outlive the front; `closer_fd` comes from closer_start (closer.h), or
+ * is -1, and is consumed in any case. 0 or a negative errno. */
 int front_new(struct front **ret, struct event_base *base, int closer_fd,
 	const struct front_handler *handler, void *context, const struct front_limits *limits);
 /* A reload: applies to what comes; nobody already connected is cut at once, though a shorter time

@@ -83,7 +83,7 @@ static enum served serve(struct serving *s, struct caller *caller, const char *b
 	if (r)
 		return refuse_request(s, caller->parser->method == HTTP_HEAD, r, reason);
 	*ret_used = request.length;
-	share_served(&s->sharing, caller->user);
+	share_served(&s->sharing, caller->user, request.length);
 	return handle(s, caller, &request);
 }
 

@@ -52,7 +52,7 @@ static enum served serve(struct serving *s, struct caller *caller, const char *b
 	struct page_request request;
 	int status, r = page_request_read(bytes, length, &request);
 
-	share_served(&s->sharing, caller->user);
+	share_served(&s->sharing, caller->user, length);
 	*ret_used = 0;
 	if (r == -EAGAIN)
 		return SERVED_PARTIAL;

@@ -375,7 +375,8 @@ int reaper_new(struct reaper **ret, struct event_base *base, int closer_fd,
 	r->waiting = calloc(r->room, sizeof(*r->waiting));
 	event_assign(&r->report, base, closer_fd, EV_READ | EV_PERSIST, report_event, r);
 	evtimer_assign(&r->tick, base, tick_event, r);
-	if (!r->waiting || event_add(&r->report, NULL) < 0)
+	r->lost = closer_fd < 0;
+	if (!r->waiting || (!r->lost && event_add(&r->report, NULL) < 0))
 		goto no_memory;
 	*ret = r;
 	return 0;

@@ -28,7 +28,8 @@ struct reaper_user {
 	bool stuck;       /* some of it is with a closer that is stuck */
 };
 
-/* `closer_fd` comes from closer_start and is consumed in any case; `base` must outlive the reaper.
+/* `closer_fd` comes from closer_start, or is -1 where there are no closers, and is consumed in any
+ * case: without them what is to be closed stays open. `base` must outlive the reaper.
  * 0 or a negative errno. */
 int reaper_new(struct reaper **ret, struct event_base *base, int closer_fd,
 	const struct reaper_hooks *hooks);

@@ -11,6 +11,7 @@
 #include "links.h"
 #include <event2/event_struct.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -39,7 +40,7 @@ struct sharing {
 	struct link behind; /* users with connections that wait behind */
 	struct event turn;
 	void (*ready)(struct link *connection);
-	uint64_t requests; /* so far */
+	uint64_t requests; /* so far, a large one counted as several */
 };
 
 /* `ready` is called for a connection that waited behind others and whose turn it is. It may free
@@ -57,9 +58,9 @@ void share_user_init(struct share_user *user, uid_t uid);
  * clock that was set empties it, which does no harm. */
 void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now_ms);
 
-/* One connection more, or one request. */
+/* One connection more, or one request of so many bytes: a large one counts as several. */
 void share_connected(struct sharing *s, struct share_user *user);
-void share_served(struct sharing *s, struct share_user *user);
+void share_served(struct sharing *s, struct share_user *user, size_t bytes);
 /* False for a user who connects so fast that others wait for it. NULL: has not connected of late.
  */
 bool share_may_connect(const struct sharing *s, const struct share_user *user);

@@ -419,6 +419,29 @@ static void who_starts_them_is_gone(void **state)
 	close(other);
 }
 
+/* There never was anybody. */
+static void without_closers(void **state)
+{
+	const struct reaper_hooks hooks = {.lost = lost, .context = &base};
+	struct reaper *none;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(reaper_new(&none, base, -1, &hooks), 0);
+	assert_return_code(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), errno);
+	pretended_uid = 1;
+	reaper_close(none, ends[0]);
+	turn_for(50);
+	assert_int_equal(reaper_pending(none), 1);
+	assert_int_equal(reaper_user(none, 1).pending, 1);
+	assert_false(is_closed(ends[1]));
+	assert_int_equal(asked, 0);
+	reaper_free(none);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +451,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(none_can_be_started, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(none_can_be_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_starts_them_is_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(without_closers, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

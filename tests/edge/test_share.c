@@ -205,6 +205,31 @@ static void those_turned_away_by_thousands_are_told(void **state)
 	close(modest);
 }
 
+/* What it takes to understand them is shared, not how many they are. */
+static void large_requests_count_as_many(void **state)
+{
+	struct share_user small, large, other;
+	struct sharing s;
+	struct link link;
+
+	(void)state;
+	share_init(&s, base, AT_ONCE, NULL);
+	share_user_init(&small, GREEDY);
+	share_user_init(&large, GREEDY + 1);
+	share_user_init(&other, MODEST);
+	link_init(&link);
+	for (unsigned i = 0; i < 10; i++) {
+		share_served(&s, &small, 1023);
+		share_served(&s, &large, 16384);
+	}
+	share_served(&s, &other, 0);
+	assert_false(share_defer(&s, &small, &link));
+	assert_true(share_defer(&s, &large, &link));
+	assert_int_equal(s.requests, 10 + 10 * 17 + 1);
+	share_forget(&large, &link);
+	share_fini(&s);
+}
+
 #define CROWD 50
 #define PIPELINED 400
 
@@ -372,6 +397,7 @@ int main(void)
 		TEST(nobody_is_turned_away_for_one_who_has_left),
 		TEST(what_was_free_is_not_held_against_anybody),
 		TEST(those_turned_away_by_thousands_are_told),
+		TEST(large_requests_count_as_many),
 		TEST(who_asks_without_end_stands_behind),
 		TEST(alone_nobody_stands_behind),
 		TEST(those_behind_may_leave),
