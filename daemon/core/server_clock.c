@@ -229,8 +229,13 @@ struct boot_time server_clock_knock(
 	struct boot_time at = boot_max(now->boot, c->knock.next);
 
 	*ret_knock = false;
-	if (!c->plan.enabled || c->plan.foreign || c->knock.in_flight)
+	if (c->knock.in_flight)
 		return BOOT_TIME_NEVER;
+	if (!c->plan.enabled || c->plan.foreign) {
+		LIST_FOREACH(s, &c->sources, of_clock)
+		token_source_knock_planned(s, BOOT_TIME_NEVER);
+		return BOOT_TIME_NEVER;
+	}
 	LIST_FOREACH(s, &c->sources, of_clock)
 	if (!first && token_source_knocks(s))
 		first = s;

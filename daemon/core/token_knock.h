@@ -10,7 +10,7 @@
 
 struct token_source;
 
-/* When the next knock leaves. */
+/* When the next knock leaves; BOOT_TIME_NEVER: this server is not knocked at. */
 void token_source_knock_planned(struct token_source *s, struct boot_time at);
 /* A knock has ended. `answered`: by any response. True: somebody waited for that. */
 bool token_source_knocked(struct token_source *s, const struct clock_reading *now, bool answered);

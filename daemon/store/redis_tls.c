@@ -7,6 +7,8 @@
 #include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static int refuse(char why[REDIS_TLS_WHY_MAX], const char *what, const char *path)
 {
@@ -63,6 +65,17 @@ static bool is_address(const char *name)
 	return inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1;
 }
 
+/* A copy, as OpenSSL's macro wants a char * for what it only reads. */
+static bool expect_name(SSL *tls, const char *name)
+{
+	char *copy = strdup(name);
+	bool fine =
+		copy && SSL_set1_host(tls, copy) == 1 && SSL_set_tlsext_host_name(tls, copy) == 1;
+
+	free(copy);
+	return fine;
+}
+
 SSL *redis_tls_connection(SSL_CTX *context, const char *name)
 {
 	SSL *tls = SSL_new(context);
@@ -74,7 +87,7 @@ SSL *redis_tls_connection(SSL_CTX *context, const char *name)
 	if (is_address(name))
 		fine = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), name) == 1;
 	else
-		fine = SSL_set1_host(tls, name) == 1 && SSL_set_tlsext_host_name(tls, name) == 1;
+		fine = expect_name(tls, name);
 	if (!fine) {
 		SSL_free(tls);
 		return NULL;

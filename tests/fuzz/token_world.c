@@ -176,6 +176,8 @@ static void check_all(struct token_world *w)
 		CHECK(v.state == SOURCE_FRESH || v.state == SOURCE_STALE);
 	}
 	CHECK(!boot_before(v.next_attempt, w->now.boot));
+	CHECK(!token_source_knocks(s) || w->knock.under_way ||
+		boot_before(w->now.boot, s->knock.next));
 	check_estimate(w);
 	if (!wall_clock_is_known(w))
 		return;
@@ -183,7 +185,10 @@ static void check_all(struct token_world *w)
 	CHECK(s->revoked == w->revoked);
 	if (s->settings.prefetch && !s->revoked && !token_source_fetching(s)) {
 		CHECK(v.next_attempt.ns != BOOT_TIME_NEVER.ns);
-		CHECK(!boot_before(v.next_attempt, w->broker.wake_at));
+		/* A knock wakes the broker, too. */
+		CHECK(!boot_before(v.next_attempt,
+			token_source_knocks(s) ? boot_min(w->broker.wake_at, s->knock.next)
+					       : w->broker.wake_at));
 	}
 	check_held(w);
 }

@@ -112,6 +112,16 @@ static void only_while_callers_are_refused(void **state)
 	door_free(d);
 }
 
+/* What is told of the next attempt reckons with no knock. */
+static void next_attempt_is_the_fetch(struct rig *r)
+{
+	struct source_view v;
+
+	token_source_view(&r->s, &r->now, &v);
+	assert_int_equal(v.next_attempt.ns, token_source_fetch_at(&r->s, &r->now).ns);
+	assert_true(v.next_attempt.ns > r->now.boot.ns);
+}
+
 static void nor_where_connections_are_refused_or_probing_is_off(void **state)
 {
 	struct token_response refused = {.class = RESPONSE_UNAVAILABLE, .words = "refused"};
@@ -127,12 +137,14 @@ static void nor_where_connections_are_refused_or_probing_is_off(void **state)
 	assert_null(rig_served(d->r));
 	d->clock.plan.foreign = true;
 	assert_false(knock_leaves(d));
+	next_attempt_is_the_fetch(d->r);
 	d->clock.plan.foreign = false;
 	assert_true(knock_leaves(d));
 	assert_true(rig_decide(off->r));
 	silent_times(off->r, 1);
 	assert_null(rig_served(off->r));
 	assert_false(knock_leaves(off));
+	next_attempt_is_the_fetch(off->r);
 	door_free(off);
 	door_free(d);
 }
