@@ -109,6 +109,11 @@ int call_probe(struct call *c)
 	case SERVER_CLOCK_TOO_SOON:
 		return reply_error(c->reply, 429, "too_many_requests",
 			"the clock was measured on demand less than 10 s ago", duration_ceil_s(in));
+	case SERVER_CLOCK_TOO_OFTEN:
+		return reply_error(c->reply, 429, "too_many_requests",
+			"the clock was asked for so often that its last HEADs are for the daemon "
+			"itself",
+			duration_ceil_s(in));
 	case SERVER_CLOCK_MEASURABLE:
 		break;
 	}

@@ -52,6 +52,22 @@ void probe_want_measure(struct probe_plan *p)
 	p->until_narrow = true;
 }
 
+bool probe_may_measure(
+	const struct probe_plan *p, const struct clock_reading *now, struct boot_time *ret_at)
+{
+	const unsigned most = PROBES_IN_WINDOW - PROBES_KEPT_BACK - PROBES_ON_DEMAND;
+	struct boot_time room;
+
+	if (p->sent_count <= most)
+		return true;
+	room = boot_add(
+		p->sent[(p->sent_count - most - 1) % PROBES_IN_WINDOW], duration_s(PROBE_WINDOW_S));
+	if (!boot_before(now->boot, room))
+		return true;
+	*ret_at = room;
+	return false;
+}
+
 static void note_rtt(struct probe_plan *p, struct duration rtt)
 {
 	if (rtt.ns > 0 && (!p->rtt_min.ns || rtt.ns < p->rtt_min.ns))

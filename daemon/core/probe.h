@@ -13,6 +13,7 @@
 
 #define PROBES_AT_START 6
 #define PROBES_ON_DEMAND 5
+#define PROBES_KEPT_BACK 10         /* of a window, from what is measured on demand */
 #define PROBES_BY_AGE 4             /* in one series, */
 #define PROBES_BY_AGE_IN_AN_HOUR 12 /* and in all of them */
 #define PROBES_FOR_CONFLICTS 3      /* from one POST to the next */
@@ -62,6 +63,10 @@ void probe_want_after_conflict(struct probe_plan *p);
 /* Somebody wants to know: one HEAD at once, which also shows a step of the server's clock, and then
  * a series until the interval is narrow, PROBES_ON_DEMAND in all at most. */
 void probe_want_measure(struct probe_plan *p);
+/* May that be wanted now? Not where it could take of the last PROBES_KEPT_BACK of the window, which
+ * are for what the daemon itself has to know: then false, and *ret_at is when it may. */
+bool probe_may_measure(
+	const struct probe_plan *p, const struct clock_reading *now, struct boot_time *ret_at);
 /* Call this when nothing is wanted. If age has made the estimate wider than max(250 ms, 3 round
  * trips), wants a series of PROBES_BY_AGE at most until it is narrow again;
  * PROBES_BY_AGE_IN_AN_HOUR are the limit. Returns when to call again if nothing is learnt until

@@ -267,6 +267,7 @@ enum server_clock_measure server_clock_may_measure(
 	const struct server_clock *c, const struct clock_reading *now, struct duration *ret_in)
 {
 	struct duration since = boot_since(now->boot, c->asked_at);
+	struct boot_time from;
 
 	if (c->plan.foreign)
 		return SERVER_CLOCK_FOREIGN;
@@ -275,6 +276,10 @@ enum server_clock_measure server_clock_may_measure(
 	if (c->was_asked && since.ns < MEASURE_APART_S * NS_PER_S) {
 		*ret_in = duration_sub(duration_s(MEASURE_APART_S), since);
 		return SERVER_CLOCK_TOO_SOON;
+	}
+	if (!probe_may_measure(&c->plan, now, &from)) {
+		*ret_in = boot_since(from, now->boot);
+		return SERVER_CLOCK_TOO_OFTEN;
 	}
 	return SERVER_CLOCK_MEASURABLE;
 }

@@ -99,9 +99,10 @@ void server_clock_knock_ended(
 /* May a caller have the clock measured? */
 enum server_clock_measure {
 	SERVER_CLOCK_MEASURABLE = 0,
-	SERVER_CLOCK_OFF,      /* probing is turned off */
-	SERVER_CLOCK_FOREIGN,  /* another clock answers HEAD */
-	SERVER_CLOCK_TOO_SOON, /* it may in *ret_in */
+	SERVER_CLOCK_OFF,       /* probing is turned off */
+	SERVER_CLOCK_FOREIGN,   /* another clock answers HEAD */
+	SERVER_CLOCK_TOO_SOON,  /* after the latest time; it may in *ret_in */
+	SERVER_CLOCK_TOO_OFTEN, /* the other HEADs are for the daemon itself; it may in *ret_in */
 };
 
 enum server_clock_measure server_clock_may_measure(

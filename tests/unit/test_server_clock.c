@@ -552,6 +552,38 @@ static void callers_may_measure_every_ten_seconds(void **state)
 	rig_free(r);
 }
 
+/* Who is let to look leaves some looks to the daemon, for a step or a conflict. */
+static void callers_leave_some_heads_to_the_daemon(void **state)
+{
+	struct rig *r = rig_new(true);
+	int64_t began = r->now.boot.ns;
+	unsigned heads = 0;
+	struct duration in;
+	struct exchange x;
+
+	(void)state;
+	while (server_clock_may_measure(&r->clock, &r->now, &in) == SERVER_CLOCK_MEASURABLE) {
+		server_clock_measure(&r->clock, &r->now);
+		for (; head_is_due(r); heads++) {
+			x = exchange(r, 404, true);
+			server_clock_head_ended(&r->clock, &r->now, &x);
+		}
+		pass(r, 10 * S);
+	}
+	assert_int_equal(server_clock_may_measure(&r->clock, &r->now, &in), SERVER_CLOCK_TOO_OFTEN);
+	assert_in_range(heads, 11, PROBES_IN_WINDOW - PROBES_KEPT_BACK);
+	assert_int_equal(r->now.boot.ns + in.ns, began + PROBE_WINDOW_S * S);
+	for (; heads < PROBES_IN_WINDOW - 1; heads++) {
+		probe_want(&r->clock.plan, 1, true);
+		assert_true(head_is_due(r));
+		x = exchange(r, 404, true);
+		server_clock_head_ended(&r->clock, &r->now, &x);
+	}
+	probe_want(&r->clock.plan, 1, true);
+	assert_false(head_is_due(r));
+	rig_free(r);
+}
+
 /* ---- over a restart ---- */
 
 static void goes_on_where_an_earlier_run_ended(void **state)
@@ -603,6 +635,7 @@ int main(void)
 		cmocka_unit_test(only_a_server_in_use_is_asked),
 		cmocka_unit_test(probing_can_be_off),
 		cmocka_unit_test(callers_may_measure_every_ten_seconds),
+		cmocka_unit_test(callers_leave_some_heads_to_the_daemon),
 		cmocka_unit_test(goes_on_where_an_earlier_run_ended),
 	};
 
