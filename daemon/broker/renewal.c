@@ -3,6 +3,7 @@
 #include "broker.h"
 #include "profile_type.h"
 
+#include "core/token_judge.h"
 #include "host/clock.h"
 #include "host/log.h"
 #include "upstream/fetch.h"
@@ -81,12 +82,33 @@ static void arm(struct broker *b)
 		log_line(LOG_ERR, "the timer for looking at files again cannot be armed");
 }
 
-/* True: it is still failing. */
+static bool has_files_of_connections(const struct profile_settings *s)
+{
+	return s->proxy_password_file || s->fetch.ca_file || s->fetch.proxy_ca_file;
+}
+
+/* Not a login that has ended, nor a server in trouble. Where there was no response, or only the
+ * proxy's, it may be the proxy's password or the authorities. */
+static bool files_may_help(const struct profile *p)
+{
+	const struct source_failure *f = &p->source.last_failure;
+	struct clock_reading now;
+
+	clock_read(&now);
+	if (!f->any ||
+		token_source_gate(&p->source, now.boot, URGENCY_WANTED).ns == BOOT_TIME_NEVER.ns)
+		return false;
+	if (f->status == 0 || f->status == 407)
+		return has_files_of_connections(p->settings);
+	return f->class == RESPONSE_CLIENT_REJECTED || !strcmp(f->error, "invalid_client");
+}
+
+/* True: it is to be looked at again. */
 static bool look(struct profile *p)
 {
 	uint64_t files;
 
-	if (!p->source.last_failure.any)
+	if (!files_may_help(p))
 		return false;
 	files = files_now(p->settings);
 	if (p->files_failed_with && p->files_failed_with != files) {
@@ -102,13 +124,13 @@ static bool look(struct profile *p)
 static void look_again(int fd, short events, void *context)
 {
 	struct broker *b = context;
-	bool failing = false;
+	bool again = false;
 
 	(void)fd;
 	(void)events;
 	for (size_t i = 0; i < b->profiles.count; i++)
-		failing |= look(b->profiles.items[i]);
-	if (failing)
+		again |= look(b->profiles.items[i]);
+	if (again)
 		arm(b);
 }
 
@@ -125,6 +147,8 @@ void renewal_fini(struct broker *b)
 
 void renewal_watch(struct profile *p)
 {
+	if (!files_may_help(p))
+		return;
 	p->files_failed_with = files_now(p->settings);
 	arm(p->broker);
 }

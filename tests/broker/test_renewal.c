@@ -3,6 +3,7 @@
 #include "broker_fixture.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -165,6 +166,73 @@ static void test_authorities_that_are_renewed_are_read_again(void **state)
 	rig_free(r);
 }
 
+static bool is_looking(struct rig *r)
+{
+	return evtimer_pending(&r->broker->renewal, NULL);
+}
+
+/* A server in trouble is no matter of files, and one that is not reached only where some could be
+ * the reason. */
+static void test_what_no_file_can_mend_is_not_looked_for(void **state)
+{
+	static const struct {
+		bool has_ca_file;
+		long status; /* 0: no response */
+		bool looking;
+	} rows[] = {
+		{false, 500, false},
+		{false, 0, false},
+		{false, 401, true},
+		{true, 500, false},
+		{true, 0, true},
+		{true, 407, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct rig *r = rig_new("[profile other]\nclient_id = other\nprefetch = no\n");
+		char sections[256];
+
+		write_text(r, "ca.pem", "one");
+		snprintf(sections, sizeof(sections), "[profile a]\n%s%s%s\n",
+			rows[i].has_ca_file ? "ca_file = " : "",
+			rows[i].has_ca_file ? r->directory : "",
+			rows[i].has_ca_file ? "/ca.pem" : "");
+		rig_configure(r, sections);
+		rig_reload(r);
+		if (rows[i].status)
+			rig_answer(r, rig_post(r), rows[i].status,
+				rows[i].status == 401 ? REFUSAL : "");
+		else
+			rig_answer_failure(r, rig_post(r), "no route to host");
+		assert_int_equal(is_looking(r), rows[i].looking);
+		rig_free(r);
+	}
+}
+
+/* Somebody has to log in: that shows without a look at the disk. */
+static void test_a_login_that_has_ended_is_not_looked_for(void **state)
+{
+	struct rig *r = rig_new("[profile a]\ngrant = authorization_code\n"
+				"redirect_uri = http://127.0.0.1:8484/callback\n"
+				"authorize_url = https://login.test/oauth/authorize\n");
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	caller_gone(r, c);
+	rig_pass(r, 3590);
+	refuse(r);
+	assert_true(is_looking(r));
+	rig_secret(r, "a", "another");
+	rig_pass(r, 6);
+	rig_answer(r, rig_post(r), 400, "{\"error\":\"invalid_grant\"}");
+	assert_true(rig_logged(r, "the login has ended"));
+	rig_pass(r, 6);
+	assert_false(is_looking(r));
+	rig_free(r);
+}
+
 /* A login server that asks to wait is waited for, whatever happens on the disk. */
 static void test_who_is_throttled_waits(void **state)
 {
@@ -207,6 +275,8 @@ int main(void)
 		cmocka_unit_test(test_another_client_takes_a_reload),
 		cmocka_unit_test(test_a_secret_that_cannot_be_read_changes_nothing),
 		cmocka_unit_test(test_authorities_that_are_renewed_are_read_again),
+		cmocka_unit_test(test_what_no_file_can_mend_is_not_looked_for),
+		cmocka_unit_test(test_a_login_that_has_ended_is_not_looked_for),
 		cmocka_unit_test(test_who_is_throttled_waits),
 		cmocka_unit_test(test_a_refresh_reads_the_secret),
 	};
