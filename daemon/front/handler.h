@@ -46,7 +46,7 @@ struct front_handler {
 		const struct page **ret_page);
 	/* That page could not be handed over, though `c` is there: told 503. -ETOOMANYREFS: more
 	 * descriptors of ours than the limit of open files have not been taken by those they were
-	 * sent to. May be NULL. */
+	 * sent to. -EDQUOT: as many as this user, or all, may leave (untaken.h). May be NULL. */
 	void (*page_not_sent)(void *context, const struct connection *c, int error);
 };
 

@@ -324,6 +324,31 @@ def test_pages_that_nobody_takes_cost_no_other_user_theirs(server, daemon):
     page.close()
 
 
+@needs_root
+def test_who_churns_connections_leaves_few_pages_in_flight(server, daemon):
+    """Where connections give way, what was sent to them would still be in flight, and count."""
+    most = 64
+    d = daemon(server, profile={"allow_users": "*"},
+               broker={"socket_mode": "0666", "max_connections": most},
+               wrap=["setpriv", "--bounding-set=-sys_resource,-sys_admin", "--inh-caps=-all"])
+    with contextlib.ExitStack() as stack:
+        lying = 0
+        for i in range(6 * most):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.settimeout(10 * PATIENCE)
+            with as_user(User(1_000_000 + i, 1_000_000 + i)):
+                client.connect(d.path("page.sock"))
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b"page 1 default\n")
+                lying += client.recv(4, socket.MSG_PEEK) == b"200\n"
+        assert lying == most / 2
+        assert d.get("/healthz").status == 200
+    wait_until(lambda: metric(d, "gctokend_connections") == 1, "all are gone")  # but for who asks
+    page = Page(d)
+    assert page.status == 200
+    page.close()
+
+
 def test_the_log_tells_that_pages_cannot_be_sent(server, daemon):
     d = daemon(server, wrap=["setpriv", "--bounding-set=-sys_resource,-sys_admin",
                              "--inh-caps=-all"] if os.geteuid() == 0 else None)
