@@ -124,11 +124,13 @@ static int make_listener(
 	char problem[512];
 	int r;
 
-	/* Whoever can change the folder can keep us from starting, or be there in our place. */
-	if (!socket_dir_fit(path, problem, sizeof(problem))) {
-		log_line(LOG_ERR, "the socket %s %s", path, problem);
-		return -EPERM;
-	}
+	/* A warning only: whose folder that is may be the operator's intention, on a machine of
+	 * one's own for instance, and a socket there has always been served. */
+	if (!socket_dir_fit(path, problem, sizeof(problem)))
+		log_line(LOG_WARNING,
+			"the socket %s %s. Whoever can change that folder can keep the daemon from "
+			"starting, or answer in its place",
+			path, problem);
 	r = listener_bind(path, s->socket_mode, s->socket_gid, ret_fd, problem, sizeof(problem));
 	if (r)
 		log_line(LOG_ERR, "%s", problem);
