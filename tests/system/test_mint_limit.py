@@ -177,6 +177,7 @@ def test_tokens_of_no_use_are_not_made_one_after_the_other(daemon, server, body)
     assert one.post("/v1/refresh").status == 200
     server.fault("token", "answer", status=200, times=-1, body=body)
     report = f"/v1/token/reject?generation={generation_of(one.token())}&wait=0"
+    server.revoke(all=True)
     wait_until(lambda: one.post(report).status == 503 and one.status()["last_error"], "another")
     for _ in range(30):
         assert one.post(report).status == 503 and one.token(wait=0).status == 200

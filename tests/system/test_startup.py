@@ -737,7 +737,8 @@ def test_a_folder_of_sockets_that_others_can_change_is_warned_of(make_daemon, se
     os.mkdir(folder)
     os.chmod(folder, mode)
     os.chown(folder, owner, 0)
-    d = make_daemon(server, broker={key: os.path.join(folder, "s.sock")}).start()
+    d = make_daemon(server, broker={key: os.path.join(folder, "s.sock")}).start(ready=False)
     told = d.wait_log(f"the socket {folder}/s.sock lies in {folder}, which .*").group()
     assert re.search("others could change|belongs to uid 54321", told)
     assert "can keep the daemon from starting" in told
+    wait_until(lambda: os.path.exists(os.path.join(folder, "s.sock")), "the socket")
