@@ -89,6 +89,10 @@ def user_of(profile: str):
         if draw.random() < 0.7:
             return
         status = api_status(world, token)
+        # If the API was slow, the daemon has closed what was idle, as it had announced.
+        kept_s = int(answer.headers.get("Keep-Alive", "timeout=0").removeprefix("timeout="))
+        if time.monotonic() - begun > kept_s / 2:
+            connection.close()
         world.tally.asked()
         if status == 0:
             world.tally.note("the API could not be reached", True)
