@@ -5,7 +5,7 @@ import {setTimeout as sleep} from "node:timers/promises";
 import {retryAfterOf, statusOfError, statusOfResult} from "./api_responses.js";
 import {Connections} from "./connections.js";
 import {RejectCooldown, refusal, unreachable} from "./errors.js";
-import {Token} from "./tokens.js";
+import {Token, bringsToken} from "./tokens.js";
 
 export const DEFAULT_SOCKET = "/run/gctokend/gctokend.sock";
 
@@ -113,7 +113,10 @@ export class Broker {
           throw unreachable(cause, this.socket, this.profile);
       } else {
         goneSince = undefined;
-        if (reply.status === 200) return new Token(reply.body);
+        if (reply.status === 200) {
+          if (bringsToken(reply.body)) return new Token(reply.body);
+          throw refusal(200, {}, this.socket, this.profile); // somebody else's socket
+        }
         if (reply.status === 304) { // a broker that stops does not wait until the end
           if (now() + pause > until) return null;
         } else {

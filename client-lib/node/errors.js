@@ -40,14 +40,20 @@ function kindOf(status, error) {
   return BadRequest;
 }
 
+// What a reply says of a time to wait, if it is one.
+function seconds(value) {
+  return Number.isFinite(value) && value >= 0 ? value : undefined;
+}
+
 // The error for a reply that brings no token.
-export function refusal(status, body, socket, profile) {
+export function refusal(status, reply, socket, profile) {
+  const body = reply ?? {};
   const error = String(body.error ?? "unexpected_reply");
   const words = body.error_description ?? "a reply that this program does not know";
   const toDo = Object.hasOwn(TO_DO, error) ? `; ${TO_DO[error](profile)}` : "";
   const Kind = kindOf(status, error);
   return new Kind(`no token of profile ${profile} from ${socket}: ${words} (${status} ${error})${toDo}`,
-                  {socket, profile, status, error, retry_after: body.retry_after});
+                  {socket, profile, status, error, retry_after: seconds(body.retry_after)});
 }
 
 // The error for a broker that could not be asked.

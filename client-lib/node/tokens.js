@@ -14,3 +14,9 @@ export class Token {
     return `${this.token_type} ${this.access_token}`;
   }
 }
+
+// Whether a reply brings a token, one that can be sent in a header as it is.
+export function bringsToken(body) {
+  return [body?.access_token, body?.token_type].every(
+    (text) => typeof text === "string" && /^[!-~]+$/.test(text));
+}

@@ -282,6 +282,30 @@ def test_replies_that_are_none(tmp_path, run_alone, reply):
     assert lines == ["BrokerUnreachable"] and len(asked) > 1
 
 
+@pytest.mark.parametrize("status, body", [
+    ("200 OK", "{}"), ("200 OK", "[]"), ("200 OK", "null"),
+    ("200 OK", json.dumps({"access_token": "a\r\nX: 1", "token_type": "Bearer"})),
+    ("503 No", json.dumps({"retry_after": "abc"})), ("503 No", json.dumps({"retry_after": -1e9})),
+    ("404 No", "null")])
+def test_somebody_elses_socket(tmp_path, run_alone, status, body):
+    """What is said there is no token and no time to wait."""
+    path = tmp_path / "other"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n"
+                                   f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+        threading.Thread(target=serve, daemon=True).start()
+        lines = run_alone("const error = await failure(new Broker().token({wait: 5}));" + SHOW, path)
+    kind = "TryLater" if status.startswith("503") else "BadRequest"
+    assert lines[0].startswith(f"{kind} {status[:3]} unexpected_reply") and "does not know" in lines[0]
+
+
 @needs_root
 def test_who_may_not(server, daemon):
     needs_node()

@@ -284,10 +284,13 @@ def test_replies_that_are_none(tmp_path, reply):
 
 @pytest.mark.parametrize("reply, status", [
     (OK + b"Content-Length: 7\r\n\r\n{\"a\":1}", 200),
+    (OK + b"Content-Length: 45\r\n\r\n" + b'{"access_token":"a\\r\\nX: 1","token_type":"B"}', 200),
+    (b"HTTP/1.1 503 No\r\nContent-Length: 21\r\n\r\n" + b'{"retry_after":"abc"}', 503),
+    (b"HTTP/1.1 503 No\r\nContent-Length: 18\r\n\r\n" + b'{"retry_after":-9}', 503),
     (b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\n{\"a\":1}", 404)])
 def test_somebody_elses_socket(tmp_path, reply, status):
     path = str(tmp_path / "other")
-    with answering(path, reply), pytest.raises(gctoken.BadRequest, match="does not know") as raised:
+    with answering(path, reply), pytest.raises(gctoken.BrokerError, match="does not know") as raised:
         Broker(socket=path).token(wait=5)
     assert raised.value.status == status
 

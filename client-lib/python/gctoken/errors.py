@@ -71,6 +71,11 @@ _TO_DO = {
 }
 
 
+def _seconds(value: object) -> Optional[int]:
+    """What a reply says of a time to wait, if it is one."""
+    return value if isinstance(value, int) and value >= 0 else None
+
+
 def refusal(status: int, body: dict, socket: str, profile: str) -> BrokerError:
     """The exception for a reply that brings no token."""
     error = str(body.get("error", "unexpected_reply"))
@@ -89,7 +94,7 @@ def refusal(status: int, body: dict, socket: str, profile: str) -> BrokerError:
     if error in _TO_DO:
         what += "; " + _TO_DO[error].format(profile=profile, uid=os.getuid())
     return kind(what, socket=socket, profile=profile, status=status, error=error,
-                retry_after=body.get("retry_after"))
+                retry_after=_seconds(body.get("retry_after")))
 
 
 def unreachable(cause: Exception, socket: str, profile: str) -> BrokerUnreachable:

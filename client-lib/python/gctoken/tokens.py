@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 
 
@@ -45,5 +46,9 @@ _MEMBERS = [member.name for member in fields(Token)]
 
 
 def token_of(body: dict) -> Token:
-    """Of a reply; what a later broker may add is left out. KeyError if it is no token's."""
+    """Of a reply; what a later broker may add is left out. KeyError if it is no token's, or one that
+    could not be sent in a header as it is."""
+    for name in ("access_token", "token_type"):
+        if not re.fullmatch("[!-~]+", str(body[name])):
+            raise KeyError(name)
     return Token(**{name: body[name] for name in _MEMBERS})
