@@ -52,8 +52,8 @@ static void check_tls(struct config_draft *d, struct draft_section *section,
 		return;
 	if (!fleet->plain)
 		draft_problem(d, CONFIG_ERROR, section, "fleet_store",
-			"it is another host without TLS; use rediss://, or allow it with: "
-			"fleet_plain = yes");
+			"it is, or Sentinels may name, another host without TLS; use rediss://, or "
+			"allow it with: fleet_plain = yes");
 	else
 		draft_problem(d, CONFIG_WARNING, section, "fleet_plain",
 			"the store is spoken to without TLS: whoever is on the way reads its "

@@ -101,7 +101,8 @@ static const char *read_hosts(const char *at, bool sentinels, struct fleet_url *
 
 	if (memchr(at, '@', (size_t)(end - at)))
 		return "it has a user or password (@) in it; they have keys of their own";
-	ret->local = true;
+	/* Sentinels may name a primary anywhere. */
+	ret->local = !sentinels;
 	for (;;) {
 		size_t length = strcspn(at, ",/?#");
 

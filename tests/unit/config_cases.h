@@ -296,7 +296,7 @@ static const struct config_case {
 		"f:9: fleet_cert_key_file: the store is spoken to without TLS; use rediss://, or leave it out\n"
 		"f:9: fleet_cert_key_file: it needs fleet_cert_file as well\n"),
 	CASE(GOOD BROKER "fleet_store = redis://10.0.0.1\nfleet_key_file = /k\n",
-		"f:6: fleet_store: it is another host without TLS; use rediss://, or allow it with: fleet_plain = yes\n"),
+		"f:6: fleet_store: it is, or Sentinels may name, another host without TLS; use rediss://, or allow it with: fleet_plain = yes\n"),
 	CASE(GOOD BROKER "fleet_store = redis://10.0.0.1\nfleet_key_file = /k\nfleet_plain = yes\nfleet_poll = 10\n",
 		"f:8: fleet_plain: warning: the store is spoken to without TLS: whoever is on the way reads its password, and can stop the fleet\n"
 		"f:9: fleet_poll: \"10\" has no unit" DURATION "1s to 5min\n"),
