@@ -135,7 +135,11 @@ def test_refusals_use_up_nothing(daemon, server, fault):
     def ask(posts: int) -> bool:
         return one.token(wait=0).status == 503 and server.posts >= posts
 
+    def is_idle() -> bool:
+        return one.status()["counters"]["failures"] == server.posts
+
     wait_until(lambda: ask(4), "more attempts than the limit has room for", timeout=60)
+    wait_until(is_idle, "no request under way: the daemon would not live to see it refused")
     one.kill()
     one.start()
     wait_until(lambda: ask(6), "more attempts", timeout=60)
