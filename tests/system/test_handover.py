@@ -101,6 +101,7 @@ def test_a_reported_token_is_never_fresh_again(managed, server, end):
     token = served(m.daemon.token(wait=30))
     server.fault("token", "answer", times=-1, status=503, body="{}",
                  headers={"Retry-After": "5"})
+    server.revoke(all=True)
     assert rejected(m, token, wait=2).status == 503
     end(m)
     again = served(m.daemon.token())
