@@ -94,6 +94,7 @@ def states(fake, daemon):
         generation = d.token(name, wait=20).json["generation"]
         if name == "stale":  # reported, and cannot be replaced
             f.fault("token", "answer", client=name, times=-1, status=503, body="{}")
+            f.revoke(all=True)
             assert d.post(f"/v1/token/reject?profile={name}&generation={generation}").status == 503
     assert d.post("/v1/revoke?profile=revoked").status == 200
     wait_until(lambda: d.status("rejected")["state"] == "client_rejected", "the rejection")
