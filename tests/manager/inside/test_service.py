@@ -162,7 +162,7 @@ def test_without_a_configuration_nothing_is_started_and_nothing_fails(service):
 
 
 @pytest.mark.parametrize("how", ["TERM", "restart"])
-def test_a_stop_answers_what_was_read_and_closes_what_waits(service, how):
+def test_a_stop_answers_what_is_held_and_closes_what_is_idle(service, how):
     service.install()
     service.start()
     token = service.token()
@@ -175,8 +175,10 @@ def test_a_stop_answers_what_was_read_and_closes_what_waits(service, how):
         service.signal("TERM")
     else:
         service.restart()
+    reply = held.getresponse()
+    assert (reply.status, reply.headers["Connection"]) == (304, "close")
+    assert idle.sock.recv(1) == b""
     for connection in (held, idle):
-        assert connection.sock.recv(1) == b""
         connection.close()
     assert service.token()["generation"] == token["generation"]
 
