@@ -9,6 +9,7 @@
 #include "token_exchange.h"
 
 #include "core/config.h"
+#include "core/fleet_decide.h"
 #include "core/lifetime_adopt.h"
 #include "core/retry.h"
 #include "core/secret.h"

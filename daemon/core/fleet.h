@@ -21,7 +21,10 @@
  *   - the generation never goes back
  *   - no lease or hold stops this host for longer than it says and 2 s more, by its own clock
  *   - a record that is sealed with another key is not overwritten while it lives
- *   - a token that the store has lost is put there again by a host that has it */
+ *   - a token that the store has lost is put there again by a host that has it
+ *
+ * fleet.c has the events, fleet_look.c what a record of the store means, fleet_decide.c what is to
+ * be done, and fleet_judge.c what these ask and set in common. */
 #ifndef GCTOKEND_CORE_FLEET_H
 #define GCTOKEND_CORE_FLEET_H
 
@@ -180,7 +183,7 @@ struct fleet {
 	struct duration fail_wait;
 	enum fleet_reason give_up;
 	struct duration give_up_wait;
-	struct boot_time foreign_since, foreign_until; /* SOURCE_LONG_AGO, or a record lives that
+	struct boot_time foreign_since, foreign_until; /* long ago, or a record lives that
 							  is not ours */
 };
 
@@ -234,9 +237,8 @@ void fleet_ends(struct fleet *f, struct boot_time end);
 /* An admin stops the token for the whole fleet; only where this host may mint. */
 void fleet_stop(struct fleet *f, struct boot_time now);
 
-/* ---- decisions ---- */
+/* ---- what there is ---- */
 
-void fleet_decide(struct fleet *f, struct boot_time now, struct fleet_decision *ret);
 /* What the next run is to restore. */
 uint64_t fleet_lowest(const struct fleet *f);
 /* Does the current token live? */

@@ -3,6 +3,7 @@
 #define TESTS_UNIT_FLEET_FIXTURE_H
 
 #include "core/fleet.h"
+#include "core/fleet_decide.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

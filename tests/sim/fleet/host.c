@@ -1,6 +1,7 @@
 /* One host: the shipped core, carried out as the daemon does it. */
 #include "host_parts.h"
 
+#include "core/fleet_decide.h"
 #include "core/token_ask.h"
 #include "core/token_decide.h"
 #include "core/token_fleet.h"

@@ -1,0 +1,71 @@
+#include "fleet_judge.h"
+
+struct duration duration_from_us(int64_t us)
+{
+	int64_t ns;
+
+	if (__builtin_mul_overflow(us, (int64_t)NS_PER_US, &ns))
+		ns = us < 0 ? INT64_MIN : INT64_MAX;
+	return duration_ns(ns);
+}
+
+struct boot_time fleet_dead_of(const struct fleet *f, const struct fleet_token *t)
+{
+	if (t->stopped)
+		return BOOT_TIME_NEVER;
+	return boot_sub(
+		t->end, duration_min(f->settings.use_margin, duration_ns(t->issued.ns / 10)));
+}
+
+struct boot_time fleet_dead(const struct fleet *f)
+{
+	return fleet_dead_of(f, &f->current);
+}
+
+bool fleet_alive(const struct fleet *f, struct boot_time now)
+{
+	return f->current.generation && !f->current.stopped && boot_before(now, fleet_dead(f));
+}
+
+bool fleet_is_foreign(const struct fleet *f, struct boot_time now)
+{
+	return boot_before(now, f->foreign_until);
+}
+
+uint64_t fleet_highest_known(const struct fleet *f)
+{
+	return f->current.generation > f->refused ? f->current.generation : f->refused;
+}
+
+void fleet_see(struct fleet *f, uint64_t generation)
+{
+	if (generation > f->seen)
+		f->seen = generation;
+}
+
+void fleet_wish_granted(struct fleet *f)
+{
+	f->wish = FLEET_WISH_NONE;
+	f->want_give_up = false;
+}
+
+void fleet_give_up(struct fleet *f, enum fleet_reason reason, struct duration wait)
+{
+	if (f->wish == FLEET_WISH_NONE)
+		return;
+	f->want_give_up = true;
+	f->give_up = reason;
+	f->give_up_wait = wait;
+}
+
+void fleet_take(struct fleet *f, const struct fleet_token *token)
+{
+	f->current = *token;
+	f->lowest = token->generation;
+	fleet_see(f, token->generation);
+	fleet_wish_granted(f);
+	f->lease.outlived = f->hold.outlived = false;
+	f->put_at = BOOT_TIME_NEVER;
+	f->unpublished = false;
+	f->foreign_until = FLEET_LONG_AGO;
+}
