@@ -1,5 +1,6 @@
-/* A profile whose token the hosts of a fleet share: carries out what core/fleet decides, and passes
- * on to it, and to the token source, what the store says. */
+/* A profile whose token the hosts of a fleet share: it joins and leaves, and is between its token
+ * source and core/fleet. fleet_operation.h goes from here to the store, fleet_news.h comes from it.
+ */
 #ifndef GCTOKEND_BROKER_FLEET_MEMBER_H
 #define GCTOKEND_BROKER_FLEET_MEMBER_H
 
@@ -17,9 +18,11 @@ struct config;
 struct fleet_link;
 struct fleet_view;
 struct profile;
-struct store_hooks;
 struct store_token;
 struct token_exchange;
+
+/* A server that gives the same token again is not asked for so long. */
+#define FLEET_SAME_WAIT_S 10
 
 struct fleet_member {
 	struct profile *profile;
@@ -39,9 +42,6 @@ struct fleet_member {
 	unsigned char host[FLEET_HOST_LENGTH];
 };
 
-/* What the store's hooks are; `context` of store_new is the broker. */
-extern const struct store_hooks fleet_hooks;
-
 /* In the turn of a profile that is to be in the fleet, before it decides. False: no memory. */
 bool fleet_member_join(struct profile *p, const struct clock_reading *now);
 /* It is not in the fleet any more, or goes away. Nothing is done where it is not. */
@@ -49,6 +49,8 @@ void fleet_member_leave(struct profile *p);
 /* The link goes away, or gives way to another one. */
 void fleet_members_unlink(struct broker *b);
 
+/* Its profile has its turn soon. */
+void fleet_member_ask_for_turn(struct fleet_member *m);
 /* The token source wants a token. `forced`: an admin does. */
 void fleet_member_want(struct fleet_member *m, const struct clock_reading *now, bool forced);
 /* Decides and carries out. True: a token request is to be sent; fleet_member_outdone, and

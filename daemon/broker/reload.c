@@ -5,6 +5,7 @@
 #include "endpoint.h"
 #include "fleet_link.h"
 #include "fleet_member.h"
+#include "fleet_news.h"
 #include "login_key.h"
 #include "names.h"
 #include "oauth_client.h"
