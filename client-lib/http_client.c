@@ -308,6 +308,14 @@ static enum wait_named wait_named_first(const struct http_call *call)
 	return WAIT_WHOLE;
 }
 
+/* It was there, and will be again. */
+static int64_t gone_until(const struct http_call *call)
+{
+	int64_t bound_ms = gctoken_monotonic_ms() + call->gone_max_ms;
+
+	return call->gone_max_ms && bound_ms < call->deadline_ms ? bound_ms : call->deadline_ms;
+}
+
 int gctoken_http_call(struct http_client *c, const struct http_call *call, char *storage,
 	size_t size, struct http_result *ret)
 {
@@ -332,7 +340,7 @@ int gctoken_http_call(struct http_client *c, const struct http_call *call, char 
 		if (error)
 			return error;
 		error = exchange(call, named, connection.fd, storage, size, ret);
-		absent_until_ms = call->deadline_ms; /* it was there, and will be again */
+		absent_until_ms = gone_until(call);
 		if (error || !ret->response.keep_alive)
 			gctoken_own_fd_close(&connection);
 		else

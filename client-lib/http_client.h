@@ -34,7 +34,8 @@ struct http_call {
 	/* Instants of gctoken_monotonic_ms. */
 	int64_t deadline_ms;   /* the call returns by then */
 	int64_t patience_ms;   /* until then a socket that is absent or refuses is tried again;
-				  once one was there, until the deadline */
+				  once one was there, until the deadline, but for: */
+	int64_t gone_max_ms;   /* how long at most after it was there, milliseconds; 0: no bound */
 	int64_t wait_until_ms; /* &wait= is appended with the whole seconds left until then;
 				  HTTP_CALL_NO_WAIT: it is not */
 	bool wait_is_default;  /* what the daemon waits if it is told nothing: nothing is appended

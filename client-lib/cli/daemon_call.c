@@ -209,6 +209,7 @@ int daemon_ask(
 		.accept = request->accept ? request->accept : "application/json",
 		.deadline_ms = now_ms + request->timeout_s * 1000,
 		.patience_ms = now_ms + request->patience_ms,
+		.gone_max_ms = request->gone_max_ms,
 		.wait_until_ms =
 			request->wait_s < 0 ? HTTP_CALL_NO_WAIT : now_ms + request->wait_s * 1000,
 		.wait_is_default = request->wait_by_default,

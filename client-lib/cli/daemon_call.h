@@ -27,6 +27,7 @@ struct daemon_request {
 				 part of it has passed */
 	int64_t timeout_s;
 	int64_t patience_ms; /* how long an absent socket is tried again: a daemon that restarts */
+	int64_t gone_max_ms; /* the same once it was there; 0: until the timeout */
 	bool repeatable;
 	const char *denied; /* what to do where that is refused; NULL: as for a token */
 	bool quiet;         /* the caller has its own words for what goes wrong */

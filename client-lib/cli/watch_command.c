@@ -130,6 +130,7 @@ static int step(struct watch *w)
 		.wait_s = w->hold_s,
 		.timeout_s = HOLD_S + 5,
 		.patience_ms = 2000,
+		.gone_max_ms = 2000, /* who is held for long is told when it is gone for longer */
 		.repeatable = true,
 	};
 	struct daemon_reply reply = DAEMON_REPLY_NONE;
