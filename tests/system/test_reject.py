@@ -253,10 +253,11 @@ def test_where_the_replacing_fetch_fails_others_have_the_reported_one(daemon, se
     first = one.token()
     old = served(first)
     server.revoke(all=True)
-    # The next attempt comes after everybody's wait, so nobody waits for it.
-    wait = int(2 * PATIENCE) + 1
+    # The next attempt comes after everybody's wait, so nobody waits for it: neither who is held over
+    # the slow fetch and the slow question to the API, nor who asks then, for the wait by default.
+    wait = int(4 * PATIENCE) + 1
     fault = server.fault("token", "answer", status=503, times=-1, body="no",
-                         headers={"Retry-After": str(int(3 * PATIENCE))})
+                         headers={"Retry-After": str(int(2 * PATIENCE) + 15)})
     reporter = slow_fetch(one, server, pool, wait=wait, generation=old["generation"])
     others = hold(one, [pool.submit(one.token, wait=wait) for _ in range(20)])
     answer = reporter.result()
