@@ -77,7 +77,8 @@ unset output
 reset
 set terminal svg size 900,900 font 'sans-serif,14' background '#ffffff' name 'simple'
 set output out.'/sim-simple.svg'
-set title 'Beside simple policies: calls with a refused token or none, tokens of 60 s' font ',17'
+# In the middle of the whole picture, not of what the names of worlds leave.
+set title 'Calls with a refused token or none, tokens of 60 s' font ',17' offset -16,0
 set xlabel 'share of all calls, logarithmic; 0 where there was not one'
 set logscale x
 floor = 0.001
@@ -89,8 +90,8 @@ set tics nomirror
 set ytics scale 0
 set yrange [23.5:-0.5]
 set lmargin 44
-set key below vertical maxrows 2 Left reverse samplen 1.5 width -2 spacing 1.3 noenhanced
-set bmargin 7
+set key below vertical maxrows 3 Left reverse samplen 1.5 width -2 spacing 1.3 noenhanced
+set bmargin 8
 bar = 0.26
 colours = '#0b6e4f #c8553d #e0a100'
 names = 'gctokend "twenty lines" "serve to 90 %, refresh at 80 to 88 %"'
