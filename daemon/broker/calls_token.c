@@ -36,6 +36,7 @@ static int put_outcome(struct profile *p, struct reply *reply, const struct cloc
 struct token_waiter {
 	struct waiter waiter;
 	struct token_ask ask;
+	enum token_place token_in;
 };
 
 static void token_answer(struct waiter *w, const struct clock_reading *now)
@@ -63,6 +64,7 @@ static void token_answer(struct waiter *w, const struct clock_reading *now)
 		return;
 	}
 	connection_reply_begin(w->connection, &reply);
+	reply.token_in = ((struct token_waiter *)w)->token_in;
 	waiter_answered(w, put_outcome(p, &reply, now, ask, &outcome));
 }
 
@@ -100,6 +102,7 @@ static int hold_token(struct call *c, const struct token_ask *ask, struct durati
 		return reply_error(c->reply, 503, "temporarily_unavailable", "out of memory", 1);
 	}
 	w->ask = *ask;
+	w->token_in = c->reply->token_in;
 	waiter_wait(&w->waiter, &c->profile->asking);
 	return FRONT_HELD;
 }
@@ -137,7 +140,7 @@ static int64_t wait_of(const struct call *c, int *ret_status)
 	return -1;
 }
 
-int call_token(struct call *c)
+static int get_token(struct call *c)
 {
 	struct token_ask ask = {
 		.kind = ASK_GET,
@@ -149,6 +152,17 @@ int call_token(struct call *c)
 	int64_t wait_s = wait_of(c, &status);
 
 	return wait_s < 0 ? status : ask_token(c, &ask, wait_s);
+}
+
+int call_token(struct call *c)
+{
+	return get_token(c);
+}
+
+int call_authorization(struct call *c)
+{
+	c->reply->token_in = TOKEN_IN_FIELD;
+	return get_token(c);
 }
 
 int call_reject(struct call *c)
@@ -163,6 +177,7 @@ int call_reject(struct call *c)
 		c->api.generation > c->profile->client->state.generation_reserved)
 		return call_refuse(c, 400, "invalid_request",
 			"generation: no token of this profile has ever had that number");
+	c->reply->token_in = TOKEN_IN_BOTH;
 	ask.generation = c->api.has_generation ? c->api.generation
 					       : token_source_generation_of(
 							 &c->profile->source, c->api.fingerprint);

@@ -20,9 +20,18 @@ const struct api_parameter_name api_parameter_names[] = {
 	{NULL, 0},
 };
 
-static bool span_is(struct http_span span, const char *text)
+/* Whether that is the route's path. *ret_rest: what follows, of a route with API_IN_PATH. */
+static bool is_path_of(
+	const struct api_route *route, struct http_span path, struct http_span *ret_rest)
 {
-	return !strncmp(text, span.at, span.length) && !text[span.length];
+	size_t length = strlen(route->path);
+
+	if (path.length < length || memcmp(path.at, route->path, length))
+		return false;
+	*ret_rest = (struct http_span){path.at + length, path.length - length};
+	return route->parameters & API_IN_PATH
+		       ? ret_rest->length > 1 && ret_rest->at[0] == '/' && ret_rest->at[1] != '/'
+		       : !ret_rest->length;
 }
 
 /* Decimal digits only, at most `most`. */
@@ -55,6 +64,28 @@ static void tell(struct api_call *call, const char *name, const char *what)
 		snprintf(call->problem, sizeof(call->problem), "%s: %s", name, what);
 }
 
+static void take_profile(struct api_call *call, const char *name)
+{
+	call->profile_impossible = !profile_name_valid(name);
+	if (!call->profile_impossible)
+		memcpy(call->profile, name, strlen(name) + 1);
+}
+
+/* "/PROFILE[/...]". Returns whether more follows. */
+static bool take_path(struct api_call *call, struct http_span path)
+{
+	const char *name = path.at + 1, *slash = memchr(name, '/', path.length - 1);
+	size_t length = slash ? (size_t)(slash - name) : path.length - 1;
+	char text[PROFILE_NAME_MAX + 2];
+
+	if (length >= sizeof(text))
+		length = sizeof(text) - 1; /* too long as well */
+	memcpy(text, name, length);
+	text[length] = '\0';
+	take_profile(call, text);
+	return slash;
+}
+
 static void read_parameter(
 	struct api_call *call, enum api_parameter parameter, const char *name, const char *value)
 {
@@ -63,9 +94,7 @@ static void read_parameter(
 
 	switch (parameter) {
 	case API_PROFILE:
-		call->profile_impossible = !profile_name_valid(value);
-		if (!call->profile_impossible)
-			memcpy(call->profile, value, strlen(value) + 1);
+		take_profile(call, value);
 		break;
 	case API_MIN_TTL:
 		call->has_min_ttl = read_number(value, INT32_MAX, &number);
@@ -93,10 +122,21 @@ static void read_parameter(
 			wrong = "16 lower-case hex digits are expected";
 		break;
 	case API_LOGIN:
+	case API_IN_PATH:
 		break;
 	}
 	if (wrong)
 		tell(call, name, wrong);
+}
+
+/* One that cannot be read, of a query that has not ended. */
+static void skip_pair(struct http_span *query)
+{
+	const char *ampersand = memchr(query->at, '&', query->length);
+	size_t length = ampersand ? (size_t)(ampersand - query->at) + 1 : query->length;
+
+	query->at += length;
+	query->length -= length;
 }
 
 static int read_query(struct http_span query, unsigned allowed, struct api_call *call)
@@ -105,13 +145,21 @@ static int read_query(struct http_span query, unsigned allowed, struct api_call 
 	char name[32], value[API_TEXT_SIZE];
 	int more;
 
-	while ((more = http_query_next(&query, name, sizeof(name), value, sizeof(value))) > 0) {
+	while ((more = http_query_next(&query, name, sizeof(name), value, sizeof(value))) != 0) {
 		const struct api_parameter_name *p = api_parameter_names;
 		unsigned bit;
 
+		if (more < 0) {
+			if (!(allowed & API_IN_PATH))
+				break;
+			skip_pair(&query);
+			continue;
+		}
 		while (p->name && strcmp(p->name, name))
 			p++;
 		if (!(allowed & p->parameter)) {
+			if (allowed & API_IN_PATH)
+				continue;
 			bool nameable =
 				!name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")];
 
@@ -148,19 +196,22 @@ int api_parse(
 {
 	const unsigned which = API_GENERATION | API_FINGERPRINT;
 	const struct api_route *route = routes;
+	struct http_span query = request->query, rest;
 
-	while (route->path && !span_is(request->path, route->path))
+	while (route->path && !is_path_of(route, request->path, &rest))
 		route++;
 	if (!route->path)
 		return 404;
 	*ret = (struct api_call){.route = route, .query = request->query};
-	if (route->method != request->method &&
+	if (route->method != HTTP_ANY && route->method != request->method &&
 		(route->method != HTTP_GET || request->method != HTTP_HEAD)) {
 		ret->allowed = route->method == HTTP_GET ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 		return request->method == HTTP_OPTIONS ? 204 : 405;
 	}
 	memcpy(ret->profile, "default", sizeof("default"));
-	if (request->query.length && read_query(request->query, route->parameters, ret) < 0) {
+	if (route->parameters & API_IN_PATH && take_path(ret, rest))
+		query.length = 0;
+	if (query.length && read_query(query, route->parameters, ret) < 0) {
 		snprintf(ret->problem, sizeof(ret->problem),
 			"the query cannot be read: name=value pairs joined by '&', escapes as "
 			"%%XX");

@@ -19,6 +19,10 @@ enum api_parameter {
 	API_GENERATION = 1 << 4,
 	API_FINGERPRINT = 1 << 5, /* where a route takes both of these it needs exactly one */
 	API_LOGIN = 1 << 6,       /* state, code, iss, error: see api_text */
+	/* The profile's name follows the route's path, and whatever a proxy was asked for may
+	 * follow that: PATH/PROFILE[/...]. Others' parameters are ignored, and all of them behind
+	 * more path: there the query is a part of what the proxy was asked for. */
+	API_IN_PATH = 1 << 7,
 };
 
 /* What they are called in a query; ends with a NULL. */
@@ -30,9 +34,9 @@ extern const struct api_parameter_name api_parameter_names[];
 
 struct api_route {
 	const char *path;
-	enum http_method method; /* HTTP_GET, and HTTP_HEAD with it, or HTTP_POST */
-	unsigned parameters;     /* those that it takes; API_PROFILE: it is about one */
-	enum right right;        /* that a caller needs for it */
+	enum http_method method; /* HTTP_GET, and HTTP_HEAD with it, HTTP_POST, or HTTP_ANY */
+	unsigned parameters; /* those that it takes; API_PROFILE, API_IN_PATH: it is about one */
+	enum right right;    /* that a caller needs for it */
 	/* What it does. Nothing here calls it. */
 	int (*handle)(struct call *c);
 };

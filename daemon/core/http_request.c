@@ -60,6 +60,10 @@ static enum http_method method_find(const char *name, size_t length)
 		return HTTP_HEAD;
 	if (length == 7 && !memcmp(name, "OPTIONS", 7))
 		return HTTP_OPTIONS;
+	if ((length == 3 && !memcmp(name, "PUT", 3)) ||
+		(length == 5 && !memcmp(name, "PATCH", 5)) ||
+		(length == 6 && !memcmp(name, "DELETE", 6)))
+		return HTTP_WRITING;
 	return HTTP_OTHER;
 }
 

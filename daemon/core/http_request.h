@@ -28,7 +28,9 @@ enum http_method {
 	HTTP_POST,
 	HTTP_HEAD, /* as GET, but its reply ends with the header */
 	HTTP_OPTIONS,
-	HTTP_OTHER, /* well-formed but not served: 405 (or 404) is the router's reply */
+	HTTP_WRITING, /* PUT, PATCH, DELETE */
+	HTTP_OTHER,   /* well-formed, but how long a reply to it is only that method tells */
+	HTTP_ANY,     /* no request's: of a route that takes all of these */
 };
 
 /* Spans point into the parsed bytes. */

@@ -7,6 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where the token of a reply stands: for whoever reads it, or for a proxy, which copies fields. */
+enum token_place {
+	TOKEN_IN_BODY,
+	TOKEN_IN_BOTH,  /* in an Authorization field as well */
+	TOKEN_IN_FIELD, /* there alone: the body is empty */
+};
+
 /* One reply: where it is written, behind whatever is there already, and what the request asked of
  * it. It is `reply_begin`, the body, `reply_end`, which writes Content-Length. */
 struct reply {
@@ -15,7 +22,8 @@ struct reply {
 	uint32_t idle_s;    /* with keep_alive: so long it lasts between requests; 0: not told */
 	bool text;          /* plain text is wanted, where there is a choice */
 	bool head;          /* to a HEAD: written like any other, see reply_cut_body */
-	size_t length_at;   /* from begin to end: where the padded Content-Length digits stand */
+	enum token_place token_in; /* for core/reply_token */
+	size_t length_at; /* from begin to end: where the padded Content-Length digits stand */
 	size_t body_at;
 };
 

@@ -9,6 +9,7 @@
 /* Before each of these, but the first, something goes that is not constant. */
 enum part {
 	HEAD,          /* up to the value of Gctoken-Expires-In-Ms */
+	AUTHORIZATION, /* up to the token in its field, where there is one */
 	MORE_HEAD,     /* up to the value of Content-Length */
 	BEFORE_TOKEN,  /* the end of the header, and the body up to the token */
 	BEHIND_TOKEN,  /* up to the value of expires_in; as text the end */
@@ -37,7 +38,8 @@ static void put_member(struct buffer *b, const char *name, const char *text)
 	buffer_put_json(b, text);
 }
 
-static void make_head(struct token_reply_cache *s, const struct token_slot *slot)
+static void make_head(struct token_reply_cache *s, const struct profile_settings *settings,
+	const struct token_slot *slot)
 {
 	struct buffer *b = &s->parts;
 
@@ -47,11 +49,20 @@ static void make_head(struct token_reply_cache *s, const struct token_slot *slot
 	buffer_put_unsigned(b, slot->generation);
 	buffer_put_text(b, "\r\nGctoken-Expires-In-Ms: ");
 	part_ends(s, HEAD);
+	if (s->token_in != TOKEN_IN_BODY)
+		buffer_put_text(b, "\r\nAuthorization: Bearer ");
+	part_ends(s, AUTHORIZATION);
+	if (settings->api_url && *settings->api_url) {
+		buffer_put_text(b, "\r\nGctoken-Api-Url: ");
+		buffer_put_text(b, settings->api_url);
+	}
 	buffer_put_text(b, "\r\nGctoken-Fingerprint: ");
 	buffer_put(b, slot->token.fingerprint, FINGERPRINT_LENGTH);
 	buffer_put_text(b, s->stale ? "\r\nGctoken-State: stale" : "\r\nGctoken-State: fresh");
-	buffer_put_text(b, "\r\nContent-Type: ");
-	buffer_put_text(b, s->text ? REPLY_TEXT : REPLY_JSON);
+	if (s->token_in != TOKEN_IN_FIELD) {
+		buffer_put_text(b, "\r\nContent-Type: ");
+		buffer_put_text(b, s->text ? REPLY_TEXT : REPLY_JSON);
+	}
 	buffer_put_text(b, "\r\nContent-Length: ");
 	part_ends(s, MORE_HEAD);
 	buffer_put_text(b, "\r\n\r\n");
@@ -101,7 +112,7 @@ static bool fits(const struct token_reply_cache *s, const struct reply *r,
 {
 	return s->made && s->generation == outcome->slot->generation &&
 	       s->stale == outcome->stale && s->keep_alive == r->keep_alive &&
-	       s->idle_s == r->idle_s && s->text == r->text;
+	       s->idle_s == r->idle_s && s->text == r->text && s->token_in == r->token_in;
 }
 
 /* Whatever it was made for before, its memory is used again. */
@@ -115,11 +126,14 @@ static bool make(struct token_reply_cache *s, const struct reply *r,
 	s->keep_alive = r->keep_alive;
 	s->idle_s = r->idle_s;
 	s->text = r->text;
+	s->token_in = (uint8_t)r->token_in;
 	s->stale = outcome->stale;
 	s->generation = outcome->slot->generation;
 	s->escapes = s->text ? 0 : escapes_of(&outcome->slot->token);
-	make_head(s, outcome->slot);
-	if (s->text)
+	make_head(s, settings, outcome->slot);
+	if (s->token_in == TOKEN_IN_FIELD)
+		part_ends(s, BEFORE_TOKEN);
+	else if (s->text)
 		make_text(s);
 	else
 		make_json(s, settings, outcome->slot);
@@ -186,28 +200,35 @@ void reply_token(const struct reply *r, struct token_reply_cache *s,
 {
 	const struct token *token = &outcome->slot->token;
 	struct number expires_ms, expires_s, refresh_s, body;
-	size_t length;
+	bool in_body = r->token_in != TOKEN_IN_FIELD, in_field = r->token_in != TOKEN_IN_BODY;
+	size_t length = 0;
 	char *at;
 
 	if (!fits(s, r, outcome) && !make(s, r, settings, outcome)) {
 		r->out->failed = true;
 		return;
 	}
-	length = s->body_length + token->length + s->escapes;
-	if (!s->text) {
+	if (in_body)
+		length = s->body_length + token->length + s->escapes;
+	if (in_body && !s->text) {
 		length += number_set(&expires_s, (uint64_t)(outcome->expires_in.ns / NS_PER_S));
 		length += number_set(&refresh_s, (uint64_t)outcome->refresh_in_s);
 	}
 	length += s->parts.length - s->body_length + number_set(&body, length);
+	length += in_field ? token->length : 0;
 	length += number_set(&expires_ms, (uint64_t)(outcome->expires_in.ns / NS_PER_MS));
 	at = buffer_claim(r->out, length);
 	if (!at)
 		return;
 	at = put_part(at, s, HEAD);
 	at = put_number(at, &expires_ms);
+	if (in_field)
+		at = put_token(put_part(at, s, AUTHORIZATION), token, 0);
 	at = put_part(at, s, MORE_HEAD);
 	at = put_number(at, &body);
 	at = put_part(at, s, BEFORE_TOKEN);
+	if (!in_body)
+		return;
 	at = put_token(at, token, s->escapes);
 	at = put_part(at, s, BEHIND_TOKEN);
 	if (s->text)

@@ -17,10 +17,11 @@ struct token_outcome;
  * again for another: the callers of a profile mostly want the same. */
 struct token_reply_cache {
 	struct buffer parts; /* the constant text, up to ends[] each */
-	uint16_t ends[5];
+	uint16_t ends[6];
 	uint16_t body_length; /* of it, what belongs to the body */
 	uint16_t escapes;     /* bytes of the token that JSON needs a backslash for */
 	bool made, stale, keep_alive, text;
+	uint8_t token_in; /* enum token_place */
 	uint32_t idle_s;
 	uint64_t generation;
 };
@@ -29,8 +30,8 @@ struct token_reply_cache {
 void token_reply_cache_drop(struct token_reply_cache *s);
 void token_reply_cache_fini(struct token_reply_cache *s);
 
-/* 200 with the token of the outcome: JSON, or the bare token and a newline. Without memory r->out
- * has failed. */
+/* 200 with the token of the outcome: JSON, or the bare token and a newline, or where r->token_in
+ * says. Without memory r->out has failed. */
 void reply_token(const struct reply *r, struct token_reply_cache *s,
 	const struct profile_settings *settings, const struct token_outcome *outcome);
 

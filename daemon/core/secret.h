@@ -14,8 +14,8 @@
  *   a proxy        broker/profile_type -> upstream/fetch_handle (header; libcurl for SOCKS)
  *   access token   upstream/http_response -> core/json, core/token_response -> core/token, in the
  *                  broker/token_exchange that asked for it and the slots of a token source
- *                  (core/token_slot) -> a reply, by core/reply_token into a core/buffer (core/reply
- *                  cuts it off a reply to HEAD), front/connection, front/stream; a page,
+ *                  (core/token_slot) -> a reply (its body or a field), by core/reply_token into a
+ * core/buffer (core/reply cuts it off a reply to HEAD), front/connection, front/stream; a page,
  *                  front/page; the next run, core/handover_write, broker/handover,
  *                  core/handover_read; a revocation, broker/calls_token (call_revoke),
  *                  broker/revoke; the API, about a rejected one, broker/token_api (which a

@@ -41,7 +41,6 @@ static enum served handle(
 	size_t at = reply.out->length;
 	int status;
 
-	/* How long the reply to an unknown method is only that method tells. */
 	reply.keep_alive = request->keep_alive && !s->stopping && request->method != HTTP_OTHER;
 	status = s->handler->request(s->context, caller->connection, request, &reply);
 	if (status == FRONT_HELD) {

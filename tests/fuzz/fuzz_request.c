@@ -95,7 +95,9 @@ static void check_written_again(const char *bytes, const struct http_request *r)
 		[HTTP_POST] = "POST",
 		[HTTP_HEAD] = "HEAD",
 		[HTTP_OPTIONS] = "OPTIONS",
+		[HTTP_WRITING] = "",
 		[HTTP_OTHER] = "",
+		[HTTP_ANY] = "", /* of no request */
 	};
 	const char *method = methods[r->method];
 	int method_length = (int)strlen(method);
@@ -105,7 +107,7 @@ static void check_written_again(const char *bytes, const struct http_request *r)
 	char text[HTTP_REQUEST_LINE_MAX + 256];
 	int length;
 
-	if (r->method == HTTP_OTHER) {
+	if (r->method == HTTP_WRITING || r->method == HTTP_OTHER) {
 		method = bytes;
 		method_length = (int)strcspn(bytes, " ");
 	}
@@ -236,6 +238,9 @@ static void check_call_again(const struct http_request *r, const struct api_call
 	char query[512] = "";
 	size_t n = 0;
 
+	if (call->route->parameters & API_IN_PATH &&
+		written.path.length > strlen(call->route->path) + 1 + strlen(call->profile))
+		return; /* then the query is of no concern */
 	if (call->route->parameters & API_PROFILE)
 		n += (size_t)snprintf(query, sizeof(query), "&profile=%s", call->profile);
 	if (call->has_min_ttl)
@@ -270,17 +275,22 @@ static void check_router(const struct http_request *r, int query_result)
 	int status = api_parse(routes, r, &call);
 
 	CHECK(status == 0 || status == 204 || status == 400 || status == 404 || status == 405);
-	CHECK(r->method != HTTP_OPTIONS || status == 204 || status == 404);
+	CHECK(r->method != HTTP_OPTIONS || status == 204 || status == 404 ||
+		call.route->method == HTTP_ANY);
 	if (status == 204 || status == 405)
 		CHECK(strstr(call.allowed, "OPTIONS"));
 	if (status == 204 || status == 404 || status == 405)
 		return;
-	CHECK(r->method != HTTP_OTHER && r->method != HTTP_OPTIONS);
-	CHECK(r->method != HTTP_HEAD || call.route->method == HTTP_GET);
-	CHECK((status == 400) == (query_result < 0));
+	if (call.route->method == HTTP_ANY) {
+		CHECK(status == 0 && r->path.length >= strlen(call.route->path) + 2);
+	} else {
+		CHECK(r->method == call.route->method ||
+			(r->method == HTTP_HEAD && call.route->method == HTTP_GET));
+		CHECK((status == 400) == (query_result < 0));
+		CHECK(strlen(call.route->path) == r->path.length);
+	}
 	CHECK(memchr(call.problem, '\0', sizeof(call.problem)) && fuzz_printable(call.problem));
-	CHECK(strlen(call.route->path) == r->path.length);
-	CHECK(!memcmp(call.route->path, r->path.at, r->path.length));
+	CHECK(!memcmp(call.route->path, r->path.at, strlen(call.route->path)));
 	if (status == 400) {
 		CHECK(call.problem[0]);
 		return;
@@ -294,7 +304,7 @@ static void check_router(const struct http_request *r, int query_result)
 	if (call.route->parameters & API_GENERATION && !call.problem[0])
 		CHECK(call.has_generation != call.has_fingerprint);
 	if (call_fine(&call)) {
-		CHECK(!any_twice(r->query));
+		CHECK(call.route->method == HTTP_ANY || !any_twice(r->query));
 		check_call_again(r, &call);
 	}
 }

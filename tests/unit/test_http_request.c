@@ -34,6 +34,10 @@ static const struct good good_requests[] = {
 	/* methods */
 	{"HEAD / HTTP/1.1\r\n" H "\r\n", HTTP_HEAD, true, false, "/", ""},
 	{"OPTIONS / HTTP/1.1\r\n" H "\r\n", HTTP_OPTIONS, true, false, "/", ""},
+	{"PUT / HTTP/1.1\r\n" H "\r\n", HTTP_WRITING, true, false, "/", ""},
+	{"PATCH / HTTP/1.1\r\n" H "\r\n", HTTP_WRITING, true, false, "/", ""},
+	{"DELETE / HTTP/1.1\r\n" H "\r\n", HTTP_WRITING, true, false, "/", ""},
+	{"PUTS / HTTP/1.1\r\n" H "\r\n", HTTP_OTHER, true, false, "/", ""},
 	{"OPTION / HTTP/1.1\r\n" H "\r\n", HTTP_OTHER, true, false, "/", ""},
 	{"HEAp / HTTP/1.1\r\n" H "\r\n", HTTP_OTHER, true, false, "/", ""},
 	{"get / HTTP/1.1\r\n" H "\r\n", HTTP_OTHER, true, false, "/", ""},

@@ -19,6 +19,7 @@
 struct form {
 	bool keep_alive, text;
 	uint32_t idle_s;
+	enum token_place token_in;
 };
 
 static char name[] = "default", region[] = "us-west-2", api_url[] = "https://api.usw2.pure.cloud";
@@ -40,7 +41,8 @@ static size_t expected(char *to, size_t size, struct form f, const char *escaped
 	const struct profile_settings *s, const struct token_outcome *o)
 {
 	const char *state = o->stale ? "stale" : "fresh";
-	char body[20000], where[300], idle[80] = "";
+	char body[20000], field[10000] = "", where[300], idle[80] = "";
+	char url[200] = "", type[80];
 	int length;
 
 	if (f.idle_s)
@@ -50,7 +52,15 @@ static size_t expected(char *to, size_t size, struct form f, const char *escaped
 	snprintf(where, sizeof(where),
 		s->region ? "\"%s\",\"api_url\":\"%s\"" : "null,\"api_url\":null", s->region,
 		s->api_url);
-	if (f.text)
+	if (f.token_in != TOKEN_IN_BODY)
+		snprintf(field, sizeof(field), "Authorization: Bearer %s\r\n", o->slot->token.text);
+	if (s->api_url)
+		snprintf(url, sizeof(url), "Gctoken-Api-Url: %s\r\n", s->api_url);
+	snprintf(type, sizeof(type), "Content-Type: %s\r\n",
+		f.text ? "text/plain; charset=utf-8" : "application/json");
+	if (f.token_in == TOKEN_IN_FIELD)
+		length = *type = *body = '\0';
+	else if (f.text)
 		length = snprintf(body, sizeof(body), "%s\n", o->slot->token.text);
 	else
 		length = snprintf(body, sizeof(body),
@@ -63,11 +73,11 @@ static size_t expected(char *to, size_t size, struct form f, const char *escaped
 	length = snprintf(to, size,
 		"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n%sGctoken-Generation: %" PRIu64
 		"\r\nGctoken-Expires-In-Ms: %" PRId64
-		"\r\nGctoken-Fingerprint: %s\r\nGctoken-State: %s\r\nContent-Type: %s\r\n"
+		"\r\n%s%sGctoken-Fingerprint: %s\r\nGctoken-State: %s\r\n%s"
 		"Content-Length: %d\r\n\r\n%s",
 		f.keep_alive ? idle : "Connection: close\r\n", o->slot->generation,
-		o->expires_in.ns / NS_PER_MS, o->slot->token.fingerprint, state,
-		f.text ? "text/plain; charset=utf-8" : "application/json", length, body);
+		o->expires_in.ns / NS_PER_MS, field, url, o->slot->token.fingerprint, state, type,
+		length, body);
 	assert_true(length > 0 && (size_t)length < size);
 	return (size_t)length;
 }
@@ -78,8 +88,11 @@ static void assert_reported(struct token_reply_cache *reply_cache, struct form f
 	static char storage[40000], wanted[40000];
 	size_t length = expected(wanted, sizeof(wanted), f, escaped, s, o);
 	struct buffer out;
-	struct reply reply = {
-		.out = &out, .keep_alive = f.keep_alive, .idle_s = f.idle_s, .text = f.text};
+	struct reply reply = {.out = &out,
+		.keep_alive = f.keep_alive,
+		.idle_s = f.idle_s,
+		.text = f.text,
+		.token_in = f.token_in};
 
 	buffer_init(&out, storage, sizeof(storage));
 	buffer_put_text(&out, "what stands before it: ");
@@ -124,7 +137,9 @@ static void whatever_was_answered_before(void **state)
 		int64_t expires = 1000 + (int64_t)(random_next(&random) % (uint64_t)most);
 		struct form f = {.keep_alive = (draw >> 16) % 8 > 0,
 			.text = (draw >> 20) % 8 == 0,
-			.idle_s = (draw >> 34) % 4 ? 600 : 0};
+			.idle_s = (draw >> 34) % 4 ? 600 : 0,
+			.token_in = (draw >> 38) % 4 ? TOKEN_IN_BODY
+						     : (enum token_place)((draw >> 40) % 3)};
 		struct token_outcome o;
 
 		o = outcome_make(&slots[which], expires,
@@ -154,8 +169,12 @@ static void the_longest_token(void **state)
 	memset(escaped, '\\', 2 * (size_t)TOKEN_MAX);
 	slot_make(&slot, text, 1);
 	o = outcome_make(&slot, 1000, 0, false);
-	assert_reported(&reply_cache, (struct form){true, false, 0}, escaped, &settings, &o);
-	assert_reported(&reply_cache, (struct form){true, true, 0}, escaped, &settings, &o);
+	for (enum token_place in = TOKEN_IN_BODY; in <= TOKEN_IN_FIELD; in++) {
+		assert_reported(
+			&reply_cache, (struct form){true, false, 0, in}, escaped, &settings, &o);
+		assert_reported(
+			&reply_cache, (struct form){true, true, 0, in}, escaped, &settings, &o);
+	}
 	token_slot_empty(&slot);
 	token_reply_cache_fini(&reply_cache);
 }
@@ -182,13 +201,20 @@ static void keeps_no_token(void **state)
 	slot_make(&slot, "canary-of-a-token", 17);
 	o = outcome_make(&slot, 3600000, 3000, false);
 	assert_reported(
-		&reply_cache, (struct form){true, false, 0}, "canary-of-a-token", &settings, &o);
+		&reply_cache, (struct form){true, false, 0, 0}, "canary-of-a-token", &settings, &o);
 	assert_false(has_canary(&reply_cache.parts));
+	for (enum token_place in = TOKEN_IN_BODY; in <= TOKEN_IN_FIELD; in++) {
+		struct form both[] = {{true, true, 0, in}, {false, false, 0, in}};
+
+		for (size_t i = 0; i < 2; i++)
+			assert_reported(&reply_cache, both[i], "canary-of-a-token", &settings, &o);
+		assert_false(has_canary(&reply_cache.parts));
+	}
 	kept = reply_cache.parts.data;
 	assert_reported(
-		&reply_cache, (struct form){true, true, 0}, "canary-of-a-token", &settings, &o);
-	assert_reported(
-		&reply_cache, (struct form){false, false, 0}, "canary-of-a-token", &settings, &o);
+		&reply_cache, (struct form){true, true, 0, 0}, "canary-of-a-token", &settings, &o);
+	assert_reported(&reply_cache, (struct form){false, false, 0, 0}, "canary-of-a-token",
+		&settings, &o);
 	assert_ptr_equal(reply_cache.parts.data, kept);
 	assert_false(has_canary(&reply_cache.parts));
 	token_slot_empty(&slot);

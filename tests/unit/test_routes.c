@@ -69,22 +69,43 @@ static char *read_document(const char *name)
 	return text;
 }
 
+static const char *method_word(const struct api_route *route)
+{
+	switch (route->method) {
+	case HTTP_GET:
+		return "GET";
+	case HTTP_POST:
+		return "POST";
+	default:
+		assert_int_equal(route->method, HTTP_ANY);
+		return "ANY";
+	}
+}
+
+/* What is written behind its path. */
+static const char *path_goes_on(const struct api_route *route)
+{
+	return route->parameters & API_IN_PATH ? "/PROFILE[/...]" : "";
+}
+
 /* Wherever a document names a route, behind `quote`, there is one. */
 static void check_named(const char *document, const char *text, char quote)
 {
-	static const char *const methods[] = {[HTTP_GET] = "GET /", [HTTP_POST] = "POST /"};
+	static const char *const words[] = {"GET", "POST", "ANY"};
 
 	for (; (text = strchr(text, quote)) != NULL; text++) {
-		for (enum http_method m = HTTP_GET; m <= HTTP_POST; m++) {
-			const char *path = text + strlen(methods[m]);
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+			size_t word = strlen(words[i]), length;
+			const char *path = text + 1 + word + 1;
 			const struct api_route *r = routes;
-			size_t length;
 
-			if (strncmp(text + 1, methods[m], strlen(methods[m])))
+			if (strncmp(text + 1, words[i], word) || strncmp(path - 1, " /", 2))
 				continue;
 			length = strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789/_-");
-			while (r->path && (r->method != m || strlen(r->path) != length ||
-						  memcmp(r->path, path, length)))
+			length -= path[length - 1] == '/'; /* of /PROFILE */
+			while (r->path &&
+				(strcmp(method_word(r), words[i]) || strlen(r->path) != length ||
+					memcmp(r->path, path, length)))
 				r++;
 			if (!r->path)
 				fail_msg("%s: there is no %.40s", document, text + 1);
@@ -102,9 +123,10 @@ static void check(const char *document, const char *before, const char *between,
 
 	check_named(document, text, before[strlen(before) - 1]);
 	for (const struct api_route *r = routes; r->path; r++) {
-		const char *method = r->method == HTTP_GET ? "GET" : "POST", *at, *end;
+		const char *method = method_word(r), *at, *end;
 
-		snprintf(line, sizeof(line), "\n%s%s %s%s", before, method, r->path, between);
+		snprintf(line, sizeof(line), "\n%s%s %s%s%s", before, method, r->path,
+			path_goes_on(r), between);
 		at = strstr(text, line);
 		if (!at)
 			fail_msg("%s has no line of %s %s", document, method, r->path);
