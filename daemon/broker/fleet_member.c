@@ -9,6 +9,7 @@
 
 #include "core/config.h"
 #include "core/fleet_decide.h"
+#include "core/handover_fleet.h"
 #include "core/lifetime_adopt.h"
 #include "core/retry.h"
 #include "core/secret.h"
@@ -81,6 +82,15 @@ static int link_store(struct fleet_member *m, const struct clock_reading *now)
 	return 0;
 }
 
+/* The fleet's current token is the token source's too, and not one that it got elsewhere. */
+static bool is_served(const struct fleet_member *m)
+{
+	const struct token_slot *c = &m->profile->source.current;
+
+	return c->token.text && c->fleet_generation &&
+	       c->fleet_generation == m->fleet.current.generation;
+}
+
 /* What the previous run, or the time before a reload, left of the fleet's token. */
 static void resume(struct fleet_member *m)
 {
@@ -132,6 +142,32 @@ bool fleet_member_join(struct profile *p, const struct clock_reading *now)
 	settings = settings_of(p);
 	fleet_configure(&p->fleet->fleet, &settings);
 	return true;
+}
+
+void fleet_member_hand_over(const struct fleet_member *m, struct handover_fleet *ret)
+{
+	const struct fleet_token *t = &m->fleet.current;
+
+	ret->lowest = fleet_lowest(&m->fleet);
+	ret->rank = m->fleet.rank;
+	ret->token = is_served(m) || t->stopped ? *t : (struct fleet_token){.generation = 0};
+	ret->server_end = m->server_end;
+	memcpy(ret->host, m->host, sizeof(ret->host));
+}
+
+void fleet_member_resume(struct fleet_member *m, const struct handover_fleet *past)
+{
+	const struct fleet_token *t = &past->token;
+
+	if (past->lowest > fleet_lowest(&m->fleet))
+		fleet_restore(&m->fleet, past->lowest, past->rank);
+	/* unless an admin has started it again, and only then was it ended */
+	if (t->stopped && m->profile->source.revoked)
+		fleet_resume(&m->fleet, t);
+	if (!is_served(m))
+		return;
+	m->server_end = past->server_end;
+	memcpy(m->host, past->host, sizeof(m->host));
 }
 
 void fleet_member_leave(struct profile *p)
@@ -269,12 +305,11 @@ static void ask_for_permit(struct fleet_member *m, const struct clock_reading *n
 
 bool fleet_member_turn(struct fleet_member *m, const struct clock_reading *now)
 {
-	const struct token_slot *c = &m->profile->source.current;
 	struct fleet_decision d;
 
 	/* An exchange may have shown that it ends earlier. */
-	if (c->token.text && c->fleet_generation == m->fleet.current.generation)
-		fleet_ends(&m->fleet, lifetime_over(&c->life));
+	if (is_served(m))
+		fleet_ends(&m->fleet, lifetime_over(&m->profile->source.current.life));
 	for (;;) {
 		fleet_decide(&m->fleet, now->boot, &d);
 		m->wake_at = d.wake_at;

@@ -17,6 +17,7 @@ struct broker;
 struct config;
 struct fleet_link;
 struct fleet_view;
+struct handover_fleet;
 struct profile;
 struct store_token;
 struct token_exchange;
@@ -44,6 +45,11 @@ struct fleet_member {
 
 /* In the turn of a profile that is to be in the fleet, before it decides. False: no memory. */
 bool fleet_member_join(struct profile *p, const struct clock_reading *now);
+/* What the next run is to know of it. `profile` in *ret is left as it is. */
+void fleet_member_hand_over(const struct fleet_member *m, struct handover_fleet *ret);
+/* It has joined only just, and this is what the previous run knew, besides the token itself, which
+ * its token source has again. */
+void fleet_member_resume(struct fleet_member *m, const struct handover_fleet *past);
 /* It is not in the fleet any more, or goes away. Nothing is done where it is not. */
 void fleet_member_leave(struct profile *p);
 /* The link goes away, or gives way to another one. */

@@ -5,10 +5,12 @@
 
 #include "broker.h"
 #include "endpoint.h"
+#include "fleet_member.h"
 #include "oauth_client.h"
 #include "profile_type.h"
 
 #include "core/digest.h"
+#include "core/handover_fleet.h"
 #include "core/handover_read.h"
 #include "core/handover_write.h"
 #include "core/secret.h"
@@ -197,10 +199,29 @@ static void endpoint_key(const struct endpoint *e, char ret[HANDOVER_KEY_DIGITS 
 
 /* ---- restoring ---- */
 
-static void resume(struct broker *b, struct profile *p, const struct handover_record *record,
-	bool request_changed, const struct clock_reading *now)
+/* False: nothing was handed over of that profile's part in a fleet. */
+static bool find_fleet(
+	const struct broker *b, const struct handover_profile *whose, struct handover_fleet *ret)
 {
+	struct handover_reader r = b->handover.reader;
+	struct handover_record record;
+
+	while (handover_next(&r, &record))
+		if (!handover_read_fleet(&b->handover.reader, &record, ret) &&
+			!strcmp(ret->profile.name, whose->name) &&
+			!strcmp(ret->profile.client, whose->client) &&
+			!strcmp(ret->profile.request, whose->request))
+			return true;
+	return false;
+}
+
+/* `there`: whose it was. A token that other requests asked for is none of the fleet's. */
+static void resume(struct broker *b, struct profile *p, const struct handover_record *record,
+	const struct handover_profile *there, bool request_changed, const struct clock_reading *now)
+{
+	bool shared = p->settings->fleet && !request_changed;
 	struct token_source_past past;
+	struct handover_fleet fleet;
 	int r = handover_read_source(&b->handover.reader, record, &past);
 
 	if (r) {
@@ -212,7 +233,14 @@ static void resume(struct broker *b, struct profile *p, const struct handover_re
 	}
 	oauth_client_have_generation(p->client, past.current.generation);
 	oauth_client_have_generation(p->client, past.previous.generation);
+	shared = shared && find_fleet(b, there, &fleet);
+	if (shared && !fleet.token.stopped) {
+		past.current.fleet_generation = fleet.token.generation;
+		past.current.own = fleet.token.own;
+	}
 	token_source_resume(&p->source, now, &past, request_changed);
+	if (shared && fleet_member_join(p, now))
+		fleet_member_resume(p->fleet, &fleet);
 	token_source_past_fini(&past);
 	p->resumed_from = record->at;
 }
@@ -248,8 +276,8 @@ static void restore_profiles(struct broker *b, bool renamed, const struct clock_
 		while (!p->resumed_from && handover_next(&r, &record))
 			if (handover_read_profile(&record, &there) &&
 				fits(b, &wanted, &record, &there, renamed)) {
-				resume(b, p, &record, strcmp(there.request, wanted.request) != 0,
-					now);
+				resume(b, p, &record, &there,
+					strcmp(there.request, wanted.request) != 0, now);
 				break;
 			}
 	}
@@ -305,6 +333,17 @@ static void keep(struct handover *h)
 	h->kept = !systemd_store_fd(NAME, h->fd);
 }
 
+static void put_fleet(struct handover_writer *w, const struct handover_profile *profile,
+	const struct fleet_member *m)
+{
+	struct handover_fleet f = {.profile = *profile};
+
+	if (!m)
+		return;
+	fleet_member_hand_over(m, &f);
+	handover_put_fleet(w, &f);
+}
+
 void handover_write(struct broker *b, const struct clock_reading *now)
 {
 	struct handover *h = &b->handover;
@@ -321,6 +360,7 @@ void handover_write(struct broker *b, const struct clock_reading *now)
 	for (size_t i = 0; i < b->profiles.count; i++) {
 		profile_key(b->profiles.items[i], &profile);
 		left_out += !handover_put_source(&w, &profile, &b->profiles.items[i]->source);
+		put_fleet(&w, &profile, b->profiles.items[i]->fleet);
 	}
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	{

@@ -343,7 +343,7 @@ static bool fleet_can_be(const struct handover_fleet *f, struct boot_time writte
 {
 	const struct fleet_token *t = &f->token;
 
-	if (f->lowest > GENERATION_MAX || t->generation > GENERATION_MAX)
+	if (f->lowest > GENERATION_MAX || t->generation > GENERATION_MAX || f->server_end.ns < 0)
 		return false;
 	if (!t->generation)
 		return true;
@@ -359,6 +359,7 @@ int handover_read_fleet(const struct handover_reader *r, const struct handover_r
 	struct cursor c = cursor_of(record);
 	struct handover_fleet f = {0};
 	struct fleet_token *t = &f.token;
+	const unsigned char *host;
 
 	if (record->kind != HANDOVER_FLEET)
 		return -EINVAL;
@@ -372,6 +373,10 @@ int handover_read_fleet(const struct handover_reader *r, const struct handover_r
 	t->stopped = take_bool(&c);
 	t->rejected = take_bool(&c);
 	t->own = take_bool(&c);
+	f.server_end.ns = take_i64(&c);
+	host = take(&c, sizeof(f.host));
+	if (host)
+		memcpy(f.host, host, sizeof(f.host));
 	if (c.bad || !fleet_can_be(&f, r->written_at))
 		return -EINVAL;
 	*ret = f;

@@ -2,8 +2,8 @@
 #ifndef GCTOKEND_CORE_HANDOVER_READ_H
 #define GCTOKEND_CORE_HANDOVER_READ_H
 
-#include "fleet.h"
 #include "handover.h"
+#include "handover_fleet.h"
 #include "server_clock.h"
 #include "times.h"
 #include <stdbool.h>
@@ -35,14 +35,6 @@ struct handover_record {
 struct handover_endpoint {
 	char key[HANDOVER_TEXT_MAX];
 	struct server_clock_past clock;
-};
-
-/* For fleet_restore and fleet_resume. */
-struct handover_fleet {
-	struct handover_profile profile;
-	uint64_t lowest;
-	uint32_t rank;
-	struct fleet_token token; /* generation 0: none */
 };
 
 enum handover_verdict handover_open(const void *place, size_t size,

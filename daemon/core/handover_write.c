@@ -1,6 +1,6 @@
 #include "handover_write.h"
 
-#include "fleet.h"
+#include "handover_fleet.h"
 #include "handover_format.h"
 #include "secret.h"
 #include "server_clock.h"
@@ -156,15 +156,14 @@ bool handover_put_source(struct handover_writer *w, const struct handover_profil
 	return record_end(w, record);
 }
 
-bool handover_put_fleet(struct handover_writer *w, const struct handover_profile *profile,
-	const struct fleet *fleet)
+bool handover_put_fleet(struct handover_writer *w, const struct handover_fleet *f)
 {
-	const struct fleet_token *t = &fleet->current;
+	const struct fleet_token *t = &f->token;
 	unsigned char *record = record_begin(w, HANDOVER_FLEET);
 
-	put_profile(w, profile);
-	put_u64(w, fleet_lowest(fleet));
-	put_u64(w, fleet->rank);
+	put_profile(w, &f->profile);
+	put_u64(w, f->lowest);
+	put_u64(w, f->rank);
 	put_u64(w, t->generation);
 	put_i64(w, t->end.ns);
 	put_i64(w, t->received.ns);
@@ -172,6 +171,8 @@ bool handover_put_fleet(struct handover_writer *w, const struct handover_profile
 	put_u64(w, t->stopped);
 	put_u64(w, t->rejected);
 	put_u64(w, t->own);
+	put_i64(w, f->server_end.ns);
+	put_bytes(w, f->host, sizeof(f->host));
 	return record_end(w, record);
 }
 

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct fleet;
+struct handover_fleet;
 struct server_clock;
 struct token_source;
 
@@ -23,9 +23,8 @@ void handover_begin(struct handover_writer *w, void *to, size_t size,
 /* False: there is no room for it, and it is left out. */
 bool handover_put_source(struct handover_writer *w, const struct handover_profile *profile,
 	const struct token_source *source);
-/* What its host knows as one of a fleet. */
-bool handover_put_fleet(struct handover_writer *w, const struct handover_profile *profile,
-	const struct fleet *fleet);
+/* What this host knows as one of a fleet. */
+bool handover_put_fleet(struct handover_writer *w, const struct handover_fleet *f);
 /* `key`: a digest of the settings by which an endpoint is told. */
 bool handover_put_endpoint(
 	struct handover_writer *w, const char *key, const struct server_clock *clock);

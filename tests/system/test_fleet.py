@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fleet_store import FleetStore
+from manager import Manager
 from waiting import PATIENCE, wait_until
 
 HOSTS = 3
@@ -204,6 +205,60 @@ def test_one_that_starts_again_asks_nobody(fleet, server):
         d.restart()
     assert settle(hosts, server) == first
     assert server.posts == 1
+
+
+@pytest.fixture
+def managed(fleet):
+    """Hosts of one fleet that hand over from run to run: not started yet."""
+    made = []
+
+    def make(count=HOSTS, **options):
+        made.extend(Manager(d) for d in fleet(count, **options))
+        return made
+
+    yield make
+    for m in made:
+        m.daemon.stop()
+        m.close()
+
+
+@pytest.mark.parametrize("end", [Manager.restart, Manager.crash], ids=["restart", "crash"])
+def test_what_is_lost_while_a_host_starts_again_is_put_there_again(managed, server, redis, end):
+    """It serves at once, without the store, and knows what it has to put there."""
+    [m] = managed(1)
+    m.start()
+    first = settle([m.daemon], server)
+    generation = wait_until(redis.generation, "the token to be there")
+    sealed = redis.ask("HGET", redis.key(":rec"), "sealed")
+    m.handover()
+    redis.kill()
+    end(m)
+    assert tokens([m.daemon]) == {first}
+    assert share(m.daemon)["generation"] == generation and share(m.daemon)["fetched_here"]
+    redis.start()
+    assert wait_until(redis.generation, "the token to be back", 20) == generation
+    again = redis.ask("HGET", redis.key(":rec"), "sealed")
+    # the same life, end by the server's clock, and host; see core/fleet_record.h
+    assert again[44:60] == sealed[44:60] and again[68:84] == sealed[68:84]
+    assert server.posts == 1
+
+
+def test_a_stop_that_is_lost_while_a_host_starts_again_is_put_there_again(managed, server, redis):
+    [m] = managed(1)
+    m.start()
+    settle([m.daemon], server)
+    assert m.daemon.post("/v1/revoke").status == 200
+    stopped = wait_until(lambda: redis.key(":rec") and share(m.daemon)["state"] == "stopped"
+                         and redis.generation(), "the stop to be there")
+    m.handover()
+    redis.kill()
+    m.restart()
+    redis.start()
+    assert wait_until(redis.generation, "the stop to be back", 20) == stopped
+    assert m.daemon.token(wait=0).json["error"] == "revoked"
+    assert m.daemon.post("/v1/refresh").status == 200
+    settle([m.daemon], server)
+    assert server.posts == 2
 
 
 def test_an_older_token_is_not_taken_after_a_restart(fleet, server, redis):

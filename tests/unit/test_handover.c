@@ -326,24 +326,27 @@ static void what_a_later_version_adds_is_skipped(void **state)
 	free(p);
 }
 
-static void some_fleet(struct fleet *f)
+static struct handover_fleet some_fleet(void)
 {
-	static const struct fleet_settings settings = {.may_mint = true};
-	const struct fleet_token token = {
-		.generation = 77,
-		.end = boot_add(now.boot, duration_s(500)),
-		.received = boot_sub(now.boot, duration_s(100)),
-		.issued = duration_s(3600),
-		.rejected = true,
-		.own = true,
+	return (struct handover_fleet){
+		.profile = mine,
+		.lowest = 77,
+		.rank = 2,
+		.token =
+			{
+				.generation = 77,
+				.end = boot_add(now.boot, duration_s(500)),
+				.received = boot_sub(now.boot, duration_s(100)),
+				.issued = duration_s(3600),
+				.rejected = true,
+				.own = true,
+			},
+		.server_end = {1700000000 * NS_PER_S},
+		.host = "who minted it..",
 	};
-
-	fleet_init(f, &settings, 1, now.boot);
-	fleet_restore(f, 70, 2);
-	fleet_resume(f, &token);
 }
 
-static int fleet_read_back(const struct fleet *f, struct handover_fleet *ret)
+static int fleet_read_back(const struct handover_fleet *f, struct handover_fleet *ret)
 {
 	struct place *p = calloc(1, sizeof(*p));
 	struct handover_record record;
@@ -353,7 +356,7 @@ static int fleet_read_back(const struct fleet *f, struct handover_fleet *ret)
 
 	assert_non_null(p);
 	handover_begin(&w, p, sizeof(*p), &here, &now);
-	assert_true(handover_put_fleet(&w, &mine, f));
+	assert_true(handover_put_fleet(&w, f));
 	assert_true(handover_end(&w, 1));
 	assert_int_equal(handover_open(p, SIZE, &here, now.boot, &r), HANDOVER_GOOD);
 	find(r, HANDOVER_FLEET, &record);
@@ -364,49 +367,55 @@ static int fleet_read_back(const struct fleet *f, struct handover_fleet *ret)
 
 static void a_fleet_comes_back(void **state)
 {
-	struct handover_fleet past;
-	struct fleet f;
+	struct handover_fleet past, f = some_fleet();
 
 	(void)state;
-	some_fleet(&f);
 	assert_int_equal(fleet_read_back(&f, &past), 0);
 	assert_string_equal(past.profile.name, mine.name);
 	assert_string_equal(past.profile.client, mine.client);
 	assert_string_equal(past.profile.request, mine.request);
 	assert_true(past.lowest == 77 && past.rank == 2 && past.token.generation == 77);
-	assert_true(past.token.end.ns == f.current.end.ns);
-	assert_true(past.token.received.ns == f.current.received.ns);
-	assert_true(past.token.issued.ns == f.current.issued.ns);
+	assert_true(past.token.end.ns == f.token.end.ns);
+	assert_true(past.token.received.ns == f.token.received.ns);
+	assert_true(past.token.issued.ns == f.token.issued.ns);
 	assert_true(past.token.rejected && past.token.own && !past.token.stopped);
+	assert_true(past.server_end.ns == f.server_end.ns);
+	assert_memory_equal(past.host, f.host, sizeof(f.host));
 	/* a stop has no end */
-	fleet_stop(&f, now.boot);
+	f.token.stopped = true;
+	f.token.end = BOOT_TIME_NEVER;
 	assert_int_equal(fleet_read_back(&f, &past), 0);
-	assert_true(past.token.stopped && past.token.generation > 77);
+	assert_true(past.token.stopped && past.token.generation == 77);
+	/* and where there is no token, nothing is said of one */
+	f.token = (struct fleet_token){.generation = 0};
+	assert_int_equal(fleet_read_back(&f, &past), 0);
+	assert_true(past.token.generation == 0 && past.lowest == 77);
 }
 
 static void a_fleet_that_cannot_be(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 5; i++) {
-		struct handover_fleet past;
-		struct fleet f;
+	for (int i = 0; i < 6; i++) {
+		struct handover_fleet past, f = some_fleet();
 
-		some_fleet(&f);
 		switch (i) {
 		case 0:
-			f.current.received = boot_add(now.boot, duration_ns(1));
+			f.token.received = boot_add(now.boot, duration_ns(1));
 			break;
 		case 1:
-			f.current.end = boot_add(now.boot, duration_s(3501));
+			f.token.end = boot_add(now.boot, duration_s(3501));
 			break;
 		case 2:
 			f.lowest = 78;
 			break;
 		case 3:
-			f.current.generation = GENERATION_MAX + 1;
+			f.token.generation = GENERATION_MAX + 1;
 			break;
 		case 4:
-			f.current.issued = duration_s(-1);
+			f.token.issued = duration_s(-1);
+			break;
+		case 5:
+			f.server_end.ns = -1;
 			break;
 		}
 		assert_int_equal(fleet_read_back(&f, &past), -EINVAL);
