@@ -16,6 +16,7 @@
 #include "sockets.h"
 #include "token_exchange.h"
 
+#include "core/token_judge.h"
 #include "front/closer.h"
 #include "host/clock.h"
 #include "host/log.h"
@@ -47,12 +48,16 @@ static struct boot_time take_turn(void *context)
 		return wake_at;
 	clock_read(&now);
 	server_clocks_look(&b->clocks, &now);
-	for (size_t i = 0; i < b->profiles.count; i++) {
-		struct profile *p = b->profiles.items[i];
+	/* Profiles of one OAuth client share its mint window: who needs a place most goes first. */
+	for (unsigned rank = 0; rank < SOURCE_RANKS; rank++)
+		for (size_t i = 0; i < b->profiles.count; i++) {
+			struct profile *p = b->profiles.items[i];
 
-		if (token_source_needs_turn(&p->source) || !boot_before(now.boot, p->wake_at))
-			profile_turn(p, &now);
-	}
+			if ((token_source_needs_turn(&p->source) ||
+				    !boot_before(now.boot, p->wake_at)) &&
+				token_source_rank(&p->source, &now) == rank)
+				profile_turn(p, &now);
+		}
 	TAILQ_FOREACH(e, &b->endpoints, link)
 	wake_at = boot_min(wake_at, endpoint_turn(e, &now));
 	for (size_t i = 0; i < b->profiles.count; i++)

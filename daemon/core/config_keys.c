@@ -408,9 +408,11 @@ static const struct config_key keys[] = {
 	 NEEDED, "For this long after a rejected token was replaced, its successor is not "
 	 "replaced because a caller rejects it, but only if the API says so, too."},
 	{"mint_limit", PROFILE(mint_limit), WITHIN(count_or_auto, 1, 1000), "auto", NEEDED,
-	 "How many token requests that may have made a token there may be in any 300 s, whatever "
-	 "their cause, also across restarts. auto: 15, or twice what the latest token's lifetime "
-	 "needs where that is more, at most 100."},
+	 "How many token requests that may have made a token there may be in any 300 s for "
+	 "one OAuth client, whatever their cause, also across restarts. auto: 15, or twice "
+	 "what the latest token's lifetime needs for all profiles of the client where that "
+	 "is more, at most 100. Callers' rejections may cause half of them, or one per "
+	 "reject_cooldown where that is more, but never the last."},
 	{"clock_probe", PROFILE(clock_probe), OF(yes_no), "yes", NEEDED,
 	 "Measure the login server's clock with HEAD requests, and find out with them when one that "
 	 "has been silent answers again."},

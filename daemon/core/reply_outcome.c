@@ -3,6 +3,7 @@
 #include "reply.h"
 #include "reply_token.h"
 #include "token_ask.h"
+#include "token_judge.h"
 #include "token_source.h"
 
 #include <stdio.h>
@@ -38,7 +39,9 @@ static void describe_failure(
 	const struct token_source *s, const struct clock_reading *now, char words[WORDS_MAX])
 {
 	const struct source_failure *f = &s->last_failure;
-	struct boot_time room = mint_window_next(s->mint, s->settings.mint_limit, now->boot);
+	struct boot_time room = token_source_room(s, now->boot, URGENCY_WANTED);
+	bool share =
+		boot_before(mint_window_next(s->mint, s->settings.mint_limit, now->boot), room);
 	/* What the caller waits for is whichever comes later: room, or the end of a backoff. */
 	bool limited = boot_before(boot_max(now->boot, s->not_before), room);
 	char status[32] = "no response";
@@ -46,8 +49,10 @@ static void describe_failure(
 
 	if (limited)
 		length = snprintf(words, WORDS_MAX,
-			"mint_limit: all %u token requests allowed in %d s are used up%s",
-			mint_window_limit(s->mint, s->settings.mint_limit), MINT_WINDOW_S,
+			"mint_limit: all %u token requests %s in %d s are used up%s",
+			share ? token_source_rejections(s)
+			      : mint_window_limit(s->mint, s->settings.mint_limit),
+			share ? "that rejections may cause" : "allowed", MINT_WINDOW_S,
 			f->any ? "; the latest: " : "");
 	if (f->status)
 		snprintf(status, sizeof(status), "HTTP %ld", f->status);

@@ -1,7 +1,6 @@
 #include "retry.h"
 
 #include <limits.h>
-#include <stdbool.h>
 
 struct duration retry_delay(unsigned failures, int64_t most_s, struct random *random)
 {
@@ -44,26 +43,64 @@ struct duration retry_obey(struct duration retry_after)
 		duration_s(RETRY_AFTER_CAP_S));
 }
 
+unsigned mint_window_join(struct mint_window *w)
+{
+	w->sources++;
+	return ++w->joined;
+}
+
+void mint_window_leave(struct mint_window *w)
+{
+	w->sources--;
+}
+
 void mint_window_add(struct mint_window *w, struct boot_time now)
 {
 	if (w->count == MINT_LIMIT_MAX) {
 		w->first = (w->first + 1) % MINT_LIMIT_MAX;
 		w->count--;
 	}
+	w->rejection[(w->first + w->count) % MINT_LIMIT_MAX] = 0;
 	w->at[(w->first + w->count++) % MINT_LIMIT_MAX] = now;
+}
+
+/* Of those added at `at` one that is not known to have minted; 0: none, else one more than how many
+ * are older. */
+static unsigned find_pending(const struct mint_window *w, struct boot_time at)
+{
+	unsigned i = w->count;
+
+	for (; i; i--) {
+		unsigned n = (w->first + i - 1) % MINT_LIMIT_MAX;
+
+		if (w->at[n].ns == at.ns && !w->rejection[n])
+			break;
+	}
+	return i;
 }
 
 void mint_window_take_back(struct mint_window *w, struct boot_time at)
 {
-	unsigned i = w->count;
+	unsigned i = find_pending(w, at);
 
-	while (i && w->at[(w->first + i - 1) % MINT_LIMIT_MAX].ns != at.ns)
-		i--;
 	if (!i)
 		return;
-	for (; i < w->count; i++)
-		w->at[(w->first + i - 1) % MINT_LIMIT_MAX] = w->at[(w->first + i) % MINT_LIMIT_MAX];
+	for (; i < w->count; i++) {
+		unsigned to = (w->first + i - 1) % MINT_LIMIT_MAX;
+		unsigned from = (w->first + i) % MINT_LIMIT_MAX;
+
+		w->at[to] = w->at[from];
+		w->rejection[to] = w->rejection[from];
+	}
 	w->count--;
+}
+
+void mint_window_mark_rejection(struct mint_window *w, struct boot_time at, unsigned source)
+{
+	unsigned i = find_pending(w, at);
+
+	if (i)
+		w->rejection[(w->first + i - 1) % MINT_LIMIT_MAX] = source;
 }
 
 struct boot_time mint_window_at(const struct mint_window *w, unsigned i)
@@ -71,15 +108,21 @@ struct boot_time mint_window_at(const struct mint_window *w, unsigned i)
 	return w->at[(w->first + w->count - 1 - i) % MINT_LIMIT_MAX];
 }
 
+/* How many sources have to be provided for. */
+static int64_t sources_of(const struct mint_window *w)
+{
+	return w->sources ? w->sources : 1;
+}
+
 unsigned mint_window_limit(const struct mint_window *w, unsigned limit)
 {
-	int64_t twice;
+	int64_t twice = 2; /* what one source needs: a token, at least */
 
 	if (limit != MINT_LIMIT_AUTO)
 		return limit;
-	if (w->pace.ns <= 0)
-		return MINT_LIMIT_AUTO_LEAST;
-	twice = (2 * MINT_WINDOW_S * NS_PER_S - 1) / w->pace.ns + 1;
+	if (w->pace.ns > 0 && w->pace.ns < MINT_WINDOW_S * NS_PER_S)
+		twice = (2 * MINT_WINDOW_S * NS_PER_S - 1) / w->pace.ns + 1;
+	twice *= sources_of(w);
 	if (twice < MINT_LIMIT_AUTO_LEAST)
 		return MINT_LIMIT_AUTO_LEAST;
 	return twice > MINT_LIMIT_AUTO_MOST ? MINT_LIMIT_AUTO_MOST : (unsigned)twice;
@@ -91,7 +134,7 @@ unsigned mint_window_needs(const struct mint_window *w)
 
 	if (w->pace.ns <= 0)
 		return 0;
-	needed = (MINT_WINDOW_S * NS_PER_S - 1) / w->pace.ns + 1;
+	needed = (sources_of(w) * MINT_WINDOW_S * NS_PER_S - 1) / w->pace.ns + 1;
 	return needed > UINT_MAX ? UINT_MAX : (unsigned)needed;
 }
 
@@ -103,6 +146,43 @@ struct boot_time mint_window_next(const struct mint_window *w, unsigned limit, s
 	if (w->count < most)
 		return now;
 	return boot_max(now, boot_add(mint_window_at(w, most - 1), duration_s(MINT_WINDOW_S)));
+}
+
+unsigned mint_window_rejections(
+	const struct mint_window *w, unsigned limit, struct duration cooldown)
+{
+	unsigned most = mint_window_limit(w, limit), share = (most + 1) / 2;
+	int64_t passed = cooldown.ns > 0 ? MINT_WINDOW_S * NS_PER_S / cooldown.ns : most;
+
+	if (most < 2)
+		return most;
+	if (passed >= most)
+		return most - 1;
+	return passed > share ? (unsigned)passed : share;
+}
+
+struct boot_time mint_window_next_rejection(const struct mint_window *w, unsigned limit,
+	struct duration cooldown, unsigned source, struct boot_time now)
+{
+	unsigned most = mint_window_limit(w, limit), share, all = 0, own = 0;
+
+	share = mint_window_rejections(w, limit, cooldown);
+	for (unsigned i = 0; i < w->count; i++) {
+		unsigned n = (w->first + w->count - 1 - i) % MINT_LIMIT_MAX;
+		struct boot_time leaves = boot_add(w->at[n], duration_s(MINT_WINDOW_S));
+
+		if (!boot_before(now, leaves))
+			break;
+		if (!w->rejection[n])
+			continue;
+		/* from the latest back: there is room once this one has left, or never was in the
+		 * way */
+		all++;
+		own += w->rejection[n] == source;
+		if (all >= share && (own || all + 1 >= most))
+			return leaves;
+	}
+	return now;
 }
 
 struct boot_time mint_window_spread(

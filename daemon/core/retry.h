@@ -4,6 +4,7 @@
 
 #include "random.h"
 #include "times.h"
+#include <stdbool.h>
 
 #define RETRY_AFTER_CAP_S 3600
 /* The longest pause between two attempts in an outage: */
@@ -39,26 +40,49 @@ struct duration retry_obey(struct duration retry_after);
 /* The latest POSTs of one client that may have minted a token, whatever their cause. Genesys evicts
  * the oldest token of a client that mints too many, so a loop of any kind would kill the tokens in
  * use. A POST is in it before it leaves, and is taken back when it turns out to have minted
- * nothing. Plain data: it is written to the state file as it is. */
+ * nothing. Plain data: the instants and the pace are written to the state file. */
 struct mint_window {
 	struct boot_time
 		at[MINT_LIMIT_MAX]; /* ring; at[(first + i) % MINT_LIMIT_MAX], oldest first */
+	/* alike: the source of which a caller had rejected the token, if that was the reason and a
+	 * new one came; 0: none */
+	unsigned rejection[MINT_LIMIT_MAX];
 	unsigned first, count;
+	unsigned sources;     /* that share it now, */
+	unsigned joined;      /* and ever have */
 	struct duration pace; /* from one fetch to the next, by the lifetime of the latest token;
 				 zero: not known */
 };
 
+/* One more source shares it. Returns the number by which it is known here, from 1. */
+unsigned mint_window_join(struct mint_window *w);
+void mint_window_leave(struct mint_window *w);
 void mint_window_add(struct mint_window *w, struct boot_time now);
 /* One that was added at `at` has minted nothing. */
 void mint_window_take_back(struct mint_window *w, struct boot_time at);
+/* One that was added at `at`, because a caller had rejected the token of that source, has minted a
+ * new one. */
+void mint_window_mark_rejection(struct mint_window *w, struct boot_time at, unsigned source);
 /* What `limit` comes to: itself, or for MINT_LIMIT_AUTO twice what the latest token's lifetime
- * needs, within its bounds. */
+ * needs for all sources, within its bounds. At a start each of them needs one, however long tokens
+ * live. */
 unsigned mint_window_limit(const struct mint_window *w, unsigned limit);
-/* How many POSTs in MINT_WINDOW_S the latest token's lifetime needs; 0: not known. */
+/* How many POSTs in MINT_WINDOW_S the latest token's lifetime needs for all sources, on average; 0:
+ * not known. */
 unsigned mint_window_needs(const struct mint_window *w);
 /* The earliest instant >= now at which one more POST keeps to `limit` in MINT_WINDOW_S. */
 struct boot_time mint_window_next(
 	const struct mint_window *w, unsigned limit, struct boot_time now);
+/* How many of them callers may cause by rejecting tokens: half of `limit`, or what a cool-down lets
+ * pass anyway, but one less than `limit`. Whoever may have a token can end it and reject it, again
+ * and again; the rest is for first tokens and refreshes. */
+unsigned mint_window_rejections(
+	const struct mint_window *w, unsigned limit, struct duration cooldown);
+/* As mint_window_next, for one more POST because the token of that source was rejected; what
+ * rejections may cause is all that is looked at. A source that has used none of it may pass it by
+ * one: what others of the client do keeps nobody from replacing a token that has died. */
+struct boot_time mint_window_next_rejection(const struct mint_window *w, unsigned limit,
+	struct duration cooldown, unsigned source, struct boot_time now);
 /* The earliest instant for another POST after one that left at `sent` and, like some before it, was
  * not answered. Once half of the window is used up the rest is spread out: else it would be full
  * long before an outage of that kind is over, and nothing could be tried until the oldest has left.

@@ -15,7 +15,8 @@ static void tell_mint_limit(struct token_source *s, const struct clock_reading *
 {
 	bool forced = s->next.urgency == URGENCY_FORCED;
 	struct boot_time open = forced ? now->boot : boot_max(now->boot, s->not_before);
-	struct boot_time at = mint_window_next(s->mint, s->settings.mint_limit, open);
+	struct boot_time at = token_source_room(s, open, s->next.urgency);
+	bool share = boot_before(mint_window_next(s->mint, s->settings.mint_limit, open), at);
 	bool can = s->next.code ||
 		   token_source_gate(s, now->boot, s->next.urgency).ns != BOOT_TIME_NEVER.ns;
 	bool limited = can && !boot_before(now->boot, token_source_fetch_due(s, now)) &&
@@ -26,9 +27,11 @@ static void tell_mint_limit(struct token_source *s, const struct clock_reading *
 		 * the same client took the last place in the window, need not wait in vain */
 		s->changed = true;
 		history_add(s->history, now, EVENT_MINT_LIMIT, s->current.generation,
-			"mint_limit: all %u fetches allowed in %d s are used up; the next one in "
+			"mint_limit: all %u fetches %s in %d s are used up; the next one in "
 			"%lld s",
-			mint_window_limit(s->mint, s->settings.mint_limit), MINT_WINDOW_S,
+			share ? token_source_rejections(s)
+			      : mint_window_limit(s->mint, s->settings.mint_limit),
+			share ? "that rejections may cause" : "allowed", MINT_WINDOW_S,
 			(long long)duration_ceil_s(boot_since(at, now->boot)));
 	}
 	s->mint_limit_told = limited;

@@ -70,6 +70,7 @@ void token_source_fetch_begins(struct token_source *s, const struct clock_readin
 		.purpose = s->next.code ? PURPOSE_CODE : PURPOSE_TOKEN,
 		.waited = s->next.waited,
 		.knocked = s->next.knocked,
+		.by_rejection = token_source_by_rejection(s, now->boot, s->next.urgency),
 		.give_up_at = BOOT_TIME_NEVER,
 		.begun = now->boot,
 	};
@@ -292,16 +293,21 @@ static void tell_low_limit(struct token_source *s, const struct clock_reading *n
 {
 	unsigned limit = mint_window_limit(s->mint, s->settings.mint_limit);
 	unsigned needed = mint_window_needs(s->mint);
+	char profiles[48] = "";
 
 	if (!s->settings.prefetch || needed <= limit || s->low_limit_told)
 		return;
 	s->low_limit_told = true;
+	if (s->mint->sources > 1)
+		snprintf(profiles, sizeof(profiles), ", for %u profiles of this client,",
+			s->mint->sources);
 	history_add(s->history, now, EVENT_MINT_LIMIT, s->current.generation,
-		"mint_limit allows %u token requests in %d s, and tokens of %lld s need %u: "
-		"callers "
-		"will be without a token again and again. Set it to auto, or have the login server "
+		"mint_limit allows %u token requests in %d s, and tokens of %lld s%s need %u: "
+		"callers will be without a token again and again. Set it to auto, or have the "
+		"login server "
 		"make tokens that live longer",
-		limit, MINT_WINDOW_S, (long long)(s->current.life.issued.ns / NS_PER_S), needed);
+		limit, MINT_WINDOW_S, (long long)(s->current.life.issued.ns / NS_PER_S), profiles,
+		needed);
 }
 
 void token_source_take(struct token_source *s, const struct clock_reading *now,
@@ -495,5 +501,7 @@ enum fetched token_source_fetched(struct token_source *s, const struct clock_rea
 		fetched = judge(s, now, x, response, sample, spread, generation, &fetch);
 	if (minted && fetched == FETCHED_SAME)
 		mint_window_take_back(s->mint, fetch.begun);
+	if (fetched == FETCHED_TOKEN && fetch.by_rejection)
+		mint_window_mark_rejection(s->mint, fetch.begun, s->mint_number);
 	return fetched;
 }

@@ -89,6 +89,7 @@ void token_source_rejected_elsewhere(
 	if (!is_shared(c, fleet_generation) || c->rejected)
 		return;
 	c->rejected = true;
+	s->refresh_unrejected = s->refresh_at;
 	s->refresh_at = boot_min(s->refresh_at, now->boot);
 	s->attention = s->changed = true;
 	history_add(s->history, now, EVENT_REJECTED, c->generation,

@@ -50,6 +50,32 @@ bool token_source_fetching(const struct token_source *s)
 	return s->fetch.purpose != PURPOSE_NONE;
 }
 
+bool token_source_by_rejection(
+	const struct token_source *s, struct boot_time at, enum fetch_urgency urgency)
+{
+	return s->current.token.text && s->current.rejected && urgency != URGENCY_FORCED &&
+	       !s->next.code && boot_before(at, s->refresh_unrejected);
+}
+
+unsigned token_source_rejections(const struct token_source *s)
+{
+	return mint_window_rejections(s->mint, s->settings.mint_limit, s->settings.reject_cooldown);
+}
+
+struct boot_time token_source_room(
+	const struct token_source *s, struct boot_time at, enum fetch_urgency urgency)
+{
+	struct boot_time share;
+
+	if (token_source_by_rejection(s, at, urgency)) {
+		/* its own refresh is not one that a rejection causes */
+		share = mint_window_next_rejection(s->mint, s->settings.mint_limit,
+			s->settings.reject_cooldown, s->mint_number, at);
+		at = boot_min(share, s->refresh_unrejected);
+	}
+	return mint_window_next(s->mint, s->settings.mint_limit, at);
+}
+
 struct boot_time token_source_gate(
 	const struct token_source *s, struct boot_time now, enum fetch_urgency urgency)
 {
@@ -58,7 +84,7 @@ struct boot_time token_source_gate(
 
 	if (s->login == SOURCE_LOGIN_NONE || (s->login == SOURCE_LOGIN_REFUSED && !forced))
 		return BOOT_TIME_NEVER;
-	return mint_window_next(s->mint, s->settings.mint_limit, gate);
+	return token_source_room(s, gate, urgency);
 }
 
 bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
@@ -111,6 +137,13 @@ struct duration token_source_whole_life(const struct token_slot *slot)
 	struct boot_time dead = boot_add(lifetime_dead(&slot->life), slot->life.step);
 
 	return boot_since(dead, slot->life.valid);
+}
+
+unsigned token_source_rank(const struct token_source *s, const struct clock_reading *now)
+{
+	if (!token_source_pick(s, now, 0))
+		return 0;
+	return s->current.rejected ? 1 : 2;
 }
 
 struct boot_time token_source_fetch_due(
@@ -192,5 +225,5 @@ struct boot_time token_source_knock_chance(
 	if (!s->knock.silence || !token_source_knock_helps(s) || gate.ns == BOOT_TIME_NEVER.ns)
 		return gate;
 	at = token_source_knock_opens(s, boot_max(now, s->knock.next));
-	return boot_min(gate, mint_window_next(s->mint, s->settings.mint_limit, at));
+	return boot_min(gate, token_source_room(s, at, URGENCY_WANTED));
 }

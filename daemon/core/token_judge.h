@@ -46,6 +46,18 @@ struct duration token_source_whole_life(const struct token_slot *slot);
 /* ---- fetches ---- */
 
 bool token_source_fetching(const struct token_source *s);
+/* Would a fetch that begins at `at` be one that a rejection has caused, and nothing else? */
+bool token_source_by_rejection(
+	const struct token_source *s, struct boot_time at, enum fetch_urgency urgency);
+/* How many fetches in MINT_WINDOW_S callers may cause by rejecting tokens of this client. */
+unsigned token_source_rejections(const struct token_source *s);
+/* `at`, or when the mint window has room for a fetch of that urgency. */
+struct boot_time token_source_room(
+	const struct token_source *s, struct boot_time at, enum fetch_urgency urgency);
+/* Who goes first where there is less room than needed: 0: who has nothing to serve, 1: whose
+ * token was rejected, 2: all others. */
+unsigned token_source_rank(const struct token_source *s, const struct clock_reading *now);
+#define SOURCE_RANKS 3
 /* Now or the instant before which no fetch of that urgency may begin. */
 struct boot_time token_source_gate(
 	const struct token_source *s, struct boot_time now, enum fetch_urgency urgency);

@@ -15,7 +15,8 @@
  *         or until a knock at a silent server is answered;
  *         after the server refused the client 30 s, half of what the token has left, 15 minutes),
  *         which only an admin's refresh may pass; and never for more than mint_limit fetches in
- *         300 s that may have minted a token, whoever asks
+ *         300 s that may have minted a token, whoever asks, and for fewer where a rejected
+ *         token is the only reason
  *
  * Invariants:
  *   - what is served has valid <= now and at least a second until dead, which never moves out;
@@ -38,6 +39,7 @@ void token_source_init(struct token_source *s, const struct token_source_setting
 	*s = (struct token_source){
 		.settings = *settings,
 		.mint = mint,
+		.mint_number = mint_window_join(mint),
 		.history = history,
 		.random = {seed},
 		.not_before = SOURCE_LONG_AGO,
@@ -55,6 +57,9 @@ void token_source_fini(struct token_source *s)
 {
 	token_slot_empty(&s->current);
 	token_slot_empty(&s->previous);
+	if (s->mint)
+		mint_window_leave(s->mint);
+	s->mint = NULL;
 }
 
 bool token_source_needs_turn(const struct token_source *s)

@@ -101,10 +101,11 @@ struct fetch_under_way {
 	bool knocked;                /* it began because a knock was answered */
 	bool given_up;               /* it left before the server could answer, and ends now */
 	struct boot_time give_up_at; /* then, if nothing comes; BOOT_TIME_NEVER: not at all */
-	struct boot_time begun;      /* its place in the mint window */
-	bool request_outdated;       /* it asks for a token as it was wanted before */
-	bool credential_outdated;    /* or with a credential that was replaced since */
-	bool forgotten;              /* somebody logged out: what comes is not wanted */
+	bool by_rejection;        /* a caller has rejected a token, and there is no other reason */
+	struct boot_time begun;   /* its place in the mint window */
+	bool request_outdated;    /* it asks for a token as it was wanted before */
+	bool credential_outdated; /* or with a credential that was replaced since */
+	bool forgotten;           /* somebody logged out: what comes is not wanted */
 };
 
 enum verification_state {
@@ -146,6 +147,7 @@ struct source_knock {
 struct token_source {
 	struct token_source_settings settings;
 	struct mint_window *mint;          /* of the client; lent */
+	unsigned mint_number;              /* of this source, there */
 	struct history *history;           /* lent */
 	LIST_ENTRY(token_source) of_clock; /* in server_clock.sources */
 	struct random random;

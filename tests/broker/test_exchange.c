@@ -505,6 +505,41 @@ static void test_a_stop_gives_up_what_is_under_way(void **state)
 	rig_free(r);
 }
 
+/* The places in a mint window that is full are not given by name: who has no token goes first. */
+static void test_who_has_no_token_has_the_next_place(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nprefetch = no\nmint_limit = 2\n"
+				"[profile b]\nprefetch = no\nmint_limit = 2\n"
+				"[profile z]\nprefetch = no\nmint_limit = 2\n");
+	struct caller *reports, *waits, *c = caller_ask(r, "GET", "/v1/token?profile=a");
+
+	(void)state;
+	assert_ptr_equal(rig_profile(r, "a")->client, rig_profile(r, "z")->client);
+	rig_answer_token(r, rig_post(r), "token-1", NULL);
+	caller_gone(r, c);
+	rig_pass(r, 50);
+	c = caller_ask(r, "GET", "/v1/token?profile=b");
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	caller_gone(r, c);
+	rig_pass(r, 10);
+	reports = caller_ask(r, "POST", "/v1/token/reject?profile=a&generation=1&wait=300");
+	waits = caller_ask(r, "GET", "/v1/token?profile=z&wait=300");
+	assert_int_equal(rig_posts(r), 0);
+	rig_pass(r, 239);
+	assert_int_equal(rig_posts(r), 0);
+	rig_pass(r, 1);
+	rig_answer_token(r, rig_post(r), "token-3", NULL);
+	assert_int_equal(caller_status(r, waits), 200);
+	assert_string_equal(caller_member(waits, "access_token"), "token-3");
+	assert_int_equal(caller_status(r, reports), 0);
+	rig_pass(r, 50);
+	rig_answer_token(r, rig_post(r), "token-4", NULL);
+	assert_int_equal(caller_status(r, reports), 200);
+	caller_gone(r, reports);
+	caller_gone(r, waits);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +567,7 @@ int main(void)
 		cmocka_unit_test(test_revoked_while_it_is_sent),
 		cmocka_unit_test(test_revoked_and_it_fails),
 		cmocka_unit_test(test_a_stop_gives_up_what_is_under_way),
+		cmocka_unit_test(test_who_has_no_token_has_the_next_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "broker/profile_type.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ONE "[profile a]\nprefetch = no\nmint_limit = 10\n"
@@ -172,12 +173,69 @@ static void test_one_question_at_a_time(void **state)
 	rig_free(r);
 }
 
+/* Whoever has a token can end it at the API and then reject it, each time a new one comes. That
+ * takes from other profiles of the client neither their first token nor the replacement of one that
+ * has died. */
+static void test_who_ends_every_token(void **state)
+{
+	struct rig *r = rig_new("[profile a]\nprefetch = no\n[profile b]\nprefetch = no\n"
+				"[profile z]\nprefetch = no\n");
+	struct caller *c = caller_ask(r, "GET", "/v1/token?profile=b");
+	unsigned replaced = 0;
+	char generation[24], text[32];
+	struct fetch *f;
+
+	(void)state;
+	rig_answer_token(r, rig_post(r), "of-b", NULL);
+	assert_string_equal(rig_token(r, "b"), "of-b");
+	caller_gone(r, c);
+	c = caller_ask(r, "GET", "/v1/token?profile=a");
+	rig_answer_token(r, rig_post(r), "of-a", NULL);
+	caller_gone(r, c);
+	for (unsigned n = 0; n < 40; n++) {
+		rig_pass(r, 3);
+		snprintf(generation, sizeof(generation), "%u", n + 2);
+		c = reject(r, generation);
+		f = TAILQ_FIRST(&r->fetches);
+		if (f && f->method == FETCH_HEAD)
+			rig_answer(r, f, 401, "");
+		if (!rig_posts(r)) {
+			caller_gone(r, c);
+			break;
+		}
+		snprintf(text, sizeof(text), "of-a-%u", n);
+		rig_answer_token(r, rig_post(r), text, NULL);
+		assert_int_equal(caller_status(r, c), 200);
+		caller_gone(r, c);
+		replaced++;
+	}
+	assert_int_equal(replaced, 10);
+	assert_true(rig_logged(r, "all 10 fetches that rejections may cause in 300 s"));
+	c = caller_ask(r, "POST", "/v1/token/reject?profile=b&generation=1");
+	rig_answer_token(r, rig_post(r), "of-b-too", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "access_token"), "of-b-too");
+	caller_gone(r, c);
+	c = caller_ask(r, "GET", "/v1/token?profile=z");
+	rig_answer_token(r, rig_post(r), "of-z", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	/* and who waits for the share is told so, and when */
+	snprintf(generation, sizeof(generation), "%u", replaced + 2);
+	c = reject(r, generation);
+	assert_int_equal(caller_status(r, c), 503);
+	assert_non_null(strstr(caller_body(c), "all 10 token requests that rejections may cause"));
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_no_verdict),
+		cmocka_unit_test(test_who_ends_every_token),
 		cmocka_unit_test(test_accepted_where_the_fetch_fails),
 		cmocka_unit_test(test_the_profile_goes_meanwhile),
 		cmocka_unit_test(test_one_question_at_a_time),

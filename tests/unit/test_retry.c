@@ -210,6 +210,169 @@ static void what_minted_nothing_is_taken_back(void **state)
 	assert_int_equal(mint_window_at(&w, w.count - 1).ns, at_s(5).ns);
 }
 
+static void reject(struct mint_window *w, int64_t s, unsigned source)
+{
+	mint_window_add(w, at_s(s));
+	mint_window_mark_rejection(w, at_s(s), source);
+}
+
+/* Half of it, or what passes the cool-down anyway; the last place is not for them, but where it is
+ * the only one. */
+static void rejections_have_a_share_of_the_window(void **state)
+{
+	static const struct {
+		unsigned limit, cooldown_s, share;
+	} cases[] = {
+		{1, 30, 1},
+		{2, 30, 1},
+		{3, 30, 2},
+		{11, 30, 10},
+		{15, 30, 10},
+		{15, 37, 8},
+		{15, 300, 8},
+		{15, 3600, 8},
+		{15, 20, 14},
+		{15, 0, 14},
+		{16, 3600, 8},
+		{200, 30, 100},
+		{MINT_LIMIT_AUTO, 30, 10},
+	};
+	static struct mint_window w;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		unsigned limit = cases[i].limit, share = cases[i].share;
+		struct duration cooldown = duration_s(cases[i].cooldown_s);
+
+		w = (struct mint_window){.count = 0};
+		assert_int_equal(mint_window_rejections(&w, limit, cooldown), share);
+		for (unsigned n = 0; n < share; n++) {
+			assert_int_equal(
+				mint_window_next_rejection(&w, limit, cooldown, 1, at_s(n)).ns,
+				at_s(n).ns);
+			reject(&w, n, 1);
+		}
+		assert_int_equal(mint_window_next_rejection(&w, limit, cooldown, 1, at_s(share)).ns,
+			at_s(300).ns);
+		assert_int_equal(mint_window_next_rejection(&w, limit, cooldown, 1, at_s(300)).ns,
+			at_s(300).ns);
+		/* what others do takes nothing of it, and has the rest */
+		if (limit > 1)
+			assert_int_equal(
+				mint_window_next(&w, limit, at_s(share)).ns, at_s(share).ns);
+		mint_window_add(&w, at_s(share));
+		assert_int_equal(mint_window_next_rejection(&w, limit, cooldown, 1, at_s(share)).ns,
+			at_s(300).ns);
+	}
+}
+
+/* Whose token has died, and who has used none of it. */
+static void others_rejections_keep_nobody_from_one(void **state)
+{
+	static struct mint_window w;
+	struct duration cooldown = duration_s(37);
+
+	(void)state;
+	w = (struct mint_window){.count = 0};
+	for (unsigned n = 0; n < 8; n++)
+		reject(&w, n, 1);
+	assert_int_equal(
+		mint_window_next_rejection(&w, 15, cooldown, 1, at_s(10)).ns, at_s(300).ns);
+	/* each of the others once, but for the last place */
+	for (unsigned source = 2; source < 8; source++) {
+		assert_int_equal(mint_window_next_rejection(&w, 15, cooldown, source, at_s(10)).ns,
+			at_s(10).ns);
+		reject(&w, 10, source);
+	}
+	assert_int_equal(
+		mint_window_next_rejection(&w, 15, cooldown, 8, at_s(10)).ns, at_s(300).ns);
+	assert_int_equal(mint_window_next(&w, 15, at_s(10)).ns, at_s(10).ns);
+	/* and the next time when its own has left, or enough of the others' */
+	assert_int_equal(
+		mint_window_next_rejection(&w, 15, cooldown, 2, at_s(11)).ns, at_s(306).ns);
+	w = (struct mint_window){.count = 0};
+	reject(&w, 0, 2);
+	for (unsigned n = 1; n < 10; n++)
+		reject(&w, n, 1);
+	assert_int_equal(
+		mint_window_next_rejection(&w, 15, cooldown, 2, at_s(11)).ns, at_s(300).ns);
+	assert_int_equal(
+		mint_window_next_rejection(&w, 15, cooldown, 1, at_s(11)).ns, at_s(302).ns);
+}
+
+/* Only what brought a token is one that a rejection has used, and what is taken back at the same
+ * instant is another. */
+static void marks_go_with_their_places(void **state)
+{
+	static struct mint_window w;
+
+	(void)state;
+	w = (struct mint_window){.count = 0};
+	mint_window_mark_rejection(&w, at_s(1), 1);
+	mint_window_add(&w, at_s(1));
+	mint_window_add(&w, at_s(2));
+	mint_window_add(&w, at_s(2));
+	mint_window_add(&w, at_s(3));
+	assert_int_equal(
+		mint_window_next_rejection(&w, 1, DURATION_ZERO, 1, at_s(4)).ns, at_s(4).ns);
+	mint_window_mark_rejection(&w, at_s(2), 1);
+	mint_window_take_back(&w, at_s(2));
+	mint_window_take_back(&w, at_s(2));
+	assert_int_equal(w.count, 3);
+	assert_int_equal(
+		mint_window_next_rejection(&w, 1, DURATION_ZERO, 1, at_s(4)).ns, at_s(302).ns);
+	mint_window_take_back(&w, at_s(1));
+	assert_int_equal(w.count, 2);
+	assert_int_equal(
+		mint_window_next_rejection(&w, 1, DURATION_ZERO, 1, at_s(4)).ns, at_s(302).ns);
+	/* a place that is used again has nothing of what was in it */
+	w = (struct mint_window){.count = 0};
+	for (unsigned n = 0; n < MINT_LIMIT_MAX; n++)
+		reject(&w, n / 10, 1);
+	for (unsigned n = 0; n < MINT_LIMIT_MAX; n++)
+		mint_window_add(&w, at_s(100));
+	assert_int_equal(
+		mint_window_next_rejection(&w, 15, DURATION_ZERO, 1, at_s(100)).ns, at_s(100).ns);
+}
+
+/* At a start each needs a token, and later each what the lifetime needs. */
+static void limit_goes_by_the_sources_too(void **state)
+{
+	static const struct {
+		unsigned sources;
+		int64_t pace_s;
+		unsigned limit, needs;
+	} cases[] = {
+		{0, 40, 15, 8},
+		{1, 0, 15, 0},
+		{7, 0, 15, 0},
+		{8, 0, 16, 0},
+		{20, 0, 40, 0},
+		{20, 2800, 40, 3},
+		{20, 300, 40, 20},
+		{20, 299, 60, 21},
+		{3, 100, 18, 9},
+		{60, 0, 100, 0},
+		{4, 10, 100, 120},
+	};
+	static struct mint_window w;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		w = (struct mint_window){.pace = duration_s(cases[i].pace_s)};
+		for (unsigned n = 0; n < cases[i].sources; n++)
+			assert_int_equal(mint_window_join(&w), n + 1);
+		assert_int_equal(mint_window_limit(&w, MINT_LIMIT_AUTO), cases[i].limit);
+		assert_int_equal(mint_window_limit(&w, 7), 7);
+		assert_int_equal(mint_window_needs(&w), cases[i].needs);
+		for (unsigned n = 0; n < cases[i].sources; n++)
+			mint_window_leave(&w);
+		/* whoever comes later is somebody else */
+		assert_int_equal(mint_window_join(&w), cases[i].sources + 1);
+		assert_int_equal(w.sources, 1);
+	}
+}
+
 static void limit_goes_by_the_lifetime(void **state)
 {
 	static const struct {
@@ -317,6 +480,10 @@ int main(void)
 		cmocka_unit_test(retry_after_is_obeyed_within_reason),
 		cmocka_unit_test(window_opens_as_the_oldest_leaves),
 		cmocka_unit_test(what_minted_nothing_is_taken_back),
+		cmocka_unit_test(rejections_have_a_share_of_the_window),
+		cmocka_unit_test(others_rejections_keep_nobody_from_one),
+		cmocka_unit_test(marks_go_with_their_places),
+		cmocka_unit_test(limit_goes_by_the_sources_too),
 		cmocka_unit_test(limit_goes_by_the_lifetime),
 		cmocka_unit_test(unanswered_requests_are_spread),
 		cmocka_unit_test(ring_keeps_the_latest),

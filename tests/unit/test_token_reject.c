@@ -949,6 +949,137 @@ static void nobody_is_asked_elsewhere(void **state)
 	}
 }
 
+/* ---- what rejections may use of the mint window ---- */
+
+/* The API refuses the current token, and a caller says so. True: it is being replaced. */
+static bool ended_and_rejected(struct rig *r, struct token_ask *ask)
+{
+	rig_pass(r, 3 * S);
+	*ask = rig_reject(r, r->s.current.generation, 5);
+	rig_ask(r, ask);
+	if (!rig_decide(r) && r->d.verify) {
+		token_source_verified(&r->s, &r->now, r->s.current.generation, VERDICT_REFUSED);
+		rig_decide(r);
+	}
+	return r->d.fetch;
+}
+
+/* A token of that life after ten that were ended and rejected as soon as they came: so much of the
+ * window's fifteen places is for that. The current one has ended and is rejected as well. */
+static struct rig *rig_share_used_up(int64_t life_s)
+{
+	struct token_source_settings settings = usual_settings();
+	struct token_ask ask;
+	struct rig *r;
+	char text[32];
+
+	settings.verifiable = true;
+	r = rig_new(&settings, 1);
+	rig_fetch_token(r, "first", life_s);
+	for (int i = 0; i < 10; i++) {
+		assert_true(ended_and_rejected(r, &ask));
+		snprintf(text, sizeof(text), "token-%d", i);
+		rig_answer_token(r, text, life_s);
+		rig_decide(r);
+	}
+	assert_false(ended_and_rejected(r, &ask));
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_UNAVAILABLE);
+	if (life_s > MINT_WINDOW_S)
+		assert_in_range(r->o.retry_after_s, 268, 270);
+	else /* its refresh is due before */
+		assert_in_range(r->o.retry_after_s, 80, life_s);
+	assert_int_equal(rig_told(r, EVENT_MINT_LIMIT), 1);
+	assert_non_null(strstr(rig_told_last(r), "all 10 fetches that rejections may cause"));
+	assert_int_equal(r->mint.count, 11);
+	return r;
+}
+
+static void rejections_leave_room_for_others(void **state)
+{
+	struct rig *r = rig_share_used_up(3600);
+	struct token_ask ask;
+
+	(void)state;
+	/* nobody is held for what cannot begin, and other profiles of the client go on */
+	ask = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_TOKEN);
+	assert_true(r->o.stale);
+	assert_int_equal(mint_window_next(&r->mint, 15, r->now.boot).ns, r->now.boot.ns);
+	assert_int_equal(mint_window_next_rejection(
+				 &r->mint, 15, duration_s(30), r->s.mint_number + 1, r->now.boot)
+				 .ns,
+		r->now.boot.ns);
+	/* it is replaced when the first of the ten has left */
+	assert_in_range(boot_since(r->d.wake_at, r->now.boot).ns, 268 * S, 270 * S);
+	assert_true(rig_wake(r));
+	rig_answer_token(r, "last", 3600);
+	rig_decide(r);
+	assert_string_equal(rig_served(r), "last");
+	assert_false(r->o.stale);
+	rig_free(r);
+}
+
+/* An admin's refresh is not one of them, nor is that of the token itself when it is due. */
+static void refreshes_are_not_of_the_share(void **state)
+{
+	struct rig *r = rig_share_used_up(3600);
+	struct token_ask ask = rig_refresh(r, 5);
+
+	(void)state;
+	assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+	assert_true(rig_decide(r));
+	rig_answer_token(r, "an-admins", 3600);
+	assert_false(ended_and_rejected(r, &ask));
+	rig_free(r);
+
+	r = rig_share_used_up(120);
+	assert_true(rig_wake(r));
+	assert_in_range(boot_since(r->now.boot, r->s.current.life.received).ns, 80 * S, 120 * S);
+	rig_answer_token(r, "last", 120);
+	rig_decide(r);
+	assert_string_equal(rig_served(r), "last");
+	rig_free(r);
+}
+
+/* What brings none has used none: a server that is silent is tried as before. */
+static void unanswered_replacements_are_not_of_the_share(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct token_response silence = {.class = RESPONSE_UNAVAILABLE, .minted = true};
+	struct token_ask ask;
+	struct rig *r;
+
+	(void)state;
+	settings.verifiable = true;
+	r = rig_new(&settings, 1);
+	rig_fetch_token(r, "first", 3600);
+	assert_true(ended_and_rejected(r, &ask));
+	rig_pass(r, 10 * S);
+	rig_fetched(r, &silence);
+	rig_decide(r);
+	assert_int_equal(r->mint.count, 2);
+	for (unsigned n = 0; n < r->mint.count; n++)
+		assert_int_equal(r->mint.rejection[n], 0);
+	rig_free(r);
+}
+
+static void who_goes_first(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	assert_int_equal(token_source_rank(&r->s, &r->now), 0);
+	rig_fetch_token(r, "one", 3600);
+	assert_int_equal(token_source_rank(&r->s, &r->now), 2);
+	ask = rig_reject(r, 1, 5);
+	rig_ask(r, &ask);
+	assert_int_equal(token_source_rank(&r->s, &r->now), 1);
+	rig_pass(r, 3600 * S);
+	assert_int_equal(token_source_rank(&r->s, &r->now), 0);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -985,6 +1116,10 @@ int main(void)
 		cmocka_unit_test(verdict_after_the_wait),
 		cmocka_unit_test(dropped_report_leaves_other_reasons),
 		cmocka_unit_test(nobody_is_asked_elsewhere),
+		cmocka_unit_test(rejections_leave_room_for_others),
+		cmocka_unit_test(refreshes_are_not_of_the_share),
+		cmocka_unit_test(unanswered_replacements_are_not_of_the_share),
+		cmocka_unit_test(who_goes_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
