@@ -345,6 +345,23 @@ static void logout_gone(struct waiter *w)
 
 static const struct waiter_type logout_waiter = {logout_answer, logout_gone, NULL, NULL};
 
+/* Nobody's login comes back to a profile that they have logged out of meanwhile. Those of others go
+ * on, or whoever may log in could keep them from it: only an admin ends them. */
+static void end_attempts(struct call *c)
+{
+	uid_t uid = connection_peer(c->connection)->uid;
+	bool admin = rights_may(c->broker, c->connection, RIGHT_ADMIN, NULL);
+	unsigned count = login_attempts_end(&c->profile->attempts, c->now.boot, uid, admin);
+
+	if (!count)
+		return;
+	history_add_caused(&c->profile->history, &c->now, EVENT_LOGIN_FAILED, uid, 0,
+		"a logout by uid %ld ended %u login%s that had been begun and not finished, %s",
+		(long)(int)uid, count, count == 1 ? "" : "s",
+		admin ? "whoever's: an admin logged out" : "of its own");
+	profile_log(c->profile);
+}
+
 int call_logout(struct call *c)
 {
 	struct login *login = c->profile->client->login;
@@ -362,7 +379,7 @@ int call_logout(struct call *c)
 		free(l);
 		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
 	}
-	login_attempts_forget(&c->profile->attempts);
+	end_attempts(c);
 	login_stop_code(login);
 	token_source_log_out(&c->profile->source, &c->now, tokens);
 	pages_retire(c->profile);

@@ -152,6 +152,21 @@ void login_attempts_forget(struct login_attempts *t)
 		end(&t->pending[i]);
 }
 
+unsigned login_attempts_end(struct login_attempts *t, struct boot_time now, uid_t uid, bool all)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < LOGINS_PENDING; i++) {
+		struct login_attempt *p = &t->pending[i];
+
+		if (!all && p->uid != uid)
+			continue;
+		count += under_way(p, now);
+		end(p);
+	}
+	return count;
+}
+
 void login_code_refused(struct login_attempts *t, struct boot_time now, uid_t uid)
 {
 	struct codes_refused *of = &t->refused[0];

@@ -58,6 +58,8 @@ enum login_verdict login_attempt_take(struct login_attempts *t, struct boot_time
 	const char *state, char ret_verifier[LOGIN_TEXT + 1]);
 /* Wipes them all. What was refused stays. */
 void login_attempts_forget(struct login_attempts *t);
+/* Wipes those of `uid`, or where `all` everybody's. Returns how many of them had not ended. */
+unsigned login_attempts_end(struct login_attempts *t, struct boot_time now, uid_t uid, bool all);
 
 /* The server has refused a code that `uid` brought. Whoever brings one after another would have the
  * server refuse everybody's requests in the end. */

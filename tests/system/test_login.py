@@ -126,6 +126,40 @@ def test_a_login_is_of_who_began_it(server, daemon):
 
 
 @needs_root
+def test_a_logout_ends_no_login_of_others(server, daemon):
+    """But an admin's, and the history tells of both."""
+    games, nobody = account("games"), account("nobody")
+    d = daemon(server, broker={**OPEN, "admin_users": "mail"},
+               profile=login_profile(server, login_users="games, nobody"))
+
+    def ask(user, target: str) -> Answer:
+        with contextlib.closing(connect_as(d, user)) as connection:
+            return exchange(connection, "POST", target)
+
+    def ended() -> list[str]:
+        return [one["words"] for one in d.get("/v1/history").json["events"]
+                if one["event"] == "login_failed" and "logout" in one["words"]]
+
+    def bring(user, landing) -> Answer:
+        return ask(user, "/v1/login/finish?" + urlencode(
+            {"state": landing["state"], "code": landing["code"]}))
+
+    theirs = come_back(server, ask(games, "/v1/login").json)
+    own = come_back(server, ask(nobody, "/v1/login").json)
+    assert ask(nobody, "/v1/logout").status == 200
+    assert bring(nobody, own).json["error"] == "login_failed"
+    said, = ended()
+    assert said.startswith(f"a logout by uid {nobody.uid} ended 1 login ") and "of its own" in said
+    assert bring(games, theirs).status == 200
+    theirs, own = (come_back(server, ask(user, "/v1/login").json) for user in (games, nobody))
+    assert ask(account("mail"), "/v1/logout").status == 200
+    for user, landing in ((games, theirs), (nobody, own)):
+        assert bring(user, landing).json["error"] == "login_failed"
+    assert any(one.startswith(f"a logout by uid {account('mail').uid} ended 2 logins ")
+               for one in ended())
+
+
+@needs_root
 def test_who_brings_bad_codes_keeps_nobody_else_out(server, daemon):
     """Neither from the profile nor, by having it refuse too often, from the login server."""
     d = daemon(server, broker=OPEN, profile=login_profile(server, login_users="games, mail"))

@@ -95,6 +95,41 @@ static void a_login_ends_after_ten_minutes(void **state)
 	assert_int_equal(take(&t, 1, 7, one), LOGIN_UNKNOWN);
 }
 
+static void a_logout_ends_ones_own(void **state)
+{
+	struct login_attempts t = {0};
+	char states[4][LOGIN_TEXT + 1];
+
+	(void)state;
+	begin(&t, 0, 7, states[0]);
+	begin(&t, 10, 7, states[1]);
+	begin(&t, 10, 8, states[2]);
+	begin(&t, 10, 0, states[3]);
+	/* of the two the first has ended already, and both are wiped */
+	assert_int_equal(login_attempts_end(&t, LATER(LOGIN_LASTS_S), 7, false), 1);
+	assert_int_equal(take(&t, 11, 7, states[0]), LOGIN_UNKNOWN);
+	assert_int_equal(take(&t, 11, 7, states[1]), LOGIN_UNKNOWN);
+	assert_int_equal(login_attempts_end(&t, LATER(11), 7, false), 0);
+	assert_int_equal(take(&t, 11, 8, states[2]), LOGIN_GOOD);
+	assert_int_equal(take(&t, 11, 0, states[3]), LOGIN_GOOD);
+	/* the places that are free are nobody's, not root's */
+	assert_int_equal(login_attempts_end(&t, LATER(11), 0, false), 0);
+}
+
+static void an_admins_logout_ends_all(void **state)
+{
+	struct login_attempts t = {0};
+	char states[3][LOGIN_TEXT + 1];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		begin(&t, 0, (uid_t)(7 + i), states[i]);
+	assert_int_equal(login_attempts_end(&t, LATER(1), 0, true), 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(take(&t, 1, (uid_t)(7 + i), states[i]), LOGIN_UNKNOWN);
+	assert_int_equal(login_attempts_end(&t, LATER(1), 0, true), 0);
+}
+
 static void nobody_begins_more_than_fit(void **state)
 {
 	struct login_attempts t = {0};
@@ -280,6 +315,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_login_is_good_once_for_who_began_it),
 		cmocka_unit_test(a_login_ends_after_ten_minutes),
+		cmocka_unit_test(a_logout_ends_ones_own),
+		cmocka_unit_test(an_admins_logout_ends_all),
 		cmocka_unit_test(nobody_begins_more_than_fit),
 		cmocka_unit_test(who_has_most_gives_way),
 		cmocka_unit_test(an_admin_always_finds_a_place),
