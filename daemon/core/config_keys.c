@@ -317,7 +317,8 @@ static const struct config_key keys[] = {
 	 "Files with further keys that open what other hosts have sealed, while the key is "
 	 "changed. Nothing is sealed with them."},
 	{"fleet_ca_file", BROKER(fleet.ca_file), OF(path), "", 0,
-	 "PEM file of the certificate authorities to trust for the store, instead of the system's."},
+	 "PEM file of the certificate authorities to trust for the store, instead of the system's. "
+	 "Owner and mode as for ca_file."},
 	{"fleet_cert_file", BROKER(fleet.cert_file), OF(path), "", 0,
 	 "PEM file of the certificate that this host shows to the store; needs fleet_cert_key_file."},
 	{"fleet_cert_key_file", BROKER(fleet.cert_key_file), OF(path), "", 0,
@@ -352,7 +353,8 @@ static const struct config_key keys[] = {
 	 "A file with the client's id alone."},
 	{"client_secret_file", PROFILE(client_secret_file), OF(path), "", 0,
 	 "A file with the client's secret alone, owned by root or the daemon's user. At most the "
-	 "daemon's own group may read it. A profile needs this or client_secret_credential."},
+	 "daemon's own group may read it, and nobody else may change the folder that it is in. A "
+	 "profile needs this or client_secret_credential."},
 	{"client_secret_credential", PROFILE(client_secret_credential), OF(credential), "", 0,
 	 "The name of a systemd credential (LoadCredential= in the unit) with the client's "
 	 "secret."},
@@ -363,7 +365,8 @@ static const struct config_key keys[] = {
 	{"api_url", PROFILE(api_url), OF(base_url), "", 0,
 	 "Base of the API, told to callers and used to revoke. Empty: https://api.ENVIRONMENT."},
 	{"ca_file", PROFILE(fetch.ca_file), OF(path), "", 0,
-	 "PEM file of the certificate authorities to trust, instead of the system's."},
+	 "PEM file of the certificate authorities to trust, instead of the system's. Root's or the "
+	 "daemon's user's, and writable for nobody else, as is the folder that it is in."},
 	{"proxy", PROFILE(fetch.proxy), OF(proxy), "", 0,
 	 "Proxy for this profile. Proxy variables in the environment are never used."},
 	{"proxy_user", PROFILE(fetch.proxy_user), OF(proxy_user), "", 0,

@@ -2,6 +2,7 @@
 
 #include "core/secret.h"
 #include "credential.h"
+#include "folder_fit.h"
 #include "secret_reader.h"
 #include "state_key.h"
 
@@ -31,6 +32,10 @@ static bool ca_fit(const char *path, bool thorough, char *problem, size_t size)
 	if (!S_ISREG(st.st_mode)) {
 		close(fd);
 		snprintf(problem, size, "is not a regular file");
+		return false;
+	}
+	if (!owner_fit(&st, "", problem, size) || !folders_fit(path, problem, size)) {
+		close(fd);
 		return false;
 	}
 	file = thorough ? fdopen(fd, "r") : NULL;
@@ -81,13 +86,17 @@ static bool tls_key_fit(const struct secret_source *s, bool thorough)
 	return fit;
 }
 
-bool file_fit(enum config_file what, bool thorough, const char *path, gid_t socket_gid,
+static bool is_secret_file(enum config_file what)
+{
+	return what == CONFIG_FILE_SECRET || what == CONFIG_FILE_KEY || what == CONFIG_FILE_TLS_KEY;
+}
+
+static bool is_fit(enum config_file what, bool thorough, const char *path, gid_t socket_gid,
 	char *problem, size_t problem_size)
 {
 	const struct secret_source s = {
 		.path = path,
-		.is_public = what != CONFIG_FILE_SECRET && what != CONFIG_FILE_KEY &&
-			     what != CONFIG_FILE_TLS_KEY,
+		.is_public = !is_secret_file(what),
 		.socket_gid = socket_gid,
 		.problem = problem,
 		.problem_size = problem_size,
@@ -109,84 +118,19 @@ bool file_fit(enum config_file what, bool thorough, const char *path, gid_t sock
 	return credential_check(&s) == 0;
 }
 
-static bool ours(const struct stat *st)
+bool file_fit(enum config_file what, bool thorough, const char *path, gid_t socket_gid,
+	char *problem, size_t problem_size)
 {
-	return st->st_uid == 0 || st->st_uid == geteuid();
-}
-
-/* `what` is "" or names a folder, before the phrase. */
-static bool guarded(const struct stat *st, const char *what, char *problem, size_t size)
-{
-	const unsigned mode = (unsigned)(st->st_mode & 07777);
-
-	if (!ours(st))
-		snprintf(problem, size,
-			"%sbelongs to uid %lu; it must belong to root or to the daemon's user (uid "
-			"%lu)",
-			what, (unsigned long)st->st_uid, (unsigned long)geteuid());
-	else if (mode & 0022)
-		snprintf(problem, size,
-			"%shas mode %04o: others could change what is in it; allowed: writable for "
-			"its owner alone (chmod go-w)",
-			what, mode);
-	else
-		return true;
-	return false;
-}
-
-/* Cuts the last part of `path` off. False: there is none above. */
-static bool go_up(char *path)
-{
-	char *slash = strrchr(path, '/');
-
-	if (!slash || !path[1])
+	if (!is_fit(what, thorough, path, socket_gid, problem, problem_size))
 		return false;
-	slash[slash == path] = '\0';
-	return true;
-}
-
-/* As /tmp is: others cannot take away or replace there what is not theirs. */
-static bool is_sticky(const struct stat *st)
-{
-	return (st->st_mode & S_ISVTX) && st->st_uid == 0;
-}
-
-static bool folders_fit(char *folder, char *problem, size_t size)
-{
-	char what[300];
-	struct stat st;
-
-	for (bool nearest = true; go_up(folder); nearest = false) {
-		if (stat(folder, &st))
-			return tell_errno(errno, problem, size);
-		snprintf(what, sizeof(what), "lies in %.250s, which ", folder);
-		if (is_sticky(&st))
-			continue;
-		if (nearest && !guarded(&st, what, problem, size))
-			return false;
-		if (st.st_mode & 0002) {
-			snprintf(problem, size, "%severybody can change (mode %04o)", what,
-				(unsigned)(st.st_mode & 07777));
-			return false;
-		}
-	}
-	return true;
+	/* Whoever read it has found its folders fit; what is doubtful about them is told here. */
+	return !is_secret_file(what) || *problem || folders_fit(path, problem, problem_size);
 }
 
 bool config_file_fit(const char *path, const struct stat *file, char *problem, size_t problem_size)
 {
-	char *folder;
-	bool fit;
-
-	if (!guarded(file, "", problem, problem_size))
-		return false;
-	/* Without symbolic links: the folder that counts is the one it lies in. */
-	folder = realpath(path, NULL);
-	if (!folder)
-		return tell_errno(errno, problem, problem_size);
-	fit = folders_fit(folder, problem, problem_size);
-	free(folder);
-	return fit;
+	return owner_fit(file, "", problem, problem_size) &&
+	       folders_fit(path, problem, problem_size);
 }
 
 bool state_dir_fit(const char *path, char *problem, size_t problem_size)
@@ -196,7 +140,7 @@ bool state_dir_fit(const char *path, char *problem, size_t problem_size)
 	/* Who cannot look is told when it is opened. */
 	if (stat(path, &st))
 		return true;
-	return is_sticky(&st) || guarded(&st, "", problem, problem_size);
+	return is_sticky(&st) || owner_fit(&st, "", problem, problem_size);
 }
 
 bool socket_dir_fit(const char *path, char *problem, size_t problem_size)
@@ -212,5 +156,5 @@ bool socket_dir_fit(const char *path, char *problem, size_t problem_size)
 	if (stat(folder, &st))
 		return true;
 	snprintf(what, sizeof(what), "lies in %s, which ", folder);
-	return guarded(&st, what, problem, problem_size);
+	return owner_fit(&st, what, problem, problem_size);
 }

@@ -9,13 +9,12 @@
 struct stat;
 
 /* Can it be read, and does it hold what it should? Of what is not read at every start (a key, the
- * authorities of ca_file) the content is looked at only where `thorough`. `problem` as in
+ * authorities of ca_file) the content is looked at only where `thorough`. Neither it nor what is
+ * secret may lie where others could put another file in its place. `problem`, "" at first, as in
  * core/config_lookup.h. */
 bool file_fit(enum config_file what, bool thorough, const char *path, gid_t socket_gid,
 	char *problem, size_t problem_size);
-/* A file of the configuration, which has been opened: belongs to root or to us, is writable for
- * nobody else, and lies in a folder of which both can be said too; above it no folder is open to
- * the world, but with the sticky bit. */
+/* A file of the configuration, which has been opened: owner_fit, and folders_fit (folder_fit.h). */
 bool config_file_fit(const char *path, const struct stat *file, char *problem, size_t problem_size);
 /* The directory of the state, where it is there already: root's or ours, writable for nobody else,
  * but with the sticky bit. */

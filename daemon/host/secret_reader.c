@@ -1,6 +1,7 @@
 #include "secret_reader.h"
 
 #include "core/secret_file.h"
+#include "folder_fit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,9 +93,12 @@ static int open_source(const struct secret_source *s, int *ret_fd, struct stat *
 static int judge(const struct secret_source *s, const struct stat *st)
 {
 	const struct secret_file_reader reader = {geteuid(), getegid(), s->socket_gid};
-	char what[256];
+	const bool strict = !s->is_public && !s->credential;
+	char what[512];
 
-	if (!s->is_public && !s->credential && !secret_file_judge(st, &reader, what, sizeof(what)))
+	if (strict && !secret_file_judge(st, &reader, what, sizeof(what)))
+		return secret_complain(s, -EPERM, what);
+	if (strict && !folders_fit(s->path, what, sizeof(what)))
 		return secret_complain(s, -EPERM, what);
 	if (!S_ISREG(st->st_mode))
 		return secret_complain(s, -EINVAL, "is not a regular file");

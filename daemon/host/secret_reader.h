@@ -30,9 +30,9 @@ struct secret_source {
 	size_t problem_size;
 };
 
-/* Reads at most `size` bytes, of a secret only where secret_file_judge finds its file strict. 0;
- * negative errno, the problem told and *ret_length untouched. The caller wipes `bytes` in any case.
- */
+/* Reads at most `size` bytes, of a secret only where secret_file_judge finds its file strict and
+ * folders_fit its folders. 0; negative errno, the problem told and *ret_length untouched. The
+ * caller wipes `bytes` in any case. */
 int secret_read(const struct secret_source *source, char *bytes, size_t size, size_t *ret_length);
 /* Tells of a problem: `what` goes on after the file's name. Returns `error`. */
 int secret_complain(const struct secret_source *source, int error, const char *what);

@@ -727,6 +727,98 @@ def test_a_configuration_that_others_can_change_is_refused(make_daemon, server, 
     fail_to_start(d)
 
 
+def _lies_with_others(d: Daemon, folder: str, name: str, how: str) -> str:
+    """Opens `folder`, which holds that file, to others. The path to name it by."""
+    path = os.path.join(folder, name)
+    if how == "folder":
+        os.chmod(folder, 0o777)
+    elif how == "folder of a group":
+        os.chmod(folder, 0o775)
+    elif how == "folder above":
+        os.chmod(os.path.dirname(folder), 0o777)
+    elif how == "somebody's folder":
+        os.chown(folder, 54321, 0)
+    elif how == "by way of a link":
+        os.mkdir(d.path("links"))
+        os.chmod(d.path("links"), 0o777)
+        os.symlink(path, d.path("links/link"))
+        return d.path("links/link")
+    elif how == "file":
+        os.chmod(path, 0o666)
+    elif how == "somebody's file":
+        os.chown(path, 54321, 0)
+    return path
+
+
+OPEN_FOLDERS = ["folder", "folder of a group", "folder above", "somebody's folder", "by way of a link"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of others take root")
+@pytest.mark.parametrize("key, how", [
+    *(("ca_file", how) for how in ["file", "somebody's file", *OPEN_FOLDERS]),
+    *(("client_secret_file", how) for how in OPEN_FOLDERS),
+    ("state_key_file", "folder"), ("proxy_ca_file", "folder"), ("fleet_ca_file", "folder"),
+    ("fleet_key_file", "folder")])
+def test_a_file_that_others_can_replace_is_refused(make_daemon, server, key, how):
+    d = make_daemon(server)
+    folder = d.path("up/down")
+    os.makedirs(folder)
+    if key.endswith("ca_file"):
+        shutil.copy(server.ca_file, os.path.join(folder, "file"))
+    elif key == "client_secret_file":
+        shutil.copy(d.path("default.secret"), os.path.join(folder, "file"))
+    else:
+        with open(os.path.join(folder, "file"), "w", encoding="ascii") as file:
+            file.write("ab" * 32)
+    os.chmod(os.path.join(folder, "file"), 0o600)
+    section = d.profiles["default"] if key in ("ca_file", "client_secret_file", "proxy_ca_file") else d.broker
+    if key == "proxy_ca_file":
+        section["proxy"] = "https://proxy.example:3128"
+    elif key.startswith("fleet_"):
+        section["fleet_store"] = "rediss://127.0.0.1:1"
+        if key == "fleet_ca_file":
+            with open(d.path("fleet.key"), "w", encoding="ascii") as file:
+                file.write("cd" * 32)
+            os.chmod(d.path("fleet.key"), 0o600)
+            section["fleet_key_file"] = d.path("fleet.key")
+    section[key] = os.path.join(folder, "file")
+    d.write_config()
+    assert check(d).returncode == 0
+    section[key] = _lies_with_others(d, folder, "file", how)
+    d.write_config()
+    told = check(d)
+    assert told.returncode == EX_CONFIG
+    line, = [line for line in told.stdout.splitlines() if f": {key}: " in line]
+    assert re.search("others could change|everybody can change|belongs to uid 54321", line), line
+    fail_to_start(d)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of others take root")
+def test_where_systems_put_files_that_are_fit(make_daemon, server):
+    """A volume of Kubernetes is open and sticky, and its files are reached by links. A home above is
+    somebody else's: that is said, and no more."""
+    volume = make_daemon(server).path("volume")
+    os.makedirs(os.path.join(volume, "..2026"))
+    os.chmod(volume, 0o1777)
+    shutil.copy(server.ca_file, os.path.join(volume, "..2026", "ca.pem"))
+    os.symlink("..2026", os.path.join(volume, "..data"))
+    os.symlink("..data/ca.pem", os.path.join(volume, "ca.pem"))
+    d = make_daemon(server, profiles={"default": {"ca_file": os.path.join(volume, "ca.pem")}})
+    told = check(d)
+    assert told.returncode == 0 and "warning" not in told.stdout
+    home = d.path("home")
+    os.makedirs(os.path.join(home, "ours"))
+    os.chown(home, 54321, 54321)
+    d.profiles["default"]["client_secret_file"] = shutil.copy(
+        d.path("default.secret"), os.path.join(home, "ours", "secret"))
+    d.write_config()
+    told = check(d)
+    assert told.returncode == 0
+    assert re.search(rf"client_secret_file: warning: .* lies in {home}, which belongs to uid 54321", told.stdout)
+    d.start()
+    assert d.token().status == 200
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="folders of others take root")
 @pytest.mark.parametrize("key", ["socket", "page_socket"])
 @pytest.mark.parametrize("mode, owner", [(0o777, 0), (0o1777, 0), (0o775, 0), (0o755, 54321)],

@@ -1,0 +1,22 @@
+/* Who could put another file in the place of one that is trusted? Judged as the process's effective
+ * user sees it. All of it blocks. `problem` is a phrase that goes on after the path. */
+#ifndef GCTOKEND_HOST_FOLDER_FIT_H
+#define GCTOKEND_HOST_FOLDER_FIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct stat;
+
+/* Root's or ours, and writable for nobody else. `what` is "" or names a folder, before the phrase.
+ */
+bool owner_fit(const struct stat *st, const char *what, char *problem, size_t problem_size);
+/* As /tmp is: others cannot take away or replace there what is not theirs. */
+bool is_sticky(const struct stat *folder);
+/* All folders on the way to `path`, those of symbolic links as well: each in which the last part is
+ * looked up has to be owner_fit or sticky; above, none may be open to the world but with the sticky
+ * bit; and a link in a sticky one has to be root's or ours. True, and *problem is "" or a doubt: a
+ * folder above belongs to somebody else. False: what is wrong. */
+bool folders_fit(const char *path, char *problem, size_t problem_size);
+
+#endif
