@@ -18,7 +18,7 @@ int call_refuse(const struct call *c, int status, const char *code, const char *
 
 static const char *name_asked(const struct call *c)
 {
-	return c->api.profile_impossible ? "(not a profile's name)" : c->api.profile;
+	return c->api->profile_impossible ? "(not a profile's name)" : c->api->profile;
 }
 
 /* The same words whether the profile is there or not: only admins may find that out. */
@@ -38,8 +38,8 @@ static int find_profile(struct call *c, enum right right)
 {
 	struct profile *p = NULL;
 
-	if (!c->api.profile_impossible)
-		p = profile_set_find(&c->broker->profiles, c->api.profile);
+	if (!c->api->profile_impossible)
+		p = profile_set_find(&c->broker->profiles, c->api->profile);
 	if (!p) {
 		char words[160];
 
@@ -60,7 +60,7 @@ int call_admit(struct call *c, enum right right)
 {
 	int status = right == RIGHT_NONE ? 0 : find_profile(c, right);
 
-	if (!status && c->api.problem[0])
-		status = call_refuse(c, 400, "invalid_request", c->api.problem);
+	if (!status && c->api->problem[0])
+		status = call_refuse(c, 400, "invalid_request", c->api->problem);
 	return status;
 }

@@ -14,7 +14,7 @@ struct call {
 	struct broker *broker;
 	struct connection *connection;
 	struct reply *reply;
-	struct api_call api;
+	const struct api_call *api; /* lives as long as the request */
 	struct clock_reading now;
 	struct profile *profile; /* set where the route is about one */
 };

@@ -264,13 +264,13 @@ static int finish_with(struct call *c, struct login_code *code, char *state, cha
 	case LOGIN_GOOD:
 		break;
 	}
-	if (api_text(&c->api, "iss", text) &&
+	if (api_text(c->api, "iss", text) &&
 		!login_issuer_fits(c->profile->settings->authorize_url, text))
 		return fail(c, "iss: the response is from another login server than the "
 			       "profile's authorize_url");
-	if (api_text(&c->api, "error", text))
+	if (api_text(c->api, "error", text))
 		return fail_by_server(c, text);
-	api_text(&c->api, "code", text);
+	api_text(c->api, "code", text);
 	code->text = secret_copy(text, strlen(text));
 	code->uid = connection_peer(c->connection)->uid;
 	return begin_finish(c, code);
@@ -284,10 +284,10 @@ int call_login_finish(struct call *c)
 
 	if (status)
 		return status;
-	if (!api_text(&c->api, "state", state))
+	if (!api_text(c->api, "state", state))
 		status = call_refuse(c, 400, "invalid_request",
 			"state is required, as the login server's response has it");
-	else if (api_text(&c->api, "code", text) == api_text(&c->api, "error", text))
+	else if (api_text(c->api, "code", text) == api_text(c->api, "error", text))
 		status = call_refuse(
 			c, 400, "invalid_request", "exactly one of code and error is required");
 	else

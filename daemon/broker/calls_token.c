@@ -131,10 +131,10 @@ static int64_t wait_of(const struct call *c, int *ret_status)
 	int64_t most = c->broker->config->broker.max_wait.ns / NS_PER_S;
 	char words[80];
 
-	if (!c->api.has_wait)
+	if (!c->api->has_wait)
 		return WAIT_DEFAULT_S < most ? WAIT_DEFAULT_S : most;
-	if (c->api.wait_s <= most)
-		return c->api.wait_s;
+	if (c->api->wait_s <= most)
+		return c->api->wait_s;
 	snprintf(words, sizeof(words), "wait: at most %lld (max_wait)", (long long)most);
 	*ret_status = call_refuse(c, 400, "invalid_request", words);
 	return -1;
@@ -144,9 +144,9 @@ static int get_token(struct call *c)
 {
 	struct token_ask ask = {
 		.kind = ASK_GET,
-		.min_ttl = duration_s(c->api.min_ttl_s),
-		.has_after = c->api.has_after,
-		.after = c->api.after,
+		.min_ttl = duration_s(c->api->min_ttl_s),
+		.has_after = c->api->has_after,
+		.after = c->api->after,
 	};
 	int status = 0;
 	int64_t wait_s = wait_of(c, &status);
@@ -173,14 +173,14 @@ int call_reject(struct call *c)
 
 	if (wait_s < 0)
 		return status;
-	if (c->api.has_generation &&
-		c->api.generation > c->profile->client->state.generation_reserved)
+	if (c->api->has_generation &&
+		c->api->generation > c->profile->client->state.generation_reserved)
 		return call_refuse(c, 400, "invalid_request",
 			"generation: no token of this profile has ever had that number");
 	c->reply->token_in = TOKEN_IN_BOTH;
-	ask.generation = c->api.has_generation ? c->api.generation
-					       : token_source_generation_of(
-							 &c->profile->source, c->api.fingerprint);
+	ask.generation = c->api->has_generation ? c->api->generation
+						: token_source_generation_of(
+							  &c->profile->source, c->api->fingerprint);
 	return ask_token(c, &ask, wait_s);
 }
 

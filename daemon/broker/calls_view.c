@@ -236,7 +236,7 @@ int call_readyz(struct call *c)
 		if (!p->settings->prefetch || !rights_may(b, c->connection, RIGHT_SEE, p))
 			continue;
 		token_source_view(&p->source, &c->now, &v);
-		if (v.slot && v.expires_in.ns >= duration_s(c->api.min_ttl_s).ns)
+		if (v.slot && v.expires_in.ns >= duration_s(c->api->min_ttl_s).ns)
 			continue;
 		ready = false;
 		if (length < sizeof(words))

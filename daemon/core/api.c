@@ -221,3 +221,23 @@ int api_parse(
 		tell(ret, "generation or fingerprint", "exactly one of them is needed");
 	return 0;
 }
+
+int api_recall(const struct api_route *routes, const struct http_request *request,
+	struct api_call *room, const struct api_call **ret)
+{
+	struct api_note *note = request->note;
+	int status;
+
+	if (note && note->made) {
+		*ret = &note->call;
+		return 0;
+	}
+	*ret = room;
+	status = api_parse(routes, request, room);
+	if (note && !status && !room->problem[0] && !room->profile_impossible &&
+		!(room->route->parameters & (API_LOGIN | API_IN_PATH))) {
+		note->call = *room;
+		note->made = true;
+	}
+	return status;
+}

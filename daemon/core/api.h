@@ -57,11 +57,22 @@ struct api_call {
 	char problem[160];
 };
 
+/* What a request asks for, kept with the request by whoever keeps that: empty at first. */
+struct api_note {
+	bool made;
+	struct api_call call;
+};
+
 /* `routes` ends with one without a path. 0; 404: no such route; 405: not with this method, 204: it
  * only asks which ones there are (see ret->allowed); 400: the query cannot be read (*ret->problem
  * says why). */
 int api_parse(
 	const struct api_route *routes, const struct http_request *request, struct api_call *ret);
+/* The same, read from the request's note if that was made, and else kept in it, unless something is
+ * wrong with what is asked for, or may be secret: a login's parameters, what a proxy was asked for.
+ * *ret is in the note or in `room`. With 404 there is none. */
+int api_recall(const struct api_route *routes, const struct http_request *request,
+	struct api_call *room, const struct api_call **ret);
 
 /* Codes and states of a login are longer than anything else that is asked for. */
 #define API_TEXT_SIZE 4096

@@ -27,6 +27,7 @@ enum state {
 
 enum field {
 	FIELD_OTHER,
+	FIELD_ORDINARY, /* of no importance here, and of none to anybody: see http_request.plain */
 	FIELD_HOST,
 	FIELD_ACCEPT,
 	FIELD_EXPECT,
@@ -42,6 +43,7 @@ enum seen {
 	SEEN_CLOSE = 8,
 	SEEN_TEXT = 16,
 	SEEN_JSON = 32,
+	SEEN_OTHER_FIELD = 64,
 };
 
 static int refuse(int status, const char *reason, const char **ret_reason)
@@ -77,11 +79,20 @@ static enum field field_find(const char *name, size_t length)
 			return FIELD_ACCEPT;
 		return http_equals_ignoring_case(name, 6, "expect") ? FIELD_EXPECT : FIELD_OTHER;
 	case 10:
-		return http_equals_ignoring_case(name, 10, "connection") ? FIELD_CONNECTION
+		if (http_equals_ignoring_case(name, 10, "connection"))
+			return FIELD_CONNECTION;
+		return http_equals_ignoring_case(name, 10, "user-agent") ? FIELD_ORDINARY
 									 : FIELD_OTHER;
 	case 14:
-		return http_equals_ignoring_case(name, 14, "content-length") ? FIELD_CONTENT_LENGTH
+		if (http_equals_ignoring_case(name, 14, "content-length"))
+			return FIELD_CONTENT_LENGTH;
+		return http_equals_ignoring_case(name, 14, "sec-fetch-mode") ? FIELD_ORDINARY
 									     : FIELD_OTHER;
+	case 15:
+		return http_equals_ignoring_case(name, 15, "accept-encoding") ||
+				       http_equals_ignoring_case(name, 15, "accept-language")
+			       ? FIELD_ORDINARY
+			       : FIELD_OTHER;
 	case 17:
 		return http_equals_ignoring_case(name, 17, "transfer-encoding")
 			       ? FIELD_TRANSFER_ENCODING
@@ -96,6 +107,9 @@ static int field_begin(struct http_parser *p, const char *name, const char **ret
 {
 	p->field = (uint8_t)field_find(name, (size_t)(p->at - p->mark));
 	switch (p->field) {
+	case FIELD_OTHER:
+		p->seen |= SEEN_OTHER_FIELD;
+		return 0;
 	case FIELD_HOST:
 		if (p->seen & SEEN_HOST)
 			return refuse(400, "more than one Host field", ret_reason);
@@ -150,7 +164,7 @@ static int value_take(struct http_parser *p, const char *bytes, const char **ret
 	const char *value = bytes + p->mark;
 	size_t length = (size_t)(p->at - p->mark);
 
-	if (p->field == FIELD_OTHER || p->field == FIELD_HOST)
+	if (p->field <= FIELD_HOST)
 		return 0;
 	while (length && (value[0] == ' ' || value[0] == '\t')) {
 		value++;
@@ -193,6 +207,7 @@ static int request_finish(
 		.path = {bytes + p->path_at, path_end - p->path_at},
 		.query = {bytes + path_end, 0},
 		.length = p->at,
+		.plain = !(p->seen & SEEN_OTHER_FIELD),
 	};
 	if (p->query_at)
 		ret->query = (struct http_span){

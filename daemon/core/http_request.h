@@ -18,6 +18,8 @@
 #define HTTP_REQUEST_HEADER_MAX \
 	16384 /* request line, header fields and the empty line; beyond: 431 */
 
+struct api_note;
+
 struct http_span {
 	const char *at;
 	size_t length;
@@ -42,6 +44,10 @@ struct http_request {
 	struct http_span path;  /* as sent, from '/' up to '?'; "/" of a URL that has none */
 	struct http_span query; /* as sent, behind '?'; empty if none */
 	size_t length;          /* bytes this request took */
+	bool plain; /* its header has only fields that are known, and known to hold no secret */
+	/* Of a request that is kept for when the same bytes come again: where what was asked for is
+	 * kept with it, see api.h. NULL: it is not. */
+	struct api_note *note;
 };
 
 /* Where the parsing of one request stands: all zero before its first byte. Offsets, not pointers,

@@ -146,11 +146,10 @@ static bool update(
 	return s->made && s->generation == outcome->slot->generation &&
 	       s->token_length == outcome->slot->token.length && s->stale == outcome->stale &&
 	       s->keep_alive == r->keep_alive && s->idle_s == r->idle_s && s->text == r->text &&
-	       s->token_in == r->token_in &&
-	       place_set(&s->front, &s->expires_ms, ms) &&
+	       s->token_in == r->token_in && place_set(&s->front, &s->expires_ms, ms) &&
 	       (!s->numbers_behind || (place_set(&s->behind, &s->expires_s, ms / 1000) &&
-				   place_set(&s->behind, &s->refresh_s,
-					   (uint64_t)outcome->refresh_in_s)));
+					      place_set(&s->behind, &s->refresh_s,
+						      (uint64_t)outcome->refresh_in_s)));
 }
 
 static void buffer_empty(struct buffer *b)

@@ -36,8 +36,9 @@
  *                  that is set
  *   key for TLS    a file -> host/file_fit, which looks whether it is one; OpenSSL reads it again
  *   login attempt  random numbers, broker/calls_login -> core/login_attempt (state, verifier)
- *   code           a request, front/passing, front/stream, front/connection -> core/api ->
- *                  broker/calls_login -> broker/login_code -> core/token_request
+ *   code           a request, front/passing, front/stream, front/connection (core/request_memo
+ *                  while it is handled, if it came before) -> core/api -> broker/calls_login ->
+ *                  broker/login_code -> core/token_request
  *
  * What libcurl and OpenSSL hold for an exchange comes from core/wiping and is wiped when they free
  * it. Out of reach: the kernel's buffers. main.c turns core dumps off. libgctoken, which links libc

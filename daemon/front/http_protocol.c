@@ -69,21 +69,49 @@ static enum served refuse_request(struct serving *s, bool head, int status, cons
 	return SERVED_REFUSED;
 }
 
-static enum served serve(struct serving *s, struct caller *caller, const char *bytes, size_t length,
+/* Handled, and remembered for the next time if it comes again and again. */
+static enum served handle_new(struct serving *s, struct caller *caller, const char *bytes,
+	const struct http_request *request)
+{
+	struct request_memory *known =
+		request_memo_add(&s->memo, caller->user->uid, bytes, request);
+	enum served served = handle(s, caller, known ? &known->request : request);
+
+	if (known && !known->note.made)
+		request_memo_drop(&s->memo, known);
+	return served;
+}
+
+static enum served parse(struct serving *s, struct caller *caller, const char *bytes, size_t length,
 	size_t *ret_used)
 {
 	struct http_request request;
 	const char *reason;
 	int r = http_parser_run(caller->parser, bytes, length, &request, &reason);
 
-	*ret_used = 0;
 	if (r == -EAGAIN)
 		return SERVED_PARTIAL;
 	if (r)
 		return refuse_request(s, caller->parser->method == HTTP_HEAD, r, reason);
 	*ret_used = request.length;
 	share_served(&s->sharing, caller->user, request.length);
-	return handle(s, caller, &request);
+	return handle_new(s, caller, bytes, &request);
+}
+
+static enum served serve(struct serving *s, struct caller *caller, const char *bytes, size_t length,
+	size_t *ret_used)
+{
+	const struct http_request *request = NULL;
+
+	*ret_used = 0;
+	/* not in the middle of one */
+	if (!caller->parser->at)
+		request = request_memo_find(&s->memo, caller->user->uid, bytes, length);
+	if (!request)
+		return parse(s, caller, bytes, length, ret_used);
+	*ret_used = request->length;
+	share_served(&s->sharing, caller->user, request->length);
+	return handle(s, caller, request);
 }
 
 static void refuse(

@@ -5,6 +5,7 @@
 #define GCTOKEND_FRONT_PROTOCOL_H
 
 #include "core/http_request.h"
+#include "core/request_memo.h"
 #include "handler.h"
 #include "share.h"
 #include "stream.h"
@@ -19,7 +20,8 @@ struct serving {
 	struct front_counters counters;
 	struct sharing sharing;
 	struct replies replies; /* to the caller that is being served */
-	uint32_t idle_s;        /* so long a connection may be idle */
+	struct request_memo memo;
+	uint32_t idle_s; /* so long a connection may be idle */
 	bool stopping;
 };
 

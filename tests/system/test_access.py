@@ -430,6 +430,32 @@ def test_a_reload_takes_and_gives_access_on_open_connections(server, daemon):
     mail.close()
 
 
+def test_what_is_remembered_of_a_request_is_no_permission(server, daemon):
+    """The same bytes again and again, which the daemon then knows without reading them: who may
+    have what is asked each time."""
+    d = daemon(server, broker=OPEN, profiles={"default": {"allow_users": "games"}, "other": {}})
+    d.token(wait=20)
+    games, mail = connect_as(d, GAMES), connect_as(d, MAIL)
+
+    def statuses(connection, target="/v1/token?profile=default"):
+        return {exchange(connection, "GET", target).status for _ in range(4)}
+
+    assert statuses(games) == {200}
+    assert statuses(mail) == {403}
+    d.profiles["default"]["allow_users"] = "mail"
+    reload(d)
+    assert statuses(games) == {403}
+    assert statuses(mail) == {200}
+    del d.profiles["default"]
+    reload(d)
+    assert statuses(mail) == {403}  # as if it were there
+    d.add_profile("default", allow_users="games mail")
+    reload(d)
+    assert statuses(games) == statuses(mail) == {200}
+    games.close()
+    mail.close()
+
+
 def test_rules_that_change_while_a_request_waits(fake, daemon):
     """The token is handed out by the rules of that moment."""
     f = fake()
