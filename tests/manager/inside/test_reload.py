@@ -28,6 +28,9 @@ def test_a_broken_file_fails_the_reload_and_changes_nothing(service):
     broken(service)
     assert systemctl("reload", "gctokend", check=False).returncode != 0
     assert "gctokend.conf:" in journal(before) and "no_such_key" in journal(before)
+    wait_until(lambda: "no_such_key" in (broker_of(service)["reload_problem"] or ""),
+               "status tells of it")
+    assert "gctokend_config_reload_failed 1" in service.ask("GET", "/metrics").text
     assert service.show("ActiveState") == "active" and service.pid == pid
     assert exchange(kept, "GET", "/v1/token").json["generation"] == token["generation"]
     kept.close()
