@@ -134,6 +134,7 @@ static void put_traffic(const struct metric_context *c)
 {
 	static const char fetches[] = "gctokend_fetches_total";
 	static const char failed[] = "gctokend_latest_fetch_failed";
+	static const char refused[] = "gctokend_client_rejected";
 	static const char served[] = "gctokend_tokens_served_total";
 	static const char rejections[] = "gctokend_rejections_total";
 
@@ -148,6 +149,14 @@ static void put_traffic(const struct metric_context *c)
 	for (size_t i = 0; i < c->count; i++)
 		put_count(c->out, failed, c->profiles[i].settings->name, NULL, NULL,
 			c->profiles[i].source->last_failure.any);
+	put_family(c->out, refused, "gauge",
+		"1 while the login server refuses the client: the latest token request ended so.");
+	for (size_t i = 0; i < c->count; i++) {
+		const struct source_failure *f = &c->profiles[i].source->last_failure;
+
+		put_count(c->out, refused, c->profiles[i].settings->name, NULL, NULL,
+			f->any && f->class == RESPONSE_CLIENT_REJECTED);
+	}
 	put_family(c->out, served, "counter", "Tokens handed out, by state.");
 	for (size_t i = 0; i < c->count; i++) {
 		const struct source_counters *n = &c->profiles[i].source->counters;

@@ -15,7 +15,7 @@ WORK = os.path.join(REPOSITORY, "build", "packages")
 CONTAINER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "container.py")
 CANNOT = 77
 # What the test itself needs in a clean system, besides what the packages depend on.
-TEST_NEEDS = ["systemd", "systemd-sysv", "passwd", "python3", "openssl", "ca-certificates"]
+TEST_NEEDS = ["adduser", "systemd", "systemd-sysv", "passwd", "python3", "openssl", "ca-certificates"]
 # `full`: as somebody who builds the packages would, with their tests and debug symbols.
 FULL = os.environ.get("GCTOKEN_PACKAGES") == "full"
 
@@ -105,6 +105,13 @@ def later_version(path: str, folder: str) -> str:
     run("dpkg-deb", "--root-owner-group", "--build", unpacked, made)
     shutil.rmtree(unpacked)
     return made
+
+
+def fetch_package(name: str, folder: str) -> None:
+    """Debian's package of that name, into a new folder; it stays empty where none can be had."""
+    os.mkdir(folder)
+    subprocess.run(["apt-get", "download", "-qq", name], cwd=folder, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 def clean_tree(debs: list[str]) -> str:

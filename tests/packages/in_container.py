@@ -22,6 +22,7 @@ SOCKET = "/run/gctokend/gctokend.sock"
 SECRET = "s3cr3t-of-the-guide:+/%"
 CONFIG = "/etc/gctokend/gctokend.conf.d/default.conf"
 CONTROL = "/run/fake.sock"
+TEXTFILE = "/var/lib/prometheus/node-exporter/gctokend.prom"
 UNITS = ["gctokend.service", "gctokend.socket", "gctokend-page.socket"]
 STEPS = []
 
@@ -148,7 +149,7 @@ def units_are_enabled_and_run():
 def nothing_is_open_to_others():
     """The configuration and the secret are root's, readable for the daemon, closed to the rest."""
     group = grp.getgrnam("gctokend").gr_gid
-    for path, mode in [("/etc/gctokend", 0o750), ("/etc/gctokend/gctokend.conf.d", 0o750),
+    for path, mode in [("/etc/gctokend", 0o2750), ("/etc/gctokend/gctokend.conf.d", 0o2750),
                        ("/etc/gctokend/gctokend.conf", 0o640), (CONFIG, 0o640),
                        ("/etc/gctokend/default.secret", 0o640)]:
         found = os.stat(path)
@@ -275,7 +276,70 @@ def an_upgrade_is_not_noticed():
     assert len(asking.answers) == 1 and posts() == asked
     for unit in UNITS:
         assert is_active(unit), unit
-    assert os.stat("/etc/gctokend").st_mode & 0o777 == 0o750
+    assert os.stat("/etc/gctokend").st_mode & 0o7777 == 0o2750
+
+
+@step
+def an_upgrade_with_a_mistake_in_the_configuration_leaves_the_daemon_alone():
+    before, running = token(), run("systemctl show -P MainPID gctokend").strip()
+    with open(CONFIG, "a", encoding="utf-8") as file:
+        file.write("colour = blue\n")
+    said = run("dpkg -i ./later/*.deb")
+    assert "default.conf:" in said and "colour" in said and "NOT restarted" in said
+    assert run("systemctl show -P MainPID gctokend").strip() == running
+    assert token()["generation"] == before["generation"]
+    text = open(CONFIG, encoding="utf-8").read()
+    with open(CONFIG, "w", encoding="utf-8") as file:
+        file.write(text.replace("colour = blue\n", ""))
+    run("systemctl restart gctokend")
+    run("dpkg -i ./gctokend_*.deb")
+    assert run("systemctl show -P MainPID gctokend").strip() not in ("0", running)
+    assert token()["generation"] == before["generation"]
+
+
+@step
+def a_file_made_by_hand_under_a_strict_umask_is_read():
+    made = "/etc/gctokend/gctokend.conf.d/zz.conf"
+    run(f"umask 027; echo '; nothing' >{made}")
+    run("systemctl reload gctokend")
+    found = os.stat(made)
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o640, grp.getgrnam("gctokend").gr_gid)
+    os.unlink(made)
+    run("systemctl reload gctokend")
+
+
+@step
+def the_metrics_arrive_at_node_exporter():
+    """As the guide has it. Where its package could not be fetched, its folder stands for it."""
+    exporter = glob.glob("/out/exporter/*.deb")
+    install, *others = commands("monitoring")
+    assert "prometheus-node-exporter" in install
+    run("dpkg -i ./exporter/*.deb" if exporter else f"mkdir -p {os.path.dirname(TEXTFILE)}")
+    for command in others:
+        run(command)
+
+    def scrape() -> str:
+        if not exporter:
+            return open(TEXTFILE, encoding="utf-8").read() if os.path.exists(TEXTFILE) else ""
+        connection = http.client.HTTPConnection("127.0.0.1", 9100, timeout=60)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        except ConnectionError:
+            return ""
+        finally:
+            connection.close()
+
+    wait_until(lambda: "gctokend_uptime_seconds " in scrape(), "the broker's own figures")
+    text = scrape()
+    assert 'gctokend_token_valid{profile="default"} 1' in text
+    assert "gctokend_config_reload_failed 0" in text
+    if exporter:
+        assert f'node_textfile_mtime_seconds{{file="{TEXTFILE}"}}' in text
+        assert "node_textfile_scrape_error 0" in text
+    first = os.stat(TEXTFILE).st_mtime
+    wait_until(lambda: os.stat(TEXTFILE).st_mtime > first, "the timer's next turn")
+    assert run("systemctl --failed --no-legend") == ""
 
 
 @step
@@ -285,7 +349,7 @@ def removing_keeps_what_people_and_daemon_wrote():
     assert len(kept) >= 4 and state
     run("dpkg -r gctokend")
     assert not os.path.exists("/usr/sbin/gctokend") and not os.path.exists(SOCKET)
-    for unit in UNITS:
+    for unit in [*UNITS, "gctoken-metrics.timer"]:
         assert not is_active(unit), unit
     assert sorted(glob.glob("/etc/gctokend/**", recursive=True)) == kept
     assert sorted(glob.glob("/var/lib/gctokend/*")) == state
@@ -305,8 +369,8 @@ def purging_keeps_what_people_wrote_and_says_so():
     with open("/etc/gctokend/default.secret", encoding="utf-8") as file:
         assert file.read() == "an0ther:+/%\n"
     assert os.path.exists(CONFIG) and not os.path.exists("/var/lib/gctokend")
-    left = glob.glob("/etc/systemd/system/**/gctokend*", recursive=True)
-    left += glob.glob("/var/lib/systemd/deb-systemd-helper-*/**/gctokend*", recursive=True)
+    left = glob.glob("/etc/systemd/system/**/gctoken*", recursive=True)
+    left += glob.glob("/var/lib/systemd/deb-systemd-helper-*/**/gctoken*", recursive=True)
     assert not left
     assert pwd.getpwnam("gctokend") and grp.getgrnam("gctoken")
 
@@ -320,7 +384,7 @@ def without_a_configuration_nothing_runs_and_nothing_fails():
         run(f"systemctl is-enabled {unit}")
     assert run("systemctl --failed --no-legend") == ""
     assert not os.path.exists(SOCKET)
-    assert "/etc/gctokend/gctokend.conf" in run("systemctl status gctokend", fails=True)
+    assert "/etc/gctokend/gctokend.conf" in run("systemctl status gctokend.socket", fails=True)
     assert sorted(os.listdir("/etc/gctokend")) == ["gctokend.conf.d"]
 
 

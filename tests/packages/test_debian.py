@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 import in_container
-from debian_packages import (FULL, boot, build_packages, clean_tree, field, later_version, package,
-                             run)
+from debian_packages import (FULL, boot, build_packages, clean_tree, fetch_package, field,
+                             later_version, package, run)
 from fake import REPOSITORY
 
 NAMES = ["gctokend", "gctoken", "libgctoken0", "libgctoken-dev", "python3-gctoken", "node-gctoken"]
@@ -46,6 +46,8 @@ def contents(path: str) -> dict[str, str]:
 @pytest.mark.parametrize("name, files", [
     ("gctokend", ["/usr/sbin/gctokend", "/usr/sbin/gctokend-add-profile",
                   "/lib/systemd/system/gctokend.service", "/lib/systemd/system/gctokend.socket",
+                  "/lib/systemd/system/gctoken-metrics.service",
+                  "/lib/systemd/system/gctoken-metrics.timer",
                   "/usr/lib/sysusers.d/gctokend.conf", "/usr/lib/tmpfiles.d/gctokend.conf",
                   "/usr/share/man/man8/gctokend.8.gz", "/usr/share/man/man5/gctokend.conf.5.gz",
                   "/usr/share/doc/gctokend/examples/gctokend.conf"]),
@@ -114,6 +116,7 @@ def life(debs, tmp_path_factory) -> tuple[dict, str]:
         shutil.copy(path, out)
     os.mkdir(os.path.join(out, "later"))
     later_version(paths[0], os.path.join(out, "later"))
+    fetch_package("prometheus-node-exporter", os.path.join(out, "exporter"))
     with open(os.path.join(out, "run"), "w", encoding="utf-8") as file:
         file.write("#!/bin/sh\n"
                    "exec /usr/bin/python3 /repo/tests/packages/in_container.py >/out/log 2>&1\n")

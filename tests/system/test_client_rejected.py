@@ -190,7 +190,9 @@ def test_a_failed_refresh_is_known_while_the_token_is_fresh(fake, daemon, gctoke
     assert told.returncode == 1 and "region" in told.stdout
     assert re.search(r"problem +profile default: fresh, good for \S+; latest failure: client_rejected",
                      told.stdout)
-    assert 'gctokend_latest_fetch_failed{profile="default"} 1' in d.get("/metrics").text
+    metrics = d.get("/metrics").text
+    for name in ("latest_fetch_failed", "client_rejected"):
+        assert f'gctokend_{name}{{profile="default"}} 1' in metrics
 
 
 def test_a_corrected_secret_mends_it_at_once(fake, daemon):

@@ -201,6 +201,7 @@ static void figures_belong_to_their_profile(void **state)
 	assert_line(text, "gctokend_fetches_total{profile=\"reports\",result=\"throttled\"} 1");
 	assert_line(text, "gctokend_latest_fetch_failed{profile=\"default\"} 0");
 	assert_line(text, "gctokend_latest_fetch_failed{profile=\"reports\"} 1");
+	assert_line(text, "gctokend_client_rejected{profile=\"reports\"} 0");
 	assert_line(text, "gctokend_tokens_served_total{profile=\"default\",state=\"fresh\"} 7");
 	assert_line(text, "gctokend_tokens_served_total{profile=\"default\",state=\"stale\"} 5");
 	assert_line(text, "gctokend_rejections_total{profile=\"default\",result=\"replaced\"} 3");
