@@ -2,6 +2,7 @@
 
 #include "core/random.h"
 #include "redis_dial.h"
+#include "redis_pause.h"
 #include "redis_sentinel.h"
 
 #include <errno.h>
@@ -9,11 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PAUSE_LEAST_MS 100
-#define PAUSE_MOST_S 30
-#define HOSTS_PER_S 1000 /* that a server takes back */
-#define DOUBLINGS_MAX 10
 
 struct redis_pair {
 	struct event_base *base;
@@ -62,31 +58,13 @@ static void try_in(struct redis_pair *p, struct duration pause)
 	event_add(p->retry, &t);
 }
 
-static struct duration next_pause(struct redis_pair *p)
-{
-	struct duration most =
-		duration_max(duration_s(1), duration_ms(p->hosts * 1000 / HOSTS_PER_S));
-	unsigned doublings = p->failures < DOUBLINGS_MAX ? p->failures : DOUBLINGS_MAX;
-	struct duration pause =
-		duration_add(duration_ms(PAUSE_LEAST_MS), random_duration(&p->random, most));
-
-	p->failures++;
-	for (unsigned i = 0; i < doublings; i++)
-		pause = duration_add(pause, pause);
-	/* However long the pauses have become: hosts that lost the store together come apart. */
-	if (pause.ns > PAUSE_MOST_S * NS_PER_S)
-		pause = duration_add(duration_s(PAUSE_MOST_S / 2),
-			random_duration(&p->random, duration_s(PAUSE_MOST_S / 2)));
-	return pause;
-}
-
 static void fail(struct redis_pair *p, const char *why)
 {
 	char copy[REDIS_WHY_MAX];
 
 	snprintf(copy, sizeof(copy), "%s", why);
 	close_all(p);
-	try_in(p, next_pause(p));
+	try_in(p, redis_pause(&p->random, p->failures++, p->hosts));
 	p->hooks.down(p->context, copy);
 }
 
