@@ -40,6 +40,7 @@ struct redis_link {
 	struct event *connected, *deadline;
 	struct bufferevent *stream;
 	struct redis_reader *reader;
+	bool answered;   /* anything at all */
 	unsigned inside; /* callbacks that are running */
 	bool freed;
 };
@@ -189,6 +190,7 @@ static void stage_answered(struct redis_link *l, const struct fleet_element *e)
 	static const char *const commands[] = {
 		[STAGE_AUTH] = "AUTH", [STAGE_SELECT] = "SELECT", [STAGE_ROLE] = "ROLE"};
 
+	l->answered = true;
 	if (e->type == FLEET_ELEMENT_ERROR) {
 		refused(l, commands[l->stage], e);
 	} else if (l->stage != STAGE_ROLE) {
@@ -245,6 +247,13 @@ static void on_read(struct bufferevent *stream, void *context)
 	leave(l);
 }
 
+/* What a server says that was spoken to without TLS is none of ours to read: it hangs up. */
+static bool may_want_tls(const struct redis_link *l)
+{
+	return !l->settings.tls && l->stage != STAGE_READY && !l->answered &&
+	       l->address.address.ss_family != AF_UNIX;
+}
+
 static void on_event(struct bufferevent *stream, short what, void *context)
 {
 	struct redis_link *l = context;
@@ -259,6 +268,10 @@ static void on_event(struct bufferevent *stream, short what, void *context)
 	} else if (what & (BEV_EVENT_ERROR | BEV_EVENT_EOF)) {
 		if (tls && (l->stage == STAGE_TLS || error))
 			redis_tls_why(tls, error, l->settings.name, why);
+		else if (may_want_tls(l))
+			snprintf(why, sizeof(why),
+				"it hung up before it answered anything; a port for TLS needs "
+				"rediss:// in fleet_store");
 		else if ((what & BEV_EVENT_ERROR) && number)
 			snprintf(why, sizeof(why), "the connection was lost: %s", strerror(number));
 		else
