@@ -17,21 +17,45 @@ def documented_users() -> dict[str, str]:
 
 
 class FleetStore(RedisServer):
-    def __init__(self):
-        self.password = "canary-" + secrets.token_hex(16)
-        self._admin = "admin-" + secrets.token_hex(16)
-        users = {"default": "off", "admin": f"on >{self._admin} ~* &* +@all"}
+    """At a Unix socket alone, or at a port of 127.0.0.1; `tls`: with the certificate of that name in
+    that folder. `replica_of`: another one that it copies."""
+
+    def __init__(self, port: int = 0, tls: tuple[str, str] | None = None, clock: bool = False,
+                 replica_of: "FleetStore | None" = None, maxclients: int = 10_000):
+        self.password = replica_of.password if replica_of else "canary-" + secrets.token_hex(16)
+        self.admin = replica_of.admin if replica_of else "admin-" + secrets.token_hex(16)
+        users = {"default": "off", "admin": f"on >{self.admin} ~* &* +@all"}
         users |= {name: rules.replace("PASSWORD", self.password)
                   for name, rules in documented_users().items()}
         assert {"gctoken", "gctoken-follower"} < users.keys()
-        options = [word for name, rules in users.items()
-                   for word in ("--user", name, *rules.split())]
-        super().__init__(*options)
-        self.url = f"unix:{self.socket}"
+        options = ["--maxclients", str(maxclients), "--masteruser", "admin", "--masterauth", self.admin]
+        for name, rules in users.items():
+            options += ["--user", name, *rules.split()]
+        self.port = port
+        if tls:
+            folder, name = tls
+            certificate = os.path.join(folder, name)
+            options += ["--tls-port", str(port), "--tls-cert-file", certificate + ".pem",
+                        "--tls-key-file", certificate + ".key", "--tls-auth-clients", "no",
+                        "--tls-ca-cert-file", os.path.join(folder, "ca.pem")]
+        elif port:
+            options += ["--port", str(port), "--bind", "127.0.0.1"]
+        self._own = options
+        super().__init__(*options, *self._follows(replica_of), clock=clock)
+        self.url = (f"rediss://localhost:{port}" if tls else f"redis://localhost:{port}" if port
+                    else f"unix:{self.socket}")
+
+    @staticmethod
+    def _follows(primary: "FleetStore | None") -> list[str]:
+        return ["--replicaof", "127.0.0.1", str(primary.port)] if primary else []
+
+    def follow(self, primary: "FleetStore | None") -> None:
+        """When it is started again."""
+        self._options = (*self._own, *self._follows(primary))
 
     def ask(self, *words):
         """One command as its admin."""
-        connection = self.connect("admin", self._admin)
+        connection = self.connect("admin", self.admin)
         try:
             return connection(*words)
         finally:

@@ -70,6 +70,15 @@ class Connection:
         self.send(*words)
         return self.read()
 
+    def lines(self):
+        """All that come, as of MONITOR, until hang_up."""
+        self._socket.settimeout(None)
+        yield from self._file
+
+    def hang_up(self) -> None:
+        """Whoever reads meets the end."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self._file.close()
         self._socket.close()
@@ -141,3 +150,9 @@ class RedisServer:
         """Ends it at once."""
         self.kill()
         shutil.rmtree(self.folder)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]

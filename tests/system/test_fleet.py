@@ -1,6 +1,5 @@
 """A fleet: three daemons, each as on a host of its own, and a real redis-server between them."""
 
-import os
 import re
 import secrets
 import time
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fleet_hosts import fleet_host, settle, share, started, tokens, write_secret
 from fleet_store import FleetStore
 from manager import Manager
 from waiting import PATIENCE, wait_until
@@ -28,58 +28,10 @@ def fleet(make_daemon, redis, server):
     key = secrets.token_hex(32)
 
     def make(count=HOSTS, broker=None, **profile):
-        hosts = []
-        for _ in range(count):
-            d = make_daemon(server, profile=profile)
-            write_secret(d, "fleet.key", key)
-            write_secret(d, "redis.password", redis.password)
-            d.broker |= {"fleet_store": redis.url, "fleet_user": "gctoken",
-                         "fleet_password_file": d.path("redis.password"),
-                         "fleet_key_file": d.path("fleet.key"), **(broker or {})}
-            d.write_config()
-            hosts.append(d)
-        return hosts
+        return [fleet_host(make_daemon, server, redis, key, broker, **profile)
+                for _ in range(count)]
 
     return make
-
-
-def started(hosts):
-    """All at once, and then until each of them answers."""
-    for d in hosts:
-        d.start(ready=False)
-    for d in hosts:
-        wait_until(d._healthy, "gctokend's /healthz")
-    return hosts
-
-
-def write_secret(d, name, text):
-    with open(os.open(d.path(name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w",
-              encoding="ascii") as file:
-        file.write(text + "\n")
-
-
-def tokens(hosts, **query):
-    answers = [d.token(**query) for d in hosts]
-    assert [answer.status for answer in answers] == [200] * len(hosts), answers
-    return {answer.json["access_token"] for answer in answers}
-
-
-def share(d):
-    """How it is with the fleet."""
-    return d.status().get("fleet", {"state": "none"})
-
-
-def settle(hosts, server, but=()):
-    """Once all serve one token that the API takes, and none of `but`; it."""
-    def one():
-        found = {answer.json["access_token"] if answer.status == 200 else ""
-                 for answer in (d.token() for d in hosts)}
-        return next(iter(found)) if len(found) == 1 and "" not in found and not (
-            found & set(but)) else ""
-
-    text = wait_until(one, "one token on all hosts", 20.0)
-    assert server.api_status(text) == 200
-    return text
 
 
 def fetched_by(hosts):

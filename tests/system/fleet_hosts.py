@@ -1,0 +1,56 @@
+"""The hosts of a fleet: daemons, each with a folder of its own, that share a store."""
+
+import os
+
+from waiting import wait_until
+
+
+def fleet_host(make_daemon, server, store, key, broker=None, **profile):
+    """A daemon of the fleet whose key it is, not started yet. `broker`, `profile`: as Daemon."""
+    d = make_daemon(server, profile=profile)
+    write_secret(d, "fleet.key", key)
+    write_secret(d, "redis.password", store.password)
+    d.broker |= {"fleet_store": store.url, "fleet_user": "gctoken",
+                 "fleet_password_file": d.path("redis.password"),
+                 "fleet_key_file": d.path("fleet.key"), **(broker or {})}
+    d.write_config()
+    return d
+
+
+def started(hosts):
+    """All at once, and then until each of them answers."""
+    for d in hosts:
+        d.start(ready=False)
+    for d in hosts:
+        wait_until(d._healthy, "gctokend's /healthz")
+    return hosts
+
+
+def write_secret(d, name, text):
+    with open(os.open(d.path(name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w",
+              encoding="ascii") as file:
+        file.write(text + "\n")
+
+
+def tokens(hosts, **query):
+    answers = [d.token(**query) for d in hosts]
+    assert [answer.status for answer in answers] == [200] * len(hosts), answers
+    return {answer.json["access_token"] for answer in answers}
+
+
+def share(d):
+    """How it is with the fleet."""
+    return d.status().get("fleet", {"state": "none"})
+
+
+def settle(hosts, server, but=()):
+    """Once all serve one token that the API takes, and none of `but`; it."""
+    def one():
+        found = {answer.json["access_token"] if answer.status == 200 else ""
+                 for answer in (d.token() for d in hosts)}
+        return next(iter(found)) if len(found) == 1 and "" not in found and not (
+            found & set(but)) else ""
+
+    text = wait_until(one, "one token on all hosts", 20.0)
+    assert server.api_status(text) == 200
+    return text

@@ -1,0 +1,181 @@
+"""A fleet by way of each kind of store: with TLS, with Sentinels, by a network that is cut; and what
+its hosts do when there is none."""
+
+import os
+import secrets
+import signal
+import sys
+
+import pytest
+
+from clock_shim import ShimmedClock
+from fake import REPOSITORY
+from fleet_hosts import fleet_host, settle, share, started, tokens
+from fleet_store import FleetStore
+from redis_sentinel import SentinelStore
+from redis_server import free_port
+from waiting import wait_until
+from wire import Wire
+
+sys.path.insert(0, os.path.join(REPOSITORY, "tests"))
+
+from fake_genesys.tls import Authority  # noqa: E402
+
+HOSTS = 3
+
+
+@pytest.fixture
+def ends():
+    """What is put here is ended, the last first."""
+    things = []
+    yield things
+    for thing in reversed(things):
+        thing.stop()
+
+
+@pytest.fixture
+def store(ends):
+    """A factory: a store of that kind."""
+    def make(kind=FleetStore, *arguments, **options):
+        ends.append(kind(*arguments, **options))
+        return ends[-1]
+
+    return make
+
+
+@pytest.fixture
+def fleet(make_daemon, server):
+    """A factory: hosts of one fleet at that store, not started yet."""
+    key = secrets.token_hex(32)
+
+    def make(at, count=HOSTS, broker=None, **profile):
+        return [fleet_host(make_daemon, server, at, key, broker, **profile) for _ in range(count)]
+
+    return make
+
+
+# --- TLS ---
+
+def test_by_tls_with_a_verified_name(server, store, fleet):
+    at = store(FleetStore, free_port(), tls=(server.directory, "good"))
+    hosts = started(fleet(at, broker={"fleet_ca_file": server.ca_file}))
+    first = settle(hosts, server)
+    at.kill()
+    at.start()
+    for d in hosts:
+        wait_until(lambda d=d: share(d)["state"] == "up", "the store to be up again", 30)
+    assert tokens(hosts) == {first} and server.posts == 1
+
+
+def refused(d, words):
+    """It has no token, and says why; in the middle of a try it does not."""
+    answer = d.token(wait=0)
+    return answer.status == 503 and words in answer.json["error_description"]
+
+
+@pytest.mark.parametrize("certificate, address, says", [
+    ("wrong-host", "rediss://localhost:{}", "localhost"),
+    ("good", "redis://localhost:{}", "needs rediss://"),
+    ("", "rediss://localhost:{}", "TLS was not answered"),
+], ids=["the certificate is another's", "plain at a port for TLS", "TLS at a plain port"])
+def test_a_store_that_is_not_the_one_is_told_nothing(server, store, fleet, tmp_path, certificate,
+                                                     address, says):
+    folder = str(tmp_path / "ca")
+    authority = Authority(folder)
+    if certificate:
+        authority.make(certificate)
+    at = store(FleetStore, free_port(), tls=(folder, certificate) if certificate else None)
+    [host] = fleet(at, 1, broker={"fleet_store": address.format(at.port),
+                                  "fleet_ca_file": authority.ca_file if "rediss" in address
+                                  else None})
+    host.start()
+    problem = wait_until(lambda: share(host).get("problem"), "the problem", 30)
+    assert says in problem, problem
+    wait_until(lambda: refused(host, "the fleet's store cannot be reached"), "the refusal", 20)
+    assert at.ask("ACL", "LOG") == [] and at.ask("DBSIZE") == 0
+    assert b"user=gctoken" not in at.ask("CLIENT", "LIST")
+    assert server.posts == 0
+
+
+# --- Sentinels ---
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("step", [0, 3600, -3600], ids=["same-clock", "ahead", "behind"])
+def test_a_failover_that_loses_the_put_costs_nothing(server, store, fleet, step):
+    at = store(SentinelStore, clock=True)
+    hosts = started(fleet(at, broker={"fleet_plain": "yes", "fleet_poll": "1s"}))
+    first = settle(hosts, server)
+    at.cut_replica()
+    assert hosts[0].post("/v1/refresh").status == 200
+    second = settle(hosts, server, but=[first])
+    generation = at.generation()
+    at.replica.clock.step(step)
+    at.fail_over()
+    assert at.generation() < generation or step  # it was lost
+    for d in hosts:
+        wait_until(lambda d=d: share(d)["state"] == "up", "the new primary", 40)
+    wait_until(lambda: at.generation() == generation, "the token to be there again", 20)
+    assert tokens(hosts) == {second} and server.posts == 2
+
+
+# --- A host that is out of reach, in the middle of its request ---
+
+@pytest.mark.parametrize("how", ["stopped", "cut"])
+def test_the_one_that_stands_still_while_it_fetches_is_succeeded(server, store, fleet, ends, how):
+    at = store(FleetStore, free_port())
+    wires = [Wire(at.port) for _ in range(HOSTS)]
+    ends += wires
+    hosts = fleet(at)
+    for d, wire in zip(hosts, wires):
+        d.broker["fleet_store"] = f"redis://localhost:{wire.port}"
+        d.write_config()
+    fault = server.fault("token", "hang")
+    started(hosts)
+    server.wait_for("token", 1)
+    lease = at.ask("HGET", at.key(":lease"), "host").decode()
+    [number] = [i for i, d in enumerate(hosts) if share(d)["host"] == lease]
+    others = [d for d in hosts if d is not hosts[number]]
+    if how == "stopped":
+        hosts[number].process.send_signal(signal.SIGSTOP)
+    else:
+        wires[number].cut("silence")
+    try:
+        text = settle(others, server)
+        assert server.posts == 2 and fault
+    finally:
+        if how == "stopped":
+            hosts[number].process.send_signal(signal.SIGCONT)
+        wires[number].mend()
+    server.close_connections()
+    assert settle(hosts, server) == text
+    assert server.posts == 2
+
+
+# --- No store ---
+
+def test_a_few_that_may_fetch_alone_and_the_others_say_why(server, store, fleet):
+    server.set(lifetime=60)
+    at = store()
+    hosts = fleet(at, broker={"fleet_alone": 1}, use_margin="1s", clock_probe="no")
+    clocks = [ShimmedClock(d) for d in hosts]
+    started(hosts)
+    first = settle(hosts, server)
+    wait_until(lambda: at.ask("ZCARD", at.key(":alone")) == 1, "the permit")
+    at.kill()
+    for d in hosts:
+        wait_until(lambda d=d: share(d)["state"] == "down", "the loss to be noticed")
+    # a minute later
+    for clock in clocks:
+        clock.suspend(61)
+    server.step(61)
+    alone = wait_until(lambda: next((d for d in hosts if d.token(wait=0).status == 200), None),
+                       "a token", 20)
+    assert share(alone)["state"] == "alone"
+    for d in hosts:
+        if d is not alone:
+            wait_until(lambda d=d: refused(d, "no permit to fetch alone"), "the refusal", 20)
+    assert server.posts == 2
+    # and when it is back, that token is everybody's
+    at.start()
+    assert settle(hosts, server, but=[first]) == alone.token().json["access_token"]
+    assert server.posts == 2
