@@ -33,6 +33,7 @@ EXPECTED = [
     r"/usr/share/doc/gctokend/examples/gctokend\.conf",
     r"/usr/share/doc/gctokend/examples/grafana-dashboard\.json",
     r"/usr/share/doc/gctokend/examples/prometheus-alerts\.yml",
+    r"/usr/share/doc/gctokend/examples/proxy/(Caddyfile|envoy\.yaml|gctoken\.lua|haproxy\.cfg|nginx\.conf)",
 ]
 PAGES = [
     r"/usr/share/man/man1/gctoken\.1",

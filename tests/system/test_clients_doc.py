@@ -20,7 +20,7 @@ from waiting import wait_until
 PYTHON = "/usr/bin/python3"
 
 # Those that need packages of npm.
-RUN_BY_INTEROP = {"conversations-sdk.mjs"}
+RUN_BY_INTEROP = {"conversations-sdk.mjs", "conversations-gateway.mjs"}
 
 
 @pytest.fixture
