@@ -52,12 +52,12 @@ static void verified(void *context, const struct exchange *x)
 
 void token_api_verify(struct profile *p)
 {
-	const struct token_slot *current = &p->source.current;
+	const struct token_slot *slot = token_source_to_verify(&p->source);
 	struct clock_reading now;
 
 	token_api_verify_cancel(p);
-	p->verifies_generation = current->generation;
-	if (!token_api_ask(p, FETCH_HEAD, &current->token, verified, p, &p->verification))
+	p->verifies_generation = slot->generation;
+	if (!token_api_ask(p, FETCH_HEAD, &slot->token, verified, p, &p->verification))
 		return;
 	p->verification = NULL;
 	clock_read(&now);

@@ -11,12 +11,14 @@ bool token_source_doubtful(const struct token_slot *slot, const struct clock_rea
 const struct token_slot *token_source_pick(
 	const struct token_source *s, const struct clock_reading *now, uint64_t not_generation)
 {
-	bool previous = token_slot_usable(&s->previous, now) && !s->previous.rejected &&
+	bool previous = token_slot_usable(&s->previous, now) && !s->previous.refused &&
 			s->previous.generation != not_generation &&
 			!token_source_doubtful(&s->previous, now);
 
+	/* what a caller rejected gives way as soon as there is another */
 	if (token_slot_usable(&s->current, now) &&
-		!(previous && boot_before(now->boot, s->current.life.guard_until)))
+		!(previous && !s->previous.rejected &&
+			boot_before(now->boot, s->current.life.guard_until)))
 		return &s->current;
 	return previous ? &s->previous : NULL;
 }
@@ -90,10 +92,10 @@ struct boot_time token_source_gate(
 bool token_source_stale(const struct token_source *s, const struct clock_reading *now,
 	const struct token_slot *slot)
 {
-	if (slot != &s->current)
-		return false;
 	if (slot->rejected)
 		return true;
+	if (slot != &s->current)
+		return false;
 	if (boot_before(now->boot, s->refresh_at))
 		return false;
 	return s->failures || (s->settings.prefetch && boot_since(now->boot, s->refresh_at).ns >

@@ -26,7 +26,7 @@ void token_source_page(
 	struct duration suspect;
 	struct source_page page;
 
-	if (!slot || (slot == &s->current && slot->rejected)) {
+	if (!slot || slot->rejected) {
 		*ret = ask_page;
 		return;
 	}

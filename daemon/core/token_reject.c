@@ -10,6 +10,12 @@
  * each of their calls. */
 #define VERDICT_GOOD_FOR_S 2
 
+/* A 401 from here on is a proof. */
+static struct boot_time known_from(const struct token_slot *slot)
+{
+	return boot_add(slot->life.received, duration_ms(KNOWN_AFTER_MS));
+}
+
 /* Has everybody wait for the fetch that replaces it, the one under way or the next. */
 static void reject_current(
 	struct token_source *s, const struct clock_reading *now, uid_t uid, const char *words)
@@ -38,11 +44,21 @@ static bool has_to_be_verified(const struct token_source *s, struct duration lef
 	return left.ns > 0 || (s->settings.shared && s->settings.verifiable);
 }
 
+const struct token_slot *token_source_to_verify(const struct token_source *s)
+{
+	const struct token_slot *p = &s->previous;
+
+	return p->token.text && p->generation == s->verification.generation ? p : &s->current;
+}
+
 struct boot_time token_source_verify_at(const struct token_source *s)
 {
 	const struct token_verification *v = &s->verification;
+	const struct token_slot *slot = token_source_to_verify(s);
 
-	return v->state == VERIFICATION_DUE && v->generation == s->current.generation
+	/* one that was not the previous one when it was asked about is not served for long */
+	return v->state == VERIFICATION_DUE && v->generation == slot->generation &&
+			       (slot == &s->current || slot->rejected)
 		       ? v->at
 		       : BOOT_TIME_NEVER;
 }
@@ -55,11 +71,11 @@ static bool verifying(const struct token_source *s)
 	       (v->state == VERIFICATION_DUE || v->state == VERIFICATION_UNDER_WAY);
 }
 
-static void ask_api(struct token_source *s, uid_t uid, struct boot_time at)
+static void ask_api(struct token_source *s, uint64_t generation, uid_t uid, struct boot_time at)
 {
 	s->verification = (struct token_verification){
 		.state = VERIFICATION_DUE,
-		.generation = s->current.generation,
+		.generation = generation,
 		.uid = uid,
 		.fetches_seen = s->fetches_ended,
 		.at = at,
@@ -78,7 +94,16 @@ void token_source_look_at_rejection(struct token_source *s, const struct clock_r
 		return;
 	if (same && v->state == VERIFICATION_ENDED)
 		at = boot_max(at, boot_add(v->at, duration_s(VERDICT_GOOD_FOR_S)));
-	ask_api(s, v->uid, at);
+	ask_api(s, s->current.generation, v->uid, at);
+}
+
+static void tell_accepted(
+	struct token_source *s, const struct clock_reading *now, const struct token_slot *slot)
+{
+	history_add(s->history, now, EVENT_REJECTED, slot->generation,
+		"the API was asked and accepts token %s, which a caller rejected: it is served as "
+		"before",
+		slot->token.fingerprint);
 }
 
 /* The token was good all the time, and everything is as it was before the rejection. */
@@ -93,20 +118,48 @@ static void drop_rejection(struct token_source *s, const struct clock_reading *n
 		s->next.urgency = URGENCY_NONE;
 		s->next.waited = false;
 	}
-	history_add(s->history, now, EVENT_REJECTED, s->current.generation,
-		"the API was asked and accepts token %s, which a caller rejected: it is served as "
-		"before",
-		s->current.token.fingerprint);
+	tell_accepted(s, now, &s->current);
+}
+
+/* Nobody is believed who says that of the token before the current one: either it is served to
+ * everybody until the current one is, or to nobody. */
+static void previous_verified(
+	struct token_source *s, const struct clock_reading *now, enum verdict verdict)
+{
+	struct token_verification *v = &s->verification;
+	struct token_slot *p = &s->previous;
+
+	v->state = VERIFICATION_ENDED;
+	v->accepted = verdict == VERDICT_ACCEPTED;
+	v->refused = verdict == VERDICT_REFUSED && !boot_before(now->boot, known_from(p));
+	v->at = now->boot;
+	if (!p->rejected)
+		return;
+	if (v->accepted) {
+		p->rejected = false;
+		tell_accepted(s, now, p);
+	} else if (v->refused) {
+		p->refused = true;
+		history_add(s->history, now, EVENT_REJECTED, p->generation,
+			"the API was asked and refuses token %s: nobody gets it any more",
+			p->token.fingerprint);
+	}
+	s->attention = s->changed = true;
 }
 
 void token_source_verified(struct token_source *s, const struct clock_reading *now,
 	uint64_t generation, enum verdict verdict)
 {
 	struct token_verification *v = &s->verification;
-	struct boot_time known = boot_add(s->current.life.received, duration_ms(KNOWN_AFTER_MS));
+	struct boot_time known = known_from(&s->current);
 
-	if (v->state != VERIFICATION_UNDER_WAY || v->generation != generation ||
-		s->current.generation != generation || !s->current.token.text)
+	if (v->state != VERIFICATION_UNDER_WAY || v->generation != generation)
+		return;
+	if (token_source_to_verify(s) == &s->previous) {
+		previous_verified(s, now, verdict);
+		return;
+	}
+	if (s->current.generation != generation || !s->current.token.text)
 		return;
 	s->attention = true;
 	if (verdict == VERDICT_REFUSED && boot_before(now->boot, known)) {
@@ -145,7 +198,7 @@ static void verify(struct token_source *s, const struct clock_reading *now,
 			ret->kind = OUTCOME_ACCEPTED;
 	} else if (s->settings.verifiable) {
 		if (!verifying(s)) {
-			ask_api(s, ask->uid, now->boot);
+			ask_api(s, s->current.generation, ask->uid, now->boot);
 			s->attention = true;
 		}
 		if (!expired) {
@@ -174,19 +227,36 @@ bool token_source_reject_judged(struct token_source *s, const struct clock_readi
 	return true;
 }
 
+/* There is nothing to replace: the current one is served to whoever says so at once, and to all
+ * others as soon as it is valid. A guard ends with the token that it waited for. */
+static void reject_previous(struct token_source *s, const struct clock_reading *now, uid_t uid)
+{
+	const struct token_verification *v = &s->verification;
+	bool ready = token_slot_usable(&s->current, now);
+	struct token_slot *p = &s->previous;
+
+	if (p->rejected || (v->generation == p->generation && v->accepted &&
+				   boot_since(now->boot, v->at).ns < VERDICT_GOOD_FOR_S * NS_PER_S))
+		return;
+	p->rejected = true;
+	if (!ready && s->settings.verifiable && !verifying(s))
+		ask_api(s, p->generation, uid, now->boot);
+	s->attention = s->changed = true;
+	history_add_caused(s->history, now, EVENT_REJECTED, uid, p->generation,
+		"a caller (uid %ld) rejected token %s: the API refused it; the next one %s",
+		(long)(int)uid, p->token.fingerprint,
+		ready ? "takes its place at once" : "is here, and will be valid in a moment");
+}
+
 bool token_source_reject(struct token_source *s, const struct clock_reading *now,
 	struct token_ask *ask, bool expired, struct token_outcome *ret)
 {
 	struct duration left = cooldown_left(s, now);
-	struct token_slot *c = &s->current, *p = &s->previous;
+	const struct token_slot *c = &s->current;
 
 	if (!c->token.text || ask->generation != c->generation) {
-		/* Not the current one: there is nothing to replace, and the newer token is served
-		 * at once. A guard ends with the token that it waited for. */
-		if (p->token.text && p->generation == ask->generation && !p->rejected) {
-			p->rejected = true;
-			s->attention = s->changed = true;
-		}
+		if (s->previous.token.text && s->previous.generation == ask->generation)
+			reject_previous(s, now, ask->uid);
 		ask->kind = ASK_GET;
 		return true;
 	}

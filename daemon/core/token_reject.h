@@ -10,6 +10,9 @@
  * rejected for nothing, and is served as before. That counts as its replacement: for another
  * reject_cooldown nobody is believed without the API.
  *
+ * The token before the current one is rejected as well, while that is not valid yet: its reporter
+ * waits for the current one, and others keep it until then, as stale, unless the API refuses it.
+ *
  * A token that the hosts of a fleet share is not replaced before the API was asked, where it is
  * known: one host that is wrong would else cost all the others theirs. */
 #ifndef GCTOKEND_CORE_TOKEN_REJECT_H
@@ -23,13 +26,15 @@
 struct token_ask;
 struct token_outcome;
 
-/* What the API says to the current token. */
+/* What the API says to a token. */
 enum verdict {
 	VERDICT_NONE,     /* no answer, or one that does not tell */
 	VERDICT_ACCEPTED, /* 2xx */
 	VERDICT_REFUSED,  /* 401 */
 };
 
+/* The token that the decision's `verify` is about: the current one or the one before it. */
+const struct token_slot *token_source_to_verify(const struct token_source *s);
 /* The decision's `verify` was carried out: the verdict on the token of that generation. */
 void token_source_verified(struct token_source *s, const struct clock_reading *now,
 	uint64_t generation, enum verdict verdict);

@@ -12,6 +12,7 @@ struct token_slot {
 	uint64_t generation;
 	struct lifetime life;
 	bool rejected;             /* a caller says that the API refused it */
+	bool refused;              /* of the previous one: the API itself says so */
 	uint64_t fleet_generation; /* by which a fleet's hosts know it; 0: it is not shared */
 	bool own;                  /* this host requested it */
 };

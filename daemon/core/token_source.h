@@ -115,8 +115,8 @@ enum verification_state {
 	VERIFICATION_ENDED, /* at `at` */
 };
 
-/* Whether the API accepts a token that was rejected soon after another one, or that could not be
- * replaced; see token_reject.h. */
+/* Whether the API accepts a token that was rejected soon after another one, that could not be
+ * replaced, or that is before one that is not valid yet; see token_reject.h. */
 struct token_verification {
 	enum verification_state state;
 	bool accepted;         /* ended: it does */

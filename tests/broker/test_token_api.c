@@ -5,6 +5,7 @@
 #include "broker/profile_type.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -173,6 +174,109 @@ static void test_one_question_at_a_time(void **state)
 	rig_free(r);
 }
 
+/* A JWT that begins so many seconds from now. */
+static void answer_jwt(struct rig *r, int64_t begins_in_s)
+{
+	char claims[64], encoded[100], token[160];
+
+	/* a multiple of three, so that it is not padded */
+	snprintf(claims, sizeof(claims), "{\"nbf\":%-22lld}",
+		(long long)(r->now.wall.ns / NS_PER_S + r->server_ahead_s + begins_in_s));
+	assert_int_equal(strlen(claims) % 3, 0);
+	EVP_EncodeBlock(
+		(unsigned char *)encoded, (const unsigned char *)claims, (int)strlen(claims));
+	snprintf(token, sizeof(token), "e30.%s.bm9uZQ", encoded);
+	rig_answer_token(r, rig_post(r), token, NULL);
+}
+
+static bool is_in_history(struct rig *r, const char *words)
+{
+	const struct history_event *all[HISTORY_ALL];
+
+	for (size_t i = history_all(&rig_profile(r, "a")->history, all); i-- > 0;)
+		if (strstr(all[i]->words, words))
+			return true;
+	return false;
+}
+
+/* "token-2" serves, and a third one that came ten seconds later is not valid for three more. Two
+ * callers: the first has rejected token-2, the second waits for that to change. */
+static struct rig *start_between(struct caller *ret[2])
+{
+	struct rig *r = start();
+	struct caller *admin = caller_ask(r, "POST", "/v1/refresh?profile=a");
+
+	answer_jwt(r, 3);
+	assert_int_equal(caller_status(r, admin), 200);
+	caller_gone(r, admin);
+	assert_string_equal(rig_token(r, "a"), "token-2");
+	ret[0] = reject(r, "2");
+	ret[1] = caller_ask(r, "GET", "/v1/token?profile=a&after=2&wait=10");
+	assert_int_equal(caller_status(r, ret[0]), 0);
+	assert_int_equal(caller_status(r, ret[1]), 0);
+	assert_true(is_in_history(r, "the API refused it; the next one is here"));
+	return r;
+}
+
+static void end_between(struct rig *r, struct caller *c[2])
+{
+	rig_pass(r, 8); /* and the guard */
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(caller_status(r, c[i]), 200);
+		assert_int_equal(strncmp(caller_member(c[i], "access_token"), "e30.", 4), 0);
+		caller_gone(r, c[i]);
+	}
+	rig_free(r);
+}
+
+/* What a caller says of the token before the current one is no other caller's loss, unless it is
+ * true. */
+static void test_the_older_one_is_accepted(void **state)
+{
+	struct caller *c[2], *plain;
+	struct rig *r = start_between(c);
+
+	(void)state;
+	rig_answer(r, question(r), 204, "");
+	assert_true(is_in_history(r, "accepts token"));
+	plain = caller_ask(r, "GET", "/v1/token?profile=a");
+	assert_int_equal(caller_status(r, plain), 200);
+	assert_string_equal(caller_member(plain, "access_token"), "token-2");
+	assert_string_equal(caller_member(plain, "state"), "fresh");
+	caller_gone(r, plain);
+	end_between(r, c);
+}
+
+static void test_the_older_one_is_refused(void **state)
+{
+	struct caller *c[2], *plain;
+	struct rig *r = start_between(c);
+
+	(void)state;
+	rig_answer(r, question(r), 401, "");
+	assert_true(is_in_history(r, "refuses token"));
+	assert_string_equal(rig_token(r, "a"), "");
+	plain = caller_ask(r, "GET", "/v1/token?profile=a&wait=10");
+	assert_int_equal(caller_status(r, plain), 0);
+	caller_gone(r, plain);
+	end_between(r, c);
+}
+
+static void test_nothing_is_known_of_the_older_one(void **state)
+{
+	struct caller *c[2], *plain;
+	struct rig *r = start_between(c);
+
+	(void)state;
+	rig_answer_failure(r, question(r), "no answer");
+	plain = caller_ask(r, "GET", "/v1/token?profile=a");
+	assert_int_equal(caller_status(r, plain), 200);
+	assert_string_equal(caller_member(plain, "access_token"), "token-2");
+	assert_string_equal(caller_member(plain, "state"), "stale");
+	caller_gone(r, plain);
+	end_between(r, c);
+}
+
 /* Whoever has a token can end it at the API and then reject it, each time a new one comes. That
  * takes from other profiles of the client neither their first token nor the replacement of one that
  * has died. */
@@ -211,6 +315,11 @@ static void test_who_ends_every_token(void **state)
 	}
 	assert_int_equal(replaced, 10);
 	assert_true(rig_logged(r, "all 10 fetches that rejections may cause in 300 s"));
+	/* the others of this profile are told that it is stale, and have it all the same */
+	c = caller_ask(r, "GET", "/v1/token?profile=a&wait=10");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(caller_member(c, "state"), "stale");
+	caller_gone(r, c);
 	c = caller_ask(r, "POST", "/v1/token/reject?profile=b&generation=1");
 	rig_answer_token(r, rig_post(r), "of-b-too", NULL);
 	assert_int_equal(caller_status(r, c), 200);
@@ -235,6 +344,9 @@ int main(void)
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_no_verdict),
+		cmocka_unit_test(test_the_older_one_is_accepted),
+		cmocka_unit_test(test_the_older_one_is_refused),
+		cmocka_unit_test(test_nothing_is_known_of_the_older_one),
 		cmocka_unit_test(test_who_ends_every_token),
 		cmocka_unit_test(test_accepted_where_the_fetch_fails),
 		cmocka_unit_test(test_the_profile_goes_meanwhile),

@@ -2,6 +2,7 @@
  * way to make the broker fetch in a loop, nor to take a good token from everybody. */
 #include "source_fixture.h"
 
+#include "core/token_page.h"
 #include "core/token_reject.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
@@ -299,34 +300,174 @@ static void report_of_the_older_ends_the_guard(void **state)
 	reporter = rig_reject(r, 1, 0);
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
 	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(rig_told(r, EVENT_REJECTED), 1);
+	assert_non_null(strstr(rig_told_last(r), "takes its place at once"));
 	assert_true(token_source_needs_turn(&r->s));
 	assert_false(rig_decide(r));
-	assert_true(r->d.changed);
+	assert_true(r->d.changed && !r->d.verify);
 	assert_int_equal(rig_ask(r, &waiting), OUTCOME_TOKEN);
 	assert_string_equal(rig_served(r), "two");
 	rig_free(r);
 }
 
-/* With clocks of a cluster apart the newer one may not even be valid yet; then it is waited for. */
-static void report_of_the_older_waits_until_valid(void **state)
+/* "one" serves, and "two" is not valid yet, as the clocks of a cluster are apart. */
+static struct rig *rig_between(bool verifiable)
 {
-	struct rig *r = rig_new(NULL, 1);
-	struct token_ask reporter;
+	struct token_source_settings settings = usual_settings();
+	struct rig *r;
 
-	(void)state;
+	settings.verifiable = verifiable;
+	r = rig_new(&settings, 1);
 	rig_fetch_token(r, "one", 3600);
 	rig_wake(r);
 	r->spread.ns = 4 * S;
 	rig_answer_jwt(r, "two", 3600);
 	rig_decide(r);
+	assert_string_equal(rig_served(r), "one");
+	assert_true(boot_since(r->s.current.life.valid, r->now.boot).ns > 3 * S);
+	return r;
+}
+
+/* Who rejects it waits for the newer one; others keep it, marked, and their pages say nothing. */
+static void report_of_the_older_is_the_reporters_own(void **state)
+{
+	struct rig *r = rig_between(false);
+	struct token_ask reporter, second;
+	struct source_page page;
+
+	(void)state;
 	reporter = rig_reject(r, 1, 5);
+	reporter.uid = 1234;
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_true(token_source_needs_turn(&r->s));
+	token_source_page(&r->s, &r->now, &page);
+	assert_null(page.slot);
+	assert_int_equal(rig_told(r, EVENT_REJECTED), 1);
+	assert_non_null(strstr(rig_told_last(r), "(uid 1234)"));
+	assert_non_null(strstr(rig_told_last(r), "will be valid in a moment"));
 	assert_false(rig_decide(r));
+	assert_false(r->d.verify);
+	assert_string_equal(rig_served(r), "one");
+	assert_true(r->o.stale);
+	assert_int_equal(rig_state(r), SOURCE_STALE);
+	second = rig_reject(r, 1, 0);
+	assert_int_equal(rig_ask(r, &second), OUTCOME_UNAVAILABLE);
+	assert_int_equal(rig_told(r, EVENT_REJECTED), 1);
 	assert_false(rig_wake(r));
+	assert_int_equal(r->now.boot.ns, r->s.current.life.valid.ns);
 	assert_true(r->d.changed);
 	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
 	assert_string_equal(r->o.slot->token.text, "two");
+	assert_string_equal(rig_served(r), "two");
+	assert_false(r->o.stale);
 	assert_int_equal(r->fetches, 2);
+	rig_free(r);
+}
+
+/* Nor does anybody else notice where the API accepts it, and it is asked once in two seconds. */
+static void api_accepts_the_older(void **state)
+{
+	struct rig *r = rig_between(true);
+	struct token_ask reporter = rig_reject(r, 1, 5), second;
+
+	(void)state;
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	assert_false(rig_decide(r));
+	assert_true(r->d.verify);
+	assert_ptr_equal(token_source_to_verify(&r->s), &r->s.previous);
+	assert_string_equal(rig_served(r), "one");
+	token_source_verified(&r->s, &r->now, 1, VERDICT_ACCEPTED);
+	assert_false(rig_decide(r));
+	assert_false(r->d.verify);
+	assert_string_equal(rig_served(r), "one");
+	assert_false(r->o.stale);
+	assert_int_equal(rig_told(r, EVENT_REJECTED), 2);
+	assert_non_null(strstr(rig_told_last(r), "accepts token"));
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_HOLD);
+	second = rig_reject(r, 1, 5);
+	rig_pass(r, 1999 * MS);
+	assert_int_equal(rig_ask(r, &second), OUTCOME_HOLD);
+	assert_false(token_source_needs_turn(&r->s));
+	rig_pass(r, MS);
+	second = rig_reject(r, 1, 5);
+	assert_int_equal(rig_ask(r, &second), OUTCOME_HOLD);
+	assert_false(rig_decide(r));
+	assert_true(r->d.verify);
+	rig_free(r);
+}
+
+/* It has died: whoever wants a token waits for the one that will be valid. */
+static void api_refuses_the_older(void **state)
+{
+	struct rig *r = rig_between(true);
+	struct token_ask reporter = rig_reject(r, 1, 5), other;
+
+	(void)state;
+	rig_ask(r, &reporter);
+	rig_decide(r);
+	token_source_verified(&r->s, &r->now, 1, VERDICT_REFUSED);
+	assert_non_null(strstr(rig_told_last(r), "refuses token"));
+	assert_false(rig_decide(r));
+	assert_true(r->d.changed);
+	assert_null(rig_served(r));
+	other = rig_get(r, 5);
+	assert_int_equal(rig_ask(r, &other), OUTCOME_HOLD);
+	assert_false(rig_wake(r));
+	assert_int_equal(rig_ask(r, &other), OUTCOME_TOKEN);
+	assert_string_equal(r->o.slot->token.text, "two");
+	assert_int_equal(rig_ask(r, &reporter), OUTCOME_TOKEN);
+	rig_free(r);
+}
+
+/* Then there is no evidence but what one caller says; and a token that is new itself may not be
+ * known there yet. */
+static void api_says_nothing_of_the_older(void **state)
+{
+	struct token_ask reporter;
+	struct rig *r;
+
+	(void)state;
+	for (int young = 0; young < 2; young++) {
+		r = rig_between(true);
+		reporter = rig_reject(r, 1, 5);
+		rig_ask(r, &reporter);
+		rig_decide(r);
+		if (young)
+			r->s.previous.life.received = r->now.boot;
+		token_source_verified(&r->s, &r->now, 1, young ? VERDICT_REFUSED : VERDICT_NONE);
+		assert_false(rig_decide(r));
+		assert_string_equal(rig_served(r), "one");
+		assert_true(r->o.stale);
+		assert_int_equal(rig_told(r, EVENT_REJECTED), 1);
+		rig_free(r);
+	}
+}
+
+/* The newest is rejected, too, and asked about: that counts for more. */
+static void api_is_asked_about_the_newer_one_instead(void **state)
+{
+	struct rig *r = rig_between(true);
+	struct token_ask older = rig_reject(r, 1, 5), newer;
+
+	(void)state;
+	r->s.replaced_at = r->now.boot;
+	rig_ask(r, &older);
+	rig_decide(r);
+	newer = rig_reject(r, 2, 5);
+	assert_int_equal(rig_ask(r, &newer), OUTCOME_HOLD);
+	token_source_verified(&r->s, &r->now, 1, VERDICT_REFUSED);
+	assert_false(rig_decide(r));
+	assert_true(r->d.verify);
+	assert_ptr_equal(token_source_to_verify(&r->s), &r->s.current);
+	assert_string_equal(rig_served(r), "one");
+	/* and the older one's reporters do not end that */
+	older = rig_reject(r, 1, 5);
+	r->s.previous.rejected = false;
+	rig_ask(r, &older);
+	assert_false(rig_decide(r));
+	assert_false(r->d.verify);
+	token_source_verified(&r->s, &r->now, 2, VERDICT_ACCEPTED);
+	assert_int_equal(rig_ask(r, &newer), OUTCOME_ACCEPTED);
 	rig_free(r);
 }
 
@@ -1096,7 +1237,11 @@ int main(void)
 		cmocka_unit_test(report_whose_fetch_cannot_begin_holds_nobody),
 		cmocka_unit_test(ask_whose_fetch_cannot_begin_is_told_so),
 		cmocka_unit_test(report_of_the_older_ends_the_guard),
-		cmocka_unit_test(report_of_the_older_waits_until_valid),
+		cmocka_unit_test(report_of_the_older_is_the_reporters_own),
+		cmocka_unit_test(api_accepts_the_older),
+		cmocka_unit_test(api_refuses_the_older),
+		cmocka_unit_test(api_says_nothing_of_the_older),
+		cmocka_unit_test(api_is_asked_about_the_newer_one_instead),
 		cmocka_unit_test(report_in_the_guard_leaves_the_older),
 		cmocka_unit_test(nothing_to_replace_is_a_plain_ask),
 		cmocka_unit_test(report_is_held_from_attempt_to_attempt),

@@ -146,7 +146,7 @@ static void turn(struct world *w)
 		}
 		if (w->r->d.verify) {
 			assert_holds(w->settings.verifiable);
-			w->verdict_on = w->r->s.current.generation;
+			w->verdict_on = token_source_to_verify(&w->r->s)->generation;
 			w->verdict_comes = w->r->now.boot.ns + (int64_t)roll(w, 3000) * MS;
 		}
 		if (w->r->d.changed)
