@@ -38,7 +38,10 @@ static int find_profile(struct call *c, enum right right)
 {
 	struct profile *p = NULL;
 
-	if (!c->api->profile_impossible)
+	if (c->api->profile_hash)
+		p = profile_set_find_hashed(
+			&c->broker->profiles, c->api->profile, c->api->profile_hash);
+	else if (!c->api->profile_impossible)
 		p = profile_set_find(&c->broker->profiles, c->api->profile);
 	if (!p) {
 		char words[160];

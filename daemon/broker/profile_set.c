@@ -5,18 +5,11 @@
 
 #include "profile_type.h"
 
+#include "core/text.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static size_t name_hash(const char *name)
-{
-	uint32_t hash = 2166136261U; /* FNV-1a */
-
-	for (; *name; name++)
-		hash = (hash ^ (unsigned char)*name) * 16777619U;
-	return hash ^ hash >> 15;
-}
 
 /* The table is never more than half full, so that there is always an end to a search. */
 int profile_set_init(struct profile_set *ret, size_t capacity)
@@ -46,7 +39,7 @@ void profile_set_fini(struct profile_set *s)
 
 void profile_set_add(struct profile_set *s, struct profile *p)
 {
-	size_t at = name_hash(p->settings->name) & s->mask;
+	size_t at = profile_name_hash(p->settings->name) & s->mask;
 
 	while (s->slots[at])
 		at = (at + 1) & s->mask;
@@ -67,11 +60,17 @@ void profile_set_sort(struct profile_set *s)
 
 struct profile *profile_set_find(const struct profile_set *s, const char *name)
 {
+	return profile_set_find_hashed(s, name, profile_name_hash(name));
+}
+
+struct profile *profile_set_find_hashed(
+	const struct profile_set *s, const char *name, uint32_t hash)
+{
 	size_t at;
 
 	if (!s->slots)
 		return NULL;
-	at = name_hash(name) & s->mask;
+	at = hash & s->mask;
 	while (s->slots[at] && strcmp(s->slots[at]->settings->name, name))
 		at = (at + 1) & s->mask;
 	return s->slots[at];

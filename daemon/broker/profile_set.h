@@ -3,6 +3,7 @@
 #define GCTOKEND_BROKER_PROFILE_SET_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct oauth_client;
 struct profile;
@@ -24,6 +25,9 @@ void profile_set_add(struct profile_set *s, struct profile *p);
 void profile_set_sort(struct profile_set *s);
 /* NULL: there is none of that name. */
 struct profile *profile_set_find(const struct profile_set *s, const char *name);
+/* The same for who has the name's hash already: profile_name_hash. */
+struct profile *profile_set_find_hashed(
+	const struct profile_set *s, const char *name, uint32_t hash);
 /* The first that uses the client; NULL: none does. */
 struct profile *profile_set_find_client(
 	const struct profile_set *s, const struct oauth_client *client);

@@ -222,21 +222,16 @@ int api_parse(
 	return 0;
 }
 
-int api_recall(const struct api_route *routes, const struct http_request *request,
-	struct api_call *room, const struct api_call **ret)
+int api_parse_noting(
+	const struct api_route *routes, const struct http_request *request, struct api_call *ret)
 {
 	struct api_note *note = request->note;
-	int status;
+	int status = api_parse(routes, request, ret);
 
-	if (note && note->made) {
-		*ret = &note->call;
-		return 0;
-	}
-	*ret = room;
-	status = api_parse(routes, request, room);
-	if (note && !status && !room->problem[0] && !room->profile_impossible &&
-		!(room->route->parameters & (API_LOGIN | API_IN_PATH))) {
-		note->call = *room;
+	if (note && !status && !ret->problem[0] && !ret->profile_impossible &&
+		!(ret->route->parameters & (API_LOGIN | API_IN_PATH))) {
+		note->call = *ret;
+		note->call.profile_hash = profile_name_hash(ret->profile);
 		note->made = true;
 	}
 	return status;

@@ -45,6 +45,7 @@ struct api_call {
 	const struct api_route *route;
 	char profile[PROFILE_NAME_MAX + 1]; /* "default" unless named */
 	bool profile_impossible;            /* no profile can have the name given */
+	uint32_t profile_hash;              /* of a name that is kept in a note; else 0 */
 	bool has_min_ttl, has_wait, has_after, has_generation, has_fingerprint;
 	uint32_t min_ttl_s;
 	uint32_t wait_s;
@@ -68,11 +69,15 @@ struct api_note {
  * says why). */
 int api_parse(
 	const struct api_route *routes, const struct http_request *request, struct api_call *ret);
-/* The same, read from the request's note if that was made, and else kept in it, unless something is
- * wrong with what is asked for, or may be secret: a login's parameters, what a proxy was asked for.
- * *ret is in the note or in `room`. With 404 there is none. */
-int api_recall(const struct api_route *routes, const struct http_request *request,
-	struct api_call *room, const struct api_call **ret);
+/* The same, and kept in the request's note, if it has one, unless something is wrong with what is
+ * asked for, or may be secret: a login's parameters, what a proxy was asked for. */
+int api_parse_noting(
+	const struct api_route *routes, const struct http_request *request, struct api_call *ret);
+/* What was kept; NULL: nothing. */
+static inline const struct api_call *api_noted(const struct http_request *request)
+{
+	return request->note && request->note->made ? &request->note->call : NULL;
+}
 
 /* Codes and states of a login are longer than anything else that is asked for. */
 #define API_TEXT_SIZE 4096

@@ -21,11 +21,6 @@ void buffer_fini(struct buffer *b)
 	*b = (struct buffer){0};
 }
 
-bool buffer_failed(const struct buffer *b)
-{
-	return b->failed;
-}
-
 /* Never realloc: it would leave the old bytes, which may hold a token, unwiped. */
 static bool buffer_reserve(struct buffer *b, size_t more)
 {

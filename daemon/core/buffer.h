@@ -21,7 +21,10 @@ struct buffer {
 void buffer_init(struct buffer *b, char *storage, size_t size);
 /* Wipes what was written, frees what was allocated, and starts empty in the heap-less state. */
 void buffer_fini(struct buffer *b);
-bool buffer_failed(const struct buffer *b);
+static inline bool buffer_failed(const struct buffer *b)
+{
+	return b->failed;
+}
 
 void buffer_put(struct buffer *b, const char *bytes, size_t length);
 /* The place for that many bytes, which the caller writes, all of them; NULL: the buffer failed. */

@@ -21,6 +21,15 @@ bool profile_name_valid(const char *name)
 	       *name != '-';
 }
 
+uint32_t profile_name_hash(const char *name)
+{
+	uint32_t hash = 2166136261U; /* FNV-1a */
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 16777619U;
+	return (hash ^ hash >> 15) | 1U << 31;
+}
+
 void hex_write(const void *bytes, size_t length, char *ret)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -15,6 +15,8 @@
 	"a-z, 0-9, '_' and '-', at most 48 of them, the first a letter or a digit"
 
 bool profile_name_valid(const char *name);
+/* For tables of names: never 0. */
+uint32_t profile_name_hash(const char *name);
 /* Whether names have that letter at all, in whatever place. */
 bool profile_name_letter(char c);
 

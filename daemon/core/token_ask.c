@@ -181,7 +181,7 @@ static void ask_get(struct token_source *s, const struct clock_reading *now,
 	const struct token_slot *slot = token_source_pick(s, now, ask->generation);
 	bool stale;
 
-	if (s->current.token.text) {
+	if (ask->min_ttl.ns && s->current.token.text) {
 		ret->limit_s = token_source_min_ttl_limit_s(&s->current);
 		if (ask->min_ttl.ns > duration_s(ret->limit_s).ns) {
 			ret->kind = OUTCOME_MIN_TTL;

@@ -162,6 +162,24 @@ static int resume_later(struct connection *c)
 	return 0;
 }
 
+/* Between two requests, with nothing left over: so most are before and after each of them. */
+static bool is_at_rest(const struct connection *c)
+{
+	return c->place == PLACE_IDLE && !stream_keeps(&c->stream) && !c->ended && !c->closing &&
+	       !c->held && !c->attached && !c->all->serving.stopping;
+}
+
+/* It has been served, and is at rest again. */
+static int rest_again(struct connection *c)
+{
+	struct connections *all = c->all;
+
+	if (!deadlines_is_latest(&all->idle, &c->deadline))
+		return place_move(c, PLACE_IDLE);
+	c->since_ms = (uint32_t)share_served_ms(&all->serving.sharing);
+	return 0;
+}
+
 /* `progress`: a request was completed, so that a new deadline begins. May free `c`. */
 static void settle(struct connection *c, struct replies *replies, bool progress)
 {
@@ -172,6 +190,11 @@ static void settle(struct connection *c, struct replies *replies, bool progress)
 
 	if (stream_send(s, replies) < 0)
 		goto over;
+	if (progress && is_at_rest(c)) {
+		if (rest_again(c) < 0)
+			goto over;
+		return;
+	}
 	if (c->closing)
 		stream_take(s, stream_unparsed(s));
 	count_kept(c, 0);
@@ -362,7 +385,7 @@ void connection_resume_or_wait(struct connection *c)
 
 void connection_ready(struct connection *c)
 {
-	if (untaken_still(c)) {
+	if (c->untaken && untaken_still(c)) {
 		/* Whatever else it does: the kernel counts a page's descriptor against us until it
 		 * is taken, and so long the connection counts against its user. */
 		if (watch_for(c, WATCH_TAKEN) < 0)

@@ -37,5 +37,11 @@ void deadlines_fini(struct deadlines *d);
 void deadlines_set_length(struct deadlines *d, struct duration length);
 /* `entry` is in no list. -ENOMEM: it was not added. */
 int deadlines_add(struct deadlines *d, struct deadline *entry);
+/* To leave the list now and to be added again would change nothing, but for its place among those
+ * that expire with it. */
+static inline bool deadlines_is_latest(const struct deadlines *d, const struct deadline *entry)
+{
+	return entry->expires == d->now + d->length;
+}
 
 #endif

@@ -59,14 +59,19 @@ void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t n
 	s->at_ms = now;
 }
 
+/* When somebody else was served last; 0: never. */
+static int64_t rival_ms(const struct sharing *s, const struct share_user *user)
+{
+	return s->latest[s->latest[0].uid == user->uid].at_ms;
+}
+
 /* Somebody else was served within the time given. */
 static bool has_rival(
 	const struct sharing *s, const struct share_user *user, int64_t within, int64_t now)
 {
-	size_t other = s->latest[0].uid == user->uid;
-	int64_t passed = now - s->latest[other].at_ms;
+	int64_t passed = now - rival_ms(s, user);
 
-	return s->latest[other].at_ms && passed >= 0 && passed <= within;
+	return rival_ms(s, user) && passed >= 0 && passed <= within;
 }
 
 static void note_served(struct sharing *s, const struct share_user *user, int64_t now)
@@ -111,8 +116,12 @@ bool share_may_connect(const struct sharing *s, const struct share_user *user)
 
 static bool had_its_share(const struct sharing *s, const struct share_user *user)
 {
-	int64_t now = now_ms(s);
+	int64_t now;
 
+	/* Mostly this much is known without a clock: it has not asked for much, or it is alone. */
+	if (user->served.level <= SHARE_AT_ONCE * 1000 || !rival_ms(s, user))
+		return false;
+	now = now_ms(s);
 	return level_at(&user->served, SHARE_PER_SECOND, now) > SHARE_AT_ONCE * 1000 &&
 	       has_rival(s, user, RIVAL_REQUESTS_MS, now);
 }

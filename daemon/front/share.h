@@ -61,6 +61,11 @@ void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t n
 /* One connection more, or one request of so many bytes: a large one counts as several. */
 void share_connected(struct sharing *s, struct share_user *user);
 void share_served(struct sharing *s, struct share_user *user, size_t bytes);
+/* When share_served was called last, in milliseconds of the loop's time. */
+static inline int64_t share_served_ms(const struct sharing *s)
+{
+	return s->latest[0].at_ms;
+}
 /* False for a user who connects so fast that others wait for it. NULL: has not connected of late.
  */
 bool share_may_connect(const struct sharing *s, const struct share_user *user);

@@ -38,8 +38,13 @@ void replies_init(struct replies *r)
 
 void replies_reset(struct replies *r)
 {
-	buffer_fini(&r->out);
-	replies_init(r);
+	if (r->out.on_heap || r->out.failed) {
+		buffer_fini(&r->out);
+		replies_init(r);
+		return;
+	}
+	secret_wipe(r->out.data, r->out.length);
+	r->out.length = 0;
 }
 
 void replies_fini(struct replies *r)
@@ -70,11 +75,6 @@ void stream_close(struct stream *s, struct reaper *reaper)
 	event_del(&s->event);
 	passing_close(stream_fd(s), reaper);
 	bytes_free(s);
-}
-
-int stream_fd(const struct stream *s)
-{
-	return event_get_fd(&s->event);
 }
 
 int stream_watch(struct stream *s, enum stream_watch watch)
@@ -130,9 +130,9 @@ const char *stream_kept(const struct stream *s)
 	return s->own->in.data + s->own->in_at;
 }
 
-size_t stream_unparsed(const struct stream *s)
+size_t stream_unparsed_kept(const struct stream *s)
 {
-	return s->own ? s->own->in.length - s->own->in_at : 0;
+	return s->own->in.length - s->own->in_at;
 }
 
 struct http_parser *stream_parser(struct stream *s)
@@ -164,9 +164,9 @@ void stream_take(struct stream *s, size_t length)
 		s->own->in_at += length;
 }
 
-bool stream_unsent(const struct stream *s)
+bool stream_unsent_kept(const struct stream *s)
 {
-	return s->own && s->own->out.length > s->own->out_at;
+	return s->own->out.length > s->own->out_at;
 }
 
 static int send_some(int fd, const char *bytes, size_t length, size_t *ret_sent)

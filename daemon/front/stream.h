@@ -46,9 +46,17 @@ enum stream_watch {
 /* Watches `fd`, which it owns from here on, for something to read. 0 or -ENOMEM. */
 int stream_open(struct stream *s, struct event_base *base, int fd,
 	void (*ready)(evutil_socket_t fd, short what, void *context), void *context);
+/* It has bytes of its own, or memory for them that it does not need any more. */
+static inline bool stream_keeps(const struct stream *s)
+{
+	return s->own;
+}
 /* Closes it and wipes what is kept. `reaper`, here and below: see passing.h. */
 void stream_close(struct stream *s, struct reaper *reaper);
-int stream_fd(const struct stream *s);
+static inline int stream_fd(const struct stream *s)
+{
+	return s->event.ev_fd;
+}
 /* Watches for something else than before. 0 or -ENOMEM. */
 int stream_watch(struct stream *s, enum stream_watch watch);
 /* Both directions are closed: nobody will read a reply. */
@@ -66,7 +74,11 @@ ssize_t stream_discard(int fd, const struct reaper *reaper);
 
 /* Bytes that have come and are kept, and how many. */
 const char *stream_kept(const struct stream *s);
-size_t stream_unparsed(const struct stream *s);
+size_t stream_unparsed_kept(const struct stream *s);
+static inline size_t stream_unparsed(const struct stream *s)
+{
+	return s->own ? stream_unparsed_kept(s) : 0;
+}
 /* Where the parsing of those stands; there are some. */
 struct http_parser *stream_parser(struct stream *s);
 /* 0 or -ENOMEM. */
@@ -75,7 +87,11 @@ int stream_keep(struct stream *s, const char *bytes, size_t length);
 void stream_take(struct stream *s, size_t length);
 
 /* Something is to go that the other end has not taken. */
-bool stream_unsent(const struct stream *s);
+bool stream_unsent_kept(const struct stream *s);
+static inline bool stream_unsent(const struct stream *s)
+{
+	return s->own && stream_unsent_kept(s);
+}
 /* Sends all of `r`, or keeps what the other end does not take; `r` is then wiped and empty. 0, or a
  * negative errno: the stream is of no use any more. */
 int stream_send(struct stream *s, struct replies *r);

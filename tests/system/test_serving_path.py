@@ -1,4 +1,5 @@
-"""What serving a token costs, counted: system calls by strace, allocations by a preloaded counter.
+"""What serving a token costs, counted: system calls by strace, instructions by callgrind,
+allocations by a preloaded counter.
 docs/performance.md rests on these."""
 
 import collections
@@ -14,7 +15,7 @@ import subprocess
 
 import pytest
 
-from daemon import GCTOKEN, GCTOKEND, environment
+from daemon import GCTOKEN, GCTOKEND, WRAP, environment
 from raw_http import Raw, is_sanitized
 from waiting import PATIENCE, wait_until
 
@@ -186,6 +187,45 @@ def test_system_calls_of_requests_that_come_together(quiet, tmp_path):
     calls = calls_in(path)
     assert set(calls) == {"wait", "recvfrom", "sendto"}, calls
     assert calls["recvfrom"] == calls["sendto"] == 20, calls
+
+
+# Instructions.
+
+def is_instrumented(program):
+    """It counts or checks what it does."""
+    with open(program, "rb") as file:
+        return is_sanitized(program) or b"__gcov_" in file.read()
+
+
+def instructions(make_daemon, server, path, connections, requests):
+    """Those of a daemon's whole life, outside the kernel, in which it was asked so often."""
+    d = make_daemon(server, profile={"clock_probe": False}, wrap=[
+        "valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={path}"]).start()
+    assert d.token(wait=20).json["state"] == "fresh"
+    clients = Clients(d, connections)
+    clients.rounds(requests // connections,
+                   request("/v1/token?profile=default", "Accept: */*\r\n"))
+    clients.close()
+    d.stop()
+    with open(path, encoding="ascii", errors="replace") as file:
+        return int(re.search(r"^(?:totals|summary): (\d+)$", file.read(), re.M).group(1))
+
+
+@pytest.mark.parametrize("connections, most", [(1, 3000), (64, 2400)])
+def test_instructions_of_one_request(server, make_daemon, tmp_path, connections, most):
+    """All of them, the loop's and the libraries' too: what the machine does not change. A tenth
+    more is what another libc may take for the same."""
+    if not shutil.which("valgrind"):
+        pytest.skip("valgrind is not there")
+    if is_instrumented(GCTOKEND) or WRAP:
+        pytest.skip("what instruments the daemon would be counted as well")
+    server.set(lifetime=86400)
+    path, number = str(tmp_path / "callgrind"), 3200
+    few, many = (instructions(make_daemon, server, path, connections, requests)
+                 for requests in (number, 2 * number))
+    each = (many - few) / number
+    print(f"{each:.0f} instructions a request")
+    assert 1000 < each < most * 1.1
 
 
 # Allocations.

@@ -39,8 +39,7 @@ static bool serve(struct request_memo *m, uid_t who, const char *bytes, size_t l
 	struct http_parser parser = {0};
 	struct http_request request;
 	struct request_memory *known;
-	const struct api_call *call;
-	struct api_call room;
+	struct api_call call;
 	const char *reason;
 
 	if (request_memo_find(m, who, bytes, length))
@@ -48,7 +47,7 @@ static bool serve(struct request_memo *m, uid_t who, const char *bytes, size_t l
 	if (http_parser_run(&parser, bytes, length, &request, &reason))
 		return false;
 	known = request_memo_add(m, who, bytes, &request);
-	api_recall(routes, known ? &known->request : &request, &room, &call);
+	api_parse_noting(routes, known ? &known->request : &request, &call);
 	if (known && !known->note.made)
 		request_memo_drop(m, known);
 	return false;
@@ -219,10 +218,9 @@ static void agrees_with_parser_and_router(void **state)
 		uid_t who = (uid_t)(random_next(&dice) % 2);
 		size_t length = request_draw(text, &dice);
 		const struct http_request *known = request_memo_find(m, who, text, length);
-		const struct api_call *recalled;
 		struct http_parser parser = {0};
 		struct http_request parsed;
-		struct api_call read, room;
+		struct api_call read;
 		const char *reason;
 
 		if (known) {
@@ -231,8 +229,8 @@ static void agrees_with_parser_and_router(void **state)
 				http_parser_run(&parser, text, length, &parsed, &reason), 0);
 			assert_same(known, &parsed);
 			assert_int_equal(api_parse(routes, &parsed, &read), 0);
-			assert_int_equal(api_recall(routes, known, &room, &recalled), 0);
-			assert_same_call(recalled, &read);
+			assert_non_null(api_noted(known));
+			assert_same_call(api_noted(known), &read);
 		}
 		serve(m, who, text, length);
 	}
