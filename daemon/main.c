@@ -1,6 +1,7 @@
 /* Arguments, the process's own protection, and the order of start and stop. */
 #include "broker/broker.h"
 
+#include "check_fleet.h"
 #include "failed_start.h"
 #include "print_config.h"
 
@@ -39,12 +40,13 @@
 enum action {
 	ACTION_SERVE,
 	ACTION_CHECK_CONFIG,
+	ACTION_CHECK_FLEET,
 	ACTION_PRINT_CONFIG,
 };
 
 static void print_usage(FILE *to)
 {
-	fputs("Usage: gctokend [-c FILE] [--check-config | --print-config]\n"
+	fputs("Usage: gctokend [-c FILE] [--check-config | --check-fleet | --print-config]\n"
 	      "       gctokend --help-config | --version | --help\n"
 	      "\n"
 	      "Obtains OAuth tokens for Genesys Cloud, refreshes them before they expire and\n"
@@ -53,6 +55,7 @@ static void print_usage(FILE *to)
 	      "  -c, --config FILE  read FILE, then FILE.d/*.conf (" CONFIG_FILE_DEFAULT ")\n"
 	      "      --check-config print all that is wrong with the configuration, and exit:\n"
 	      "                     0 if nothing is, 78 otherwise\n"
+	      "      --check-fleet  print whether this host can be one of its fleet, as JSON\n"
 	      "      --print-config print where things are and who may have what, as JSON\n"
 	      "      --help-config  list every configuration key, with its default\n"
 	      "      --version      print the version\n"
@@ -104,17 +107,24 @@ static bool wipe_what_openssl_frees(void)
 	return CRYPTO_set_mem_functions(NULL, openssl_realloc, openssl_free) == 1;
 }
 
-static void protect_process(void)
+/* What every process does that reads a secret. */
+static void keep_to_itself(void)
 {
 	const struct rlimit no_core = {0, 0};
-	struct rlimit files;
-	int error;
 
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	clear_environment();
 	if (setrlimit(RLIMIT_CORE, &no_core) || prctl(PR_SET_DUMPABLE, 0))
 		log_line(LOG_WARNING, "core dumps cannot be turned off: %s", strerror(errno));
+}
+
+static void protect_process(void)
+{
+	struct rlimit files;
+	int error;
+
+	keep_to_itself();
 	error = no_programs();
 	if (error)
 		log_line(LOG_WARNING, "this process cannot be kept from starting programs: %s",
@@ -328,10 +338,11 @@ out:
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_CHECK = 256, OPTION_PRINT, OPTION_HELP_CONFIG, OPTION_VERSION };
+	enum { OPTION_CHECK = 256, OPTION_FLEET, OPTION_PRINT, OPTION_HELP_CONFIG, OPTION_VERSION };
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check-config", no_argument, NULL, OPTION_CHECK},
+		{"check-fleet", no_argument, NULL, OPTION_FLEET},
 		{"print-config", no_argument, NULL, OPTION_PRINT},
 		{"help-config", no_argument, NULL, OPTION_HELP_CONFIG},
 		{"version", no_argument, NULL, OPTION_VERSION},
@@ -350,6 +361,9 @@ int main(int argc, char **argv)
 			break;
 		case OPTION_CHECK:
 			action = ACTION_CHECK_CONFIG;
+			break;
+		case OPTION_FLEET:
+			action = ACTION_CHECK_FLEET;
 			break;
 		case OPTION_PRINT:
 			action = ACTION_PRINT_CONFIG;
@@ -375,6 +389,9 @@ int main(int argc, char **argv)
 	switch (action) {
 	case ACTION_CHECK_CONFIG:
 		return check_config(path);
+	case ACTION_CHECK_FLEET:
+		keep_to_itself();
+		return check_fleet(path);
 	case ACTION_PRINT_CONFIG:
 		return print_config(path);
 	default:

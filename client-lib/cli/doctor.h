@@ -63,6 +63,8 @@ void doctor_look_at_credentials(struct doctor *d);
 void doctor_look_at_sockets(struct doctor *d);
 /* doctor_daemon.c: what the daemon says; false if it does not reply. */
 bool doctor_look_at_daemon(struct doctor *d);
+/* doctor_fleet.c: the store of a fleet, if the configuration has one. */
+void doctor_look_at_fleet(struct doctor *d);
 /* doctor_network.c: names, TLS and the clocks at their other end. */
 void doctor_look_at_network(struct doctor *d);
 

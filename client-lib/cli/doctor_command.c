@@ -1,6 +1,7 @@
 /* doctor: checks everything that a token depends on, in the order of dependence. Of each it says
  * that it is fine, or what is wrong and what to do, or that it could not be checked. It changes
- * nothing and sends no credentials anywhere, but those for a proxy to it. */
+ * nothing, but for keys of its own in a fleet's store, which it deletes; and it sends no
+ * credentials anywhere, but those for a proxy to it, and for a store to that. */
 #include "command.h"
 #include "doctor.h"
 #include "options.h"
@@ -27,6 +28,7 @@ int command_doctor(const struct command *self, struct settings *s, int argc, cha
 	doctor_look_at_credentials(&d);
 	doctor_look_at_sockets(&d);
 	doctor_look_at_daemon(&d);
+	doctor_look_at_fleet(&d);
 	doctor_look_at_network(&d);
 	doctor_plan_fini(&d.plan);
 	return doctor_end(&d);

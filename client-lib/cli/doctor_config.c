@@ -1,61 +1,19 @@
 /* The daemon's own program reads the configuration, so that only one program has to understand it.
  */
 #include "doctor.h"
-#include "helper.h"
+#include "doctor_program.h"
 #include "json_read.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define AREA "Configuration"
-#define OUTPUT_MAX (4 * 1024 * 1024)
 #define PROFILES_MAX 1000
 #define AS_ROOT "Run it as root to check that: sudo gctoken doctor"
-
-/* Runs gctokend with that option and collects both its outputs. Its exit code, or -1. */
-static int run_daemon(const char *config_file, const char *option, char **ret_text)
-{
-	char program[PATH_MAX];
-	size_t length = 0;
-	char *text = malloc(OUTPUT_MAX);
-	int ends[2], status = -1;
-	ssize_t n;
-	pid_t pid;
-
-	helper_find("../daemon/gctokend", GCTOKEND_PATH, program);
-	if (!text || access(program, X_OK) || pipe2(ends, O_CLOEXEC)) {
-		free(text);
-		return -1;
-	}
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		if (dup2(ends[1], STDOUT_FILENO) < 0 || dup2(ends[1], STDERR_FILENO) < 0)
-			_exit(127);
-		execl(program, "gctokend", "-c", config_file, option, (char *)NULL);
-		_exit(127);
-	}
-	close(ends[1]);
-	while (pid > 0 && length < OUTPUT_MAX - 1 &&
-		((n = read(ends[0], text + length, OUTPUT_MAX - 1 - length)) > 0 ||
-			(n < 0 && errno == EINTR)))
-		length += n > 0 ? (size_t)n : 0;
-	close(ends[0]);
-	text[length] = '\0';
-	if (pid > 0)
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-	*ret_text = text;
-	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) != 127 ? WEXITSTATUS(status)
-									  : -1;
-}
 
 /* A path or URL is used, so it is taken as it is; one that does not fit is left out. */
 static bool take_raw(const struct json_value *v, const char *path, char *ret, size_t size)
@@ -139,7 +97,7 @@ static void read_plan(struct doctor *d)
 {
 	char *text = NULL;
 
-	if (!run_daemon(d->config_file, "--print-config", &text)) {
+	if (!doctor_run_daemon(d->config_file, "--print-config", false, &text)) {
 		d->plan.profiles = calloc(PROFILES_MAX, sizeof(*d->plan.profiles));
 		if (!json_read(text, strlen(text), see_value, &d->plan))
 			doctor_plan_fini(&d->plan);
@@ -185,7 +143,7 @@ void doctor_look_at_config(struct doctor *d)
 
 	if (!may_read(d))
 		return;
-	code = run_daemon(d->config_file, "--check-config", &text);
+	code = doctor_run_daemon(d->config_file, "--check-config", true, &text);
 	if (code < 0)
 		doctor_say(d, AREA, FOUND_UNKNOWN, "Is gctokend installed on this machine?",
 			"gctokend cannot be run to check %s", d->config_file);

@@ -9,6 +9,7 @@
 
 #define AREA_DAEMON "Daemon"
 #define AREA_TOKENS "Tokens"
+#define AREA_FLEET "Fleet"
 
 static int ask(const struct doctor *d, struct daemon_reply *ret)
 {
@@ -102,6 +103,36 @@ static void tell_profile(struct doctor *d, const struct status_row *r)
 		*r->error_words ? ": " : "", r->error_words);
 }
 
+/* What is wrong with the store, its own checks say. */
+static void tell_fleet(struct doctor *d, const struct status_row *r)
+{
+	char lasts[DURATION_TEXT_SIZE];
+
+	if (!*r->fleet_state)
+		return;
+	duration_text(r->fleet_for, lasts);
+	if (!strcmp(r->fleet_state, "down") || !strcmp(r->fleet_state, "alone"))
+		doctor_say(d, AREA_FLEET, FOUND_PROBLEM,
+			"The checks below may show the reason. The daemon tries again by itself",
+			"profile %s: the daemon has been without the store for %s%s%s%s", r->name,
+			lasts,
+			!strcmp(r->fleet_state, "alone") ? ", and has fetched a token for itself"
+							 : "",
+			*r->fleet_problem ? ": " : "", r->fleet_problem);
+	else if (!strcmp(r->fleet_state, "other_key"))
+		doctor_say(d, AREA_FLEET, FOUND_PROBLEM,
+			"All hosts need the same fleet_key_file; see docs/fleet.md about changing "
+			"it",
+			"profile %s: the fleet's token is sealed with a key that the daemon does "
+			"not have",
+			r->name);
+	else
+		doctor_say(d, AREA_FLEET, FOUND_OK, NULL,
+			"profile %s: the daemon has had the store for %s, and %s", r->name, lasts,
+			!strcmp(r->fleet_role, "follower") ? "follows: it fetches no token itself"
+							   : "may fetch tokens for all");
+}
+
 bool doctor_look_at_daemon(struct doctor *d)
 {
 	struct daemon_reply reply = DAEMON_REPLY_NONE;
@@ -139,6 +170,8 @@ bool doctor_look_at_daemon(struct doctor *d)
 			report.unknown_names);
 	for (i = 0; i < report.count; i++)
 		tell_profile(d, &report.rows[i]);
+	for (i = 0; i < report.count; i++)
+		tell_fleet(d, &report.rows[i]);
 	if (!error && !report.count)
 		doctor_say(d, AREA_TOKENS, FOUND_PROBLEM,
 			"allow_users and allow_groups of a profile in gctokend.conf say who may "

@@ -93,6 +93,26 @@ static int name_host(struct fleet_link *l)
 	return 0;
 }
 
+void fleet_link_settings(
+	const struct fleet_config *f, const struct fleet_url *url, struct store_settings *ret)
+{
+	*ret = (struct store_settings){
+		.path = *url->socket ? url->socket : NULL,
+		.host_count = url->host_count,
+		.sentinel_name = *url->master ? url->master : NULL,
+		.database = url->database,
+		.user = f->user,
+		.tls = url->tls,
+		.ca_file = f->ca_file,
+		.cert_file = f->cert_file,
+		.cert_key_file = f->cert_key_file,
+		.prefix = f->prefix,
+		.timeout = f->timeout,
+	};
+	for (size_t i = 0; i < url->host_count; i++)
+		ret->hosts[i] = (struct store_host){url->hosts[i].name, url->hosts[i].port};
+}
+
 static int open_store(struct fleet_link *l, struct broker *b, const struct fleet_config *f,
 	const struct store_hooks *hooks, char *problem, size_t problem_size)
 {
@@ -103,23 +123,9 @@ static int open_store(struct fleet_link *l, struct broker *b, const struct fleet
 
 	if (fleet_url_read(f->store, &url))
 		return -EINVAL;
-	s = (struct store_settings){
-		.path = *url.socket ? url.socket : NULL,
-		.host_count = url.host_count,
-		.sentinel_name = *url.master ? url.master : NULL,
-		.database = url.database,
-		.user = f->user,
-		.password = l->secrets.password,
-		.tls = url.tls,
-		.ca_file = f->ca_file,
-		.cert_file = f->cert_file,
-		.cert_key_file = f->cert_key_file,
-		.prefix = f->prefix,
-		.host = l->host,
-		.timeout = f->timeout,
-	};
-	for (size_t i = 0; i < url.host_count; i++)
-		s.hosts[i] = (struct store_host){url.hosts[i].name, url.hosts[i].port};
+	fleet_link_settings(f, &url, &s);
+	s.password = l->secrets.password;
+	s.host = l->host;
 	if (RAND_bytes((unsigned char *)&s.seed, sizeof(s.seed)) != 1)
 		return -EIO;
 	r = store_new(&l->store, b->base, clock_read, &s, hooks, b, why);

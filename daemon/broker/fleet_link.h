@@ -13,8 +13,11 @@
 
 struct broker;
 struct broker_settings;
+struct fleet_config;
+struct fleet_url;
 struct store;
 struct store_hooks;
+struct store_settings;
 
 #define FLEET_LINK_DIGEST 32
 
@@ -30,6 +33,10 @@ struct fleet_link {
 	bool told;              /* that it is down */
 };
 
+/* How the store is reached, but for the password and the name of this host. The texts of both are
+ * lent. */
+void fleet_link_settings(
+	const struct fleet_config *f, const struct fleet_url *url, struct store_settings *ret);
 /* What the configuration wants: *ret is NULL without a fleet, `b->fleet` where that is just what is
  * wanted, secrets and files included, or else a new one, which the caller owns. 0; negative errno
  * and a `problem` for people. */

@@ -27,13 +27,14 @@
  *   key of these   a file, systemd or random numbers -> host/secret_reader, host/state_key,
  *                  core/state_key -> broker/login_key
  *   fleet          a token of many hosts: core/fleet_record (encrypted by core/gcm from here on),
- *                  the store of the fleet, and back, by broker/fleet_member
+ *                  the store of the fleet, and back, by broker/fleet_member; check_fleet_tokens
+ *                  looks whether it can be opened
  *   key of these   a file or systemd -> host/secret_reader, host/state_key, core/state_key ->
  *                  host/fleet_secrets -> broker/fleet_link -> core/fleet_key, which also makes a
  *                  credential's tag
  *   store password a file or systemd -> host/credential -> host/fleet_secrets ->
  *                  store/store_settings (a copy), store/redis_link -> the store, with TLS where
- *                  that is set
+ *                  that is set; check_fleet and fleet_trial take the same way
  *   key for TLS    a file -> host/file_fit, which looks whether it is one; OpenSSL reads it again
  *   login attempt  random numbers, broker/calls_login -> core/login_attempt (state, verifier)
  *   code           a request, front/passing, front/stream, front/connection (core/request_memo

@@ -429,6 +429,12 @@ const struct resolve_address *redis_link_address(const struct redis_link *l)
 	return &l->address;
 }
 
+int64_t redis_link_certificate_end(const struct redis_link *l)
+{
+	return l->settings.tls ? redis_tls_certificate_end(bufferevent_openssl_get_ssl(l->stream))
+			       : 0;
+}
+
 void redis_link_expect(struct redis_link *l, struct duration within)
 {
 	struct timeval t = {.tv_sec = within.ns / NS_PER_S, .tv_usec = within.ns % NS_PER_S / 1000};

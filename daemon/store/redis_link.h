@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define REDIS_WHY_MAX 600 /* of the words why a connection failed */
 
@@ -47,6 +48,8 @@ void redis_link_free(struct redis_link *l);
 void redis_link_set_hooks(
 	struct redis_link *l, const struct redis_link_hooks *hooks, void *context);
 const struct resolve_address *redis_link_address(const struct redis_link *l);
+/* When the server's certificate ends, in s since 1970; 0: it was spoken to without. */
+int64_t redis_link_certificate_end(const struct redis_link *l);
 
 /* Sends the bytes of commands, once it is ready. 0 or -ENOMEM. */
 int redis_link_send(struct redis_link *l, const char *bytes, size_t length);

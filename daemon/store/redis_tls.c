@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static int refuse(char why[REDIS_TLS_WHY_MAX], const char *what, const char *path)
 {
@@ -93,6 +94,18 @@ SSL *redis_tls_connection(SSL_CTX *context, const char *name)
 		return NULL;
 	}
 	return tls;
+}
+
+int64_t redis_tls_certificate_end(const SSL *tls)
+{
+	X509 *certificate = SSL_get1_peer_certificate(tls);
+	struct tm end;
+	int64_t ret = 0;
+
+	if (certificate && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1)
+		ret = timegm(&end);
+	X509_free(certificate);
+	return ret;
 }
 
 void redis_tls_why(

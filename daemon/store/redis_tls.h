@@ -4,6 +4,7 @@
 #define GCTOKEND_STORE_REDIS_TLS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct ssl_ctx_st;
 struct ssl_st;
@@ -17,6 +18,8 @@ int redis_tls_new(struct ssl_ctx_st **ret, const char *ca_file, const char *cert
 	const char *key_file, char ret_why[REDIS_TLS_WHY_MAX]);
 /* For a connection to a server of that name, or address. NULL without memory. */
 struct ssl_st *redis_tls_connection(struct ssl_ctx_st *context, const char *name);
+/* When the server's certificate ends, in s since 1970; 0: there is none, or nobody can tell. */
+int64_t redis_tls_certificate_end(const struct ssl_st *tls);
 /* Why it failed: by the verdict on the certificate, or by OpenSSL's `error`, 0 for none. */
 void redis_tls_why(const struct ssl_st *tls, unsigned long error, const char *name,
 	char ret_why[REDIS_TLS_WHY_MAX]);
