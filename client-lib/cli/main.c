@@ -25,7 +25,8 @@ static const struct command commands[] = {
 		command_header},
 	{"exec", "-- COMMAND [ARGUMENTS]", "Runs COMMAND with the token in its environment.",
 		"Sets GENESYSCLOUD_ACCESS_TOKEN and GENESYSCLOUD_REGION for COMMAND only. The\n"
-		"token is not renewed while COMMAND runs. Exits with COMMAND's own code: 127\n"
+		"token is not renewed while COMMAND runs; for how long it is good is said on\n"
+		"standard error, and --min-ttl asks for more. Exits with COMMAND's own code: 127\n"
 		"if it is not found, 126 if it cannot be run. --json has no effect.\n",
 		command_exec},
 	{"api", "METHOD PATH", "Calls the Genesys Cloud API and prints the response.",
@@ -49,7 +50,10 @@ static const struct command commands[] = {
 		"and nothing on standard input. It runs one CMD at a time; if several tokens\n"
 		"come meanwhile, the next run is for the newest. If CMD fails, watch says so\n"
 		"and goes on. It passes TERM and HUP on to CMD, and waits for a daemon that\n"
-		"restarts. The lines contain no token.\n",
+		"restarts. The lines contain no token. With --file PATH, for programs that only\n"
+		"read files, the token is in PATH before its line is printed: the file is\n"
+		"replaced in one step. It stays when watch ends.\n"
+		"  gctoken watch --file $XDG_RUNTIME_DIR/token\n",
 		command_watch},
 	{"status", "", "Shows the profiles that this user may see.", "", command_status},
 	{"why", "", "Shows what happened to a profile and why (administrators).",

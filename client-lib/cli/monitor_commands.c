@@ -3,6 +3,7 @@
 #include "daemon_call.h"
 #include "options.h"
 #include "output.h"
+#include "replace_file.h"
 #include "status_report.h"
 #include "terminal.h"
 
@@ -153,36 +154,6 @@ int command_check(const struct command *self, struct settings *s, int argc, char
 	return (int)f.verdict;
 }
 
-/* The file is there whole, old or new, at every moment. */
-static int replace_file(const char *path, const char *bytes, size_t length)
-{
-	char name[4096];
-	int fd, error, n = snprintf(name, sizeof(name), "%s.XXXXXX", path);
-
-	if (n < 0 || (size_t)n >= sizeof(name)) {
-		complain("--output: the path is too long");
-		return EXIT_USAGE;
-	}
-	fd = mkostemp(name, O_CLOEXEC);
-	if (fd < 0) {
-		complain("cannot make %s: %s", name, strerror(errno));
-		return EXIT_FAILED;
-	}
-	error = write_all(fd, bytes, length);
-	if (!error && fchmod(fd, 0644)) /* the collector is another user */
-		error = -errno;
-	if (close(fd) && !error)
-		error = -errno;
-	if (!error && rename(name, path))
-		error = -errno;
-	if (error) {
-		complain("cannot write %s: %s", path, strerror(-error));
-		unlink(name);
-		return EXIT_FAILED;
-	}
-	return EXIT_OK;
-}
-
 int command_metrics(const struct command *self, struct settings *s, int argc, char **argv)
 {
 	const char *output = NULL;
@@ -207,7 +178,8 @@ int command_metrics(const struct command *self, struct settings *s, int argc, ch
 	code = daemon_call(s, &request, &reply);
 	if (code != EXIT_OK)
 		return code;
-	code = output ? replace_file(output, reply.body, reply.length)
+	/* the collector that reads it is another user */
+	code = output ? replace_file("--output", output, 0644, reply.body, reply.length)
 		      : print_bytes(reply.body, reply.length);
 	daemon_reply_fini(&reply);
 	return code;

@@ -140,6 +140,8 @@ int command_exec(const struct command *self, struct settings *s, int argc, char 
 		complain("out of memory");
 		return EXIT_FAILED;
 	}
+	complain("exec: the token is good for %.0f s, and is not renewed while the command runs",
+		token.expires_in);
 	explicit_bzero(&token, sizeof(token));
 	execvp(argv[0], argv);
 	code = errno == ENOENT ? 127 : 126;

@@ -6,6 +6,7 @@
 #include "daemon_call.h"
 #include "options.h"
 #include "output.h"
+#include "replace_file.h"
 #include "token_json.h"
 #include "watch_child.h"
 
@@ -15,7 +16,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,10 +31,12 @@
 struct watch {
 	const struct settings *s;
 	const char *command; /* NULL: none */
-	double generation;   /* 0: none seen */
-	int64_t hold_s;      /* -1: as long as the daemon holds one that does not say */
-	bool reached;        /* the daemon has replied once */
-	char told[64];       /* the trouble that was reported last */
+	const char *file;    /* likewise */
+	mode_t file_mode;
+	double generation; /* 0: none seen */
+	int64_t hold_s;    /* -1: as long as the daemon holds one that does not say */
+	bool reached;      /* the daemon has replied once */
+	char told[64];     /* the trouble that was reported last */
 	int pause_ms;
 };
 
@@ -56,6 +61,35 @@ static bool is_word(const char *text)
 }
 
 /* GO_ON, or the exit code. */
+static int write_file(const struct watch *w, const struct token_parts *t)
+{
+	char line[TOKEN_MAX + 1];
+	size_t length = strlen(t->token);
+	int code;
+
+	memcpy(line, t->token, length);
+	line[length++] = '\n';
+	code = replace_file("--file", w->file, w->file_mode, line, length);
+	explicit_bzero(line, sizeof(line));
+	return code == EXIT_OK ? GO_ON : code;
+}
+
+/* The file comes first: whoever reads the line finds it there. */
+static int hand_out(const struct watch *w, const struct token_parts *t)
+{
+	int code = w->file ? write_file(w, t) : GO_ON;
+
+	if (code != GO_ON)
+		return code;
+	print_line(w->s, t);
+	if (fflush(stdout))
+		return complain_of_output(-errno);
+	if (w->command)
+		watch_child_run(w->command, t);
+	return GO_ON;
+}
+
+/* GO_ON, or the exit code. */
 static int take_token(struct watch *w, const struct daemon_reply *reply)
 {
 	struct token_parts token;
@@ -68,11 +102,7 @@ static int take_token(struct watch *w, const struct daemon_reply *reply)
 		w->generation = token.generation;
 		*w->told = '\0';
 		w->pause_ms = PAUSE_FIRST_MS;
-		print_line(w->s, &token);
-		if (fflush(stdout))
-			code = complain_of_output(-errno);
-		else if (w->command)
-			watch_child_run(w->command, &token);
+		code = hand_out(w, &token);
 	}
 	explicit_bzero(&token, sizeof(token));
 	return code;
@@ -160,15 +190,46 @@ static int step(struct watch *w)
 	return code;
 }
 
+/* Octal, as chmod has it, and only what is about reading and writing. */
+static int read_mode(const char *text, mode_t *ret)
+{
+	size_t length = strlen(text);
+
+	if (length < 3 || length > 4 || strspn(text, "0246") != length ||
+		(length == 4 && *text != '0')) {
+		complain("--mode: three octal digits are expected, as in 0640, for those who may "
+			 "read "
+			 "the file: %s",
+			text);
+		return EXIT_USAGE;
+	}
+	*ret = (mode_t)strtoul(text, NULL, 8);
+	return GO_ON;
+}
+
 int command_watch(const struct command *self, struct settings *s, int argc, char **argv)
 {
-	struct watch w = {.s = s, .hold_s = HOLD_S, .pause_ms = PAUSE_FIRST_MS};
+	struct watch w = {.s = s,
+		.hold_s = HOLD_S,
+		.pause_ms = PAUSE_FIRST_MS,
+		.file_mode = S_IRUSR | S_IWUSR};
+	const char *mode = NULL;
 	const struct option_spec own[] = {
 		{"exec", OPTION_TEXT, &w.command, "CMD",
 			"run sh -c CMD for each token, with the token in its environment", 0},
+		{"file", OPTION_TEXT, &w.file, "PATH",
+			"keep the current token in PATH, and a newline behind it", 0},
+		{"mode", OPTION_TEXT, &mode, "MODE", "who may read PATH, for example 0640 (0600)",
+			0},
 	};
-	int code = options_read_of_profile(self, s, own, 1, argc, argv);
+	int code = options_read_of_profile(self, s, own, 3, argc, argv);
 
+	if (code == GO_ON && mode && !w.file) {
+		complain("--mode is the mode of --file, which is not given");
+		return EXIT_USAGE;
+	}
+	if (code == GO_ON && mode)
+		code = read_mode(mode, &w.file_mode);
 	while (code == GO_ON) {
 		end_if_nobody_reads();
 		code = step(&w);

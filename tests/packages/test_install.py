@@ -25,6 +25,7 @@ EXPECTED = [
     r"(/usr)?/lib/systemd/system/gctokend\.service",
     r"(/usr)?/lib/systemd/system/gctokend\.socket",
     r"(/usr)?/lib/systemd/system/gctokend-page\.socket",
+    r"(/usr)?/lib/systemd/system/gctoken-file@\.service",
     r"(/usr)?/lib/systemd/system/gctoken-metrics\.(service|timer)",
     r"/usr/lib/sysusers\.d/gctokend\.conf",
     r"/usr/lib/tmpfiles\.d/gctokend\.conf",

@@ -375,6 +375,15 @@ def test_exec_sets_the_environment_of_the_command_alone(folder, scripted):
     assert run(folder, "exec", "echo", "--wait", "x").stdout == "--wait x\n"
 
 
+def test_exec_says_for_how_long_the_token_is_good(folder, scripted):
+    scripted(answer(200, {**TOKEN_JSON, "expires_in": 71}))
+    for arguments in (["exec", "--", "true"], ["--json", "exec", "--", "true"]):
+        result = run(folder, *arguments)
+        assert (result.returncode, result.stdout) == (0, "")
+        assert result.stderr == ("gctoken: exec: the token is good for 71 s, and is not renewed "
+                                 "while the command runs\n")
+
+
 def test_exec_does_not_leave_another_region_in_place(folder, scripted):
     scripted(answer(200, {**TOKEN_JSON, "region": ""}))
     result = run(folder, "exec", "--", "sh", "-c", 'echo "${GENESYSCLOUD_REGION-unset}"',

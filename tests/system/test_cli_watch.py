@@ -64,6 +64,74 @@ def watch(folder):
             one.process.wait()
 
 
+def token_in(path):
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("mode, umask", [(None, 0o022), ("0640", 0o077), ("444", 0o777)])
+def test_a_file_with_the_current_token(daemon, fake, watch, folder, mode, umask):
+    """Whole whenever it is looked at, and there before the line is."""
+    d = daemon(fake())
+    path = os.path.join(folder, "token")
+    before = os.umask(umask)
+    try:
+        w = watch(d.socket, "--file", path, *(["--mode", mode] if mode else []))
+    finally:
+        os.umask(before)
+    seen = set()
+    for count in (1, 2, 3):
+        w.wait_lines(count)
+        assert token_in(path) == d.token().json["access_token"] + "\n"
+        seen.add(os.stat(path).st_ino)
+        assert os.stat(path).st_mode & 0o7777 == int(mode or "0600", 8)
+        if count < 3:
+            assert d.gctoken("refresh").returncode == 0
+    assert len(seen) > 1, "it was written over, not replaced"
+    assert [name for name in os.listdir(folder) if name.startswith("token")] == ["token"]
+    assert w.end() == -signal.SIGTERM and w.errors() == ""
+    d.assert_no_leak(w.text(), "the lines")
+    assert token_in(path) == d.token().json["access_token"] + "\n"
+
+
+def test_a_file_follows_a_rejection_and_a_restart(daemon, fake, watch, folder):
+    d = daemon(fake())
+    path = os.path.join(folder, "token")
+    w = watch(d.socket, "--file", path, "--exec", f"cmp {path} - <<X\n$GENESYSCLOUD_ACCESS_TOKEN\nX")
+    w.wait_lines(1)
+    d.fake.revoke(all=True)
+    assert d.gctoken("reject", stdin=token_in(path)).returncode == 0
+    w.wait_lines(2)
+    d.kill()
+    assert token_in(path) != "", "it stays while nobody is there"
+    d.start()
+    w.wait_lines(3)
+    assert token_in(path) == d.token().json["access_token"] + "\n"
+    assert "failed" not in w.errors()
+
+
+def test_a_file_that_cannot_be_written_ends_it(daemon, fake, watch, folder):
+    d = daemon(fake())
+    w = watch(d.socket, "--file", os.path.join(folder, "nowhere", "token"))
+    assert w.process.wait(20 * PATIENCE) == 1
+    assert "nowhere/token" in w.errors() and "No such file or directory" in w.errors()
+    assert w.text() == "", "no line without the file"
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--file", "f", "--mode", "rw"], "--mode: three octal digits"),
+    (["--file", "f", "--mode", "0750"], "--mode: three octal digits"),
+    (["--file", "f", "--mode", "4600"], "--mode: three octal digits"),
+    (["--file", "f", "--mode", "6"], "--mode: three octal digits"),
+    (["--mode", "0600"], "--file, which is not given"),
+])
+def test_a_mode_that_is_none(folder, scripted, arguments, words):
+    scripted()
+    result = run(folder, "watch", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert words in result.stderr
+
+
 def test_a_line_per_token(daemon, fake, watch):
     d = daemon(fake())
     w = watch(d.socket)

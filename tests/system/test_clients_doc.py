@@ -60,6 +60,16 @@ def test_shell(reader, script, revoked, gctoken):
     assert reader.daemon.status()["counters"]["rejections"] == revoked
 
 
+def test_a_file(reader, gctoken):
+    """Which nobody but its owner can read, and from which one call is made."""
+    fake = reader.daemon.fake
+    assert "active" in reader.run(
+        "sh", "-eu", "file.sh", API=fake.api_url,
+        PATH=os.path.dirname(os.path.abspath(gctoken)) + ":" + os.environ["PATH"])
+    assert os.stat(os.path.join(reader.folder, "token")).st_mode & 0o777 == 0o600
+    assert [entry["status"] for entry in fake.log("api")] == [200]
+
+
 def test_shell_tells_of_a_failure(reader):
     """Neither a broker without a token nor an API that says no looks like success."""
     reader.daemon.fake.fault("api", "answer", status=403, body="{}")

@@ -1,0 +1,14 @@
+/* A file that is there whole, as it was or as it is to be, at every moment. */
+#ifndef GCTOKEN_CLI_REPLACE_FILE_H
+#define GCTOKEN_CLI_REPLACE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Puts those bytes in the place of `path`, if it is there; its folder takes another file meanwhile.
+ * The umask does not matter. EXIT_OK, or the exit code with the complaint made, which names
+ * `option`. */
+int replace_file(
+	const char *option, const char *path, mode_t mode, const char *bytes, size_t length);
+
+#endif
