@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SUFFIX ".html"
@@ -64,6 +65,19 @@ static int write_page(int fd, const char *address)
 	return fclose(to) || failed ? -EIO : 0;
 }
 
+/* After su and sudo these variables may still name another user's folders. Whoever can change the
+ * folder can give the browser another page in place of ours. */
+static bool nobody_elses(const char *folder)
+{
+	struct stat st;
+	bool sticky;
+
+	if (stat(folder, &st) || (st.st_uid != 0 && st.st_uid != geteuid()))
+		return false;
+	sticky = st.st_mode & S_ISVTX;
+	return sticky || !(st.st_mode & 0022);
+}
+
 static int make_in(const char *folder, struct browser_file *f, const char *address)
 {
 	int fd, error,
@@ -110,7 +124,7 @@ int browser_file_make(struct browser_file *ret, const char *address)
 	int error = -ENOENT;
 
 	for (size_t i = 0; error && i < sizeof(folders) / sizeof(*folders); i++)
-		if (folders[i] && *folders[i] == '/')
+		if (folders[i] && *folders[i] == '/' && nobody_elses(folders[i]))
 			error = make_in(folders[i], &f, address);
 	if (error)
 		return error;

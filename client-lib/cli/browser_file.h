@@ -12,7 +12,8 @@ struct browser_file {
 
 #define BROWSER_FILE_NONE ((struct browser_file){.path = ""})
 
-/* In $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp. 0; negative errno of the last one tried. */
+/* In $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp: the first that is there, root's or one's own, and
+ * writable for nobody else, or sticky. 0; negative errno. */
 int browser_file_make(struct browser_file *ret, const char *address);
 /* Nothing happens where there is none. */
 void browser_file_remove(struct browser_file *f);

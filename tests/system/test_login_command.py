@@ -445,6 +445,25 @@ def test_where_the_file_is(folder, scripted, login, port, variable):
     assert sent_on_to(argument) == URL and os.path.dirname(file_of(argument)) == mine
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="folders of others take root")
+@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR"])
+@pytest.mark.parametrize("owner, mode, fit", [
+    (54321, 0o700, False), (54321, 0o1777, False), (0, 0o770, False), (0, 0o777, False),
+    (0, 0o1777, True), (0, 0o755, True)])
+def test_the_file_is_in_no_folder_of_others(folder, scripted, login, port, variable, owner, mode, fit):
+    """Which sudo leaves in the environment: there somebody could put another page in its place."""
+    scripted(begun(port), done())
+    path = browser(folder, "browser")
+    theirs = os.path.join(folder, "theirs")
+    os.mkdir(theirs)
+    os.chmod(theirs, mode)
+    os.chown(theirs, owner, owner)
+    login(BROWSER=path, **{"XDG_RUNTIME_DIR": "", "TMPDIR": "", variable: theirs}).url()
+    argument, = called_with(path)
+    assert sent_on_to(argument) == URL
+    assert os.path.dirname(file_of(argument)) == (theirs if fit else "/tmp")
+
+
 @pytest.mark.parametrize("how", ["logged in", "refused", "given up", "terminated"])
 def test_the_file_does_not_stay(folder, scripted, login, port, how):
     scripted(begun(port), done())
