@@ -1,5 +1,6 @@
 """The package gctoken for Node.js: its Broker, with the real daemon."""
 
+import contextlib
 import json
 import os
 import re
@@ -234,8 +235,11 @@ console.log(seconds() - begun);
     assert 9 < float(lines[0]) < 12 * PATIENCE
 
 
-@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
-def test_a_broker_that_hangs_holds_nobody(tmp_path, run_alone, sent):
+@pytest.mark.parametrize("trickles", [b"", b" "], ids=["", "byte by byte"])
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nX: x",
+                                  b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"],
+                         ids=["silent", "header", "body"])
+def test_a_broker_that_hangs_holds_nobody(tmp_path, run_alone, sent, trickles):
     """Before its reply, or in the middle of it."""
     path = tmp_path / "hangs"
     with socket.socket(socket.AF_UNIX) as listener:
@@ -246,6 +250,10 @@ def test_a_broker_that_hangs_holds_nobody(tmp_path, run_alone, sent):
         def accept():
             kept.append(listener.accept()[0])
             kept[0].sendall(sent)
+            with contextlib.suppress(OSError):
+                while sent and trickles:
+                    time.sleep(0.1)
+                    kept[0].sendall(trickles)
 
         threading.Thread(target=accept, daemon=True).start()
         lines = run_alone("""

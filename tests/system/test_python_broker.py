@@ -241,6 +241,54 @@ def test_a_broker_that_hangs_holds_nobody(tmp_path):
     assert told(raised.value, "does not answer")
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("at_once, then", [
+    (b"", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 600), (b"HTTP/1.1 200 OK\r\n", b"X: x\r\n" * 90),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n{", b" " * 600),
+    (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 30)],
+    ids=["one line", "its header", "its body", "no end of beginnings"])
+@pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
+def test_a_reply_that_trickles_holds_nobody(tmp_path, at_once, then, kept):
+    """Byte by byte, for a minute: no step of it takes long."""
+    body = b'{"access_token":"t","token_type":"Bearer","expires_in":9,"refresh_in":9,"generation":1,' \
+        b'"fingerprint":"f","state":"fresh","profile":"default","region":"r","api_url":"u"}'
+    path = str(tmp_path / "trickles")
+    over = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            connection = listener.accept()[0]
+            with connection, contextlib.suppress(OSError):
+                if kept:
+                    connection.recv(4096)
+                    connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+                connection.recv(4096)
+                connection.sendall(at_once)
+                for byte in then:
+                    if over.wait(0.1):
+                        return
+                    connection.sendall(bytes([byte]))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            broker = Broker(socket=path)
+            if kept:
+                assert broker.token(wait=10).access_token == "t"
+            begun = time.monotonic()
+            with pytest.raises(gctoken.BrokerUnreachable) as raised:
+                broker.token(wait=1)
+            assert time.monotonic() - begun < 3.5 * PATIENCE
+        finally:
+            over.set()
+            thread.join()
+    assert told(raised.value, "does not answer")
+
+
 @contextlib.contextmanager
 def answering(path, reply):
     """Something else at the socket: each connection gets this reply. What was asked, in a list."""
@@ -266,9 +314,6 @@ def answering(path, reply):
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize("reply", [b"", OK + b"Content-Length: 3\r\n\r\n{}x", b"what\r\n\r\n",

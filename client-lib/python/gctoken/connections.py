@@ -7,23 +7,52 @@ import http.client
 import json
 import os
 import socket
+import time
 import weakref
-from typing import Deque, Tuple
+from typing import Any, Deque, Optional, Tuple
 
 # So many are kept for later; more exist only while more threads ask at the same moment.
 _KEPT = 8
 
 
+class _Socket(socket.socket):
+    """Its timeouts are what is left until one moment: a reply that comes byte by byte would begin
+    another with each of them."""
+
+    until = 0.0  # of time.monotonic()
+
+    def hurry(self) -> None:
+        """The next step gets what is left. Raises TimeoutError, or what it was before 3.10."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("timed out")
+        self.settimeout(left)
+
+    def recv_into(self, *arguments: Any) -> int:  # what http.client reads by
+        self.hurry()
+        return super().recv_into(*arguments)
+
+
 class _Connection(http.client.HTTPConnection):
+    sock: Optional[_Socket]
+
     def __init__(self, path: str) -> None:
         super().__init__("localhost")
         self.pid = os.getpid()
+        self.until = 0.0
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
+        self.sock = _Socket(socket.AF_UNIX)
+        self.give_until(self.until)
         self.sock.connect(self._path)
+
+    def give_until(self, until: float) -> None:
+        """The next request has that long."""
+        self.until = until
+        if self.sock is not None:
+            self.sock.until = until
+            self.sock.hurry()
 
 
 def _close_all(idle: Deque[_Connection]) -> None:
@@ -55,23 +84,22 @@ class Connections:
 
     def ask(self, method: str, target: str, timeout: float) -> Tuple[int, dict]:
         """One request: status and body, {} if there is none. Raises OSError or HTTPException if
-        there is no complete reply. No step of it lasts longer than ``timeout`` seconds. A kept
+        there is no complete reply within ``timeout`` seconds, in whatever pieces it comes. A kept
         connection that has ended in the meantime is replaced."""
+        until = time.monotonic() + timeout
         while True:
             connection = self._take()
             kept = connection.sock is not None
             try:
-                return self._ask(connection, method, target, timeout)
+                return self._ask(connection, method, target, until)
             except (http.client.HTTPException, ConnectionError):
                 if not kept:
                     raise
 
     def _ask(self, connection: _Connection, method: str, target: str,
-             timeout: float) -> Tuple[int, dict]:
+             until: float) -> Tuple[int, dict]:
         try:
-            connection.timeout = timeout
-            if connection.sock is not None:
-                connection.sock.settimeout(timeout)
+            connection.give_until(until)
             connection.request(method, target)
             reply = connection.getresponse()
             body = reply.read()
