@@ -7,6 +7,7 @@
 #include "core/fleet_url.h"
 #include "core/text.h"
 #include "host/clock.h"
+#include "host/folder_fit.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -62,6 +63,7 @@ static bool digest(const struct fleet_config *f, const struct fleet_secrets *sec
 	add_text(&parts, f->prefix);
 	add_text(&parts, secrets->password);
 	add(&parts, &f->timeout, sizeof(f->timeout));
+	add(&parts, &f->plain, sizeof(f->plain));
 	for (size_t i = 0; i < 3; i++) {
 		mark_file(marks[i], files[i]);
 		add_text(&parts, files[i]);
@@ -102,6 +104,7 @@ void fleet_link_settings(
 		.sentinel_name = *url->master ? url->master : NULL,
 		.database = url->database,
 		.user = f->user,
+		.listener_fit = f->plain ? NULL : listener_fit,
 		.tls = url->tls,
 		.ca_file = f->ca_file,
 		.cert_file = f->cert_file,

@@ -48,6 +48,13 @@ static void check_tls(struct config_draft *d, struct draft_section *section,
 			draft_problem(d, CONFIG_ERROR, section, of_tls[i],
 				"the store is spoken to without TLS; use rediss://, or leave it "
 				"out");
+	if (url->local && !*url->socket && !fleet->plain &&
+		(draft_has(section, "fleet_password_file") ||
+			draft_has(section, "fleet_password_credential")))
+		draft_problem(d, CONFIG_WARNING, section, "fleet_store",
+			"any user of this host can have that port while the store is away, and is "
+			"told its password then; use unix:/PATH or rediss://, or accept it with: "
+			"fleet_plain = yes");
 	if (url->local)
 		return;
 	if (!fleet->plain)

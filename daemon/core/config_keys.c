@@ -336,7 +336,9 @@ static const struct config_key keys[] = {
 	 "How long the store may take for an answer."},
 	{"fleet_plain", BROKER(fleet.plain), OF(yes_no), "no", NEEDED,
 	 "yes: redis:// to another host is allowed, where the network between them is trusted: "
-	 "without TLS the password is sent as it is, and nobody proves to be the store."},
+	 "without TLS the password is sent as it is, and nobody proves to be the store. It is told "
+	 "to whoever listens at a unix:/PATH then, too; else only where nobody but root, the "
+	 "daemon's user and the store's could have made that socket."},
 
 	{"region", PROFILE(region), OF(region), "", 0,
 	 "The Genesys Cloud region, by its AWS name or its domain. A profile needs region, "

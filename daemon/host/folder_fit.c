@@ -46,6 +46,9 @@ struct walk {
 	unsigned links;
 	uid_t owner_of_root; /* in a user namespace not always 0 */
 	bool in_sticky;      /* the folder that was reached is */
+	/* Of a socket: who listens. Then it is about who can make a file, and the sticky bit is no
+	 * help; (uid_t)-1: it is no socket. */
+	uid_t listener;
 	char *problem;
 	size_t problem_size;
 };
@@ -53,6 +56,23 @@ struct walk {
 static bool tell_errno(const struct walk *w, int error)
 {
 	snprintf(w->problem, w->problem_size, "cannot be read: %s", strerror(error));
+	return false;
+}
+
+static bool judge_socket_folder(
+	const struct walk *w, const struct stat *folder, const char *what, bool nearest)
+{
+	const unsigned mode = (unsigned)(folder->st_mode & 07777);
+	bool by_others = mode & (nearest ? 0022 : 0002);
+
+	if (!by_others && (ours(folder) || folder->st_uid == w->listener))
+		return true;
+	if (by_others)
+		snprintf(w->problem, w->problem_size, "%shas mode %04o: others could make it there",
+			what, mode);
+	else
+		snprintf(w->problem, w->problem_size, "%sbelongs to uid %lu", what,
+			(unsigned long)folder->st_uid);
 	return false;
 }
 
@@ -67,6 +87,8 @@ static bool judge_folder(struct walk *w, bool nearest)
 	if (stat(folder, &st))
 		return tell_errno(w, errno);
 	snprintf(what, sizeof(what), "lies in %.250s, which ", folder);
+	if (w->listener != (uid_t)-1)
+		return judge_socket_folder(w, &st, what, nearest);
 	w->in_sticky = is_sticky(&st);
 	if (w->in_sticky)
 		return true;
@@ -156,7 +178,7 @@ static bool go_all_the_way(struct walk *w)
 	}
 }
 
-bool folders_fit(const char *path, char *problem, size_t problem_size)
+static bool walk(const char *path, uid_t listener, char *problem, size_t problem_size)
 {
 	struct walk *w = calloc(1, sizeof(*w));
 	struct stat root;
@@ -167,6 +189,7 @@ bool folders_fit(const char *path, char *problem, size_t problem_size)
 		snprintf(problem, problem_size, "cannot be judged: out of memory");
 		return false;
 	}
+	w->listener = listener;
 	w->problem = problem;
 	w->problem_size = problem_size;
 	*problem = '\0';
@@ -183,4 +206,15 @@ bool folders_fit(const char *path, char *problem, size_t problem_size)
 	}
 	free(w);
 	return fit;
+}
+
+bool folders_fit(const char *path, char *problem, size_t problem_size)
+{
+	return walk(path, (uid_t)-1, problem, problem_size);
+}
+
+bool listener_fit(const char *path, uid_t listener, char *problem, size_t problem_size)
+{
+	return listener == 0 || listener == geteuid() ||
+	       (listener != (uid_t)-1 && walk(path, listener, problem, problem_size));
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct stat;
 
@@ -18,5 +19,10 @@ bool is_sticky(const struct stat *folder);
  * bit; and a link in a sticky one has to be root's or ours. True, and *problem is "" or a doubt: a
  * folder above belongs to somebody else. False: what is wrong. */
 bool folders_fit(const char *path, char *problem, size_t problem_size);
+/* May what listens as uid `listener` at the Unix socket `path` be taken for what the path stands
+ * for? If that is root or we; or if all folders on the way are root's, ours or its own, the nearest
+ * writable for its owner alone and none above open to the world, sticky or not: then nobody else
+ * can have made a socket there. */
+bool listener_fit(const char *path, uid_t listener, char *problem, size_t problem_size);
 
 #endif

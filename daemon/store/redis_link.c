@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum stage {
@@ -306,6 +308,33 @@ static int make_stream(struct redis_link *l)
 	return bufferevent_enable(l->stream, EV_READ | EV_WRITE) ? -ENOMEM : 0;
 }
 
+/* May it be told the password? Whoever has connected knows who listened, without being told a byte.
+ */
+static bool listener_fits(struct redis_link *l)
+{
+	const struct sockaddr_un *local = (const struct sockaddr_un *)&l->address.address;
+	struct ucred listener;
+	socklen_t size = sizeof(listener);
+	char problem[400], why[REDIS_WHY_MAX];
+
+	if (local->sun_family != AF_UNIX || !l->settings.password || !l->settings.listener_fit)
+		return true;
+	if (getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &listener, &size)) {
+		go_down(l,
+			"it is not told the password: the system does not say who listens there");
+		return false;
+	}
+	if (l->settings.listener_fit(local->sun_path, listener.uid, problem, sizeof(problem)))
+		return true;
+	snprintf(why, sizeof(why),
+		"it is not told the password: uid %lu listens there, and the socket %s. Have it in "
+		"a "
+		"folder that only the store's user can change, or say: fleet_plain = yes",
+		(unsigned long)listener.uid, problem);
+	go_down(l, why);
+	return false;
+}
+
 static void on_connected(evutil_socket_t fd, short what, void *context)
 {
 	struct redis_link *l = context;
@@ -320,7 +349,7 @@ static void on_connected(evutil_socket_t fd, short what, void *context)
 	if (error) {
 		snprintf(why, sizeof(why), "it cannot be connected to: %s", strerror(error));
 		go_down(l, why);
-	} else {
+	} else if (listener_fits(l)) {
 		event_free(l->connected);
 		l->connected = NULL;
 		l->stage = STAGE_TLS;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define REDIS_WHY_MAX 600 /* of the words why a connection failed */
 
@@ -22,9 +23,11 @@ struct redis_link_settings {
 	const char *name;       /* what the certificate has to be for, and how errors call it */
 	struct ssl_ctx_st *tls; /* NULL: plain */
 	const char *user, *password; /* NULL: none */
-	unsigned database;           /* not 0: SELECT */
-	bool wants_primary;          /* ROLE has to say that it is one */
-	struct duration connect;     /* to get ready within */
+	/* As store_settings have it, for an address that is a path. */
+	bool (*listener_fit)(const char *path, uid_t listener, char *problem, size_t problem_size);
+	unsigned database;       /* not 0: SELECT */
+	bool wants_primary;      /* ROLE has to say that it is one */
+	struct duration connect; /* to get ready within */
 };
 
 /* All come from the loop, never from within a function of this header. From any of them

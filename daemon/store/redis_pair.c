@@ -105,6 +105,7 @@ static struct redis_link_settings link_settings(const struct redis_pair *p)
 		.tls = p->tls,
 		.user = p->settings->user,
 		.password = p->settings->password,
+		.listener_fit = p->settings->listener_fit,
 		.database = p->settings->database,
 		.wants_primary = true,
 		.connect = duration_s(STORE_CONNECT_S)};

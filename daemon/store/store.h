@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct event_base;
 struct store;
@@ -44,8 +45,11 @@ struct store_settings {
 	unsigned database;         /* of Redis; 0 needs no right to SELECT */
 	const char *user;          /* NULL: the default user */
 	const char *password;      /* NULL: none */
-	bool tls;                  /* to the Sentinels as well; never to a path */
-	const char *ca_file;       /* PEM, trusted instead of the system's; NULL: that */
+	/* Whether whoever listens at `path` as that uid may be told the password; else why not, a
+	 * phrase that goes on after the path. NULL: whoever it is. */
+	bool (*listener_fit)(const char *path, uid_t listener, char *problem, size_t problem_size);
+	bool tls;            /* to the Sentinels as well; never to a path */
+	const char *ca_file; /* PEM, trusted instead of the system's; NULL: that */
 	const char *cert_file, *cert_key_file; /* PEM, of this host; NULL: none */
 	const char *prefix;                    /* of all keys, 1 to STORE_PREFIX_MAX characters */
 	const char *host;        /* this host, in leases: 1 to FLEET_ID_MAX printable characters */

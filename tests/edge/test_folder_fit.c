@@ -190,6 +190,58 @@ static void folders_of_others(void **state)
 	assert_int_equal(seteuid(0), 0);
 }
 
+static bool listens(const char *path, uid_t listener)
+{
+	char absolute[300];
+
+	enter();
+	snprintf(absolute, sizeof(absolute), "%s/%s", top, path);
+	return listener_fit(absolute, listener, problem, sizeof(problem));
+}
+
+/* Where it is does not matter: who could take their place need not. */
+static void root_and_we_listen_anywhere(void **state)
+{
+	(void)state;
+	assert_true(listener_fit("/tmp/absent/s", 0, problem, sizeof(problem)));
+	assert_true(listener_fit("/tmp/absent/s", geteuid(), problem, sizeof(problem)));
+	assert_false(listener_fit("/tmp/absent/s", STRANGER, problem, sizeof(problem)));
+}
+
+/* As Debian has it: /run/redis is the user redis's, and so is what listens in it. Nothing below a
+ * folder that is open to the world is for anybody: they could have made it while it was not there.
+ */
+static void others_listen_where_only_they_could(void **state)
+{
+	static const char run[] = "/run/test_folder_fit", file[] = "/run/test_folder_fit/s";
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	enter();
+	make_folder("redis", 0755);
+	make_file("redis/s");
+	give_away("redis");
+	assert_false(listens("redis/s", STRANGER));
+	assert_non_null(strstr(problem, "lies in /tmp, which has mode 1777: others could make it"));
+	make_folder(run, 02755);
+	make_file(file);
+	give_away(run);
+	assert_true(listener_fit(file, STRANGER, problem, sizeof(problem)));
+	assert_false(listener_fit(file, STRANGER + 1, problem, sizeof(problem)));
+	assert_string_equal(problem, "lies in /run/test_folder_fit, which belongs to uid 54321");
+	assert_false(listener_fit(file, (uid_t)-1, problem, sizeof(problem)));
+	for (unsigned i = 0; i < 3; i++) {
+		static const mode_t modes[] = {0775, 0757, 01777};
+
+		assert_int_equal(chmod(run, modes[i]), 0);
+		assert_false(listener_fit(file, STRANGER, problem, sizeof(problem)));
+		assert_non_null(strstr(problem, "others could make it there"));
+	}
+	assert_int_equal(remove(file), 0);
+	assert_int_equal(remove(run), 0);
+}
+
 static void paths_that_lead_nowhere(void **state)
 {
 	char longest[5000];
@@ -223,7 +275,8 @@ static int remove_top(void **state)
 		"nearest", "above/below/file", "above/below", "above", "open/to_file",
 		"open/to_folder", "open", "fine/file", "fine", "by_way_of", "volume/secret",
 		"volume/..data", "volume/..2026_01_02/secret", "volume/..2026_01_02", "volume",
-		"theirs/ours/file", "theirs/ours", "theirs/file", "theirs", "one", "two", "plain"};
+		"theirs/ours/file", "theirs/ours", "theirs/file", "theirs", "redis/s", "redis",
+		"one", "two", "plain"};
 
 	(void)state;
 	enter();
@@ -241,6 +294,8 @@ int main(void)
 		cmocka_unit_test(links_out_of_an_open_folder),
 		cmocka_unit_test(a_volume_of_kubernetes),
 		cmocka_unit_test(folders_of_others),
+		cmocka_unit_test(root_and_we_listen_anywhere),
+		cmocka_unit_test(others_listen_where_only_they_could),
 		cmocka_unit_test(paths_that_lead_nowhere),
 	};
 

@@ -135,6 +135,57 @@ static void a_path_a_password_without_a_user_and_a_database(void **state)
 	fake_stop(&f);
 }
 
+static struct {
+	unsigned asked;
+	char path[108];
+	uid_t listener;
+	bool fit;
+} judged;
+
+static bool judge_listener(const char *path, uid_t listener, char *problem, size_t problem_size)
+{
+	judged.asked++;
+	judged.listener = listener;
+	snprintf(judged.path, sizeof(judged.path), "%s", path);
+	if (!judged.fit)
+		snprintf(problem, problem_size, "lies where others are");
+	return judged.fit;
+}
+
+/* Others can listen at a path while the store is away. */
+static void the_password_is_told_to_nobody_else_at_a_path(void **state)
+{
+	struct redis_fake f = {.password = PASSWORD};
+	struct store_settings s;
+
+	(void)state;
+	memset(&judged, 0, sizeof(judged));
+	snprintf(f.path, sizeof(f.path), "/tmp/test_store.%d", (int)getpid());
+	fake_start(&f);
+	s = settings_of(&f);
+	s.password = PASSWORD;
+	s.listener_fit = judge_listener;
+	expect_down(&s, "it is not told the password: uid ");
+	expect_down(&s, "listens there, and the socket lies where others are. Have it in a folder");
+	assert_string_equal(judged.path, f.path);
+	assert_int_equal(judged.listener, geteuid());
+	assert_int_equal(f.bytes_in, 0);
+	judged.fit = true;
+	judged.asked = 0;
+	expect_up(&s);
+	assert_int_equal(judged.asked, 2); /* for either connection */
+	fake_stop(&f);
+	/* without a password there is nothing to keep */
+	f = (struct redis_fake){.password = NULL};
+	snprintf(f.path, sizeof(f.path), "/tmp/test_store.%d", (int)getpid());
+	fake_start(&f);
+	s.password = NULL;
+	judged.asked = 0;
+	expect_up(&s);
+	assert_int_equal(judged.asked, 0);
+	fake_stop(&f);
+}
+
 static void tls_by_name_and_by_address(void **state)
 {
 	struct redis_fake f = {.password = PASSWORD, .tls = tls_as(&good)};
@@ -529,6 +580,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_by_name_and_by_address),
 		cmocka_unit_test(a_path_a_password_without_a_user_and_a_database),
+		cmocka_unit_test(the_password_is_told_to_nobody_else_at_a_path),
 		cmocka_unit_test(tls_by_name_and_by_address),
 		cmocka_unit_test(nothing_is_told_to_the_wrong_server),
 		cmocka_unit_test(old_tls_is_refused),

@@ -6,6 +6,7 @@ import secrets
 import signal
 
 from redis_server import ROOT, RedisServer
+from users import User
 
 
 def documented_users() -> dict[str, str]:
@@ -18,10 +19,11 @@ def documented_users() -> dict[str, str]:
 
 class FleetStore(RedisServer):
     """At a Unix socket alone, or at a port of 127.0.0.1; `tls`: with the certificate of that name in
-    that folder. `replica_of`: another one that it copies."""
+    that folder. `replica_of`: another one that it copies. `user`: as RedisServer."""
 
     def __init__(self, port: int = 0, tls: tuple[str, str] | None = None, clock: bool = False,
-                 replica_of: "FleetStore | None" = None, maxclients: int = 10_000):
+                 replica_of: "FleetStore | None" = None, maxclients: int = 10_000,
+                 user: User | None = None):
         self.password = replica_of.password if replica_of else "canary-" + secrets.token_hex(16)
         self.admin = replica_of.admin if replica_of else "admin-" + secrets.token_hex(16)
         users = {"default": "off", "admin": f"on >{self.admin} ~* &* +@all"}
@@ -41,7 +43,7 @@ class FleetStore(RedisServer):
         elif port:
             options += ["--port", str(port), "--bind", "127.0.0.1"]
         self._own = options
-        super().__init__(*options, *self._follows(replica_of), clock=clock)
+        super().__init__(*options, *self._follows(replica_of), clock=clock, user=user)
         self.url = (f"rediss://localhost:{port}" if tls else f"redis://localhost:{port}" if port
                     else f"unix:{self.socket}")
 

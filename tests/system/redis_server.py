@@ -12,6 +12,7 @@ import tempfile
 import pytest
 
 from clock_shim import ShimmedClock
+from users import User, become
 from waiting import PATIENCE, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -85,10 +86,15 @@ class Connection:
 
 
 class RedisServer:
-    """Started empty, and kept nowhere. With `clock` its clock can be set: server.clock.step."""
+    """Started empty, and kept nowhere. With `clock` its clock can be set: server.clock.step. As `user`,
+    in a folder of theirs below /run, as a system has it."""
 
-    def __init__(self, *options: str, clock: bool = False):
-        self.folder = tempfile.mkdtemp(prefix="redis.")
+    def __init__(self, *options: str, clock: bool = False, user: User | None = None):
+        self.folder = tempfile.mkdtemp(prefix="redis.", dir="/run" if user else None)
+        self._wrap = become(user) if user else []
+        if user:
+            os.chown(self.folder, user.uid, user.gid)
+            os.chmod(self.folder, 0o755)
         self.socket = self.path("redis.sock")
         self.env = libraries()
         self._connections: list[Connection] = []
@@ -101,7 +107,7 @@ class RedisServer:
         """Again, after kill."""
         with open(self.path("log"), "wb") as log:
             self.process = subprocess.Popen(
-                [program(), "--unixsocket", self.socket, "--port", "0", "--save", "",
+                [*self._wrap, program(), "--unixsocket", self.socket, "--port", "0", "--save", "",
                  "--dir", self.folder, *self._options], env=self.env, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log)
         wait_until(self._is_there, "redis-server answers")

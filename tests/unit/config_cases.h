@@ -297,6 +297,15 @@ static const struct config_case {
 		"f:9: fleet_cert_key_file: it needs fleet_cert_file as well\n"),
 	CASE(GOOD BROKER "fleet_store = redis://10.0.0.1\nfleet_key_file = /k\n",
 		"f:6: fleet_store: it is, or Sentinels may name, another host without TLS; use rediss://, or allow it with: fleet_plain = yes\n"),
+	CASE(GOOD BROKER "fleet_store = redis://127.0.0.1\nfleet_key_file = /k\nfleet_password_file = /p\nfleet_poll = 10\n",
+		"f:6: fleet_store: warning: any user of this host can have that port while the store is away, and is told its password then; use unix:/PATH or rediss://, or accept it with: fleet_plain = yes\n"
+		"f:9: fleet_poll: \"10\" has no unit" DURATION "1s to 5min\n"),
+	CASE(GOOD BROKER "fleet_store = redis://127.0.0.1\nfleet_key_file = /k\nfleet_password_file = /p\nfleet_plain = yes\nfleet_poll = 10\n",
+		"f:10: fleet_poll: \"10\" has no unit" DURATION "1s to 5min\n"),
+	CASE(GOOD BROKER "fleet_store = redis://127.0.0.1\nfleet_key_file = /k\nfleet_poll = 10\n",
+		"f:8: fleet_poll: \"10\" has no unit" DURATION "1s to 5min\n"),
+	CASE(GOOD BROKER "fleet_store = unix:/s\nfleet_key_file = /k\nfleet_password_file = /p\nfleet_poll = 10\n",
+		"f:9: fleet_poll: \"10\" has no unit" DURATION "1s to 5min\n"),
 	CASE(GOOD BROKER "fleet_store = redis://10.0.0.1\nfleet_key_file = /k\nfleet_plain = yes\nfleet_poll = 10\n",
 		"f:8: fleet_plain: warning: the store is spoken to without TLS: whoever is on the way reads its password, and can stop the fleet\n"
 		"f:9: fleet_poll: \"10\" has no unit" DURATION "1s to 5min\n"),
