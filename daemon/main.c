@@ -163,18 +163,21 @@ static int check_config(const char *path)
 {
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL;
+	bool warned = false;
 	char reader[128];
 	int r = config_become_reader(path, reader, sizeof(reader));
 
 	if (!r)
 		r = config_load(path, CONFIG_FOR_CHECK, NULL, &config, &problems);
 	config_problems_print(&problems, stdout);
+	for (size_t i = 0; i < problems.count; i++)
+		warned |= problems.items[i].severity == CONFIG_WARNING;
 	if (r < 0)
 		fprintf(stderr, "gctokend: %s\n", strerror(-r));
 	else if (!r)
 		printf("%s: %zu profile%s, %s\n", path, config->profile_count,
 			config->profile_count == 1 ? "" : "s",
-			problems.count ? "no error" : "nothing wrong");
+			warned ? "no error" : "nothing wrong");
 	if (*reader)
 		printf("(Files are judged as the daemon's %s reads them.)\n", reader);
 	config_problems_fini(&problems);
@@ -188,9 +191,12 @@ static int print_config(const char *path)
 	struct config_problems problems = CONFIG_PROBLEMS_NONE;
 	struct config *config = NULL;
 	struct buffer text;
+	char reader[128];
 	int status = EX_CONFIG;
 
-	if (!config_load(path, CONFIG_FOR_CHECK, NULL, &config, &problems)) {
+	/* as the daemon sees it: what it may read and root may not is no problem */
+	if (!config_become_reader(path, reader, sizeof(reader)) &&
+		!config_load(path, CONFIG_FOR_CHECK, NULL, &config, &problems)) {
 		buffer_init(&text, NULL, 0);
 		config_print_json(config, &text);
 		status = !buffer_failed(&text) &&
@@ -237,8 +243,7 @@ static struct config *load_or_tell(const char *path, struct name_table *names)
 	}
 	for (size_t i = 0; i < problems.count && !(r && failed_starts_before()); i++) {
 		config_problem_text(&problems.items[i], text, sizeof(text));
-		log_line(problems.items[i].severity == CONFIG_ERROR ? LOG_ERR : LOG_WARNING, "%s",
-			text);
+		log_line(config_severity_level(problems.items[i].severity), "%s", text);
 	}
 	if (r < 0)
 		log_line(LOG_ERR, "not started: %s", strerror(-r));

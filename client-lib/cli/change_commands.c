@@ -165,7 +165,10 @@ static int show_revoked(
 {
 	(void)reply;
 	(void)context;
-	printf("%s: the token is revoked; 'gctoken refresh' brings the profile back\n", s->profile);
+	printf("%s: the token is revoked; 'gctoken --profile %s refresh' brings the profile back\n"
+	       "Earlier tokens, and those that others obtained with this client, stay valid at\n"
+	       "Genesys Cloud until they expire.\n",
+		s->profile, s->profile);
 	return EXIT_OK;
 }
 

@@ -25,7 +25,8 @@ struct doctor_profile {
 	char secret_file[4096];
 	char secret_credential[64];
 	bool everybody;
-	char allowed[512]; /* "users a, b; groups c"; "" where nobody is named */
+	/* Names with ", " between them; "" where none is named. */
+	char users[256], groups[256], units[256];
 };
 
 struct doctor_plan {
@@ -55,12 +56,17 @@ void doctor_begin(struct doctor *d);
 /* The sum of it all. EXIT_OK or EXIT_FAILED. */
 int doctor_end(struct doctor *d);
 
-/* doctor_config.c: the configuration's own verdict, and d->plan from it. */
+/* doctor_config.c: whether there is anything to look at, with what to do if not; the
+ * configuration's own verdict, and d->plan from it. */
+bool doctor_finds_something(struct doctor *d);
 void doctor_look_at_config(struct doctor *d);
 void doctor_plan_fini(struct doctor_plan *p);
 /* doctor_host.c: files and sockets of this machine. */
 void doctor_look_at_credentials(struct doctor *d);
+void doctor_look_at_state(struct doctor *d);
 void doctor_look_at_sockets(struct doctor *d);
+/* doctor_members.c: whether those who may have a token may connect to the socket. */
+void doctor_look_at_members(struct doctor *d);
 /* doctor_daemon.c: what the daemon says; false if it does not reply. */
 bool doctor_look_at_daemon(struct doctor *d);
 /* doctor_fleet.c: the store of a fleet, if the configuration has one. */

@@ -24,9 +24,13 @@ int command_doctor(const struct command *self, struct settings *s, int argc, cha
 		return code;
 	d.ca_file = ca_file && *ca_file ? ca_file : NULL;
 	doctor_begin(&d);
+	if (!doctor_finds_something(&d))
+		return doctor_end(&d);
 	doctor_look_at_config(&d);
 	doctor_look_at_credentials(&d);
+	doctor_look_at_state(&d);
 	doctor_look_at_sockets(&d);
+	doctor_look_at_members(&d);
 	doctor_look_at_daemon(&d);
 	doctor_look_at_fleet(&d);
 	doctor_look_at_network(&d);

@@ -2,9 +2,11 @@
  */
 #include "doctor.h"
 #include "doctor_program.h"
+#include "helper.h"
 #include "json_read.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,21 +29,14 @@ static bool take_raw(const struct json_value *v, const char *path, char *ret, si
 	return true;
 }
 
-/* Each name of a list of rules, behind the word for what it names. */
-static void take_name(
-	const struct json_value *v, const char *path, const char *kind, char *ret, size_t size)
+/* One more of a list of rules; what does not fit is left out whole. */
+static void take_name(const struct json_value *v, const char *path, char *ret, size_t size)
 {
 	char name[64];
 	size_t n = strlen(ret);
-	const char *last;
 
-	if (!json_take_text(v, path, name, sizeof(name)))
-		return;
-	last = strrchr(ret, ';');
-	if (strstr(last ? last : ret, kind))
-		snprintf(ret + n, size - n, ", %s", name);
-	else
-		snprintf(ret + n, size - n, "%s%s %s", n ? "; " : "", kind, name);
+	if (json_take_text(v, path, name, sizeof(name)) && n + 2 + strlen(name) < size)
+		snprintf(ret + n, size - n, "%s%s", n ? ", " : "", name);
 }
 
 static void see_profile(struct doctor_profile *p, const struct json_value *v)
@@ -62,9 +57,9 @@ static void see_profile(struct doctor_profile *p, const struct json_value *v)
 		sizeof(p->secret_credential));
 	if (v->type == JSON_BOOL && !strcmp(v->path, "profiles[].everybody"))
 		p->everybody = v->text[0] == 't';
-	take_name(v, "profiles[].allow_users[]", "users", p->allowed, sizeof(p->allowed));
-	take_name(v, "profiles[].allow_groups[]", "groups", p->allowed, sizeof(p->allowed));
-	take_name(v, "profiles[].allow_units[]", "units", p->allowed, sizeof(p->allowed));
+	take_name(v, "profiles[].allow_users[]", p->users, sizeof(p->users));
+	take_name(v, "profiles[].allow_groups[]", p->groups, sizeof(p->groups));
+	take_name(v, "profiles[].allow_units[]", p->units, sizeof(p->units));
 }
 
 static void see_value(void *context, const struct json_value *v)
@@ -114,26 +109,67 @@ static bool may_read(struct doctor *d)
 			d->config_file);
 	else
 		doctor_say(d, AREA, FOUND_PROBLEM,
-			"Write one: man gctokend.conf and the commented example show how. If it is "
-			"elsewhere: gctoken doctor --config FILE",
+			"gctokend-add-profile writes one, or do it by hand: man gctokend.conf. If "
+			"it is elsewhere: gctoken doctor --config FILE",
 			"%s: %s", d->config_file, strerror(errno));
 	return false;
 }
 
+/* "users a, b; groups c; units d"; "" where nobody is named. */
+static void allowed_text(const struct doctor_profile *p, char *ret, size_t size)
+{
+	const char *const kinds[][2] = {
+		{"users ", p->users}, {"groups ", p->groups}, {"units ", p->units}};
+	size_t n = 0, i;
+
+	*ret = '\0';
+	for (i = 0; i < 3; i++)
+		if (*kinds[i][1] && n < size)
+			n += (size_t)snprintf(ret + n, size - n, "%s%s%s", n ? "; " : "",
+				kinds[i][0], kinds[i][1]);
+}
+
 static void tell_allowed(struct doctor *d)
 {
+	char allowed[800];
 	size_t i;
 
 	for (i = 0; i < d->plan.count; i++) {
 		const struct doctor_profile *p = &d->plan.profiles[i];
 
+		allowed_text(p, allowed, sizeof(allowed));
 		doctor_say(d, AREA, FOUND_OK, NULL, "profile %s (%s): for %s%s", p->name, p->grant,
 			p->everybody              ? "whoever can connect"
-			: *p->allowed             ? p->allowed
+			: *allowed                ? allowed
 			: d->plan.root_needs_rule ? "only the daemon's user"
 						  : "only root and the daemon's user",
-			p->everybody && *p->allowed ? ", within the units named" : "");
+			p->everybody && *allowed ? ", within the units named" : "");
 	}
+}
+
+static bool is_absent(const char *path)
+{
+	return access(path, F_OK) && errno == ENOENT;
+}
+
+bool doctor_finds_something(struct doctor *d)
+{
+	char program[PATH_MAX];
+
+	if (!is_absent(d->config_file) || !is_absent(d->s->socket))
+		return true;
+	helper_find("../daemon/gctokend", GCTOKEND_PATH, program);
+	doctor_say(d, AREA, FOUND_PROBLEM,
+		access(program, X_OK)
+			? "Install the package gctokend, and add a profile: gctokend-add-profile "
+			  "default region=us-west-2 client_id=ID. If it is elsewhere, name it with "
+			  "--config and --socket"
+			: "Add a profile, as root: gctokend-add-profile default region=us-west-2 "
+			  "client_id=ID (it asks for the secret). If there is a daemon elsewhere, "
+			  "name it with --config and --socket",
+		"there is neither %s nor %s: gctokend is not set up here yet", d->config_file,
+		d->s->socket);
+	return false;
 }
 
 void doctor_look_at_config(struct doctor *d)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define NAME_SIZE 40
@@ -80,6 +81,40 @@ void doctor_look_at_credentials(struct doctor *d)
 			"the configuration says where they are, but could not be read");
 }
 
+/* What the daemon writes is small: some kilobytes for each client. */
+#define ROOM_LEAST (1024 * 1024)
+#define FILES_LEAST 16
+
+void doctor_look_at_state(struct doctor *d)
+{
+	const char *path = d->plan.state_dir;
+	unsigned long long room;
+	struct statvfs fs;
+
+	if (!*path)
+		return;
+	if (statvfs(path, &fs)) {
+		doctor_say(d, "State", FOUND_UNKNOWN,
+			errno == ENOENT ? "The daemon makes it when it starts" : NULL, "%s: %s",
+			path, strerror(errno));
+		return;
+	}
+	room = (unsigned long long)fs.f_bavail * fs.f_frsize;
+	if (fs.f_flag & ST_RDONLY)
+		doctor_say(d, "State", FOUND_PROBLEM,
+			"Mount it so that it can be written to, or let state_dir name another "
+			"folder",
+			"%s is on a file system that is read-only", path);
+	else if (room < ROOM_LEAST || (fs.f_files && fs.f_favail < FILES_LEAST))
+		doctor_say(d, "State", FOUND_PROBLEM,
+			"Make room there. Until then no token can be fetched: each request is "
+			"written down first",
+			"the disk of %s is full", path);
+	else
+		doctor_say(
+			d, "State", FOUND_OK, NULL, "%s: %llu MB are free", path, room / 1000000);
+}
+
 /* The members that the group lists; users who have it as their primary group are not looked up. */
 static void members_text(gid_t gid, char *ret, size_t size)
 {
@@ -127,8 +162,9 @@ static void look_at_socket(struct doctor *d, const char *path, bool wanted)
 				"%s: %s", path, strerror(errno));
 		else
 			doctor_say(d, "Sockets", FOUND_PROBLEM,
-				"Start the daemon: systemctl start gctokend.socket gctokend. If it "
-				"uses another socket, name that with --socket or GCTOKEN_SOCKET",
+				"Start the daemon: systemctl start gctokend.socket gctokend. If "
+				"nothing is configured yet: gctokend-add-profile(8). If it uses "
+				"another socket, name that with --socket or GCTOKEN_SOCKET",
 				"%s: %s", path, strerror(errno));
 		return;
 	}

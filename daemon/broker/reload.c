@@ -226,7 +226,7 @@ static void take_over_or_refuse(struct broker *b)
 			tell_refused(b, problem);
 			problems.errors = 0; /* the others are only logged */
 		} else {
-			log_line(error ? LOG_ERR : LOG_WARNING, "%s", problem);
+			log_line(config_severity_level(problems.items[i].severity), "%s", problem);
 		}
 	}
 	if (r < 0)

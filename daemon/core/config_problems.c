@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 static void problem_fini(struct config_problem *p)
 {
@@ -108,14 +109,24 @@ void config_problems_fini(struct config_problems *p)
 	*p = CONFIG_PROBLEMS_NONE;
 }
 
+int config_severity_level(enum config_severity severity)
+{
+	static const int levels[] = {
+		[CONFIG_NOTE] = LOG_INFO, [CONFIG_WARNING] = LOG_WARNING, [CONFIG_ERROR] = LOG_ERR};
+
+	return levels[severity];
+}
+
 void config_problem_text(const struct config_problem *p, char *text, size_t size)
 {
+	static const char *const before[] = {
+		[CONFIG_NOTE] = "note: ", [CONFIG_WARNING] = "warning: ", [CONFIG_ERROR] = ""};
 	char line[16] = "";
 
 	if (p->line > 0)
 		snprintf(line, sizeof(line), ":%u", p->line);
 	snprintf(text, size, "%s%s: %s%s%s%s", p->file, line, p->key, *p->key ? ": " : "",
-		p->severity == CONFIG_WARNING ? "warning: " : "", p->message);
+		before[p->severity], p->message);
 }
 
 void config_quote(char *quoted, size_t size, const char *value)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 enum config_severity {
+	CONFIG_NOTE,    /* what to know of a configuration that is as it should be */
 	CONFIG_WARNING, /* said, but the configuration stands */
 	CONFIG_ERROR,
 };
@@ -52,7 +53,11 @@ void config_problems_add_list(struct config_problems *p, enum config_severity se
 void config_problems_sort(struct config_problems *p);
 void config_problems_fini(struct config_problems *p);
 
-/* "file:line: key: message", with "warning: " before the message of one. Truncated to `size`. */
+/* How a log tells one of that severity: a LOG_ of syslog. */
+int config_severity_level(enum config_severity severity);
+
+/* "file:line: key: message", with "warning: " or "note: " before the message of one. Truncated to
+ * `size`. */
 void config_problem_text(const struct config_problem *p, char *text, size_t size);
 
 /* `value` in quotes, for a message: what is not printable ASCII, quotes and backslashes become

@@ -279,11 +279,12 @@ void profile_sections_compare(struct config_draft *d, const struct config *confi
 					config->profiles[i].name, config->profiles[j].name);
 				break;
 			}
-			draft_problem(d, CONFIG_WARNING, d->profiles[i],
+			draft_problem(d, CONFIG_NOTE, d->profiles[i],
 				config->profiles[i].client_id ? "client_id" : "client_id_file",
 				"profile %s is the same client at the same login server as profile "
-				"%s: each fetches tokens of its own, and the server may end the "
-				"oldest of one client's tokens",
+				"%s: each has a token of its own, and with it a limit of its own "
+				"at "
+				"the API",
 				config->profiles[i].name, config->profiles[j].name);
 			break;
 		}

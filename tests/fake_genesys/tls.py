@@ -79,7 +79,11 @@ class Authority:
 
     def __init__(self, directory: str, host: str = "localhost"):
         self.directory = os.path.abspath(directory)
-        self._good = GOOD_NAMES + ("" if f":{host}" in GOOD_NAMES else f",DNS:{host}")
+        names = [host]
+        if host.startswith("login."):  # a region has its API beside its login server
+            names.append("api." + host.removeprefix("login."))
+        self._good = ",".join([GOOD_NAMES, *(f"DNS:{name}" for name in names
+                                             if f":{name}" not in GOOD_NAMES)])
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self.ca_file = self._path("ca.pem")
         # A CA that is there already stays: clients that were told of it go on trusting us.

@@ -86,7 +86,7 @@ def is_active(unit: str) -> bool:
 def start_fake() -> None:
     """A login server that this machine finds under the name of a region's, and trusts."""
     with open("/etc/hosts", "a", encoding="utf-8") as file:
-        file.write("127.0.0.1 login.usw2.pure.cloud\n")
+        file.write("127.0.0.1 login.usw2.pure.cloud api.usw2.pure.cloud\n")
     client = re.search(r"client_id=(\S+)", commands()[1]).group(1)
     subprocess.Popen(["python3", "/repo/tests/fake_genesys", "--quiet", "--dir", "/run/fake",
                       "--host", "login.usw2.pure.cloud", "--port", "443", "--control", CONTROL,
@@ -182,6 +182,21 @@ def who_has_the_token():
 
 
 @step
+def the_doctor_names_who_cannot_connect():
+    """A member of a group that a rule names, and not of the socket's."""
+    run("groupadd team; useradd -G team outsider")
+    text = open(CONFIG, encoding="utf-8").read()
+    with open(CONFIG, "a", encoding="utf-8") as file:
+        file.write("allow_groups = team\n")
+    said = " ".join(run("gctoken doctor", fails=True).split())
+    assert "profile default is for outsider, who may not connect" in said, said
+    assert "usermod -aG gctoken USER" in said and "1 problem" in said
+    with open(CONFIG, "w", encoding="utf-8") as file:
+        file.write(text)
+    run("gctoken doctor")
+
+
+@step
 def a_mistake_is_taken_back():
     """gctokend-add-profile leaves nothing behind of what the daemon does not accept, and changes no
     profile that is there."""
@@ -256,6 +271,20 @@ class Asking:
     def __exit__(self, *_):
         self._stop.set()
         self._thread.join()
+
+
+@step
+def a_profile_comes_and_goes():
+    client = re.search(r"client_id=(\S+)", commands()[1]).group(1)
+    before = sorted(glob.glob("/etc/gctokend/**", recursive=True))
+    for _ in range(2):
+        said = run(f"gctokend-add-profile second region=us-west-2 client_id={client}", "an0ther:+/%\n")
+        assert "Profile second works" in said and "note: " in said
+        said = run("gctokend-remove-profile second")
+        assert "Profile second is gone" in said
+        assert sorted(glob.glob("/etc/gctokend/**", recursive=True)) == before
+        assert ask(SOCKET, "/v1/token?profile=second")[0] in (403, 404)
+    assert token()["state"] == "fresh"
 
 
 @step
@@ -365,7 +394,7 @@ def it_comes_back_by_installing_it_again():
 @step
 def purging_keeps_what_people_wrote_and_says_so():
     said = run("dpkg -P gctokend")
-    assert "/etc/gctokend is kept" in said
+    assert "/etc/gctokend is kept" in said and "tokens until they expire" in said
     with open("/etc/gctokend/default.secret", encoding="utf-8") as file:
         assert file.read() == "an0ther:+/%\n"
     assert os.path.exists(CONFIG) and not os.path.exists("/var/lib/gctokend")

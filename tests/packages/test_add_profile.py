@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from daemon import GCTOKEN, GCTOKEND, canary, environment
+from as_etc import AsEtc
+from daemon import GCTOKEND, canary, environment
 from fake import REPOSITORY
 from users import needs_root
-from waiting import PATIENCE
 
 PROGRAM = os.path.join(REPOSITORY, "conf", "gctokend-add-profile")
 GOOD = ("region=us-west-2", "client_id=x")
@@ -119,34 +119,22 @@ def test_help(conf, option):
     assert add(conf, "--colour").returncode == 2
 
 
-# What the daemon and the login server say to it. In a mount namespace the daemon's own folder is
-# /etc/gctokend, and systemctl is a program that sends the signal.
+# What the daemon and the login server say to it.
 
 @pytest.fixture
 def taken_over(fake, daemon, tmp_path):
     """A factory: taken_over("name", "key=value"...) adds a profile to a daemon that runs."""
     server = fake()
     d = daemon(server)
-    systemctl = tmp_path / "systemctl"
-    systemctl.write_text(f"#!/bin/sh\nkill -HUP {d.process.pid}\n")
-    systemctl.chmod(0o755)
+    beside = AsEtc(d, tmp_path)
     d.set_secret("others", server.clients[0]["secret"])
-    path = f"{tmp_path}:{os.path.dirname(GCTOKEND)}:{os.path.dirname(GCTOKEN)}:{os.environ['PATH']}"
     keys = {name: d.profiles["default"][name]
             for name in ("client_id", "token_url", "api_url", "ca_file")}
     keys["client_secret_file"] = d.path("others.secret")
 
     def add_to_it(name: str, **more: str) -> subprocess.CompletedProcess:
         pairs = [f"{key}={value}" for key, value in {**keys, **more}.items()]
-        return subprocess.run(
-            ["unshare", "--mount", "sh", "-ec",
-             "mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work; "
-             "mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work none /etc; "
-             f"mkdir -p /etc/gctokend; mount --bind {d.directory} /etc/gctokend; "
-             "mount -t tmpfs none /run; mkdir -p /run/systemd/system; exec \"$@\"",
-             "sh", PROGRAM, name, *pairs],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=environment(PATH=path), timeout=60 * PATIENCE)
+        return beside.run(PROGRAM, name, *pairs)
 
     return server, d, add_to_it
 

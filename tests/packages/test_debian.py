@@ -45,6 +45,7 @@ def contents(path: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name, files", [
     ("gctokend", ["/usr/sbin/gctokend", "/usr/sbin/gctokend-add-profile",
+                  "/usr/sbin/gctokend-remove-profile",
                   "/lib/systemd/system/gctokend.service", "/lib/systemd/system/gctokend.socket",
                   "/lib/systemd/system/gctoken-metrics.service",
                   "/lib/systemd/system/gctoken-metrics.timer",

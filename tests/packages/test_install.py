@@ -13,7 +13,7 @@ TRIPLET = r"/usr/lib(/[a-z0-9_-]+)?"
 # What there is, each as a pattern; what comes later must be added, so that packages have it, too.
 EXPECTED = [
     r"/usr/sbin/gctokend",
-    r"/usr/sbin/gctokend-add-profile",
+    r"/usr/sbin/gctokend-(add|remove)-profile",
     r"/usr/bin/gctoken",
     r"/usr/libexec/gctokend/gctoken-net",
     r"/usr/include/gctoken\.h",
@@ -43,7 +43,7 @@ PAGES = [
     r"/usr/share/man/man5/gctokend\.conf\.5",
     r"/usr/share/man/man7/gctokend-http\.7",
     r"/usr/share/man/man8/gctokend\.8",
-    r"/usr/share/man/man8/gctokend-add-profile\.8",
+    r"/usr/share/man/man8/gctokend-(add|remove)-profile\.8",
 ]
 
 

@@ -57,11 +57,12 @@ def test_all_is_well(well):
     checks = doctor(well)
     assert problems(checks) == []
     assert [one["area"] for one in checks] == sorted(
-        [one["area"] for one in checks], key=["Configuration", "Credentials", "Sockets", "Daemon",
-                                              "Tokens", "DNS", "TLS", "Clock"].index)
+        [one["area"] for one in checks], key=["Configuration", "Credentials", "State", "Sockets",
+                                              "Daemon", "Tokens", "DNS", "TLS", "Clock"].index)
     words = " ".join(one["words"] for one in checks)
     for expected in ("1 profile, nothing wrong", "(client_credentials): for users root, nobody",
-                     "default.secret (root:root, mode 0600)", "every user of this machine may",
+                     "default.secret (root:root, mode 0600)", "MB are free",
+                     "every user of this machine may",
                      "it answers, version", "profile default: fresh", "localhost is 127.0.0.1",
                      "is trusted, certificate good for", "agrees with that of localhost"):
         assert expected in words
@@ -103,6 +104,15 @@ def test_no_configuration(well):
     assert of(checks, "Credentials", "unknown")
 
 
+def test_nothing_is_set_up_yet(folder):
+    """One finding with what to do, and not each thing that is missing for its sake."""
+    done = run(folder, "--socket", "/nowhere/gctokend.sock", "doctor", "--json", "--config",
+               "/nowhere/gctokend.conf")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and len(told["checks"]) == 1
+    the_problem(told["checks"], "Configuration", "not set up here yet", "gctokend-add-profile")
+
+
 def test_a_wrong_configuration_is_told_line_by_line(make_daemon, server):
     d = make_daemon(server)
     d.write_config(d.config_text() + "nonsense = 1\nuse_margin = soon\n")
@@ -125,6 +135,22 @@ def test_a_secret_that_the_login_server_refuses(daemon, server):
     d.token(wait=5)
     the_problem(doctor(d), "Tokens", "client_rejected", "region, if the client is of another one")
     assert "authentication failed" in of(doctor(d), "Tokens")[0]["words"]
+
+
+# The state directory
+
+@needs_root
+@pytest.mark.parametrize("mounting, words, todo", [
+    ("mount -t tmpfs -o size=512k none", "is full", "Make room"),
+    ("mount -t tmpfs -o size=8m,nr_inodes=8 none", "is full", "Make room"),
+    ("mount -t tmpfs -o size=8m,ro none", "read-only", "Mount it"),
+])
+def test_a_disk_that_takes_nothing(well, mounting, words, todo):
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", f'{mounting} "$0"; exec "$@"', well.state_dir, GCTOKEN,
+         "doctor", "--json", "--config", well.config_file], capture_output=True, text=True,
+        env=environment(GCTOKEN_SOCKET=well.socket), timeout=60)
+    the_problem(json.loads(done.stdout)["checks"], "State", words, todo)
 
 
 # Sockets and the daemon
@@ -283,6 +309,16 @@ def test_a_user_outside_the_group_is_told_how_to_get_in(daemon, server):
     [found] = of(checks, "Sockets", "problem")
     assert "this user may not connect" in found["words"] and "usermod -aG" in found["todo"]
     assert of(checks, "Daemon", "unknown")
+
+
+@needs_root
+def test_who_may_have_a_token_and_cannot_connect(make_daemon, server):
+    """Root and numbers that no user has may well be there."""
+    d = make_daemon(server, broker={"socket_mode": "0660", "socket_group": "root"},
+                    profile={"allow_users": "root, nobody, daemon, 4000000"})
+    d.start()
+    the_problem(doctor(d), "Sockets", "profile default is for nobody, daemon, who may not connect",
+                "usermod -aG root")
 
 
 # The configuration as the daemon tells it

@@ -573,7 +573,7 @@ static void a_value_that_was_hardly_meant_is_a_warning(void **state)
 		"f:8: client_secret_credential: warning: /odd/s ends with a blank (20)\n"));
 }
 
-static void the_same_client_twice_is_a_warning(void **state)
+static void the_same_client_twice_is_a_note(void **state)
 {
 	struct config_text file = {"f",
 		GOOD "[profile q]\nenvironment = usw2.pure.cloud\n"
@@ -584,10 +584,9 @@ static void the_same_client_twice_is_a_warning(void **state)
 
 	(void)state;
 	config_free(must_parse(&file, 1, &no_variables,
-		"f:7: client_id: warning: profile q is the same client at the same login server as "
-		"profile p: each fetches tokens of its own, and the server may end the oldest of "
-		"one "
-		"client's tokens\n"));
+		"f:7: client_id: note: profile q is the same client at the same login server as "
+		"profile p: each has a token of its own, and with it a limit of its own at the "
+		"API\n"));
 }
 
 static void everybody_as_admin_is_a_warning(void **state)
@@ -680,7 +679,7 @@ int main(void)
 		cmocka_unit_test(the_state_directory_comes_from_the_environment),
 		cmocka_unit_test(credentials_are_looked_for_where_systemd_puts_them),
 		cmocka_unit_test(a_value_that_was_hardly_meant_is_a_warning),
-		cmocka_unit_test(the_same_client_twice_is_a_warning),
+		cmocka_unit_test(the_same_client_twice_is_a_note),
 		cmocka_unit_test(everybody_as_admin_is_a_warning),
 		cmocka_unit_test(profiles_have_a_limit),
 		cmocka_unit_test(problems_have_a_limit),
