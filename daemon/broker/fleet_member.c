@@ -3,6 +3,7 @@
 #include "broker.h"
 #include "fleet_link.h"
 #include "fleet_operation.h"
+#include "fleet_story.h"
 #include "oauth_client.h"
 #include "profile_type.h"
 #include "token_exchange.h"
@@ -331,6 +332,8 @@ bool fleet_member_turn(struct fleet_member *m, const struct clock_reading *now)
 					&m->fleet, now->boot, RESPONSE_UNAVAILABLE, DURATION_ZERO);
 				break;
 			}
+			if (d.alone)
+				fleet_story_alone(m, now);
 			m->posting = true;
 			m->wake_at = now->boot; /* the lease is kept */
 			return true;

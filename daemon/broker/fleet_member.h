@@ -37,6 +37,7 @@ struct fleet_member {
 	struct boot_time permit_at;     /* it asks then whether it may mint alone */
 	char tag[FLEET_TAG_DIGITS + 1]; /* of the credential it asks with */
 	bool posting;                   /* a token request is under way */
+	char held_by[FLEET_ID_MAX + 1]; /* who was said to fetch; "": nobody */
 	/* Of the current token, for the record. */
 	struct wall_time server_end;
 	struct duration not_before;

@@ -4,6 +4,7 @@
 #include "endpoint.h"
 #include "fleet_link.h"
 #include "fleet_member.h"
+#include "fleet_story.h"
 #include "oauth_client.h"
 #include "pages.h"
 #include "profile_type.h"
@@ -217,6 +218,7 @@ static void store_ended(void *context, const struct store_result *result)
 	struct clock_reading now;
 	struct fleet_record record;
 	struct fleet_sight sight;
+	struct fleet_story story;
 	enum fleet_taken what;
 
 	clock_read(&now);
@@ -229,7 +231,9 @@ static void store_ended(void *context, const struct store_result *result)
 		return;
 	}
 	sight = open_record(m, &now, &result->answer->record, &record);
+	fleet_story_begin(m, &now, &story);
 	what = fleet_answered(&m->fleet, result->received, result->answer, &sight);
+	fleet_story_end(m, &now, &story, result->answer);
 	taken(m, &now, what, was_stopped, &record, "read");
 	fleet_record_fini(&record);
 }
@@ -241,11 +245,14 @@ static void store_message(void *context, struct boot_time at, const struct fleet
 	struct clock_reading now;
 	struct fleet_record record;
 	struct fleet_sight sight;
+	struct fleet_story story;
 	enum fleet_taken what;
 
 	clock_read(&now);
 	sight = open_record(m, &now, &message->record, &record);
+	fleet_story_begin(m, &now, &story);
 	what = fleet_pushed(&m->fleet, at, message, &sight);
+	fleet_story_end(m, &now, &story, NULL);
 	taken(m, &now, what, was_stopped, &record, "told");
 	fleet_record_fini(&record);
 }

@@ -87,6 +87,8 @@ void fleet_down(struct fleet *f, struct boot_time now)
 {
 	if (f->up)
 		f->since = now;
+	if (f->up && f->busy)
+		f->counters.operations[f->operation][FLEET_RESULT_LOST]++;
 	f->up = false;
 	f->stamp.known = false;
 	f->busy = false;
@@ -118,8 +120,10 @@ static void read_clock(struct fleet *f, struct boot_time now, int64_t us)
 		int64_t least = boot_since(stamp.sent, last->received).ns;
 		int64_t slack = ns_add(FLEET_DRIFT(most), STEP_NOISE_NS);
 
-		if (theirs > ns_add(most, slack) || theirs < ns_sub(least, slack))
+		if (theirs > ns_add(most, slack) || theirs < ns_sub(least, slack)) {
+			f->step = duration_ns(ns_sub(theirs, theirs > most ? most : least));
 			redate(f, now);
+		}
 	}
 	f->clock = f->stamp = stamp;
 }
@@ -301,10 +305,19 @@ static enum fleet_taken was_stopped(struct fleet *f, struct boot_time now,
 	return FLEET_TAKEN_NOTHING;
 }
 
+static void count_answer(struct fleet *f, const struct fleet_answer *a)
+{
+	bool empty = a->word == FLEET_SAYS_RECORD && !a->record.generation;
+
+	f->counters.operations[f->operation]
+			      [empty ? (unsigned)FLEET_RESULT_EMPTY : (unsigned)a->word]++;
+}
+
 enum fleet_taken fleet_answered(struct fleet *f, struct boot_time now,
 	const struct fleet_answer *answer, const struct fleet_sight *sight)
 {
 	f->busy = false;
+	count_answer(f, answer);
 	read_clock(f, now, answer->stamp_us);
 	switch (f->operation) {
 	case FLEET_READ:
@@ -331,6 +344,7 @@ void fleet_refused(struct fleet *f, struct boot_time now)
 	struct boot_time later = boot_add(boot_in_s(now, 1), upto(f, duration_s(1)));
 
 	f->busy = false;
+	f->counters.operations[f->operation][FLEET_RESULT_REFUSED]++;
 	switch (f->operation) {
 	case FLEET_READ:
 		f->read_at = later;
@@ -376,6 +390,11 @@ enum fleet_taken fleet_pushed(struct fleet *f, struct boot_time now,
 		when.from = boot_max(when.from, boot_add(f->stamp.sent, since));
 	}
 	when.from = boot_min(when.from, now);
+	if (f->stamp.known && message->record.generation > f->current.generation) {
+		f->counters.pushed++;
+		f->counters.push_delay =
+			duration_add(f->counters.push_delay, boot_since(now, when.from));
+	}
 	taken = fleet_look_at(f, now, &message->record, sight, &when);
 	f->not_before = boot_min(f->not_before, now);
 	if (f->current.generation == message->record.generation && !f->unpublished)

@@ -126,9 +126,24 @@ struct fleet_decision {
 	struct boot_time wake_at;  /* decide again then, if nothing happens */
 };
 
+/* What became of an operation: an enum fleet_word, or one of these. */
+enum fleet_result {
+	FLEET_RESULT_EMPTY = FLEET_SAYS_FAILED + 1, /* of READ: the store has no record */
+	FLEET_RESULT_REFUSED,                       /* with an error, or it could not be asked */
+	FLEET_RESULT_LOST,                          /* with the connection */
+	FLEET_RESULTS,
+};
+#define FLEET_OPERATIONS (FLEET_STOP + 1)
+
 struct fleet_counters {
 	uint64_t minted, minted_alone, adopted, put, restored, superseded, held, cooled_down;
 	uint64_t store_clock_steps, broken, undated, stale;
+	uint64_t missed; /* of the adopted ones, those whose message should have come and did not */
+	uint64_t operations[FLEET_OPERATIONS][FLEET_RESULTS];
+	/* From a token's put to its message: at the most, since the store's clock is known to lie
+	 * between two readings of ours. */
+	uint64_t pushed;
+	struct duration push_delay; /* the sum of all */
 };
 
 /* What stands in the way, and since when by our own clock. */
@@ -160,6 +175,7 @@ struct fleet {
 	struct boot_time since;   /* up, or down */
 	struct fleet_stamp clock; /* the latest of any connection */
 	struct fleet_stamp stamp; /* the latest of this one */
+	struct duration step;     /* of the store's clock, the latest that was noticed */
 	struct boot_time anchor;  /* what is pushed from now on was put after this */
 	bool busy;                /* `operation` is under way */
 	enum fleet_operation operation;

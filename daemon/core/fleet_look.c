@@ -3,6 +3,7 @@
 #include "fleet_judge.h"
 
 #define UNDATED_US (-1000000)
+#define MESSAGE_LATE_US 2000000
 
 /* An admin's stop that the store does not have yet has to be higher than whatever is there. */
 static void stop_above(struct fleet *f)
@@ -120,6 +121,14 @@ enum fleet_taken fleet_look_at(struct fleet *f, struct boot_time now, const stru
 	return FLEET_TAKEN_TOKEN;
 }
 
+/* It was put while messages were heard, and long enough ago for one of it. */
+static bool was_missed(const struct fleet *f, const struct fleet_dating *when)
+{
+	struct boot_time put_at = boot_sub(when->from, duration_from_us(when->age_us));
+
+	return when->age_us > MESSAGE_LATE_US && boot_before(f->since, put_at);
+}
+
 enum fleet_taken fleet_look_at_read(struct fleet *f, struct boot_time now,
 	const struct fleet_stored *r, const struct fleet_sight *sight)
 {
@@ -127,6 +136,8 @@ enum fleet_taken fleet_look_at_read(struct fleet *f, struct boot_time now,
 		.from = f->stamp.sent,
 		.age_us = ns_sub(f->stamp.us, r->t0_us),
 	};
+	enum fleet_taken taken = fleet_look_at(f, now, r, sight, &when);
 
-	return fleet_look_at(f, now, r, sight, &when);
+	f->counters.missed += taken == FLEET_TAKEN_TOKEN && was_missed(f, &when);
+	return taken;
 }

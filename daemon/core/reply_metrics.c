@@ -309,6 +309,7 @@ static void put_fleet_events(const struct metric_context *c)
 		{"broken", offsetof(struct fleet_counters, broken)},
 		{"undated", offsetof(struct fleet_counters, undated)},
 		{"stale", offsetof(struct fleet_counters, stale)},
+		{"missed", offsetof(struct fleet_counters, missed)},
 	};
 
 	put_family(c->out, name, "counter",
@@ -316,7 +317,7 @@ static void put_fleet_events(const struct metric_context *c)
 		"these, without the store), adopted (from another host), put (into the store), "
 		"restored (of these, because the store had lost it), superseded, held (another "
 		"host was asking), cooled_down, store_clock_step, broken (a lease or hold that "
-		"stood too long), undated, stale.");
+		"stood too long), undated, stale, missed (adopted, but no message of it came).");
 	for (size_t i = 0; i < c->count; i++) {
 		const struct fleet_view *f = &c->profiles[i].fleet;
 
@@ -327,6 +328,86 @@ static void put_fleet_events(const struct metric_context *c)
 				events[k].event,
 				*(const uint64_t *)((const char *)f->counters + events[k].member));
 	}
+}
+
+/* Each outcome that an operation can have. */
+static void put_fleet_operations(const struct metric_context *c)
+{
+	static const char name[] = "gctokend_fleet_operations_total";
+	static const struct {
+		enum fleet_operation operation;
+		unsigned result;
+		const char *labels;
+	} all[] = {
+#define OPERATION(op, OP, result, RESULT) \
+	{FLEET_##OP, RESULT, ",op=\"" op "\",result=\"" result "\"} "}
+#define TROUBLE(op, OP) \
+	OPERATION(op, OP, "refused", FLEET_RESULT_REFUSED), \
+		OPERATION(op, OP, "lost", FLEET_RESULT_LOST)
+		OPERATION("read", READ, "record", FLEET_SAYS_RECORD),
+		OPERATION("read", READ, "empty", FLEET_RESULT_EMPTY),
+		TROUBLE("read", READ),
+		OPERATION("acquire", ACQUIRE, "granted", FLEET_SAYS_GRANTED),
+		OPERATION("acquire", ACQUIRE, "newer", FLEET_SAYS_NEWER),
+		OPERATION("acquire", ACQUIRE, "held", FLEET_SAYS_HELD),
+		OPERATION("acquire", ACQUIRE, "hold", FLEET_SAYS_HOLD),
+		OPERATION("acquire", ACQUIRE, "limit", FLEET_SAYS_LIMIT),
+		OPERATION("acquire", ACQUIRE, "cooldown", FLEET_SAYS_COOLDOWN),
+		TROUBLE("acquire", ACQUIRE),
+		OPERATION("renew", RENEW, "kept", FLEET_SAYS_KEPT),
+		OPERATION("renew", RENEW, "late", FLEET_SAYS_LATE),
+		TROUBLE("renew", RENEW),
+		OPERATION("put", PUT, "put", FLEET_SAYS_PUT),
+		OPERATION("put", PUT, "newer", FLEET_SAYS_NEWER),
+		OPERATION("put", PUT, "same", FLEET_SAYS_SAME),
+		OPERATION("put", PUT, "dead", FLEET_SAYS_DEAD),
+		OPERATION("put", PUT, "stale", FLEET_SAYS_STALE),
+		TROUBLE("put", PUT),
+		OPERATION("fail", FAIL, "failed", FLEET_SAYS_FAILED),
+		OPERATION("fail", FAIL, "late", FLEET_SAYS_LATE),
+		TROUBLE("fail", FAIL),
+		OPERATION("stop", STOP, "put", FLEET_SAYS_PUT),
+		OPERATION("stop", STOP, "newer", FLEET_SAYS_NEWER),
+		OPERATION("stop", STOP, "granted", FLEET_SAYS_GRANTED),
+		TROUBLE("stop", STOP),
+#undef OPERATION
+#undef TROUBLE
+	};
+
+	put_family(c->out, name, "counter",
+		"What this host asked the fleet's store, and what that answered; refused: with an "
+		"error; lost: not at all.");
+	for (size_t i = 0; i < c->count; i++) {
+		const struct fleet_view *f = &c->profiles[i].fleet;
+
+		if (f->state == FLEET_STATE_NONE)
+			continue;
+		for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++) {
+			buffer_printf(c->out, "%s{profile=\"%s\"%s", name,
+				c->profiles[i].settings->name, all[k].labels);
+			buffer_put_unsigned(
+				c->out, f->counters->operations[all[k].operation][all[k].result]);
+			buffer_put_char(c->out, '\n');
+		}
+	}
+}
+
+static void put_fleet_pushes(const struct metric_context *c)
+{
+	static const char pushes[] = "gctokend_fleet_pushes_total";
+	static const char delay[] = "gctokend_fleet_push_delay_seconds_total";
+
+	put_family(c->out, pushes, "counter", "Messages that came of a new token.");
+	for (size_t i = 0; i < c->count; i++)
+		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
+			put_count(c->out, pushes, c->profiles[i].settings->name, NULL, NULL,
+				c->profiles[i].fleet.counters->pushed);
+	put_family(c->out, delay, "counter",
+		"How long they took in all from the store to here, at the most.");
+	for (size_t i = 0; i < c->count; i++)
+		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
+			put_seconds(c->out, delay, c->profiles[i].settings->name,
+				c->profiles[i].fleet.counters->push_delay);
 }
 
 static void put_fleet(const struct metric_context *c)
@@ -354,6 +435,8 @@ static void put_fleet(const struct metric_context *c)
 		"Hosts that hear of new tokens, as the store counts them; 0 if that is not known.",
 		fleet_hosts);
 	put_fleet_events(c);
+	put_fleet_operations(c);
+	put_fleet_pushes(c);
 }
 
 static void put_broker(struct buffer *out, const struct broker_view *b)

@@ -80,8 +80,15 @@ def test_the_dashboard_shows_each_panel_in_a_place_of_its_own():
     assert all(p["title"] and (p["type"] == "row" or p["description"]) for p in panels)
 
 
-def test_labels_have_the_values_that_rules_ask_for(fake, daemon):
-    d = daemon(fake())
+def test_labels_have_the_values_that_rules_ask_for(fake, make_daemon):
+    """One profile is in a fleet, whose store is not there."""
+    d = make_daemon(fake(), profiles={"default": {"fleet": "no"}, "shared": {}})
+    with open(os.open(d.path("fleet.key"), os.O_CREAT | os.O_WRONLY, 0o600), "w",
+              encoding="ascii") as file:
+        file.write("0123456789abcdef" * 4)
+    d.broker |= {"fleet_store": f"unix:{d.path('nobody')}", "fleet_key_file": d.path("fleet.key")}
+    d.write_config()
+    d.start()
     d.token()
     text = d.get("/metrics").body.decode()
     labels = re.findall(r'(gctokend_\w+)\{(\w+)=~?"([^"]+)"', rules_text())

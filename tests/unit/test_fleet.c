@@ -433,6 +433,7 @@ static void a_step_of_the_stores_clock_is_put_right(void **state)
 	assert_int_equal(
 		answer_record(&h, FLEET_SAYS_RECORD, &r, &good_sight), FLEET_TAKEN_NOTHING);
 	assert_int_equal(h.f.counters.store_clock_steps, 1);
+	assert_in_range(h.f.step.ns, -3601 * NS_PER_S, -3599 * NS_PER_S);
 	assert_true(h.f.put_at.ns != BOOT_TIME_NEVER.ns);
 	assert_true(boot_since(h.f.current.end, h.now).ns == (LIFE_S - 12) * NS_PER_S);
 	/* another host was quicker: nothing more to do */
@@ -788,6 +789,80 @@ static void a_lost_connection_loses_the_operation(void **state)
 	expect_operation(&h, FLEET_ACQUIRE);
 }
 
+static uint64_t counted(const struct host *h, enum fleet_operation operation, unsigned result)
+{
+	return h->f.counters.operations[operation][result];
+}
+
+/* Each is counted once, by what became of it. */
+static void operations_are_counted(void **state)
+{
+	struct fleet_stored r;
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	connect_minted(&h, 7);
+	assert_true(counted(&h, FLEET_READ, FLEET_RESULT_EMPTY) == 1);
+	assert_true(counted(&h, FLEET_ACQUIRE, FLEET_SAYS_GRANTED) == 1);
+	assert_true(counted(&h, FLEET_PUT, FLEET_SAYS_PUT) == 1);
+	pass_ms(&h, 11000);
+	expect_operation(&h, FLEET_READ);
+	r = stored(&h, 7, 11, LIFE_S - 1);
+	answer_record(&h, FLEET_SAYS_RECORD, &r, &good_sight);
+	assert_true(counted(&h, FLEET_READ, FLEET_SAYS_RECORD) == 1);
+	pass_ms(&h, 11000);
+	expect_operation(&h, FLEET_READ);
+	fleet_refused(&h.f, h.now);
+	assert_true(counted(&h, FLEET_READ, FLEET_RESULT_REFUSED) == 1);
+	pass_ms(&h, 2000);
+	expect_operation(&h, FLEET_READ);
+	fleet_down(&h.f, h.now);
+	fleet_down(&h.f, h.now); /* another try to connect */
+	assert_true(counted(&h, FLEET_READ, FLEET_RESULT_LOST) == 1);
+	for (unsigned i = 0; i < FLEET_RESULTS; i++)
+		assert_true(counted(&h, FLEET_FAIL, i) + counted(&h, FLEET_STOP, i) == 0);
+}
+
+/* From the put, as the store's clock has it, to the message. One that comes again says nothing. */
+static void the_way_of_a_message_is_measured(void **state)
+{
+	struct fleet_stored r;
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	connect_empty(&h);
+	r = stored(&h, 7, 0, LIFE_S);
+	pass_ms(&h, 40);
+	assert_int_equal(push(&h, &r, &good_sight), FLEET_TAKEN_TOKEN);
+	assert_int_equal(push(&h, &r, &good_sight), FLEET_TAKEN_NOTHING);
+	assert_true(h.f.counters.pushed == 1);
+	assert_true(h.f.counters.push_delay.ns == 40 * NS_PER_MS);
+	assert_true(h.f.counters.missed == 0);
+}
+
+static void a_message_that_does_not_come_is_noticed(void **state)
+{
+	struct fleet_stored r;
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	connect_with(&h, 7); /* what was there before cannot have been heard of */
+	assert_true(h.f.counters.missed == 0);
+	pass_ms(&h, 11000);
+	expect_operation(&h, FLEET_READ);
+	r = stored(&h, 8, 1, LIFE_S); /* it may be on its way */
+	answer_record(&h, FLEET_SAYS_RECORD, &r, &good_sight);
+	assert_true(h.f.counters.adopted == 2 && h.f.counters.missed == 0);
+	pass_ms(&h, 11000);
+	expect_operation(&h, FLEET_READ);
+	r = stored(&h, 9, 5, LIFE_S);
+	answer_record(&h, FLEET_SAYS_RECORD, &r, &good_sight);
+	assert_true(h.f.counters.adopted == 3 && h.f.counters.missed == 1);
+}
+
 static void the_previous_run_is_remembered(void **state)
 {
 	const struct fleet_token token = {.generation = 9,
@@ -884,6 +959,9 @@ int main(void)
 		cmocka_unit_test(what_is_refused_is_tried_again_in_a_moment),
 		cmocka_unit_test(nonsense_is_not_asked_for_in_a_loop),
 		cmocka_unit_test(a_lost_connection_loses_the_operation),
+		cmocka_unit_test(operations_are_counted),
+		cmocka_unit_test(the_way_of_a_message_is_measured),
+		cmocka_unit_test(a_message_that_does_not_come_is_noticed),
 		cmocka_unit_test(the_previous_run_is_remembered),
 	};
 

@@ -3,6 +3,7 @@
 #include "source_fixture.h"
 
 #include "core/config.h"
+#include "core/fleet.h"
 #include "core/probe.h"
 #include "core/reply.h"
 #include "core/reply_metrics.h"
@@ -121,6 +122,60 @@ static void sample_read(const char *line, const char *family)
 	assert_int_equal(*end, '\0');
 }
 
+static struct fleet_view some_fleet(void)
+{
+	static const struct fleet_counters counters = {
+		.adopted = 3,
+		.missed = 1,
+		.pushed = 2,
+		.push_delay = {25 * MS},
+		.operations = {[FLEET_READ] = {[FLEET_SAYS_RECORD] = 4,
+				       [FLEET_RESULT_EMPTY] = 5,
+				       [FLEET_RESULT_LOST] = 6},
+			[FLEET_ACQUIRE] = {[FLEET_SAYS_LIMIT] = 7},
+			[FLEET_STOP] = {[FLEET_RESULT_REFUSED] = 8}},
+	};
+
+	return (struct fleet_view){.state = FLEET_STATE_UP,
+		.lasts = {1500 * MS},
+		.generation = 9,
+		.hosts = 3,
+		.counters = &counters};
+}
+
+/* Of a profile that is in none, nothing is said of one. */
+static void a_fleets_figures(void **state)
+{
+	struct world w;
+	const char *text;
+
+	(void)state;
+	world_init(&w);
+	w.profiles[1].fleet = some_fleet();
+	text = metrics(&w, 2);
+	assert_null(strstr(text, "gctokend_fleet_up{profile=\"default\"}"));
+	assert_null(strstr(text, "gctokend_fleet_operations_total{profile=\"default\""));
+#define LINE(name, labels, value) "gctokend_fleet_" name "{profile=\"reports\"" labels "} " value
+#define OF(op, result) ",op=\"" op "\",result=\"" result "\""
+	assert_line(text, LINE("up", "", "1"));
+	assert_line(text, LINE("link_seconds", "", "1.500"));
+	assert_line(text, LINE("generation", "", "9"));
+	assert_line(text, LINE("hosts", "", "3"));
+	assert_line(text, LINE("events_total", ",event=\"adopted\"", "3"));
+	assert_line(text, LINE("events_total", ",event=\"missed\"", "1"));
+	assert_line(text, LINE("operations_total", OF("read", "record"), "4"));
+	assert_line(text, LINE("operations_total", OF("read", "empty"), "5"));
+	assert_line(text, LINE("operations_total", OF("read", "lost"), "6"));
+	assert_line(text, LINE("operations_total", OF("read", "refused"), "0"));
+	assert_line(text, LINE("operations_total", OF("acquire", "limit"), "7"));
+	assert_line(text, LINE("operations_total", OF("stop", "refused"), "8"));
+	assert_line(text, LINE("pushes_total", "", "2"));
+	assert_line(text, LINE("push_delay_seconds_total", "", "0.025"));
+#undef LINE
+#undef OF
+	world_fini(&w);
+}
+
 /* One HELP, one TYPE, then the samples of that family, and no family twice. */
 static void families_are_whole(void **state)
 {
@@ -133,6 +188,7 @@ static void families_are_whole(void **state)
 	(void)state;
 	world_init(&w);
 	w.profiles[1].has_login = true;
+	w.profiles[1].fleet = some_fleet();
 	rig_decide(w.rig[0]);
 	rig_answer_token(w.rig[0], "one", 3600);
 	(void)metrics(&w, 2);
@@ -254,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(families_are_whole),
+		cmocka_unit_test(a_fleets_figures),
 		cmocka_unit_test(figures_belong_to_their_profile),
 		cmocka_unit_test(tells_no_more_than_the_caller_may_see),
 	};
