@@ -14,9 +14,14 @@ static const char *unit_for(const struct access_rules *rules, struct connection 
 	return access_needs_unit(rules) ? connection_unit(c) : NULL;
 }
 
+static const struct peer *peer_for(const struct access_rules *rules, struct connection *c)
+{
+	return access_needs_groups(rules) ? connection_peer_in_groups(c) : connection_peer(c);
+}
+
 static bool granted(const struct broker *b, const struct access_rules *rules, struct connection *c)
 {
-	return access_granted(rules, connection_peer(c), unit_for(rules, c), b->uid);
+	return access_granted(rules, peer_for(rules, c), unit_for(rules, c), b->uid);
 }
 
 bool rights_may(
@@ -49,7 +54,7 @@ void rights_refused(struct profile *p, struct connection *c, enum right right)
 
 	if (right == RIGHT_TOKEN || right == RIGHT_SEE)
 		access_decide(
-			allow, connection_peer(c), unit_for(allow, c), p->broker->uid, &decision);
+			allow, peer_for(allow, c), unit_for(allow, c), p->broker->uid, &decision);
 	clock_read(&now);
 	history_add_caused(&p->history, &now, EVENT_DENIED, connection_peer(c)->uid, 0,
 		"denied: uid %ld, %s", (long)(int)connection_peer(c)->uid, decision.rule);

@@ -117,6 +117,11 @@ bool access_needs_unit(const struct access_rules *rules)
 	return rules->lists[ACCESS_UNITS].count > 0;
 }
 
+bool access_needs_groups(const struct access_rules *rules)
+{
+	return rules->lists[ACCESS_GROUPS].count > 0;
+}
+
 /* *ret_at: which user or group; *ret_unit_at: which unit, where units are set. */
 static enum verdict judge(const struct access_rules *rules, const struct peer *peer,
 	const char *unit, uid_t daemon_uid, size_t *ret_at, size_t *ret_unit_at)

@@ -55,6 +55,9 @@ const char *access_list_name(enum access_list list);
 /* Whether the decision depends on the peer's unit, which costs a look into /proc. */
 bool access_needs_unit(const struct access_rules *rules);
 
+/* Whether it may depend on the groups of the peer, which have to be asked for. */
+bool access_needs_groups(const struct access_rules *rules);
+
 struct access_decision {
 	bool granted;
 	char rule[128]; /* "root", "the daemon's own user", "allow_users: alice", "no rule names uid

@@ -26,6 +26,8 @@
 
 /* What the kernel keeps of one connection. It counts twice that, with what it needs itself. */
 #define SEND_BUFFER 32768
+/* The first that is sent, if it is not more, is kept in any case. */
+#define UNBOUNDED_MOST 4096
 
 static struct reaper *reaper_of(const struct connection *c)
 {
@@ -37,7 +39,7 @@ static int place_move(struct connection *c, enum connection_place place)
 	struct connections *all = c->all;
 
 	link_remove(&c->deadline.link);
-	c->place = (uint8_t)place;
+	c->place = place & 15;
 	c->since_ms = (uint32_t)connection_loop_ms(all);
 	switch (place) {
 	case PLACE_HELD:
@@ -129,7 +131,7 @@ static int watch_for(struct connection *c, enum stream_watch watch)
 {
 	if (c->watch == watch)
 		return 0;
-	c->watch = (uint8_t)watch;
+	c->watch = watch & 15;
 	return stream_watch(&c->stream, watch);
 }
 
@@ -165,8 +167,8 @@ static int resume_later(struct connection *c)
 /* Between two requests, with nothing left over: so most are before and after each of them. */
 static bool is_at_rest(const struct connection *c)
 {
-	return c->place == PLACE_IDLE && !stream_keeps(&c->stream) && !c->ended && !c->closing &&
-	       !c->held && !c->attached && !c->all->serving.stopping;
+	return c->place == PLACE_IDLE && c->watch == WATCH_READ && !stream_keeps(&c->stream) &&
+	       !c->ended && !c->closing && !c->held && !c->attached && !c->all->serving.stopping;
 }
 
 /* It has been served, and is at rest again. */
@@ -180,6 +182,20 @@ static int rest_again(struct connection *c)
 	return 0;
 }
 
+/* What the kernel keeps of `length` bytes, and of all that may follow: who asks once and goes has
+ * to be told little, and needs no limit. */
+static void bound_replies(struct connection *c, size_t length)
+{
+	static const int send_buffer = SEND_BUFFER;
+
+	if (c->sent_some || length > UNBOUNDED_MOST) {
+		setsockopt(stream_fd(&c->stream), SOL_SOCKET, SO_SNDBUF, &send_buffer,
+			sizeof(send_buffer));
+		c->bounded = true;
+	}
+	c->sent_some = true;
+}
+
 /* `progress`: a request was completed, so that a new deadline begins. May free `c`. */
 static void settle(struct connection *c, struct replies *replies, bool progress)
 {
@@ -188,6 +204,8 @@ static void settle(struct connection *c, struct replies *replies, bool progress)
 	struct stream *s = &c->stream;
 	enum connection_place place;
 
+	if (!c->bounded && replies->out.length)
+		bound_replies(c, replies->out.length);
 	if (stream_send(s, replies) < 0)
 		goto over;
 	if (progress && is_at_rest(c)) {
@@ -451,9 +469,8 @@ void connection_read_last(struct connection *c)
 }
 
 int connection_open(struct connections *all, int fd, bool guarded, bool reserved, struct peer *peer,
-	const struct protocol *protocol)
+	bool groups_known, const struct protocol *protocol)
 {
-	static const int send_buffer = SEND_BUFFER;
 	struct connection *c = calloc(1, sizeof(*c));
 
 	if (!c)
@@ -466,20 +483,22 @@ int connection_open(struct connections *all, int fd, bool guarded, bool reserved
 	c->peer = *peer;
 	c->guarded = guarded;
 	c->reserved = reserved;
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
-	c->watch = WATCH_READ;
+	c->groups_known = groups_known;
 	c->partial = protocol->speaks_at_once;
 	link_init(&c->deadline.link);
 	link_init(&c->turn);
 	all->serving.counters.connections++;
 	share_connected(&all->serving.sharing, &c->user->share);
-	if (stream_open(&c->stream, all->base, fd, connection_event, c) < 0 ||
-		place_move(c, protocol->speaks_at_once ? PLACE_READING : PLACE_IDLE) < 0) {
+	stream_open(&c->stream, all->base, fd, connection_event, c);
+	if (place_move(c, protocol->speaks_at_once ? PLACE_READING : PLACE_IDLE) < 0) {
 		connection_free(c);
 		return -ENOMEM;
 	}
 	if (all->limits.units)
 		connection_unit(c);
+	/* Mostly the request is there already: who is answered and goes is never watched. */
+	if (!defer(c))
+		connection_ready(c);
 	return 0;
 
 no_memory:
@@ -493,6 +512,14 @@ no_memory:
 
 const struct peer *connection_peer(const struct connection *c)
 {
+	return &c->peer;
+}
+
+const struct peer *connection_peer_in_groups(struct connection *c)
+{
+	if (!c->groups_known)
+		peer_read_groups(&c->all->peers, stream_fd(&c->stream), &c->peer);
+	c->groups_known = true;
 	return &c->peer;
 }
 

@@ -76,7 +76,7 @@ struct connection {
 	struct link turn; /* of those behind others, see share.h; or in all->resume: `resuming` */
 	void *hold;
 	char *unit;
-	uint8_t place, watch;
+	uint8_t place : 4, watch : 4; /* enum connection_place, enum stream_watch */
 	bool resuming : 1;
 	bool held : 1;
 	bool keep_alive : 1, text : 1, head : 1; /* of the held request */
@@ -89,6 +89,9 @@ struct connection {
 	bool unit_known : 1;
 	bool reserved : 1; /* one of the last places, see room.h */
 	bool guarded : 1;  /* see passing.h */
+	bool groups_known : 1;
+	bool sent_some : 1;
+	bool bounded : 1;  /* what the kernel keeps of replies */
 	uint32_t since_ms; /* in this place */
 };
 
@@ -107,9 +110,10 @@ static inline int64_t connection_loop_ms(const struct connections *all)
 }
 
 /* `fd` has been accepted and counts for `peer` from here on. Consumes it and the reference in
- * `peer`, whatever the result. 0 or -ENOMEM. */
+ * `peer`, whatever the result. Serves what has come already, after which it may be closed again. 0
+ * or -ENOMEM. */
 int connection_open(struct connections *all, int fd, bool guarded, bool reserved, struct peer *peer,
-	const struct protocol *protocol);
+	bool groups_known, const struct protocol *protocol);
 /* Closes it at once, a held one by way of the handler's `abandoned`. */
 void connection_free(struct connection *c);
 /* Said at once or not at all, and then it is to be closed. */

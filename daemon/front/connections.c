@@ -250,12 +250,12 @@ enum admission connections_admit(
 		peer_release(&all->peers, &peer);
 		return admission;
 	}
-	if (!groups_read)
-		peer_read_groups(&all->peers, fd, &peer);
-	if (connection_open(all, fd, guarded, reserved, &peer, protocol) < 0) {
+	/* before it, because that may already be asked for */
+	counters->accepted++;
+	if (connection_open(all, fd, guarded, reserved, &peer, groups_read, protocol) < 0) {
+		counters->accepted--;
 		counters->accept_failures++;
 		return ADMISSION_FAILED;
 	}
-	counters->accepted++;
 	return ADMITTED;
 }

@@ -52,12 +52,11 @@ void replies_fini(struct replies *r)
 	buffer_fini(&r->out);
 }
 
-int stream_open(struct stream *s, struct event_base *base, int fd,
+void stream_open(struct stream *s, struct event_base *base, int fd,
 	void (*ready)(evutil_socket_t fd, short what, void *context), void *context)
 {
 	s->own = NULL;
 	event_assign(&s->event, base, fd, watch_flags[WATCH_READ], ready, context);
-	return event_add(&s->event, NULL) < 0 ? -ENOMEM : 0;
 }
 
 static void bytes_free(struct stream *s)

@@ -37,14 +37,15 @@ struct stream {
 };
 
 enum stream_watch {
+	WATCH_NOTHING, /* at first */
 	WATCH_READ,
 	WATCH_WRITE,
 	WATCH_HANGUP, /* nothing is to be read, but the end must be noticed */
 	WATCH_TAKEN,  /* likewise, and that the other end takes what was sent */
 };
 
-/* Watches `fd`, which it owns from here on, for something to read. 0 or -ENOMEM. */
-int stream_open(struct stream *s, struct event_base *base, int fd,
+/* `fd` is its own from here on. Nothing is watched yet: what has come is read sooner. */
+void stream_open(struct stream *s, struct event_base *base, int fd,
 	void (*ready)(evutil_socket_t fd, short what, void *context), void *context);
 /* It has bytes of its own, or memory for them that it does not need any more. */
 static inline bool stream_keeps(const struct stream *s)
@@ -57,7 +58,7 @@ static inline int stream_fd(const struct stream *s)
 {
 	return s->event.ev_fd;
 }
-/* Watches for something else than before. 0 or -ENOMEM. */
+/* Watches for something else than before, and not for nothing. 0 or -ENOMEM. */
 int stream_watch(struct stream *s, enum stream_watch watch);
 /* Both directions are closed: nobody will read a reply. */
 bool stream_hung_up(const struct stream *s);

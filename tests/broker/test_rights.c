@@ -13,14 +13,26 @@
 /* Who connected, as the kernel and systemd would say. */
 static struct peer peer;
 static const char *unit;
-static unsigned units_asked;
+static unsigned units_asked, groups_asked;
 
 const struct peer *__wrap_connection_peer(const struct connection *c);
+const struct peer *__wrap_connection_peer_in_groups(struct connection *c);
 const char *__wrap_connection_unit(struct connection *c);
 
 const struct peer *__wrap_connection_peer(const struct connection *c)
 {
 	(void)c;
+	return &peer;
+}
+
+const struct peer *__wrap_connection_peer_in_groups(struct connection *c)
+{
+	static const gid_t groups[] = {8};
+
+	(void)c;
+	groups_asked++;
+	peer.groups = groups;
+	peer.group_count = 1;
 	return &peer;
 }
 
@@ -38,8 +50,8 @@ static struct connection *somebody(const char *user)
 	assert_non_null(entry);
 	peer = (struct peer){.uid = entry->pw_uid, .gid = entry->pw_gid, .pid = 1};
 	unit = NULL;
-	units_asked = 0;
-	return NULL; /* it is looked at by the two calls above alone */
+	units_asked = groups_asked = 0;
+	return NULL; /* it is looked at by the calls above alone */
 }
 
 #define RULES \
@@ -47,6 +59,7 @@ static struct connection *somebody(const char *user)
 	"[profile a]\nprefetch = no\nallow_users = games\nlogin_users = news\n" \
 	"[profile b]\nprefetch = no\nallow_users = mail\n" \
 	"[profile all]\nprefetch = no\nallow_users = *\n" \
+	"[profile groups]\nprefetch = no\nallow_groups = mail\n" \
 	"[profile units]\nprefetch = no\nallow_users = games\nallow_units = backup.service\n"
 
 /* One word for each right that `user` has to `p`. */
@@ -138,6 +151,22 @@ static void test_the_unit_is_asked_for_by_rules_with_units_alone(void **state)
 	assert_true(rights_may(r->broker, c, RIGHT_TOKEN, units));
 	unit = "other.service";
 	assert_false(rights_may(r->broker, c, RIGHT_TOKEN, units));
+	rig_free(r);
+}
+
+/* So does it to ask the kernel for all groups of a caller. */
+static void test_groups_are_asked_for_by_rules_with_groups_alone(void **state)
+{
+	struct rig *r = rig_new(RULES);
+	struct connection *c = somebody("games");
+
+	(void)state;
+	assert_true(rights_may(r->broker, c, RIGHT_TOKEN, rig_profile(r, "a")));
+	assert_false(rights_may(r->broker, c, RIGHT_TOKEN, rig_profile(r, "b")));
+	rights_refused(rig_profile(r, "b"), c, RIGHT_TOKEN);
+	assert_int_equal(groups_asked, 0);
+	assert_true(rights_may(r->broker, c, RIGHT_TOKEN, rig_profile(r, "groups")));
+	assert_int_equal(groups_asked, 1);
 	rig_free(r);
 }
 
@@ -235,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_whoever_cannot_be_told_may_nothing),
 		cmocka_unit_test(test_rights_without_a_profile),
 		cmocka_unit_test(test_the_unit_is_asked_for_by_rules_with_units_alone),
+		cmocka_unit_test(test_groups_are_asked_for_by_rules_with_groups_alone),
 		cmocka_unit_test(test_asking_changes_nothing),
 		cmocka_unit_test(test_a_refusal_is_counted_and_remembered),
 		cmocka_unit_test(test_a_refusal_names_the_unit),

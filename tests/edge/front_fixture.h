@@ -242,7 +242,7 @@ static int test_request(
 		reply_end(r);
 		return 200;
 	} else if (path_is(q, "/peer")) {
-		put_peer(r, connection_peer(c));
+		put_peer(r, connection_peer_in_groups(c));
 		return 200;
 	} else if (path_is(q, "/unit")) {
 		const char *unit = connection_unit(c);

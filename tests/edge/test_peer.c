@@ -147,7 +147,7 @@ static void too_many_groups_are_none(void **state)
 	client_write(fd, REQUEST("/hold"));
 	WAIT_UNTIL(held_count == 1);
 	assert_int_equal(setgroups((size_t)before_count, before), 0);
-	assert_int_equal(connection_peer(held[0])->group_count, MOST);
+	assert_int_equal(connection_peer_in_groups(held[0])->group_count, MOST);
 	close(fd);
 	WAIT_UNTIL(abandoned_count == 1);
 	free(groups);
@@ -168,7 +168,7 @@ static void equal_groups_are_kept_once(void **state)
 		fds[i] = client_served();
 		client_write(fds[i], REQUEST("/hold"));
 		WAIT_UNTIL(held_count == i + 1);
-		lists[i] = connection_peer(held[i])->groups;
+		lists[i] = connection_peer_in_groups(held[i])->groups;
 	}
 	assert_int_equal(setgroups((size_t)before_count, before), 0);
 	assert_ptr_equal(lists[0], lists[2]);
@@ -176,8 +176,8 @@ static void equal_groups_are_kept_once(void **state)
 	/* and live as long as anyone needs them */
 	close(fds[0]);
 	WAIT_UNTIL(abandoned_count == 1);
-	assert_ptr_equal(connection_peer(held[1])->groups, lists[0]);
-	assert_int_equal(connection_peer(held[1])->group_count, 2);
+	assert_ptr_equal(connection_peer_in_groups(held[1])->groups, lists[0]);
+	assert_int_equal(connection_peer_in_groups(held[1])->group_count, 2);
 	assert_int_equal(lists[0][1], 7002);
 	close(fds[1]);
 	close(fds[2]);
@@ -200,7 +200,9 @@ static void failing_lookups_leave_nobody(void **state)
 			getsockopt_failing = options[o];
 			getsockopt_error = errors[e];
 			fd = client_served();
+			assert_int_equal(ask(fd, REQUEST("/peer"), body, sizeof(body)), 200);
 			getsockopt_error = 0;
+			assert_string_equal(body, "uid -1 gid -1 groups");
 			assert_int_equal(ask(fd, REQUEST("/peer"), body, sizeof(body)), 200);
 			assert_string_equal(body, "uid -1 gid -1 groups");
 			assert_int_equal(ask(fd, REQUEST("/unit"), body, sizeof(body)), 200);

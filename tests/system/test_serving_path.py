@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 
@@ -187,6 +188,51 @@ def test_system_calls_of_requests_that_come_together(quiet, tmp_path):
     calls = calls_in(path)
     assert set(calls) == {"wait", "recvfrom", "sendto"}, calls
     assert calls["recvfrom"] == calls["sendto"] == 20, calls
+
+
+SO_PASSRIGHTS = 83
+
+
+def kernel_keeps_descriptors_out():
+    """Else there is more to do for each connection."""
+    ours, other = socket.socketpair()
+    with ours, other:
+        try:
+            return ours.getsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS) == 1
+        except OSError:
+            return False
+
+
+@pytest.mark.parametrize("fields, more", [
+    ("Connection: close\r\n", {}), ("", {"recvfrom": 1, "epoll_ctl": 2})], ids=["closed", "left"])
+def test_system_calls_of_one_connection(quiet, fields, more, tmp_path):
+    """It is accepted, two questions are asked about it (who it is, and that no descriptor can have
+    come with it), it is read, answered and closed: six. Only who has not said that this is all is
+    watched, and found to have left."""
+    if not kernel_keeps_descriptors_out():
+        pytest.skip("the kernel has no SO_PASSRIGHTS")
+    d = quiet()
+    path, number = str(tmp_path / "strace"), 32
+    # So that all is there when it is accepted.
+    d.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: is_stopped(d.process.pid), "the daemon stands still")
+    clients = [Raw(d) for _ in range(number)]
+    for client in clients:
+        client.send(request(fields=fields))
+    with traced(d, path):
+        d.process.send_signal(signal.SIGCONT)
+        for client in clients:
+            assert client.answer()[0] == 200
+            client.socket.close()
+        wait_until(lambda: calls_in(path)["close"] == number, "all are closed")
+    calls = calls_in(path)
+    each = {"accept4": 1, "getsockopt": 2, "recvfrom": 1, "sendto": 1, "close": 1}
+    for name, count in more.items():
+        each[name] = each.get(name, 0) + count
+    with open(path, encoding="ascii", errors="replace") as file:
+        calls["accept4"] -= len(re.findall(r" accept4\(.* = -1 EAGAIN ", file.read()))
+    del calls["wait"]
+    assert calls == {name: count * number for name, count in each.items()}, calls
 
 
 # Instructions.
