@@ -13,10 +13,15 @@
 
 #define LOOK_AGAIN_S 60
 
+/* Where the rules name nobody there is nothing to look up. */
 static void arm(struct broker *b)
 {
 	const struct timeval tv = {.tv_sec = LOOK_AGAIN_S};
 
+	if (name_table_empty(b->names.table)) {
+		event_del(&b->names.minute);
+		return;
+	}
 	if (evtimer_add(&b->names.minute, &tv))
 		log_line(LOG_ERR, "the timer for looking up users and groups cannot be armed");
 }
@@ -27,7 +32,7 @@ static void look_again(int fd, short events, void *context)
 
 	(void)fd;
 	(void)events;
-	name_table_refresh(b->names.table);
+	name_table_look(b->names.table);
 	arm(b);
 }
 
@@ -84,4 +89,5 @@ void names_reloaded(struct broker *b)
 	name_table_unmark(b->names.table);
 	names_apply(b);
 	name_table_sweep(b->names.table);
+	arm(b);
 }

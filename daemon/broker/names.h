@@ -18,7 +18,7 @@ struct names {
 /* `table` is taken over. */
 void names_init(struct broker *b, struct name_table *table);
 void names_fini(struct broker *b);
-/* The rules are there: from now on names are looked up again every minute. */
+/* The rules are there: from now on names, if there are any, are looked up again every minute. */
 void names_started(struct broker *b);
 /* Answers have come: into the rules with them. Pages made under the older ones are retired. */
 void names_apply(struct broker *b);

@@ -27,6 +27,9 @@ struct question {
 	enum name_kind kind;
 	int error; /* of the answer; else `id` is it */
 	uint32_t id;
+	/* What was known when it was asked, likewise; -EINPROGRESS: nothing. */
+	int known_error;
+	uint32_t known_id;
 	char name[];
 };
 
@@ -39,7 +42,8 @@ struct asking {
 	unsigned threads;
 	unsigned users; /* the threads and the table */
 	bool stop;
-	int ring; /* eventfd */
+	bool news_only; /* the loop is woken for nothing else */
+	int ring;       /* eventfd */
 };
 
 enum answer {
@@ -150,11 +154,17 @@ static struct question *take(struct asking *a)
 	return q;
 }
 
+static bool is_news(const struct question *q)
+{
+	return q->error != q->known_error || (!q->error && q->id != q->known_id);
+}
+
 static void answer(struct asking *a, struct question *q)
 {
 	q->next = a->done;
 	a->done = q;
-	eventfd_write(a->ring, 1);
+	if (!a->news_only || is_news(q))
+		eventfd_write(a->ring, 1);
 	pthread_cond_signal(&a->answered);
 }
 
@@ -212,6 +222,15 @@ static void see_to_threads(struct asking *a)
 	}
 }
 
+static int known_error(const struct entry *e)
+{
+	if (e->failure)
+		return e->failure;
+	if (e->answer == ANSWER_NONE_YET)
+		return -EINPROGRESS;
+	return e->answer == ANSWER_FOUND ? 0 : -ENOENT;
+}
+
 static void queue(struct name_table *t, struct entry *e)
 {
 	struct asking *a = t->asking;
@@ -227,7 +246,7 @@ static void queue(struct name_table *t, struct entry *e)
 		e->failure = -ENOMEM;
 		return;
 	}
-	*q = (struct question){.kind = e->kind};
+	*q = (struct question){.kind = e->kind, .known_error = known_error(e), .known_id = e->id};
 	memcpy(q->name, e->name, size);
 	e->pending = true;
 	t->pending++;
@@ -422,10 +441,31 @@ int name_table_get(struct name_table *t, enum name_kind kind, const char *name, 
 	return e->pending ? -EINPROGRESS : e->failure;
 }
 
-void name_table_refresh(struct name_table *t)
+static void ask_again(struct name_table *t, bool news_only)
 {
+	take_answers(t);
+	pthread_mutex_lock(&t->asking->mutex);
+	/* Whoever waits for the rest goes on waiting for all of it. */
+	if (!news_only || !t->pending)
+		t->asking->news_only = news_only;
+	pthread_mutex_unlock(&t->asking->mutex);
 	for (struct entry *e = t->entries; e; e = e->next)
 		queue(t, e);
+}
+
+void name_table_refresh(struct name_table *t)
+{
+	ask_again(t, false);
+}
+
+void name_table_look(struct name_table *t)
+{
+	ask_again(t, true);
+}
+
+bool name_table_empty(const struct name_table *t)
+{
+	return !t->entries;
 }
 
 void name_table_unmark(struct name_table *t)

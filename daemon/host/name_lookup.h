@@ -23,7 +23,8 @@ int name_look_up(enum name_kind kind, const char *name, uint32_t *ret);
 
 struct name_table;
 
-/* In the loop of `base`: answers have come. */
+/* In the loop of `base`: answers have come, and of those that name_table_look asked for some that
+ * are other than before. */
 typedef void name_answered(void *context);
 
 /* 0 or negative errno. */
@@ -37,6 +38,10 @@ void name_table_set_hook(struct name_table *t, name_answered *answered, void *co
 int name_table_get(struct name_table *t, enum name_kind kind, const char *name, uint32_t *ret);
 /* Asks for all of them again; who is being asked for already is asked for once more after that. */
 void name_table_refresh(struct name_table *t);
+/* The same, but where the service says again what it said the last time, nobody is woken to hear
+ * it: that name is pending until the next call of either. */
+void name_table_look(struct name_table *t);
+bool name_table_empty(const struct name_table *t);
 /* The second forgets the names that name_table_get has not been asked for since the first. */
 void name_table_unmark(struct name_table *t);
 void name_table_sweep(struct name_table *t);

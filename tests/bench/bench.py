@@ -222,7 +222,7 @@ class Bench:
         before = gctokend.wake_ups()
         time.sleep(seconds)
         self.row("idle daemon: wake-ups a minute", (gctokend.wake_ups() - before) * 60 / seconds,
-                 0, unit="")
+                 1, unit="")
 
     def profiles(self, world):
         """The cost of a request, all profiles being asked in turn."""

@@ -39,8 +39,8 @@ static void a_minute_passes(struct rig *r)
 {
 	event_active(&r->broker->names.minute, EV_TIMEOUT, 1);
 	event_base_loop(r->base, EVLOOP_NONBLOCK);
-	while (name_table_pending(r->broker->names.table))
-		event_base_loop(r->base, EVLOOP_ONCE);
+	name_table_wait(r->broker->names.table, duration_s(60));
+	event_base_loop(r->base, EVLOOP_NONBLOCK);
 	rig_run(r);
 }
 
@@ -134,6 +134,49 @@ static void test_every_minute(void **state)
 	rig_free(r);
 }
 
+static void answered(void *context)
+{
+	++*(unsigned *)context;
+}
+
+/* A daemon that nobody asks anything has no reason to wake up twice a minute. */
+static void test_the_same_answer_wakes_nobody(void **state)
+{
+	static const struct {
+		int error;
+		uid_t uid;
+		bool wakes;
+	} answers[] = {{0, 71001, false}, {0, 71002, true}, {0, 71002, false}, {0, 0, true},
+		{0, 0, false}, {EIO, 0, true}, {EIO, 0, false}, {ETIMEDOUT, 0, true}, {0, 0, true},
+		{0, 71001, true}, {0, 71001, false}};
+	const struct page *page;
+	struct rig *r = with_a_page(&page);
+	unsigned woken = 0;
+
+	(void)state;
+	name_table_set_hook(r->broker->names.table, answered, &woken);
+	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+		service_says(answers[i].error, answers[i].uid);
+		woken = 0;
+		a_minute_passes(r);
+		assert_int_equal(woken, answers[i].wakes);
+	}
+	/* but whoever waits for it is told in any case */
+	name_table_refresh(r->broker->names.table);
+	while (name_table_pending(r->broker->names.table))
+		event_base_loop(r->base, EVLOOP_ONCE);
+	rig_free(r);
+}
+
+static void test_where_nobody_is_named_nothing_is_looked_up(void **state)
+{
+	struct rig *r = rig_new("[profile p]\nprefetch = no\nallow_users = *\n");
+
+	(void)state;
+	assert_false(evtimer_pending(&r->broker->names.minute, NULL));
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +184,8 @@ int main(void)
 		cmocka_unit_test(test_a_user_who_is_gone_has_nothing),
 		cmocka_unit_test(test_a_failure_is_no_answer),
 		cmocka_unit_test(test_every_minute),
+		cmocka_unit_test(test_the_same_answer_wakes_nobody),
+		cmocka_unit_test(test_where_nobody_is_named_nothing_is_looked_up),
 	};
 
 	return cmocka_run_group_tests_name("names", tests, NULL, NULL);
