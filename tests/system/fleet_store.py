@@ -23,7 +23,7 @@ class FleetStore(RedisServer):
 
     def __init__(self, port: int = 0, tls: tuple[str, str] | None = None, clock: bool = False,
                  replica_of: "FleetStore | None" = None, maxclients: int = 10_000,
-                 user: User | None = None):
+                 user: User | None = None, later: str = ""):
         self.password = replica_of.password if replica_of else "canary-" + secrets.token_hex(16)
         self.admin = replica_of.admin if replica_of else "admin-" + secrets.token_hex(16)
         users = {"default": "off", "admin": f"on >{self.admin} ~* &* +@all"}
@@ -43,7 +43,7 @@ class FleetStore(RedisServer):
         elif port:
             options += ["--port", str(port), "--bind", "127.0.0.1"]
         self._own = options
-        super().__init__(*options, *self._follows(replica_of), clock=clock, user=user)
+        super().__init__(*options, *self._follows(replica_of), clock=clock, user=user, later=later)
         self.url = (f"rediss://localhost:{port}" if tls else f"redis://localhost:{port}" if port
                     else f"unix:{self.socket}")
 
@@ -56,7 +56,14 @@ class FleetStore(RedisServer):
         self._options = (*self._own, *self._follows(primary))
 
     def ask(self, *words):
-        """One command as its admin."""
+        """One command as its admin. Sentinels close all connections of one that they make another of:
+        then once more."""
+        try:
+            return self._ask(words)
+        except ConnectionError:
+            return self._ask(words)
+
+    def _ask(self, words):
         connection = self.connect("admin", self.admin)
         try:
             return connection(*words)

@@ -23,8 +23,21 @@ class RedisError(Exception):
     """The server answered with an error."""
 
 
-def program() -> str:
-    """redis-server as it is installed, or as ./dev unpacks it."""
+# What ./dev unpacks of a later Debian: Redis 8, and Valkey.
+LATER = ["redis-server", "valkey-server"]
+
+
+def program(later: str = "") -> str:
+    """redis-server as it is installed, or as ./dev unpacks it; one of LATER; or what
+    GCTOKEN_REDIS_SERVER names in place of all of them."""
+    if named := os.environ.get("GCTOKEN_REDIS_SERVER"):
+        return os.path.abspath(named)
+    if later:
+        path = os.path.join(os.path.dirname(TOOLS), "later", later)
+        if not os.access(path, os.X_OK):
+            pytest.skip(f"the later {later} is not in build/tools/later: it takes root, debootstrap "
+                        "and a way to Debian's packages")
+        return path
     path = shutil.which("redis-server", path=os.environ["PATH"] + ":" + os.path.join(TOOLS, "bin"))
     if not path:
         pytest.skip("redis-server is neither installed nor in build/tools")
@@ -87,9 +100,11 @@ class Connection:
 
 class RedisServer:
     """Started empty, and kept nowhere. With `clock` its clock can be set: server.clock.step. As `user`,
-    in a folder of theirs below /run, as a system has it."""
+    in a folder of theirs below /run, as a system has it. `later`: one of LATER."""
 
-    def __init__(self, *options: str, clock: bool = False, user: User | None = None):
+    def __init__(self, *options: str, clock: bool = False, user: User | None = None,
+                 later: str = ""):
+        self._program = program(later)
         self.folder = tempfile.mkdtemp(prefix="redis.", dir="/run" if user else None)
         self._wrap = become(user) if user else []
         if user:
@@ -107,7 +122,7 @@ class RedisServer:
         """Again, after kill."""
         with open(self.path("log"), "wb") as log:
             self.process = subprocess.Popen(
-                [*self._wrap, program(), "--unixsocket", self.socket, "--port", "0", "--save", "",
+                [*self._wrap, self._program, "--unixsocket", self.socket, "--port", "0", "--save", "",
                  "--dir", self.folder, *self._options], env=self.env, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log)
         wait_until(self._is_there, "redis-server answers")

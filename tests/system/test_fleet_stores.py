@@ -13,7 +13,7 @@ from fake import REPOSITORY
 from fleet_hosts import fleet_host, settle, share, started, tokens
 from fleet_store import FleetStore
 from redis_sentinel import SentinelStore
-from redis_server import free_port
+from redis_server import LATER, free_port
 from waiting import wait_until
 from wire import Wire
 
@@ -95,6 +95,28 @@ def test_a_store_that_is_not_the_one_is_told_nothing(server, store, fleet, tmp_p
     assert at.ask("ACL", "LOG") == [] and at.ask("DBSIZE") == 0
     assert b"user=gctoken" not in at.ask("CLIENT", "LIST")
     assert server.posts == 0
+
+
+# --- Other servers ---
+
+@pytest.mark.parametrize("later", LATER, ids=["redis-8", "valkey"])
+def test_other_servers_do_as_well(server, store, fleet, later):
+    at = store(FleetStore, free_port(), tls=(server.directory, "good"), later=later)
+    tls = {"fleet_ca_file": server.ca_file, "fleet_poll": "1s"}
+    hosts = started(fleet(at, 2, broker=tls))
+    [follower] = fleet(at, 1, secret=None, broker={**tls, "fleet_user": "gctoken-follower"})
+    hosts.append(follower.start())
+    first = settle(hosts, server)
+    generation = at.generation()
+    at.ask("FLUSHALL")
+    assert wait_until(at.generation, "the token to be there again") == generation
+    at.kill()
+    at.start()
+    assert wait_until(at.generation, "the token to be there again", 20) == generation
+    assert tokens(hosts) == {first} and server.posts == 1
+    wait_until(lambda: hosts[0].post("/v1/refresh").status == 200, "a refresh")
+    settle(hosts, server, but=[first])
+    assert server.posts == 2
 
 
 # --- Sentinels ---

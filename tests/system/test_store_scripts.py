@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from redis_server import ROOT, RedisError, RedisServer
+from redis_server import LATER, ROOT, RedisError, RedisServer
 from waiting import PATIENCE, wait_until
 
 SCRIPTS = os.path.join(ROOT, "daemon", "store")
@@ -77,9 +77,9 @@ class Host:
         return fence
 
 
-@pytest.fixture(scope="module")
-def server():
-    one = RedisServer()
+@pytest.fixture(scope="module", params=["", *LATER], ids=["installed", "redis-8", "valkey"])
+def server(request):
+    one = RedisServer(later=request.param)
     yield one
     one.stop()
 
