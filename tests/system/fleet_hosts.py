@@ -1,6 +1,7 @@
 """The hosts of a fleet: daemons, each with a folder of its own, that share a store."""
 
 import os
+import re
 
 from waiting import wait_until
 
@@ -54,3 +55,9 @@ def settle(hosts, server, but=()):
     text = wait_until(one, "one token on all hosts", 20.0)
     assert server.api_status(text) == 200
     return text
+
+
+def restored(hosts):
+    """How often they put a token into the store that it had lost."""
+    return sum(int(re.search(r'event="restored"\} (\d+)', d.get("/metrics").text)[1])
+               for d in hosts)

@@ -1,10 +1,11 @@
 """A primary of a fleet's store, a replica and Sentinels, who may make the one the other."""
 
-import subprocess
 import signal
+import socket
+import subprocess
 
 from fleet_store import FleetStore
-from redis_server import free_port, program
+from redis_server import Connection, free_port, program
 from waiting import wait_until
 
 DOWN_AFTER_MS = 1000
@@ -15,9 +16,10 @@ class SentinelStore:
         self.primary = FleetStore(free_port(), clock=clock)
         self.replica = FleetStore(free_port(), clock=clock, replica_of=self.primary)
         self.password = self.primary.password
-        ports = [free_port() for _ in range(sentinels)]
-        self._sentinels = [self._sentinel(port, sentinels // 2 + 1) for port in ports]
-        self.url = "redis+sentinel://" + ",".join(f"localhost:{port}" for port in ports) + "/fleet"
+        self._ports = [free_port() for _ in range(sentinels)]
+        self._sentinels = [self._sentinel(port, sentinels // 2 + 1) for port in self._ports]
+        self.url = ("redis+sentinel://" + ",".join(f"localhost:{port}" for port in self._ports)
+                    + "/fleet")
         self.wait_for_replica()
 
     def _sentinel(self, port: int, quorum: int) -> subprocess.Popen:
@@ -33,18 +35,31 @@ class SentinelStore:
             return subprocess.Popen([program(), config, "--sentinel"], env=self.primary.env,
                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    def _logs(self):
-        for one in self._sentinels:
-            with open(one.args[1] + ".log", encoding="utf-8") as log:
-                yield log.read()
+    @staticmethod
+    def _told(port: int, what: str) -> list[dict[bytes, bytes]]:
+        """What a Sentinel knows of `replicas`, or of other `sentinels`."""
+        try:
+            connection = Connection(socket.create_connection(("127.0.0.1", port)))
+        except OSError:
+            return []
+        try:
+            return [dict(zip(one[::2], one[1::2])) for one in
+                    connection("SENTINEL", what, "fleet")]
+        finally:
+            connection.close()
 
     def wait_for_replica(self) -> None:
         """Until it has what the primary has, and all Sentinels know of it and of each other."""
+        def is_known(port: int) -> bool:
+            return (len(self._told(port, "sentinels")) == len(self._ports) - 1
+                    and [(one[b"port"], one[b"flags"], one[b"master-link-status"])
+                         for one in self._told(port, "replicas")]
+                    == [(b"%d" % self.replica.port, b"slave", b"ok")])
+
         wait_until(lambda: b"master_link_status:up" in self.replica.ask("INFO", "replication"),
                    "the replica's connection", 30)
-        wait_until(lambda: all(f":{self.replica.port}" in text
-                               and text.count("+sentinel ") >= len(self._sentinels) - 1
-                               for text in self._logs()), "the Sentinels to know all", 30)
+        wait_until(lambda: all(is_known(port) for port in self._ports),
+                   "the Sentinels to know all", 60)
 
     def ask(self, *words):
         return self.primary.ask(*words)
@@ -64,12 +79,13 @@ class SentinelStore:
         wait_until(lambda: self.replica.ask("ROLE")[0] == b"master", "the failover", 60)
         self.primary, self.replica = self.replica, self.primary
 
-    def return_replica(self) -> None:
-        """The one that was killed comes back, empty, as a replica of the other."""
+    def return_replica(self, ahead: float = 0) -> None:
+        """What was killed comes back, empty, as a replica whose clock is so far ahead of the other."""
+        if hasattr(self.replica, "clock"):
+            self.replica.clock.step(self.primary.clock.wall - self.replica.clock.wall + ahead)
         self.replica.follow(self.primary)
         self.replica.start()
-        wait_until(lambda: b"master_link_status:up" in self.replica.ask("INFO", "replication"),
-                   "the replica's connection", 30)
+        self.wait_for_replica()
 
     def stop(self) -> None:
         for one in self._sentinels:
