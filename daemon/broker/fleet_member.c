@@ -297,6 +297,8 @@ static void ask_for_permit(struct fleet_member *m, const struct clock_reading *n
 
 	if (!s->may_mint || !s->alone || !m->fleet.up)
 		return;
+	if (fleet_permit_lost(&m->fleet))
+		m->permit_at = now->boot;
 	if (!boot_before(now->boot, m->permit_at)) {
 		store_permit(m->token, s->alone, duration_s(PERMIT_KEPT_S));
 		m->permit_at = boot_add(now->boot, duration_s(PERMIT_AGAIN_S));

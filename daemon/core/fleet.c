@@ -70,6 +70,14 @@ void fleet_permitted(struct fleet *f, uint32_t rank)
 	f->rank = rank;
 }
 
+bool fleet_permit_lost(struct fleet *f)
+{
+	bool lost = f->permit_lost && f->rank != FLEET_NO_PERMIT;
+
+	f->permit_lost = false;
+	return lost;
+}
+
 /* ---- the connection ---- */
 
 void fleet_up(struct fleet *f, struct boot_time now)
@@ -78,6 +86,7 @@ void fleet_up(struct fleet *f, struct boot_time now)
 	f->since = f->anchor = f->read_at = now;
 	f->stamp.known = false;
 	f->busy = false;
+	f->permit_lost = true;
 	f->poll_at = BOOT_TIME_NEVER;
 	if (!boot_is_never(f->put_at))
 		f->put_at = now;
@@ -166,8 +175,10 @@ static enum fleet_taken was_read(struct fleet *f, struct boot_time now,
 			ns_distance(boot_add(f->stamp.sent, left).ns, f->current.end.ns) < NS_PER_S)
 			f->put_at = BOOT_TIME_NEVER;
 	}
-	if (r->generation < f->current.generation && !fleet_is_foreign(f, now))
+	if (r->generation < f->current.generation && !fleet_is_foreign(f, now)) {
+		f->permit_lost = true;
 		restore(f, now);
+	}
 	return taken;
 }
 

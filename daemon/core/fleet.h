@@ -170,6 +170,7 @@ struct fleet {
 			     behind it once that was over */
 	uint64_t refused; /* of the store, but of no use here */
 	uint32_t rank;    /* this host's permit to mint alone; FLEET_NO_PERMIT: none */
+	bool permit_lost; /* the store may have forgotten that it has one */
 
 	bool up;
 	struct boot_time since;   /* up, or down */
@@ -234,6 +235,9 @@ enum fleet_taken fleet_pushed(struct fleet *f, struct boot_time now,
 	const struct fleet_message *message, const struct fleet_sight *sight);
 /* This host is the `rank`-th, from 0, of those that may mint alone. */
 void fleet_permitted(struct fleet *f, uint32_t rank);
+/* True, once: it has a permit that the store may have forgotten, and give to another host as well;
+ * it is to be asked for again. */
+bool fleet_permit_lost(struct fleet *f);
 
 /* ---- the token source's side ---- */
 

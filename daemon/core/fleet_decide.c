@@ -12,6 +12,9 @@
 #define ALONE_LEFT_S 30
 #define RANK_APART_S 2
 #define RANK_LAST 16
+/* Hosts that mint alone know nothing of each other, and two of them may even have been told the
+ * same rank; no two tokens are to have the same generation. */
+#define ALONE_APART 65536
 
 /* What is over is forgotten, but not its number. */
 static void let_go(struct fleet *f, struct boot_time now)
@@ -155,7 +158,7 @@ static void decide_alone(
 
 	if (!boot_before(now, at)) {
 		f->minting = f->alone = f->want_mint = true;
-		f->fence = f->seen + 1 + f->rank;
+		f->fence = f->seen + 1 + random_next(&f->random) % ALONE_APART;
 		fleet_see(f, f->fence);
 		decide_minting(f, now, d);
 		return;

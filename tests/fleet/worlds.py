@@ -7,7 +7,7 @@ import threading
 import time
 
 from estate import FLEET, LIFETIME, LOCK, Estate, LockHosts, Monitor, new_fake
-from fleet_hosts import restored, share
+from fleet_hosts import events, share
 from fleet_store import FleetStore
 from programs import latencies
 from redis_sentinel import SentinelStore
@@ -224,6 +224,7 @@ def away(rows: Rows, e: Estate) -> None:
     e.refresh(e.hosts[-1])
     e.settle()
     time.sleep(35)
+    alone = events(e.hosts, "minted_alone")
     with e.span() as span:
         e.store.kill()
         time.sleep(AWAY)
@@ -233,7 +234,8 @@ def away(rows: Rows, e: Estate) -> None:
     e.fake.set(lifetime=LIFETIME)
     rows.add(f"the store is away for {AWAY:g} s over the refresh",
              f"0 failed calls, at most {ALONE} + 1 POSTs, one token {POLL + 2:g} s after",
-             f"{span}; one token after {back:.1f} s; by lock: {span.lock()}",
+             f"{span}; {events(e.hosts, 'minted_alone') - alone} hosts fetched for themselves, one "
+             f"token after {back:.1f} s; by lock: {span.lock()}",
              span.failed == 0 and span.posts <= ALONE + 1 and back <= POLL + 2)
 
 
@@ -265,7 +267,7 @@ def fail_over(rows: Rows, e: Estate, name: str, lose_put: bool = False,
         store.cut_replica()
     e.refresh(e.hosts[-1])
     e.settle()
-    first, generation, put_again = e.tokens(), store.generation(), restored(e.hosts)
+    first, generation, put_again = e.tokens(), store.generation(), events(e.hosts, "restored")
     with e.span() as span:
         began = time.monotonic()
         store.fail_over()
@@ -274,7 +276,7 @@ def fail_over(rows: Rows, e: Estate, name: str, lose_put: bool = False,
         wait_until(lambda: store.generation() == generation, "the token to be back", 2 * POLL)
         back = time.monotonic() - began
         time.sleep(POLL)
-    put_again = restored(e.hosts) - put_again
+    put_again = events(e.hosts, "restored") - put_again
     rows.add(f"sentinel: {name}", "0 POSTs, 0 failed calls",
              f"{span}; another primary after {elected:.1f} s, all connected and the token there "
              f"after {back:.1f} s, put again {put_again} times",

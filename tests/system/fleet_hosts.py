@@ -57,7 +57,7 @@ def settle(hosts, server, but=()):
     return text
 
 
-def restored(hosts):
-    """How often they put a token into the store that it had lost."""
-    return sum(int(re.search(r'event="restored"\} (\d+)', d.get("/metrics").text)[1])
+def events(hosts, name):
+    """How often that happened on them, as the metrics count it."""
+    return sum(int(re.search(rf'event="{name}"\}} (\d+)', d.get("/metrics").text)[1])
                for d in hosts)
