@@ -395,10 +395,16 @@ enum fleet_taken fleet_pushed(struct fleet *f, struct boot_time now,
 	if (f->stamp.known) {
 		struct duration since =
 			duration_from_us(ns_sub(message->record.t0_us, f->stamp.us));
+		struct boot_time at;
 
 		if (since.ns > 0)
 			since.ns -= FLEET_DRIFT(since.ns);
-		when.from = boot_max(when.from, boot_add(f->stamp.sent, since));
+		at = boot_add(f->stamp.sent, since);
+		/* What is known of this token already is from before that step, and better. Were it
+		 * shortened, and put again so by whoever puts dates right, and by others in turn,
+		 * each would take some seconds off its life. */
+		when.loose = boot_before(boot_add(at, duration_ns(STEP_NOISE_NS)), f->anchor);
+		when.from = boot_max(when.from, at);
 	}
 	when.from = boot_min(when.from, now);
 	if (f->stamp.known && message->record.generation > f->current.generation) {

@@ -101,7 +101,7 @@ enum fleet_taken fleet_look_at(struct fleet *f, struct boot_time now, const stru
 		undated = false;
 	}
 	if (r->generation == f->current.generation)
-		return look_again(f, now, r, token.end, undated);
+		return look_again(f, now, r, token.end, undated || when->loose);
 	if (r->generation < f->current.generation)
 		return FLEET_TAKEN_NOTHING;
 	if (r->generation < f->lowest) {

@@ -6,12 +6,14 @@
 #include "fleet.h"
 #include "times.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* When the record's life begins to be counted by our clock, and how old it was then. */
 struct fleet_dating {
 	struct boot_time from;
 	int64_t age_us;
+	bool loose; /* it may be much too early: the store's clock was set back since it was read */
 };
 
 enum fleet_taken fleet_look_at(struct fleet *f, struct boot_time now, const struct fleet_stored *r,

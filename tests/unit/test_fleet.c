@@ -526,6 +526,28 @@ static void a_push_is_dated_between_ping_and_now(void **state)
 	assert_true(boot_since(h.f.current.end, h.now).ns == (LIFE_S - 1) * NS_PER_S);
 }
 
+/* After a step several hosts put the date of a token right, one after another. */
+static void what_is_put_right_after_a_step_back_takes_nothing_off(void **state)
+{
+	struct fleet_stored r;
+	struct boot_time end;
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	connect_with(&h, 7);
+	end = h.f.current.end;
+	pass_ms(&h, 5000);
+	fleet_anchored(&h.f, boot_sub(h.now, duration_s(4)));
+	r = stored(&h, 7, 3600, LIFE_S - 5);
+	assert_int_equal(push(&h, &r, &good_sight), FLEET_TAKEN_NOTHING);
+	assert_true(h.f.current.end.ns == end.ns);
+	/* but where the clock was not set, it ends earlier */
+	r = stored(&h, 7, 0, LIFE_S - 100);
+	assert_int_equal(push(&h, &r, &good_sight), FLEET_TAKEN_EARLIER);
+	assert_in_range(boot_since(end, h.f.current.end).ns, 90 * NS_PER_S, 100 * NS_PER_S);
+}
+
 static void a_foreign_key_is_left_alone_while_its_token_lives(void **state)
 {
 	const struct fleet_sight foreign = {.seal = FLEET_SEAL_FOREIGN, .ceiling = {INT64_MAX}};
@@ -1000,6 +1022,7 @@ int main(void)
 		cmocka_unit_test(what_is_dated_in_the_future_waits),
 		cmocka_unit_test(the_login_servers_clock_is_a_ceiling),
 		cmocka_unit_test(a_push_is_dated_between_ping_and_now),
+		cmocka_unit_test(what_is_put_right_after_a_step_back_takes_nothing_off),
 		cmocka_unit_test(a_foreign_key_is_left_alone_while_its_token_lives),
 		cmocka_unit_test(a_damaged_record_is_replaced),
 		cmocka_unit_test(an_admin_stops_the_fleet),
