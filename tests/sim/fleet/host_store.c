@@ -213,6 +213,12 @@ static void answered(void *context, uint64_t value)
 	free(f);
 }
 
+/* As leases name it: one that was killed and is back is another one, and waits as all do. */
+static int process_of(const struct flight *f)
+{
+	return (int)f->life * (int)f->host->world->run->hosts + f->host->index;
+}
+
 static void executed(void *context, uint64_t value)
 {
 	struct flight *f = context;
@@ -227,7 +233,8 @@ static void executed(void *context, uint64_t value)
 		free(f);
 		return;
 	}
-	effect = store_execute(&w->store, h->index, &f->decision, &put, &f->answer, &f->sealed);
+	effect =
+		store_execute(&w->store, process_of(f), &f->decision, &put, &f->answer, &f->sealed);
 	if (effect.token || effect.failure)
 		publish(w, effect, &put);
 	sim_after(&w->sim, way(h), SIM_WORLD, answered, f, 0);
