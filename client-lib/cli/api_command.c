@@ -7,6 +7,7 @@
 #include "api_transfer.h"
 #include "command.h"
 #include "daemon_call.h"
+#include "json_indent.h"
 #include "json_read.h"
 #include "options.h"
 #include "output.h"
@@ -220,12 +221,29 @@ static int tell_status(const struct session *x, const char *path, const struct a
 	return code;
 }
 
+/* JSON with a line for each member, in place of the body; what is none stays. */
+static void indent(struct api_response *r)
+{
+	size_t length = 0;
+	char *text = r->length ? json_indent(r->body, r->length, &length) : NULL;
+
+	if (!text)
+		return;
+	free(r->body);
+	r->body = text;
+	r->length = r->capacity = length;
+}
+
 static int call_once(const struct session *x)
 {
 	struct api_response response = API_RESPONSE_NONE;
 	char api_url[512];
-	int code = call_api(x, x->o->path, false, &response, api_url);
+	bool for_people = isatty(STDOUT_FILENO) && !x->s->json;
+	int code = call_api(x, x->o->path, for_people, &response, api_url);
 	bool ends_line = response.ends_line;
+
+	if (for_people)
+		indent(&response);
 
 	if (response.length) {
 		if (!api_print(response.body, response.length) && code == EXIT_OK)

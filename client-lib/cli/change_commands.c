@@ -5,6 +5,7 @@
 #include "json_read.h"
 #include "options.h"
 #include "output.h"
+#include "status_report.h"
 #include "terminal.h"
 #include "token_json.h"
 
@@ -122,11 +123,39 @@ static void see_new_token(void *context, const struct json_value *v)
 	json_take_text(v, "fingerprint", t->fingerprint, sizeof(t->fingerprint));
 }
 
+/* In how many seconds it is served; 0: it is already, or that cannot be told. */
+static double serves_in(const struct settings *s, double generation)
+{
+	const struct daemon_request request = {
+		.method = "GET",
+		.path = "/v1/status",
+		.wait_s = -1,
+		.timeout_s = 2,
+		.repeatable = true,
+		.quiet = true,
+	};
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
+	struct status_report report = STATUS_REPORT_NONE;
+	double seconds = 0;
+	size_t i;
+
+	if (daemon_call(s, &request, &reply) == EXIT_OK &&
+		!status_report_read(reply.body, reply.length, &report))
+		for (i = 0; i < report.count; i++)
+			if (!strcmp(report.rows[i].name, s->profile) &&
+				report.rows[i].next_generation >= generation)
+				seconds = report.rows[i].next_serves_in;
+	status_report_fini(&report);
+	daemon_reply_fini(&reply);
+	return seconds;
+}
+
 static int show_new_token(
 	const struct settings *s, const struct daemon_reply *reply, const void *context)
 {
 	struct new_token t = {.generation = 0};
 	char good_for[DURATION_TEXT_SIZE];
+	double wait_s;
 
 	(void)context;
 	if (!json_read(reply->body, reply->length, see_new_token, &t) || t.generation < 1)
@@ -134,6 +163,11 @@ static int show_new_token(
 	duration_text(t.expires_in, good_for);
 	printf("%s: new token, generation %.0f, good for %s (fingerprint %s)\n", s->profile,
 		t.generation, good_for, t.fingerprint);
+	wait_s = serves_in(s, t.generation);
+	if (wait_s > 0)
+		printf("It serves in %.0f s, when no server's clock can take it for a token from "
+		       "the future;\nuntil then 'get' gives the one before.\n",
+			wait_s);
 	return EXIT_OK;
 }
 

@@ -14,8 +14,11 @@ struct command {
 	const char *summary;   /* one line */
 	const char *details;   /* further lines of its help, "" if none */
 	command_function *run;
+	const char *examples; /* lines for the help, indented by 2; NULL: none */
 };
 
+/* completion_command.c */
+command_function command_completion;
 /* token_commands.c */
 command_function command_get, command_header, command_exec;
 /* change_commands.c */

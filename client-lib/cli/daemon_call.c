@@ -4,6 +4,7 @@
 #include "../http_client.h"
 #include "json_read.h"
 #include "output.h"
+#include "user_names.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -99,7 +100,8 @@ struct remedy {
 	const char *code; /* NULL: whatever code */
 	int exit_code;
 	const char *what; /* where the daemon did not say */
-	const char *todo; /* NULL: nothing but to wait or to read */
+	const char
+		*todo; /* NULL: nothing but to wait or to read; of the profile where a % stands */
 };
 
 /* The first row that fits counts. */
@@ -116,15 +118,15 @@ static const struct remedy remedies[] = {
 	{408, NULL, EXIT_TRY_LATER, "the request took too long", NULL},
 	{429, NULL, EXIT_TRY_LATER, "too many requests", NULL},
 	{503, "login_required", EXIT_FAILED, "a person has to log this profile in",
-		"Somebody who may log it in has to run: gctoken login"},
+		"Somebody who may log it in has to run: gctoken% login"},
 	{503, "client_rejected", EXIT_FAILED, "Genesys Cloud refuses the client's credentials",
 		"Correct the profile's region, if the client is of another one (that is refused "
 		"just so), or client_id and client_secret_file; then run: systemctl reload "
 		"gctokend"},
 	{503, "revoked", EXIT_FAILED, "the token has been revoked",
-		"An administrator brings the profile back with: gctoken refresh"},
+		"An administrator brings the profile back with: gctoken% refresh"},
 	{503, NULL, EXIT_TRY_LATER, "no token is available now",
-		"'gctoken status' shows what is wrong"},
+		"'gctoken% status' shows what is wrong"},
 	{504, NULL, EXIT_TRY_LATER, "no token came within the wait",
 		"--wait sets how long to wait"},
 	{0, NULL, EXIT_FAILED, "the request failed", NULL},
@@ -143,6 +145,19 @@ const char daemon_denied_no_admin[] =
 	"Only administrators may: root, and those in admin_users or admin_groups of [broker] in "
 	"gctokend.conf.\n  Use sudo, or ask to be added there";
 
+/* With the option that names the profile, where it is not the default, in place of a %. */
+static void print_todo(const struct settings *s, const char *todo)
+{
+	int before = (int)strcspn(todo, "%");
+
+	fprintf(stderr, "\n  %.*s", before, todo);
+	if (!todo[before])
+		return;
+	if (strcmp(s->profile, "default"))
+		fprintf(stderr, " --profile %s", s->profile);
+	fputs(todo + before + 1, stderr);
+}
+
 static bool ends_sentence(const char *text)
 {
 	size_t n = strlen(text);
@@ -156,6 +171,7 @@ int daemon_explain_refusal(const struct settings *s, const struct daemon_request
 	struct error_words w = {.code = ""};
 	const struct remedy *remedy;
 	const char *what, *todo;
+	char named[1200];
 
 	json_read(reply->body, reply->length, see_error, &w);
 	remedy = find_remedy(reply->status, w.code);
@@ -165,14 +181,16 @@ int daemon_explain_refusal(const struct settings *s, const struct daemon_request
 		return remedy->exit_code;
 	what = *w.description ? w.description : remedy->what;
 	todo = remedy->exit_code == EXIT_DENIED && request->denied ? request->denied : remedy->todo;
+	user_names_put(what, named, sizeof(named));
+	what = named;
 	fprintf(stderr, "gctoken: profile %s: %s%s", s->profile, what,
 		ends_sentence(what) ? "" : ".");
 	fprintf(stderr, " (%s%sHTTP %d)", w.code, *w.code ? ", " : "", reply->status);
 	if (w.has_retry_after && w.retry_after > 0)
 		fprintf(stderr, " Try again in %.0f s.", w.retry_after);
 	if (todo)
-		fprintf(stderr, "\n  %s%s", todo, ends_sentence(todo) ? "" : ".");
-	fputc('\n', stderr);
+		print_todo(s, todo);
+	fputs(todo && !ends_sentence(todo) ? ".\n" : "\n", stderr);
 	return remedy->exit_code;
 }
 

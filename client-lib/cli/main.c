@@ -14,36 +14,46 @@
 #include <string.h>
 #include <unistd.h>
 
+static command_function command_help;
+
 static const struct command commands[] = {
 	{"get", "", "Prints the token.",
 		"The token is valid now. The daemon renews it in time, so ask whenever you\n"
 		"need one and do not store it.\n",
-		command_get},
+		command_get,
+		"  gctoken get\n"
+		"  gctoken get --min-ttl 600         # for a job of ten minutes\n"
+		"  TOKEN=$(gctoken --profile reports get) || exit\n"},
 	{"header", "", "Prints the header line \"Authorization: Bearer ...\".",
-		"Keeps the token off the command line, where other users would see it:\n"
-		"  gctoken header | curl -H @- https://api.usw2.pure.cloud/api/v2/users/me\n",
-		command_header},
+		"Keeps the token off the command line, where other users would see it.\n",
+		command_header,
+		"  gctoken header | curl -H @- https://api.usw2.pure.cloud/api/v2/users/me\n"},
 	{"exec", "-- COMMAND [ARGUMENTS]", "Runs COMMAND with the token in its environment.",
 		"Sets GENESYSCLOUD_ACCESS_TOKEN and GENESYSCLOUD_REGION for COMMAND only. The\n"
 		"token is not renewed while COMMAND runs; for how long it is good is said on\n"
 		"standard error, and --min-ttl asks for more. Exits with COMMAND's own code: 127\n"
 		"if it is not found, 126 if it cannot be run. --json has no effect.\n",
-		command_exec},
+		command_exec,
+		"  gctoken exec -- terraform plan\n"
+		"  gctoken exec --min-ttl 3600 -- ./nightly-report\n"},
 	{"api", "METHOD PATH", "Calls the Genesys Cloud API and prints the response.",
 		"On a 401 it rejects the token and calls again with a new one: at once, and a\n"
 		"moment later, since an API may learn of it late. On a 429 it waits as long as\n"
 		"the API asks. The exit code follows the status: 0 for 2xx, 77 for 401 and 403,\n"
 		"75 for 429, 408, 502, 503, 504 and a server that cannot be reached, otherwise\n"
-		"1. The token goes to the profile's own API and nowhere else.\n"
+		"1. The token goes to the profile's own API and nowhere else. On a terminal\n"
+		"JSON is indented; with --json, or into a file or pipe, it is as it came.\n",
+		command_api,
 		"  gctoken api GET /api/v2/users/me\n"
 		"  gctoken api GET '/api/v2/routing/queues?pageSize=100' --paginate\n"
-		"  gctoken api POST /api/v2/routing/queues -d @queue.json\n",
-		command_api},
+		"  gctoken api POST /api/v2/routing/queues -d @queue.json\n"},
 	{"reject", "", "Tells the daemon that the API rejected a token with 401.",
 		"Reads the token from standard input, unless --generation names it. Prints\n"
 		"nothing; 'gctoken get' prints the new token. A 403 or 429 is no reason to\n"
 		"reject a token.\n",
-		command_reject},
+		command_reject,
+		"  printf %s \"$TOKEN\" | gctoken reject\n"
+		"  gctoken reject --generation 17\n"},
 	{"watch", "", "Prints a line for each new token, until it is stopped.",
 		"The first line is for the current token. With --exec CMD it runs sh -c CMD\n"
 		"after each line, with GENESYSCLOUD_ACCESS_TOKEN and GENESYSCLOUD_REGION set\n"
@@ -52,43 +62,61 @@ static const struct command commands[] = {
 		"and goes on. It passes TERM and HUP on to CMD, and waits for a daemon that\n"
 		"restarts. The lines contain no token. With --file PATH, for programs that only\n"
 		"read files, the token is in PATH before its line is printed: the file is\n"
-		"replaced in one step. It stays when watch ends.\n"
-		"  gctoken watch --file $XDG_RUNTIME_DIR/token\n",
-		command_watch},
-	{"status", "", "Shows the profiles that this user may see.", "", command_status},
+		"replaced in one step. It stays when watch ends.\n",
+		command_watch,
+		"  gctoken watch --exec 'systemctl reload my-service'\n"
+		"  gctoken watch --file $XDG_RUNTIME_DIR/token\n"},
+	{"status", "", "Shows the profiles that this user may see.", "", command_status,
+		"  gctoken status\n"
+		"  gctoken status --json | jq '.profiles[].state'\n"},
 	{"why", "", "Shows what happened to a profile and why (administrators).",
-		"The latest 128 events, newest last, and the state now.\n", command_why},
-	{"skew", "", "Shows how far this machine's clock is from the login server's.", "",
-		command_skew},
+		"The latest 128 events, newest last, and the state now.\n", command_why,
+		"  sudo gctoken --profile reports why\n"},
+	{"skew", "", "Shows how far this clock is from the login server's.", "", command_skew,
+		"  gctoken skew --probe              # measure now\n"},
 	{"check", "", "Says in one line whether the token is good, for monitoring.",
 		"Exits 0 if it is fresh; 1 if it is stale or expires within --min-ttl; 2 if\n"
 		"there is no token or no daemon; 3 for wrong usage. Fetches no token and\n"
 		"changes nothing.\n",
-		command_check},
+		command_check, "  gctoken --profile reports check --min-ttl 300\n"},
 	{"metrics", "", "Prints the daemon's metrics, in Prometheus' text format.",
 		"For a timer that feeds the textfile collector: --output replaces the file in\n"
 		"one step. --json has no effect.\n",
-		command_metrics},
+		command_metrics,
+		"  gctoken metrics --output /var/lib/prometheus/node-exporter/gctokend.prom\n"},
 	{"login", "", "Logs a profile in: a person allows it in a browser.",
 		"Opens the login page in a browser ($BROWSER, or the desktop's) and waits for\n"
 		"the browser to return to this machine. With --no-browser you open the page\n"
 		"on any machine, and paste the address that the browser ends at. From then on\n"
 		"the daemon keeps the profile logged in. --json prints the daemon's two\n"
 		"replies, one per line.\n",
-		command_login},
-	{"logout", "", "Ends a login: its tokens are revoked and erased.", "", command_logout},
+		command_login,
+		"  gctoken --profile agent login\n"
+		"  gctoken --profile agent login --no-browser\n"},
+	{"logout", "", "Ends a login: its tokens are revoked and erased.", "", command_logout,
+		"  gctoken --profile agent logout\n"},
 	{"refresh", "", "Fetches a new token now (administrators).",
-		"Does not wait out the pause after a failure. The old token stays valid.\n",
-		command_refresh},
+		"Does not wait out the pause after a failure. The old token stays valid, and\n"
+		"serves until no server's clock can take the new one for one from the future.\n",
+		command_refresh, "  sudo gctoken --profile reports refresh\n"},
 	{"revoke", "", "Revokes the token and stops the profile (administrators).",
 		"From then on nobody gets a token, until an administrator runs 'gctoken\n"
-		"refresh'.\n",
-		command_revoke},
+		"refresh'. Earlier tokens, and those that others obtained with the client, stay\n"
+		"valid at Genesys Cloud until they expire.\n",
+		command_revoke, "  sudo gctoken --profile reports revoke\n"},
 	{"doctor", "", "Checks the installation, and says what to do.",
 		"Checks configuration, credentials, sockets, daemon, DNS, TLS and clock. Root\n"
 		"can check more; what could not be checked is listed. Exits 0 if nothing is\n"
 		"wrong, otherwise 1.\n",
-		command_doctor},
+		command_doctor, "  sudo gctoken doctor\n"},
+	{"help", "[COMMAND]", "Says more about a command.", "", command_help,
+		"  gctoken help exec\n"},
+	{"completion", "bash|zsh|fish", "Prints the completion of that shell.",
+		"The packages install it; elsewhere let the shell read it when it starts.\n",
+		command_completion,
+		"  gctoken completion bash >~/.local/share/bash-completion/completions/gctoken\n"
+		"  gctoken completion zsh >\"${fpath[1]}/_gctoken\"\n"
+		"  gctoken completion fish >~/.config/fish/completions/gctoken.fish\n"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -140,17 +168,31 @@ static int unknown_command(const char *word)
 	return EXIT_USAGE;
 }
 
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < COMMAND_COUNT; i++)
+		if (!strcmp(name, commands[i].name))
+			return &commands[i];
+	return NULL;
+}
+
 static int dispatch(struct settings *s, int argc, char **argv)
 {
 	char list[2048], details[2560];
-	const struct command general = {
-		NULL, "COMMAND", "Gets Genesys Cloud tokens from gctokend.", details, NULL};
+	const struct command general = {.arguments = "COMMAND",
+		.summary = "Gets Genesys Cloud tokens from gctokend.",
+		.details = details,
+		.examples = "  gctoken get\n"
+			    "  gctoken api GET /api/v2/users/me\n"
+			    "  gctoken --profile reports status\n"};
+	const struct command *command;
 	int result;
-	size_t i;
 
 	list_commands(list, sizeof(list));
 	snprintf(details, sizeof(details),
-		"%s\n'gctoken COMMAND --help' says more.\n\n"
+		"%s\n'gctoken help COMMAND' says more.\n\n"
 		"Exit codes: 0 ok, 1 failed, 2 usage, 69 daemon unreachable, 75 try again later,\n"
 		"77 denied, 78 configuration or unknown profile.\n",
 		list);
@@ -163,10 +205,28 @@ static int dispatch(struct settings *s, int argc, char **argv)
 			list);
 		return EXIT_USAGE;
 	}
-	for (i = 0; i < COMMAND_COUNT; i++)
-		if (!strcmp(argv[0], commands[i].name))
-			return commands[i].run(&commands[i], s, argc, argv);
-	return unknown_command(argv[0]);
+	command = find_command(argv[0]);
+	return command ? command->run(command, s, argc, argv) : unknown_command(argv[0]);
+}
+
+/* As --help behind the command, or alone. */
+static int command_help(const struct command *self, struct settings *s, int argc, char **argv)
+{
+	char program[] = "gctoken", option[] = "--help";
+	const struct command *command;
+	int code = options_read(self, s, NULL, 0, false, &argc, &argv);
+
+	if (code != GO_ON)
+		return code;
+	if (argc > 1) {
+		complain("help: \"%s\" is one word too many", argv[1]);
+		return EXIT_USAGE;
+	}
+	if (!argc)
+		return dispatch(s, 2, (char *[]){program, option, NULL});
+	command = find_command(argv[0]);
+	return command ? command->run(command, s, 2, (char *[]){argv[0], option, NULL})
+		       : unknown_command(argv[0]);
 }
 
 int main(int argc, char **argv)

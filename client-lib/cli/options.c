@@ -3,6 +3,7 @@
 #include "command.h"
 #include "core/text.h"
 #include "output.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,8 +41,12 @@ static const char *dashes(const struct option_spec *o)
 	return o->name[1] ? "--" : "-";
 }
 
+#define HELP_WIDTH 80
+#define HELP_INDENT 21
+
 static void print_options(const struct option_spec *specs, size_t count)
 {
+	static const struct terminal page = {.width = HELP_WIDTH};
 	size_t i;
 
 	for (i = 0; i < count; i++) {
@@ -49,7 +54,8 @@ static void print_options(const struct option_spec *specs, size_t count)
 
 		snprintf(left, sizeof(left), "%s%s%s%s", dashes(&specs[i]), specs[i].name,
 			specs[i].argument ? " " : "", specs[i].argument ? specs[i].argument : "");
-		printf("  %-18s %s\n", left, specs[i].help);
+		printf("  %-*s ", HELP_INDENT - 3, left);
+		terminal_wrap(&page, HELP_INDENT, specs[i].help);
 	}
 }
 
@@ -64,6 +70,8 @@ static void print_help(const struct command *command, const struct option_spec *
 	printf("%s\n", command->summary);
 	if (*command->details)
 		printf("\n%s", command->details);
+	if (command->examples)
+		printf("\nExamples:\n%s", command->examples);
 	if (own_count) {
 		printf("\nOptions:\n");
 		print_options(own, own_count);

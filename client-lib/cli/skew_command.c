@@ -12,6 +12,8 @@
 #include <string.h>
 
 #define ABSENT (-1e300)
+/* A Date is of a second, so one response cannot tell more than this. */
+#define AGREE_S 1.5
 
 struct skew_report {
 	double point, low, high, tight_low, tight_high;
@@ -58,13 +60,23 @@ static void see_value(void *context, const struct json_value *v)
 static void print_headline(
 	const struct settings *s, const struct terminal *t, const struct skew_report *r)
 {
-	char text[256], point[DURATION_TEXT_SIZE];
+	char text[256], point[DURATION_TEXT_SIZE], low[DURATION_TEXT_SIZE],
+		high[DURATION_TEXT_SIZE];
+	bool apart = r->low > 0 || r->high < 0;
+	bool close = r->low >= -AGREE_S && r->high <= AGREE_S;
 
 	offset_text(r->point, point);
-	if (r->low <= 0 && r->high >= 0)
+	offset_text_fine(r->low, (r->high - r->low) / 4, low);
+	offset_text_fine(r->high, (r->high - r->low) / 4, high);
+	if (!apart && close)
 		snprintf(text, sizeof(text),
 			"%s: this clock and the login server's agree as far as can be told (%s)",
 			s->profile, point);
+	else if (!apart)
+		snprintf(text, sizeof(text),
+			"%s: how far this clock is from the login server's is not known well: "
+			"between %s and %s",
+			s->profile, low, high);
 	else
 		snprintf(text, sizeof(text), "%s: this clock is %s the login server's by %s",
 			s->profile, r->point > 0 ? "ahead of" : "behind",

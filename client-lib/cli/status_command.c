@@ -44,6 +44,19 @@ static void print_error(const struct terminal *t, const struct status_row *r)
 	print_note(t, !strcmp(r->state, "fresh") ? STYLE_DIM : STYLE_WARN, text);
 }
 
+/* A newer token that 'gctoken get' does not give yet. */
+static void print_next(const struct terminal *t, const struct status_row *r)
+{
+	char text[160], wait[DURATION_TEXT_SIZE];
+
+	if (r->next_generation == STATUS_ABSENT)
+		return;
+	duration_text(r->next_serves_in, wait);
+	snprintf(text, sizeof(text), "a newer token, generation %.0f, serves in %s",
+		r->next_generation, wait);
+	print_note(t, STYLE_DIM, text);
+}
+
 /* What a person has to do about the login, if anything. */
 static void print_login(const struct terminal *t, const struct status_row *r)
 {
@@ -148,6 +161,7 @@ static int print_report(const struct settings *s, struct status_report *r)
 		puts("There is no profile that this user may see.");
 	for (i = 0; i < r->count; i++) {
 		status_table_print_row(&l, &t, &r->rows[i]);
+		print_next(&t, &r->rows[i]);
 		print_error(&t, &r->rows[i]);
 		print_login(&t, &r->rows[i]);
 		print_fleet(&t, &r->rows[i]);

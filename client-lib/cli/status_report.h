@@ -28,6 +28,7 @@ struct status_row {
 	bool fetched_here;
 	double login_ends_in; /* absent where it is refreshed, or there is none */
 	double generation, expires_in, refresh_in, skew, next_attempt_in;
+	double next_generation, next_serves_in; /* a newer token that is not served yet */
 	double fetches, failures, rejections, served;
 	double error_status, error_ago;
 };

@@ -7,6 +7,7 @@
 #include "output.h"
 #include "status_report.h"
 #include "terminal.h"
+#include "user_names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 struct event {
 	char time[32]; /* ISO 8601, UTC */
 	char kind[32];
-	char words[512];
+	char words[640];
 	double ago, generation, times;
 };
 
@@ -32,6 +33,7 @@ static void see_value(void *context, const struct json_value *v)
 {
 	struct history_report *r = context;
 	struct event *e;
+	char words[512];
 
 	if (strncmp(v->path, "events[].", 9) || v->index >= EVENTS_MAX)
 		return;
@@ -40,7 +42,8 @@ static void see_value(void *context, const struct json_value *v)
 	e = &r->events[v->index];
 	json_take_text(v, "events[].time", e->time, sizeof(e->time));
 	json_take_text(v, "events[].event", e->kind, sizeof(e->kind));
-	json_take_text(v, "events[].words", e->words, sizeof(e->words));
+	if (json_take_text(v, "events[].words", words, sizeof(words)))
+		user_names_put(words, e->words, sizeof(e->words));
 	json_take_number(v, "events[].ago", &e->ago);
 	json_take_number(v, "events[].generation", &e->generation);
 	json_take_number(v, "events[].times", &e->times);
@@ -133,7 +136,7 @@ static void lay_out(const struct history_report *r, size_t from, time_t now,
 static void print_event(
 	const struct terminal *t, const struct layout *l, const struct event *e, time_t now)
 {
-	char ago[DURATION_TEXT_SIZE], when[32], words[560];
+	char ago[DURATION_TEXT_SIZE], when[32], words[700];
 	int indent = l->time + 2 + l->ago + 2 + l->kind + 2;
 
 	local_time_text(e, now, when, sizeof(when));

@@ -65,6 +65,11 @@ static void write_advice(char *advice, const struct profile_view *p, const struc
 			"The local clock is at least %lld.%03lld s %s the login server's: check "
 			"that time synchronisation runs (timedatectl); tokens are safe.%s",
 			(long long)(least_ms / 1000), (long long)(least_ms % 1000), side, more);
+	else if (low.ns < -NOTICEABLE_MS * NS_PER_MS || high.ns > NOTICEABLE_MS * NS_PER_MS)
+		snprintf(advice, ADVICE_MAX,
+			"How far the local clock is from the login server's is known only within "
+			"%lld ms: nothing needs to be done, and further exchanges tell more.%s",
+			(long long)((high.ns - low.ns) / NS_PER_MS), more);
 	else
 		snprintf(advice, ADVICE_MAX,
 			"The local clock agrees with the login server's as far as can be told.%s",

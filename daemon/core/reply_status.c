@@ -144,6 +144,16 @@ static void put_profile(
 			",\"generation\":null,\"fingerprint\":null,\"expires_in\":null,"
 			"\"refresh_in\":null");
 	}
+	buffer_put_text(out, ",\"next\":");
+	if (v.next_generation) {
+		buffer_put_text(out, "{\"generation\":");
+		buffer_put_unsigned(out, v.next_generation);
+		buffer_put_text(out, ",\"serves_in\":");
+		buffer_put_signed(out, duration_ceil_s(v.next_in));
+		buffer_put_char(out, '}');
+	} else {
+		buffer_put_text(out, "null");
+	}
 	buffer_put_text(out, ",\"next_attempt_in\":");
 	if (v.next_attempt.ns == BOOT_TIME_NEVER.ns)
 		buffer_put_text(out, "null");

@@ -42,6 +42,13 @@ void token_source_view(
 	} else {
 		v.state = s->revoked ? SOURCE_REVOKED : state_without_token(s);
 	}
+	if (v.slot == &s->previous && s->current.token.text) {
+		const struct lifetime *life = &s->current.life;
+
+		v.next_generation = s->current.generation;
+		v.next_in = duration_max(DURATION_ZERO,
+			boot_since(boot_max(life->valid, life->guard_until), now->boot));
+	}
 	v.next_attempt = token_source_chance(s, now->boot, token_source_fetch_at(s, now));
 	*ret = v;
 }

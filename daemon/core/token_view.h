@@ -24,6 +24,10 @@ struct source_view {
 	struct duration expires_in;    /* of slot */
 	struct duration refresh_in;    /* until the planned refresh; negative: overdue */
 	struct boot_time next_attempt; /* of a fetch; BOOT_TIME_NEVER: none planned */
+	/* Of a newer token that is here and not served yet, so that no server's clock takes it for
+	 * one from the future: its generation, 0 if there is none, and until when. */
+	uint64_t next_generation;
+	struct duration next_in;
 };
 
 void token_source_view(

@@ -30,6 +30,8 @@ EXPECTED = [
     r"/usr/lib/sysusers\.d/gctokend\.conf",
     r"/usr/lib/tmpfiles\.d/gctokend\.conf",
     r"/usr/share/bash-completion/completions/gctoken",
+    r"/usr/share/fish/vendor_completions\.d/gctoken\.fish",
+    r"/usr/share/zsh/vendor-completions/_gctoken",
     r"/usr/share/doc/gctokend/examples/allow-units\.conf",
     r"/usr/share/doc/gctokend/examples/gctokend\.conf",
     r"/usr/share/doc/gctokend/examples/grafana-dashboard\.json",

@@ -329,15 +329,53 @@ def test_names_no_profile_can_have(folder, name):
     assert "cannot be a profile" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["get", "--help"], ["exec", "--help"],
-                                       ["reject", "-h"], ["status", "--help"], ["skew", "--help"],
-                                       ["refresh", "--help"], ["header", "--help"]])
-def test_help(folder, arguments):
+def commands_of(folder) -> list[str]:
+    listed = run(folder, "--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0]
+    return [line.split()[0] for line in listed.splitlines()]
+
+
+def test_help(folder):
+    """Of all and of each: it fits a terminal, and shows how it is used."""
+    assert len(commands_of(folder)) > 15
+    for command in ([], *([name] for name in commands_of(folder))):
+        result = run(folder, *command, "--help")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith(" ".join(["Usage: gctoken", *command]))
+        assert "--socket PATH" in result.stdout
+        assert "Examples:\n  " in result.stdout
+        assert [line for line in result.stdout.split("\n") if len(line) > 80] == []
+        for other in ([*command, "-h"], ["help", *command]):
+            assert run(folder, *other).stdout == result.stdout
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["help", "gte"], "Did you mean 'get'?"), (["help", "get", "status"], "one word too many"),
+    (["completion"], "name one shell"), (["completion", "csh"], "none for \"csh\""),
+])
+def test_help_and_completion_of_what_there_is_not(folder, arguments, words):
     result = run(folder, *arguments)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("Usage: gctoken ")
-    assert "--socket PATH" in result.stdout
-    assert all(len(line) <= 100 for line in result.stdout.split("\n"))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("code, hint", [
+    ("login_required", "gctoken --profile prod login"), ("revoked", "gctoken --profile prod refresh"),
+    ("temporarily_unavailable", "'gctoken --profile prod status'"),
+])
+def test_hints_name_the_profile(folder, scripted, code, hint):
+    scripted(problem(503, code, "words"))
+    assert hint in run(folder, "--profile", "prod", "get").stderr
+    assert hint.replace(" --profile prod", "") in run(folder, "get").stderr
+
+
+@pytest.mark.parametrize("words, told", [
+    ("uid 0 may not", "uid 0 (root) may not"), ("no rule names uid 0, uid 0", "uid 0 (root), uid 0 (root)"),
+    ("uid 4000000000 and uid -1", "uid 4000000000 and uid -1"), ("fluid 0 uid", "fluid 0 uid"),
+    ("uid 99999999999999999999", "uid 99999999999999999999"),
+])
+def test_users_have_names(folder, scripted, words, told):
+    scripted(problem(403, "access_denied", words))
+    assert told in run(folder, "get").stderr
 
 
 def test_version(folder):
@@ -479,7 +517,8 @@ def test_refresh_tells_about_the_new_token(folder, scripted):
     result = run(folder, "refresh", "--profile", "prod")
     assert (result.returncode, result.stdout) == (
         0, f"prod: new token, generation 18, good for 56m (fingerprint {FINGERPRINT})\n")
-    assert daemon.lines() == ["POST /v1/refresh?profile=prod HTTP/1.1"]
+    assert daemon.lines()[0] == "POST /v1/refresh?profile=prod HTTP/1.1"
+    assert not [line for line in daemon.lines()[1:] if line != "GET /v1/status HTTP/1.1"]
     assert json.loads(run(folder, "refresh", "--json").stdout)["generation"] == 18
 
 

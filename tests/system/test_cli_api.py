@@ -12,7 +12,8 @@ import pytest
 
 from daemon import GCTOKEN, Daemon, environment
 from raw_http import is_sanitized
-from scripted_daemon import TOKEN_JSON, answer, folder, problem, run, scripted  # noqa: F401
+from scripted_daemon import (TOKEN_JSON, answer, folder, on_terminal, problem, run,  # noqa: F401
+                             scripted)
 from waiting import PATIENCE, wait_until
 
 ME = "/api/v2/users/me"
@@ -41,6 +42,12 @@ class Api:
             "GCTOKEN_CA_FILE": self.environment["GCTOKEN_CA_FILE"], **env})
 
 
+    def on_terminal(self, *arguments) -> str:
+        """What a person would see."""
+        return on_terminal(self.daemon.directory, 80, "--socket", self.daemon.socket, "api", *arguments,
+                           GCTOKEN_CA_FILE=self.environment["GCTOKEN_CA_FILE"])[1]
+
+
 @pytest.fixture
 def api(module_daemon, shared_fake):
     """Runs `gctoken api`, whose token is good."""
@@ -61,6 +68,26 @@ def test_the_body_is_printed_as_it_came(api, shared_fake):
     assert result.stdout == api("get", ME, "--ca-file", shared_fake.ca_file,
                                 GCTOKEN_CA_FILE="/nowhere").stdout
     assert api("--json", "GET", ME).stdout == result.stdout
+
+
+def test_on_a_terminal_json_is_indented(api):
+    """With all that it holds; into a pipe it is as it came."""
+    came = api("GET", ME).stdout
+    for arguments, indented in (([], True), (["--json"], False)):
+        shown = api.on_terminal(*arguments, "GET", ME)
+        assert json.loads(shown) == json.loads(came)
+        assert ('\n  "name": "Fake User"' in shown) == indented
+
+
+def test_numbers_are_indented_as_they_are_written(api, shared_fake):
+    shared_fake.fault("api", "answer", status=200, body='{"n":[1.50,12345678901234567890,1e400],"o":{}}')
+    shown = api.on_terminal("GET", ME)
+    assert "    1.50,\n    12345678901234567890,\n    1e400\n  ]" in shown
+
+
+def test_what_is_no_json_is_shown_as_it_came(api, shared_fake):
+    shared_fake.fault("api", "answer", status=200, body="{not json")
+    assert api.on_terminal("GET", ME).strip() == "{not json"
 
 
 def test_a_head_has_no_body(api):

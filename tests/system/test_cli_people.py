@@ -201,7 +201,10 @@ def test_skew_in_ascii(folder, scripted):
     (86400.0 * 30, 86400.0 * 30 - 1, 86400.0 * 30 + 1, "ahead of the login server's by 30d",
      "\u25c0"),
     (0.0, 0.0, 0.0, "agree as far as can be told (0 ms)", "\u253c"),
-    (1e9, -1e9, 1e9, "agree", "\u253c"),
+    (0.3, -1.2, 1.4, "agree as far as can be told (+300 ms)", "\u253c"),
+    (20.0, -20.0, 60.0, "is not known well: between -20 s and +60 s", "\u253c"),
+    (-0.4, -1.6, 0.8, "is not known well: between -1.6 s and +800 ms", "\u253c"),
+    (1e9, -1e9, 1e9, "is not known well", "\u253c"),
 ])
 @pytest.mark.parametrize("columns", [20, 40, 80, 300])
 def test_skew_far_and_near(folder, scripted, columns, point, low, high, words, arrow):

@@ -1,0 +1,11 @@
+/* JSON as people read it. */
+#ifndef GCTOKEN_CLI_JSON_INDENT_H
+#define GCTOKEN_CLI_JSON_INDENT_H
+
+#include <stddef.h>
+
+/* The same value with a line for each member and element, and a newline at its end. NULL: the bytes
+ * are not one JSON value, or there is no memory. To be freed. */
+char *json_indent(const char *bytes, size_t length, size_t *ret_length);
+
+#endif
