@@ -52,6 +52,11 @@ static const struct {
 		"has to replace it"},
 	{"certificate required", "The server wants a certificate of this host: fleet_cert_file and "
 				 "fleet_cert_key_file"},
+	{"it is not told the password",
+		"Have the store's socket in a folder of its user's, which only they can change, as "
+		"/run/redis is; in /tmp anybody could be in its place"},
+	{"it hung up before it answered",
+		"If the server wants TLS at that port, fleet_store has to say rediss://"},
 	{"it does not speak TLS", "rediss:// is for a port with TLS (tls-port of the server)"},
 	{"TLS ", "Does the server speak TLS 1.2 or later at that port?"},
 	{"it closed the connection",

@@ -130,6 +130,7 @@ int fleet_trial_connect(struct fleet_trial *t, const struct fleet_trial_primary 
 		.tls = t->tls,
 		.user = s->user,
 		.password = s->password,
+		.listener_fit = s->listener_fit,
 		.database = s->database,
 		.wants_primary = true,
 		.connect = duration_s(FLEET_TRIAL_CONNECT_S)};

@@ -12,6 +12,7 @@ import pytest
 
 from fleet_hosts import fleet_host, share
 from fleet_store import FleetStore
+from test_cli_doctor import doctor, the_problem
 from users import account, as_user, needs_root
 from waiting import PATIENCE, wait_until
 
@@ -58,6 +59,11 @@ def test_nobody_in_the_stores_place_is_told_the_password(make_daemon, server, op
             listener.listen(16)
         listener.settimeout(10 * PATIENCE)
         d = fleet_host(make_daemon, server, store, secrets.token_hex(32), {"fleet_plain": plain})
+        if not plain:
+            the_problem(doctor(d), "Fleet", "it is not told the password: uid ",
+                        "in a folder of its user's")
+            with listener.accept()[0] as visitor:
+                assert visitor.recv(4096) == b""
         d.start(ready=False)
         visitor, _ = listener.accept()
         with visitor:
