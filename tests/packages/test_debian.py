@@ -98,6 +98,8 @@ def test_dependencies(debs):
     assert needs("libgctoken-dev") == {"libgctoken0"}
     assert needs("python3-gctoken") == {"python3"}
     assert needs("node-gctoken") == {"nodejs"}
+    of_fleets = {re.sub(r"[-0-9.t]+$", "", one) for one in needs("gctokend")}
+    assert of_fleets >= {"libhiredis", "libevent-openssl"}
     assert "libcurl4" in needs("gctokend") and "libgctoken0" not in needs("gctokend")
 
 
