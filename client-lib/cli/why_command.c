@@ -82,6 +82,7 @@ static enum style kind_style(const char *kind)
 		{"expired", STYLE_BAD},
 		{"revoked", STYLE_BAD},
 		{"state_file", STYLE_BAD},
+		{"secrets", STYLE_BAD},
 		{"throttled", STYLE_WARN},
 		{"mint_limit", STYLE_WARN},
 		{"claims_ignored", STYLE_WARN},

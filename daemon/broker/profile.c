@@ -219,6 +219,7 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 	p->credential = *credential;
 	*credential = CREDENTIAL_NONE; /* taken */
 	p->files_failed_with = 0;
+	p->secrets_problem[0] = '\0';
 	clock_read(&now);
 	history_add(&p->history, &now, EVENT_RELOADED, 0, "configuration reloaded%s%s",
 		credential_changed ? "; the client secret changed" : "",

@@ -27,6 +27,8 @@ struct profile {
 	const struct profile_settings *settings; /* in broker->config */
 	struct credential credential;
 	uint64_t files_failed_with; /* what its files were like at the latest failure; 0: none */
+	char secrets_problem[HISTORY_WORDS]; /* why its secrets were of no use when they were last
+						read again; "": they were */
 	struct oauth_client *client;
 	struct endpoint *endpoint;
 	struct token_source source;

@@ -9,6 +9,7 @@
 #include "upstream/fetch.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -52,25 +53,55 @@ static bool same_secrets(const struct credential *a, const struct credential *b)
 	       (one && other ? !strcmp(one, other) : one == other);
 }
 
+/* They are read again and again while requests fail: it is told when that ends in another way.
+ * `problem` "": they are of use. `changed`: and not those from before. */
+static void tell_secrets(struct profile *p, const char *problem, bool changed)
+{
+	struct clock_reading now;
+	bool same = !strncmp(p->secrets_problem, problem, sizeof(p->secrets_problem) - 1);
+
+	clock_read(&now);
+	if (changed)
+		history_add(&p->history, &now, EVENT_RELOADED, 0,
+			"the secrets on disk have changed and are used from here on");
+	else if (same)
+		return;
+	else if (!*problem)
+		history_add(&p->history, &now, EVENT_RELOADED, 0,
+			"the secrets on disk can be read again, and are those that are in use");
+	else
+		history_add(&p->history, &now, EVENT_SECRETS, 0,
+			"%.220s; those that were read before stay in use", problem);
+	snprintf(p->secrets_problem, sizeof(p->secrets_problem), "%s", problem);
+}
+
 void renewal_read_secrets(struct profile *p)
 {
 	struct credential credential = CREDENTIAL_NONE;
-	struct clock_reading now;
 	char problem[512];
+	bool changed;
 
-	if (credential_load(p->settings, &credential, problem, sizeof(problem)))
+	if (credential_load(p->settings, &credential, problem, sizeof(problem))) {
+		tell_secrets(p, problem, false);
 		return;
-	/* another client would have another state: that takes a reload */
-	if (!strcmp(credential.client_id, p->credential.client_id) &&
-		!same_secrets(&credential, &p->credential)) {
+	}
+	/* it would have another state */
+	if (strcmp(credential.client_id, p->credential.client_id) != 0) {
+		snprintf(problem, sizeof(problem), "%s: names another client, which takes a reload",
+			p->settings->client_id_file);
+		tell_secrets(p, problem, false);
+		credential_fini(&credential);
+		return;
+	}
+	changed = !same_secrets(&credential, &p->credential);
+	if (changed) {
 		credential_fini(&p->credential);
 		p->credential = credential;
 		credential = CREDENTIAL_NONE; /* taken */
-		clock_read(&now);
-		history_add(&p->history, &now, EVENT_RELOADED, 0,
-			"the secrets on disk have changed and are used from here on");
-		token_source_credential_changed(&p->source);
 	}
+	tell_secrets(p, "", changed);
+	if (changed)
+		token_source_credential_changed(&p->source);
 	credential_fini(&credential);
 }
 

@@ -43,6 +43,7 @@ static const struct {
 	[EVENT_FLEET] = {"fleet", LOG_INFO, "8d1f1c0a5f0e4b0ab1f26a3c2f8e7b64"},
 	[EVENT_FLEET_TROUBLE] = {"fleet_trouble", LOG_WARNING, "3b9d40c7e6a24f74a4c05d1e9d6f2a58"},
 	[EVENT_STATE_FILE] = {"state_file", LOG_ERR, "c4f96f3e67ac449787f3f486ce9e23ab"},
+	[EVENT_SECRETS] = {"secrets", LOG_WARNING, "8bab4deaeb31447782dd2a47873b2d0c"},
 };
 
 static void worth_a_line(struct history *h, struct history_event *e)

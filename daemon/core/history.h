@@ -52,6 +52,7 @@ enum event_kind {
 	EVENT_FLEET, /* what other hosts of the fleet did */
 	EVENT_FLEET_TROUBLE,
 	EVENT_STATE_FILE, /* state could not be written or read */
+	EVENT_SECRETS,    /* what was renewed on disk cannot be used */
 	EVENT_KINDS
 };
 

@@ -119,6 +119,7 @@ static void test_another_client_takes_a_reload(void **state)
 	rig_secret(r, "a", "another");
 	refuse(r);
 	assert_int_equal(rig_posts(r), 0);
+	assert_true(rig_logged(r, "/id: names another client, which takes a reload"));
 	rig_reload(r);
 	assert_int_equal(rig_posts(r), 1);
 	rig_free(r);
@@ -135,6 +136,72 @@ static void test_a_secret_that_cannot_be_read_changes_nothing(void **state)
 	rig_secret(r, "a", "another");
 	rig_pass(r, 6);
 	assert_int_equal(rig_posts(r), 1);
+	rig_free(r);
+}
+
+/* An admin asks for a token, and is refused; the secrets are read again before that. */
+static void refresh(struct rig *r)
+{
+	struct caller *c = caller_ask(r, "POST", "/v1/refresh?profile=a");
+
+	refuse(r);
+	assert_int_equal(caller_status(r, c), 503);
+	caller_gone(r, c);
+}
+
+static unsigned lines(const struct rig *r, const char *text)
+{
+	const char *at = r->log;
+	unsigned n = 0;
+
+	while (at && (at = strstr(at, text)) != NULL) {
+		at += strlen(text);
+		n++;
+	}
+	return n;
+}
+
+/* However often it is tried, one line for each way in which it ends. */
+static void test_what_cannot_be_read_is_told_once(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+	char path[128];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s", rig_profile(r, "a")->settings->client_secret_file);
+	refuse(r);
+	assert_int_equal(unlink(path), 0);
+	for (int i = 0; i < 3; i++)
+		refresh(r);
+	rig_pass(r, 20);
+	assert_int_equal(lines(r, path), 1);
+	assert_true(rig_logged(r, "No such file"));
+	assert_int_equal(lines(r, "those that were read before stay in use"), 1);
+	rig_secret(r, "a", "");
+	for (int i = 0; i < 3; i++)
+		refresh(r);
+	assert_int_equal(lines(r, path), 2);
+	assert_true(rig_logged(r, "is empty"));
+	rig_secret(r, "a", "secret");
+	for (int i = 0; i < 3; i++)
+		refresh(r);
+	assert_int_equal(lines(r, path), 2);
+	assert_int_equal(lines(r, "can be read again, and are those that are in use"), 1);
+	/* well again in another way */
+	rig_secret(r, "a", "");
+	refresh(r);
+	rig_secret(r, "a", "another");
+	refresh(r);
+	assert_int_equal(lines(r, path), 3);
+	assert_int_equal(lines(r, "the secrets on disk have changed"), 1);
+	assert_int_equal(lines(r, "can be read again"), 1);
+	/* a reload reads for itself, and says so */
+	rig_secret(r, "a", "");
+	refresh(r);
+	rig_secret(r, "a", "another");
+	rig_reload(r);
+	refuse(r);
+	assert_int_equal(lines(r, "can be read again"), 1);
 	rig_free(r);
 }
 
@@ -274,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_of_two_profiles_each_has_its_own),
 		cmocka_unit_test(test_another_client_takes_a_reload),
 		cmocka_unit_test(test_a_secret_that_cannot_be_read_changes_nothing),
+		cmocka_unit_test(test_what_cannot_be_read_is_told_once),
 		cmocka_unit_test(test_authorities_that_are_renewed_are_read_again),
 		cmocka_unit_test(test_what_no_file_can_mend_is_not_looked_for),
 		cmocka_unit_test(test_a_login_that_has_ended_is_not_looked_for),
