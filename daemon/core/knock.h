@@ -1,6 +1,6 @@
 /* When HEADs knock at a login server that does not answer: one at a time, each with a deadline of
- * its own, every few seconds while nobody is there. Their Dates are not looked at, and they have
- * nothing to do with the HEADs that ask for the time (probe.h). */
+ * its own, every few seconds while nobody is there. Their Dates are not looked at. Those that are
+ * answered share a limit with the HEADs that ask for the time (probe.h). */
 #ifndef GCTOKEND_CORE_KNOCK_H
 #define GCTOKEND_CORE_KNOCK_H
 

@@ -52,20 +52,43 @@ void probe_want_measure(struct probe_plan *p)
 	p->until_narrow = true;
 }
 
+/* When there is room for one more, and then no more than `most` in the window. */
+static struct boot_time room_from(const struct probe_plan *p, unsigned most)
+{
+	if (p->sent_count < most)
+		return (struct boot_time){INT64_MIN};
+	return boot_add(
+		p->sent[(p->sent_count - most) % PROBES_IN_WINDOW], duration_s(PROBE_WINDOW_S));
+}
+
 bool probe_may_measure(
 	const struct probe_plan *p, const struct clock_reading *now, struct boot_time *ret_at)
 {
-	const unsigned most = PROBES_IN_WINDOW - PROBES_KEPT_BACK - PROBES_ON_DEMAND;
-	struct boot_time room;
+	struct boot_time room =
+		room_from(p, PROBES_IN_WINDOW - PROBES_KEPT_BACK - PROBES_ON_DEMAND + 1);
 
-	if (p->sent_count <= most)
-		return true;
-	room = boot_add(
-		p->sent[(p->sent_count - most - 1) % PROBES_IN_WINDOW], duration_s(PROBE_WINDOW_S));
 	if (!boot_before(now->boot, room))
 		return true;
 	*ret_at = room;
 	return false;
+}
+
+struct boot_time probe_knock_from(const struct probe_plan *p)
+{
+	return room_from(p, PROBES_IN_WINDOW);
+}
+
+void probe_knock_left(struct probe_plan *p)
+{
+	p->knocking = true;
+	p->planned = BOOT_TIME_NEVER; /* there may be no room then */
+}
+
+void probe_knock_ended(struct probe_plan *p, struct boot_time now, bool answered)
+{
+	p->knocking = false;
+	if (answered)
+		p->sent[p->sent_count++ % PROBES_IN_WINDOW] = now;
 }
 
 static void note_rtt(struct probe_plan *p, struct duration rtt)
@@ -179,8 +202,10 @@ static struct boot_time aim(const struct probe_plan *p, const struct skew *s,
 struct boot_time probe_next(
 	struct probe_plan *p, const struct skew *s, const struct clock_reading *now)
 {
-	int64_t open = p->not_before.ns; /* no HEAD before this, however urgent */
-	unsigned most = p->after_step ? PROBES_IN_WINDOW : PROBES_IN_WINDOW - 1;
+	unsigned kept = !p->after_step + p->knocking;
+	unsigned most = PROBES_IN_WINDOW - kept;
+	/* no HEAD before this, however urgent */
+	int64_t open = boot_max(p->not_before, room_from(p, most)).ns;
 
 	if (p->in_flight)
 		return BOOT_TIME_NEVER;
@@ -192,12 +217,6 @@ struct boot_time probe_next(
 	if (p->planned.ns != BOOT_TIME_NEVER.ns &&
 		ns_sub(now->boot.ns, p->planned.ns) <= AIM_MISSED_NS)
 		return p->planned;
-	if (p->sent_count >= most) {
-		int64_t room = ns_add(p->sent[(p->sent_count - most) % PROBES_IN_WINDOW].ns,
-			PROBE_WINDOW_S * NS_PER_S);
-
-		open = room > open ? room : open;
-	}
 	if (p->urgent) {
 		p->planned.ns = open > now->boot.ns ? open : now->boot.ns;
 	} else {

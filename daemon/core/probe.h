@@ -17,7 +17,8 @@
 #define PROBES_BY_AGE 4             /* in one series, */
 #define PROBES_BY_AGE_IN_AN_HOUR 12 /* and in all of them */
 #define PROBES_FOR_CONFLICTS 3      /* from one POST to the next */
-#define PROBES_IN_WINDOW 30         /* the last of them only after a step of our wall clock */
+#define PROBES_IN_WINDOW 30         /* with knocks that are answered (knock.h); the last only */
+/* after a step of our wall clock, or for a knock */
 #define PROBE_WINDOW_S 300
 
 struct probe_plan {
@@ -29,6 +30,7 @@ struct probe_plan {
 	bool until_narrow; /* stop early once the interval is narrow enough */
 	bool by_age;       /* the series is one that age made necessary */
 	bool after_step;   /* what is wanted is urgent because our wall clock was stepped */
+	bool knocking;     /* a knock is under way */
 	unsigned wanted;
 	unsigned for_conflicts; /* HEADs since the latest POST */
 	unsigned failures;      /* in a row */
@@ -36,9 +38,9 @@ struct probe_plan {
 	struct boot_time planned; /* of the next HEAD; BOOT_TIME_NEVER: still to be aimed */
 	struct duration rtt_min;  /* of all exchanges; 0: none yet */
 	bool has_post;
-	struct skew_sample post;                                /* the latest POST's */
-	struct boot_time sent[PROBES_IN_WINDOW];                /* ring: the latest HEADs */
-	unsigned sent_count;                                    /* all HEADs ever */
+	struct skew_sample post;                 /* the latest POST's */
+	struct boot_time sent[PROBES_IN_WINDOW]; /* ring: the latest HEADs, and answers to knocks */
+	unsigned sent_count;                     /* all of them ever */
 	struct boot_time by_age_sent[PROBES_BY_AGE_IN_AN_HOUR]; /* ring: the latest of those */
 	unsigned by_age_count;
 };
@@ -84,6 +86,12 @@ struct boot_time probe_next(
 	struct probe_plan *p, const struct skew *s, const struct clock_reading *now);
 /* The HEAD leaves now. */
 void probe_sent(struct probe_plan *p, struct boot_time now);
+/* When the window has room for a knock that is answered; in the past, if it has. */
+struct boot_time probe_knock_from(const struct probe_plan *p);
+/* A knock leaves, and a place is kept for it. */
+void probe_knock_left(struct probe_plan *p);
+/* It has ended. Answered, it is to the server a HEAD like any other. */
+void probe_knock_ended(struct probe_plan *p, struct boot_time now, bool answered);
 /* The HEAD ended. `sample`: NULL if there was no response or its Date proves nothing. Call this
  * before adding the sample to the estimate. */
 enum probe_verdict probe_ended(struct probe_plan *p, const struct skew_sample *sample,

@@ -243,7 +243,9 @@ static void put_clocks(const struct metric_context *c)
 		put_count(c->out, clocks, c->profiles[i].settings->name, NULL, NULL,
 			e.known ? e.clocks : 0);
 	}
-	put_family(c->out, probes, "counter", "HEAD requests sent to read the server's clock.");
+	put_family(c->out, probes, "counter",
+		"HEAD requests sent to read the server's clock, and those that found a silent "
+		"server back.");
 	for (size_t i = 0; i < c->count; i++)
 		put_count(c->out, probes, c->profiles[i].settings->name, NULL, NULL,
 			c->profiles[i].probe->sent_count);

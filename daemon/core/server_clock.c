@@ -226,7 +226,8 @@ struct boot_time server_clock_knock(
 	struct server_clock *c, const struct clock_reading *now, bool *ret_knock)
 {
 	struct token_source *s, *first = NULL;
-	struct boot_time at = boot_max(now->boot, c->knock.next);
+	struct boot_time at =
+		boot_max(now->boot, boot_max(c->knock.next, probe_knock_from(&c->plan)));
 
 	*ret_knock = false;
 	if (c->knock.in_flight)
@@ -244,6 +245,7 @@ struct boot_time server_clock_knock(
 	*ret_knock = !boot_before(now->boot, at);
 	if (*ret_knock) {
 		knock_sent(&c->knock, now->boot, &first->random);
+		probe_knock_left(&c->plan);
 		at = c->knock.next;
 	}
 	LIST_FOREACH(s, &c->sources, of_clock)
@@ -257,6 +259,7 @@ void server_clock_knock_ended(
 	bool answered = x && x->status, wanted = false;
 	struct token_source *s;
 
+	probe_knock_ended(&c->plan, now->boot, answered);
 	if (x)
 		LIST_FOREACH(s, &c->sources, of_clock)
 	wanted |= token_source_knocked(s, now, answered);

@@ -216,13 +216,20 @@ static void post_leaves(struct token_world *w)
 	w->post = (struct request){true, w->now};
 }
 
-static void head_leaves(struct token_world *w)
+/* A HEAD for the time leaves, or a knock is answered. */
+static void head_answers_or_leaves(struct token_world *w)
 {
 	struct boot_time window = boot_sub(w->now.boot, duration_s(PROBE_WINDOW_S));
 
-	CHECK(!w->head.under_way && w->head_count < POSTS_MAX);
+	CHECK(w->head_count < POSTS_MAX);
 	w->heads[w->head_count++] = w->now.boot;
 	CHECK(since(w->heads, w->head_count, window) <= PROBES_IN_WINDOW);
+}
+
+static void head_leaves(struct token_world *w)
+{
+	CHECK(!w->head.under_way);
+	head_answers_or_leaves(w);
 	w->head = (struct request){true, w->now};
 }
 
@@ -550,6 +557,8 @@ void world_end_knock(struct token_world *w, const struct response_plan *plan)
 		return;
 	begin_exchange(w, &w->knock, &x, true, plan);
 	x.status = plan->class == RESPONSE_UNAVAILABLE ? 0 : 503;
+	if (x.status)
+		head_answers_or_leaves(w);
 	broker_model_knock_ended(&w->broker, &w->now, &x);
 	settle(w);
 }

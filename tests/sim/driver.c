@@ -54,9 +54,13 @@ static void driver_ended(struct driver *d, const struct message *m)
 		token_response_fini(&response);
 		break;
 	case MESSAGE_HEAD:
+		if (x.status)
+			tally_head_answered(d->tally, x.sent.boot);
 		broker_model_head_ended(&d->broker, &now, &x);
 		break;
 	case MESSAGE_KNOCK:
+		if (x.status)
+			tally_head_answered(d->tally, x.sent.boot);
 		broker_model_knock_ended(&d->broker, &now, &x);
 		break;
 	}
@@ -236,7 +240,7 @@ void driver_restart(struct driver *d)
 	struct clock_reading now = driver_now(d);
 	struct call *call, *next;
 
-	d->tally->restarts++;
+	tally_restarted(d->tally);
 	call = broker_model_restart(&d->broker, &now, d->seed + d->tally->restarts);
 	memset(d->under_way, 0, sizeof(d->under_way));
 	d->timer_at = BOOT_TIME_NEVER;

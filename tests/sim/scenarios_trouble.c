@@ -125,6 +125,28 @@ static const struct scenario entries[] = {
 			.recovered_in_s = 60},
 	},
 	{
+		.name = "outage_half_silent_steps",
+		.what = "the same for an hour, and our clock is set every twelve seconds: knocks "
+			"and "
+			"looks at the clock share 30 answers in 300 s",
+		.hours = 3,
+		USUAL_CLOCKS,
+		USUAL_BROKER,
+		USUAL_CALLERS,
+		.server = {USUAL_SERVER, .lifetime_s = 3600},
+		.happenings = {{HAPPENS_MOOD, .at_s = HOUR, .by = SERVER_HALF_SILENT},
+			{HAPPENS_WALL_STEP, .at_s = HOUR, .by = 1000, .times = 300, .every_s = 24},
+			{HAPPENS_WALL_STEP, .at_s = HOUR + 12, .by = -1000, .times = 300,
+				.every_s = 24},
+			{HAPPENS_MOOD, .at_s = 2 * HOUR, .by = SERVER_WELL}},
+		.expect = {.posts_min = 40,
+			.posts_max = 70,
+			.waited_max = 3600,
+			.errors_max = HOUR,
+			.knocks_min = 10,
+			.heads_max = 660},
+	},
+	{
 		.name = "outage_503",
 		.what = "HTTP 503 for two hours",
 		.hours = 6,

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define GUARD_S 2
 #define WALL_AGREES_S 3
@@ -61,6 +62,28 @@ size_t tally_posted(struct tally *t, struct boot_time now)
 		t->posts = sim_grow(t->posts, &t->post_room, sizeof(*t->posts));
 	t->posts[t->post_count] = (struct tally_post){.at = t->sim->now, .boot = now};
 	return t->post_count++;
+}
+
+void tally_head_answered(struct tally *t, struct boot_time sent)
+{
+	size_t place;
+
+	if (t->answered_count > PROBES_IN_WINDOW)
+		memmove(t->answered, t->answered + 1, --t->answered_count * sizeof(t->answered[0]));
+	for (place = t->answered_count; place && boot_before(sent, t->answered[place - 1]); place--)
+		t->answered[place] = t->answered[place - 1];
+	t->answered[place] = sent;
+	if (++t->answered_count > PROBES_IN_WINDOW &&
+		boot_since(t->answered[PROBES_IN_WINDOW], t->answered[0]).ns <
+			PROBE_WINDOW_S * NS_PER_S)
+		tally_fail(t, "more than %d HEADs were answered in %d s", PROBES_IN_WINDOW,
+			PROBE_WINDOW_S);
+}
+
+void tally_restarted(struct tally *t)
+{
+	t->restarts++;
+	t->answered_count = 0;
 }
 
 void tally_exchanged(struct tally *t, struct true_time sent)

@@ -9,6 +9,7 @@
 #ifndef GCTOKEND_TESTS_SIM_TALLY_H
 #define GCTOKEND_TESTS_SIM_TALLY_H
 
+#include "core/probe.h"
 #include "core/token_ask.h"
 #include "core/token_source.h"
 #include "server.h"
@@ -40,6 +41,10 @@ struct tally {
 	struct tally_post *posts;
 	size_t post_count, post_room;
 	uint64_t heads, knocks, exchanges;
+	/* When the latest HEADs of either kind left that were answered, in order; of this run of
+	 * the daemon. */
+	struct boot_time answered[PROBES_IN_WINDOW + 1];
+	size_t answered_count;
 
 	bool blind, cluster;
 	struct true_time disturbed_at, blind_ends, lost_at;
@@ -82,6 +87,10 @@ bool tally_blind(const struct tally *t);
 
 /* Returns its index in `posts`. */
 size_t tally_posted(struct tally *t, struct boot_time now);
+/* A HEAD was answered, whether it asked for the time or knocked. */
+void tally_head_answered(struct tally *t, struct boot_time sent);
+/* The daemon begins again, and so does what it may send. */
+void tally_restarted(struct tally *t);
 /* An exchange with a usable Date ended. */
 void tally_exchanged(struct tally *t, struct true_time sent);
 void tally_token_came(struct tally *t, struct true_time sent, uint64_t generation);

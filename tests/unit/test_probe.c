@@ -538,6 +538,46 @@ static void a_step_finds_room(void **state)
 	/* once */
 	probe_want_after_step(&p);
 	assert_int_equal(probe_next(&p, &s, &now).ns, 400 * S);
+	assert_int_equal(probe_knock_from(&p).ns, 400 * S);
+}
+
+/* The same room is there for a knock: not even a step takes it while one is under way, and what was
+ * planned for later waits behind its answer. */
+static void a_knock_finds_room(void **state)
+{
+	struct skew_sample sample = sample_of(100 * S, -500 * MS, 500 * MS);
+	struct clock_reading now = reading_at(100 * S);
+	struct probe_plan p;
+	struct skew s = {0};
+
+	(void)state;
+	skew_add(&s, &sample, NULL);
+	probe_init(&p, true);
+	for (int i = 0; i < PROBES_IN_WINDOW - 1; i++) {
+		assert_true(probe_knock_from(&p).ns <= now.boot.ns);
+		probe_want(&p, 1, true);
+		assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns);
+		probe_sent(&p, now.boot);
+		now.boot.ns += S;
+		probe_ended(&p, &sample, duration_ms(40), now.boot);
+	}
+	probe_want(&p, 1, true);
+	assert_int_equal(probe_next(&p, &s, &now).ns, 400 * S);
+	assert_true(probe_knock_from(&p).ns <= now.boot.ns);
+	probe_knock_left(&p);
+	probe_want_after_step(&p);
+	assert_int_equal(probe_next(&p, &s, &now).ns, 400 * S);
+	/* it is as if it had never been */
+	probe_knock_ended(&p, now.boot, false);
+	probe_want_after_step(&p);
+	assert_int_equal(probe_next(&p, &s, &now).ns, now.boot.ns);
+	p.after_step = false;
+	probe_knock_left(&p);
+	probe_knock_ended(&p, now.boot, true);
+	assert_int_equal(probe_knock_from(&p).ns, 400 * S);
+	assert_int_equal(probe_next(&p, &s, &now).ns, 401 * S);
+	probe_want_after_step(&p);
+	assert_int_equal(probe_next(&p, &s, &now).ns, 400 * S);
 }
 
 /* At once, and then aimed until it is narrow. */
@@ -699,6 +739,7 @@ int main(void)
 		cmocka_unit_test(age_of_a_cluster),
 		cmocka_unit_test(conflicts_are_asked_about_three_times),
 		cmocka_unit_test(a_step_finds_room),
+		cmocka_unit_test(a_knock_finds_room),
 		cmocka_unit_test(measuring_on_demand),
 		cmocka_unit_test(silence_makes_pauses),
 		cmocka_unit_test(another_clock_is_proved_once),

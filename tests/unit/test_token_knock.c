@@ -112,6 +112,41 @@ static void only_while_callers_are_refused(void **state)
 	door_free(d);
 }
 
+/* Of the HEADs that a server has to answer in 300 s. */
+static void answers_share_the_window_of_the_clock(void **state)
+{
+	struct door *d = door_new(true, 1);
+	struct probe_plan *plan = &d->clock.plan;
+	int64_t began;
+
+	(void)state;
+	assert_true(rig_decide(d->r));
+	silence(d->r, TIMEOUT_S);
+	assert_false(rig_decide(d->r));
+	assert_null(rig_served(d->r));
+	began = d->r->now.boot.ns;
+	for (unsigned n = 0; n < PROBES_IN_WINDOW - 1; n++)
+		probe_sent(plan, d->r->now.boot);
+	/* what is not answered takes no room */
+	assert_true(knock_leaves(d));
+	knock_ends(d, 0);
+	assert_int_equal(plan->sent_count, PROBES_IN_WINDOW - 1);
+	assert_in_range(until_knock(d), 0, PACE_MOST_MS);
+	knock_ends(d, 404);
+	assert_int_equal(plan->sent_count, PROBES_IN_WINDOW);
+	assert_true(rig_decide(d->r));
+	silence(d->r, TIMEOUT_S);
+	assert_false(rig_decide(d->r));
+	assert_null(rig_served(d->r));
+	d->clock.knock.next = d->r->now.boot;
+	assert_false(knock_leaves(d));
+	assert_int_equal(d->r->s.knock.next.ns, began + PROBE_WINDOW_S * S);
+	rig_pass_until(d->r, d->r->s.knock.next);
+	assert_null(rig_served(d->r));
+	assert_true(knock_leaves(d));
+	door_free(d);
+}
+
 /* What is told of the next attempt reckons with no knock. */
 static void next_attempt_is_the_fetch(struct rig *r)
 {
@@ -399,6 +434,10 @@ static void the_clock_learns_nothing(void **state)
 		until_knock(d);
 		knock_ends(d, i % 3 ? 200 : 0);
 	}
+	/* but for the room that answers take */
+	assert_int_equal(d->clock.plan.sent_count, 26);
+	memcpy(plan.sent, d->clock.plan.sent, sizeof(plan.sent));
+	plan.sent_count = d->clock.plan.sent_count;
 	assert_memory_equal(&skew, &d->clock.skew, sizeof(skew));
 	assert_memory_equal(&plan, &d->clock.plan, sizeof(plan));
 	door_free(d);
@@ -424,6 +463,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_while_callers_are_refused),
+		cmocka_unit_test(answers_share_the_window_of_the_clock),
 		cmocka_unit_test(nor_where_connections_are_refused_or_probing_is_off),
 		cmocka_unit_test(every_few_seconds),
 		cmocka_unit_test(an_answer_is_followed_by_a_request),
