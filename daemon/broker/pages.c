@@ -33,6 +33,14 @@ static int digest_rules(
 	return access_rules_digest(rules, p->client->state.salt, ret);
 }
 
+static void keep(struct profile *p)
+{
+	char name[PAGE_STORE_NAME_SIZE];
+
+	store_name(p->settings->name, name);
+	p->page.stored = !systemd_store_fd(name, page_fd(p->page.shared));
+}
+
 void pages_retire(struct profile *p)
 {
 	char name[PAGE_STORE_NAME_SIZE];
@@ -79,7 +87,7 @@ void pages_let_go(struct profile *p)
 {
 	/* Across a restart under a manager that keeps it the page lives on; else nobody will write
 	 * it again. */
-	if (!p->broker->stopping || !systemd_is_there())
+	if (!p->broker->stopping || !p->page.stored)
 		pages_retire(p);
 	page_free(p->page.shared);
 	p->page.shared = NULL;
@@ -96,7 +104,6 @@ void pages_check_rules(struct profile *p, const struct access_rules *rules)
 
 static int make(struct profile *p)
 {
-	char name[PAGE_STORE_NAME_SIZE];
 	struct clock_reading now;
 	uint64_t time_namespace;
 	int fd, r;
@@ -117,8 +124,7 @@ static int make(struct profile *p)
 	}
 	p->page.is_current = false;
 	pages_publish(p, &now);
-	store_name(p->settings->name, name);
-	systemd_store_fd(name, page_fd(p->page.shared));
+	keep(p);
 	return 0;
 }
 
@@ -180,8 +186,10 @@ static void adopt(struct profile *p)
 	store_name(p->settings->name, name);
 	while ((fd = systemd_take_fd(name)) >= 0) {
 		if (!p->page.shared && !digest_rules(p, &p->settings->allow, p->page.rules) &&
-			!adopt_memory(&p->page.shared, fd, p->page.rules))
+			!adopt_memory(&p->page.shared, fd, p->page.rules)) {
+			p->page.stored = true;
 			continue;
+		}
 		others = true;
 		retire_stored(fd);
 	}
@@ -190,7 +198,7 @@ static void adopt(struct profile *p)
 	/* The store forgets by name, everything that has it. */
 	systemd_forget_fd(name);
 	if (p->page.shared)
-		systemd_store_fd(name, page_fd(p->page.shared));
+		keep(p);
 }
 
 void pages_adopt(struct broker *b)

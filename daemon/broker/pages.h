@@ -24,6 +24,7 @@ struct profile_page {
 	bool is_current;                  /* it says what follows */
 	uint64_t generation;
 	struct source_page content;
+	bool stored; /* with the service manager, as far as that can be told */
 	bool failing;
 	uint64_t given, retired;
 };
@@ -37,7 +38,8 @@ void pages_publish(struct profile *p, const struct clock_reading *now);
 void pages_retire(struct profile *p);
 /* Retires the page unless it was made under the same rules. */
 void pages_check_rules(struct profile *p, const struct access_rules *rules);
-/* The profile goes away: nobody will write its page any more, unless the next run takes it over. */
+/* The profile goes away: nobody will write its page any more, unless the service manager has it and
+ * the next run takes it over. */
 void pages_let_go(struct profile *p);
 /* Takes over the pages that the previous run left with the service manager. */
 void pages_adopt(struct broker *b);

@@ -505,6 +505,26 @@ def test_with_a_manager_readers_notice_no_restart(server, managed, end):
         page.close()
 
 
+def test_a_page_that_could_not_be_stored_ends_with_the_run(server, managed):
+    """Whoever writes it next is nobody: it would outlive a revocation."""
+    m = managed(server)
+    d = m.start()
+    os.rename(d.path("notify"), d.path("notify.away"))
+    page = Page(d)
+    os.rename(d.path("notify.away"), d.path("notify"))
+    wait_until(lambda: page.words[STATE] == 2, "a token in the page")
+    m.restart()
+    assert not [name for name, _ in m.stored if name == "page-default"]
+    assert page.words[STATE] == RETIRED and not any(page.token_bytes())
+    page.close()
+    # and the next one is kept again
+    page = Page(d)
+    wait_until(lambda: page.words[STATE] == 2, "a token in the page")
+    m.restart()
+    assert page.words[STATE] == 2
+    page.close()
+
+
 def test_rules_that_changed_between_two_runs_retire_the_page(server, managed):
     m = managed(server)
     d = m.start()
