@@ -6,6 +6,10 @@
  * so that others are served, with or without a page. */
 #define PART_OF_USER 16
 #define PART_OF_ALL 2
+/* Linux 6.8 and later let a process whose user has more than 2,024 descriptors in flight wait for
+ * the collection of sockets, which whoever wants to can make long, at each socket that it sends;
+ * and so we do to the closers (reaper.h). */
+#define MOST_OF_ALL 1500
 /* A few programs that start at once. */
 #define LEAST_OF_USER 32
 /* Before all are looked at again. */
@@ -14,9 +18,16 @@
 static bool has_room(const struct connection *c)
 {
 	uint32_t all = c->all->limits.max_connections;
-	uint32_t each = all / PART_OF_USER > LEAST_OF_USER ? all / PART_OF_USER : LEAST_OF_USER;
+	uint32_t most = all / PART_OF_ALL < MOST_OF_ALL ? all / PART_OF_ALL : MOST_OF_ALL;
+	uint32_t count = c->all->untaken.count, each = all / PART_OF_USER;
 
-	return c->user->untaken < each && c->all->untaken.count < all / PART_OF_ALL;
+	if (count >= most)
+		return false;
+	/* The fewer are left, the fewer one user may have: those who have most are refused first.
+	 */
+	if (each > (most - count) / 2)
+		each = (most - count) / 2;
+	return c->user->untaken < (each > LEAST_OF_USER ? each : LEAST_OF_USER);
 }
 
 /* Nobody is woken when one is taken, since mostly nobody has to know. */

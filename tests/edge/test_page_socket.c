@@ -8,6 +8,8 @@ static int test_page(
 
 #include "front_fixture.h"
 
+#include <sys/resource.h>
+
 static int sendmsg_error; /* while not 0, what it fails with */
 
 ssize_t failing_sendmsg(int fd, const struct msghdr *message, int flags) __asm__("sendmsg");
@@ -426,6 +428,45 @@ static void pages_that_are_not_taken_are_few(void **state)
 	WAIT_UNTIL(n->connections == 0);
 }
 
+/* However many connections there may be, 1,500 pages are in flight at most; and the fewer may be
+ * added, the sooner whoever has most is refused. */
+static void who_leaves_most_is_refused_first(void **state)
+{
+	enum { FIRST = 500, SECOND = 333 };
+	struct front_limits limits = limits_default();
+	struct rlimit before, raised;
+	int lying[FIRST + SECOND], fd;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	raised = before;
+	raised.rlim_cur = raised.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &raised), 0);
+	if (raised.rlim_cur < 2 * COUNT(lying) + 100)
+		skip();
+	of_others = true;
+	limits.max_connections = limits.max_connections_per_user = 16384;
+	front_set_limits(front, &limits);
+	for (unsigned i = 0; i < COUNT(lying); i++) {
+		uid_t uid = 100000 + (i >= FIRST);
+
+		lying[i] = asked_by(uid);
+		assert_int_equal(status_without_taking(lying[i]), 200);
+		if (i != FIRST - 1 && i != COUNT(lying) - 1)
+			continue;
+		fd = asked_by(uid);
+		assert_int_equal(status_without_taking(fd), 503);
+		close(fd);
+	}
+	fd = asked_by(100002);
+	assert_int_equal(status_without_taking(fd), 200);
+	close(fd);
+	for (unsigned i = 0; i < COUNT(lying); i++)
+		close(lying[i]);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void when_no_page_can_be_sent_both_are_told(void **state)
 {
 	static const struct {
@@ -499,6 +540,7 @@ int main(void)
 		CASE(whoever_has_a_page_has_nothing_more_to_say),
 		CASE(a_page_that_is_not_taken_keeps_its_connection),
 		CASE(pages_that_are_not_taken_are_few),
+		CASE(who_leaves_most_is_refused_first),
 		CASE(when_no_page_can_be_sent_both_are_told),
 		CASE(the_limits_are_those_of_all_connections),
 		CASE(at_a_stop_the_readers_are_told),
