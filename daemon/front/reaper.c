@@ -4,14 +4,18 @@
 #include "reaper.h"
 
 #include "closer.h"
+#include "core/times.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS 10
@@ -24,6 +28,14 @@
 #define BIN_MOST 16384
 #define BIN_FIRST 16
 #define SPARE_FDS 16
+/* So many at most are with closers that have not taken them yet: the kernel counts each against us
+ * (untaken.c). */
+#define IN_FLIGHT_MOST 256
+#define GIVEN_SIZE 768 /* about, of a message as the kernel counts it */
+/* In one pass. A single one may take as long as the kernel likes: where it took more than that,
+ * none is given for so many times as long. */
+#define GIVING_MS 20
+#define REST_TIMES 20
 #define ROOM_LEAST 1024
 #define ROOM_MOST (1 << 20)
 #define OWNER_BUCKETS 256
@@ -68,7 +80,7 @@ struct reaper {
 	struct reaper_hooks hooks;
 	struct event report, tick;
 	bool lost;
-	unsigned failed_ticks;
+	unsigned failed_ticks, rest_ticks;
 	struct waiting *waiting;
 	unsigned count, room;
 	unsigned bin_most;
@@ -157,11 +169,10 @@ static struct bin *bin_ask_for(struct reaper *r, struct owner *of)
 	return NULL;
 }
 
-/* The closer gets no more, and closes what it has. */
+/* The closer gets no more, and closes what it has. Our end stays, to tell what it has not taken. */
 static void bin_close(struct bin *b)
 {
-	close(b->channel);
-	b->channel = -1;
+	shutdown(b->channel, SHUT_WR);
 	b->state = BIN_CLOSING;
 	b->ticks = 0;
 	b->of->filling = NULL;
@@ -239,19 +250,49 @@ static struct bin *bin_for(struct reaper *r, struct owner *o)
 
 /* ---- what there is to do ---- */
 
+static unsigned in_flight(const struct reaper *r)
+{
+	unsigned size = 0;
+	int left;
+
+	for (unsigned i = 0; i < CLOSERS_MOST; i++)
+		if (r->bins[i].channel >= 0 && !ioctl(r->bins[i].channel, SIOCOUTQ, &left))
+			size += (unsigned)left;
+	return size / GIVEN_SIZE;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
+}
+
 static void give_all(struct reaper *r)
 {
-	unsigned kept = 0;
+	unsigned kept = 0, gone = in_flight(r);
+	int64_t begun = now_ms(), before, now = begun, longest = 0;
 
 	for (unsigned i = 0; i < CLOSERS_MOST; i++)
 		r->bins[i].deaf = false;
 	for (unsigned i = 0; i < r->count; i++) {
-		struct bin *b = bin_for(r, r->waiting[i].owner);
+		bool more = now - begun < GIVING_MS && gone < IN_FLIGHT_MOST;
+		struct bin *b = more ? bin_for(r, r->waiting[i].owner) : NULL;
 
-		if (!b || !give(r, b, &r->waiting[i]))
+		if (!b || !give(r, b, &r->waiting[i])) {
 			r->waiting[kept++] = r->waiting[i];
+			continue;
+		}
+		gone++;
+		before = now;
+		now = now_ms();
+		if (now - before > longest)
+			longest = now - before;
 	}
 	r->count = kept;
+	if (longest >= GIVING_MS)
+		r->rest_ticks = (unsigned)(longest * REST_TIMES / TICK_MS);
 }
 
 /* True: it has to be looked at again. */
@@ -279,7 +320,10 @@ static bool work(struct reaper *r)
 	bool more;
 
 	r->failed_ticks -= r->failed_ticks > 0;
-	give_all(r);
+	if (r->rest_ticks)
+		r->rest_ticks--;
+	else
+		give_all(r);
 	more = r->count > 0;
 	for (unsigned i = 0; i < CLOSERS_MOST; i++)
 		if (bin_tick(r, &r->bins[i]))
@@ -398,6 +442,7 @@ void reaper_free(struct reaper *r)
 	r->hooks = (struct reaper_hooks){0};
 	reports = (struct pollfd){.fd = r->closer_fd, .events = POLLIN};
 	for (unsigned i = 0; i < STOP_TICKS && r->count && !r->lost; i++) {
+		r->rest_ticks = 0;
 		work(r);
 		if (r->count && poll(&reports, 1, TICK_MS) > 0)
 			take_reports(r);
@@ -443,6 +488,11 @@ void reaper_close(struct reaper *r, int fd)
 	o->pending++;
 	r->waiting[r->count++] = (struct waiting){.fd = fd, .owner = o};
 	tick_later(r);
+}
+
+bool reaper_works(const struct reaper *r)
+{
+	return !r->lost;
 }
 
 unsigned reaper_pending(const struct reaper *r)

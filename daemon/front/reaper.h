@@ -39,6 +39,8 @@ void reaper_free(struct reaper *r);
 
 /* The socket `fd` is consumed, and will be closed on behalf of the user at its other end. */
 void reaper_close(struct reaper *r, int fd);
+/* There are closers: what it is given will be closed. */
+bool reaper_works(const struct reaper *r);
 /* How many are still open in this process. */
 unsigned reaper_pending(const struct reaper *r);
 struct reaper_user reaper_user(const struct reaper *r, uid_t uid);

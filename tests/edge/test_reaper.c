@@ -63,6 +63,22 @@ int pretending_socketpair(int domain, int type, int protocol, int ret[2])
 	return -1;
 }
 
+/* How long it takes to send a descriptor to a closer, and how many were. */
+static unsigned sending_ms, sent;
+
+ssize_t pretending_sendmsg(int fd, const struct msghdr *m, int flags) __asm__("sendmsg");
+
+ssize_t pretending_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	const struct timespec pause = {.tv_nsec = sending_ms * 1000000L};
+
+	if (m->msg_controllen && m->msg_iov->iov_len == 1) {
+		sent++;
+		nanosleep(&pause, NULL);
+	}
+	return syscall(SYS_sendmsg, fd, m, flags);
+}
+
 static void stuck(void *context, uid_t uid)
 {
 	assert_ptr_equal(context, &base);
@@ -82,7 +98,7 @@ static int set_up(void **state)
 	int ends[2];
 
 	(void)state;
-	asked = stuck_count = lost_count = 0;
+	asked = stuck_count = lost_count = sent = 0;
 	for (size_t i = 0; i < COUNT(played); i++)
 		played[i].channel = -1;
 	base = event_base_new();
@@ -348,13 +364,14 @@ static void many_users_share(void **state)
 	WAIT_UNTIL(stuck_count == asked - keeping());
 	assert_in_range(asked, CLOSERS_MOST / 2, CLOSERS_MOST - 1);
 	assert_user(1, 1, true);
-	assert_user(COUNT(others), 1, true);
-	for (unsigned i = 0; i < 3; i++) {
-		end_all();
-		turn_for(50);
-	}
+	/* who shares with others, if it was given in one go with theirs */
+	assert_user(COUNT(others), 1, !keeping() || reaper_user(reaper, COUNT(others)).stuck);
 	for (unsigned i = 0; i < COUNT(others); i++) {
-		WAIT_UNTIL(is_closed(others[i]));
+		while (!is_closed(others[i])) {
+			end_all();
+			turn_for(20);
+		}
+		WAIT_UNTIL(!reaper_user(reaper, 1 + i).pending);
 		assert_user(1 + i, 0, false);
 		close(others[i]);
 	}
@@ -442,6 +459,56 @@ static void without_closers(void **state)
 	close(ends[1]);
 }
 
+/* So that it takes a twentieth of our time at most. */
+static void giving_takes_long(void **state)
+{
+	int others[6];
+	uint64_t begun;
+
+	(void)state;
+	sending_ms = 30;
+	for (unsigned i = 0; i < COUNT(others); i++)
+		others[i] = give(1);
+	WAIT_UNTIL(sent);
+	begun = now_ms();
+	turn_for(400);
+	assert_true(sent <= 1 + (now_ms() - begun) / 600);
+	sending_ms = 0;
+	WAIT_UNTIL(sent == COUNT(others) && !reaper_pending(reaper));
+	end_all();
+	for (unsigned i = 0; i < COUNT(others); i++)
+		close(others[i]);
+}
+
+/* What is on the way to closers counts against us, and they may be without a processor. */
+static void few_are_on_the_way(void **state)
+{
+	enum { USERS = 4, EACH = 100, MOST = 256 };
+	int others[USERS * EACH], channel;
+	uint64_t begun = now_ms();
+	uint32_t id;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(others); i++)
+		others[i] = give(1 + i % USERS);
+	while (now_ms() - begun < 300) {
+		const struct timeval moment = {.tv_usec = 2000};
+
+		event_base_loopexit(base, &moment);
+		event_base_dispatch(base);
+		while (receive_fd(forker, &id, sizeof(id), &channel) > 0) {
+			asked++;
+			played[id].channel = channel;
+			report(id, CLOSER_STARTED);
+		}
+	}
+	assert_in_range(sent, 1, MOST + MOST / 4);
+	WAIT_UNTIL(sent == COUNT(others));
+	end_all();
+	for (unsigned i = 0; i < COUNT(others); i++)
+		close(others[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +519,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(none_can_be_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_starts_them_is_gone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_closers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(giving_takes_long, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(few_are_on_the_way, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
