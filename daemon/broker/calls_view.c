@@ -147,6 +147,7 @@ static void report_of_broker(
 		.deadline_cut = n->deadline_cut,
 		.descriptors_refused = n->descriptors_refused,
 		.closes_stuck = n->closes_stuck,
+		.users_held_off = n->users_held_off,
 		.gave_way = n->gave_way,
 		.kept_cut = n->kept_cut,
 		.reload_failed = b->reload_failed,

@@ -225,6 +225,18 @@ static void close_stuck(void *context, uid_t uid)
 		(long)uid, (unsigned long long)front_counters(b->sockets.front)->closes_stuck);
 }
 
+static void user_held_off(void *context, uid_t uid)
+{
+	struct broker *b = context;
+
+	if (!tell_again(&b->sockets.held_off_told))
+		return;
+	log_line(LOG_WARNING,
+		"uid %ld is held off for some seconds: so many wait at its ends of connections "
+		"that reading and answering there takes too long (%llu times so far, anybody)",
+		(long)uid, (unsigned long long)front_counters(b->sockets.front)->users_held_off);
+}
+
 static void closers_lost(void *context)
 {
 	(void)context;
@@ -252,6 +264,7 @@ static const struct front_handler handler = {
 	.accept_failed = accept_failed,
 	.descriptor_refused = descriptor_refused,
 	.close_stuck = close_stuck,
+	.user_held_off = user_held_off,
 	.closers_lost = closers_lost,
 	.privileged = privileged,
 	.page = calls_page_asked,

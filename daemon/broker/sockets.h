@@ -18,7 +18,7 @@ struct sockets {
 	struct front *front; /* NULL: not open */
 	struct socket_place http, page;
 	/* when these were logged; 0: never */
-	struct boot_time accept_failure_told, descriptor_told, page_told, stuck_told;
+	struct boot_time accept_failure_told, descriptor_told, page_told, stuck_told, held_off_told;
 };
 
 /* Opens what b->config names. `closer_fd`: see front_new; consumed. 0 or negative errno; what was

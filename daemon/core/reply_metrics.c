@@ -488,6 +488,10 @@ static void put_broker(struct buffer *out, const struct broker_view *b)
 	put_plain(out, "gctokend_closes_stuck_total", "counter",
 		"Processes that had not finished closing what was passed after a second.",
 		b->closes_stuck);
+	put_plain(out, "gctokend_users_held_off_total", "counter",
+		"Times that a user was held off, because the kernel took too long at its "
+		"connections.",
+		b->users_held_off);
 	put_plain(out, "gctokend_connections_gave_way_total", "counter",
 		"Connections closed because all were taken and a user with far fewer needed one.",
 		b->gave_way);

@@ -67,8 +67,8 @@ struct broker_view {
 	uint32_t waiting;
 	const uint64_t *requests; /* replied to, by HTTP status, 600 of them */
 	uint64_t accepted, refused_total_limit, refused_user_limit, refused_user_rate,
-		accept_failures, deadline_cut, descriptors_refused, closes_stuck, gave_way,
-		kept_cut;
+		accept_failures, deadline_cut, descriptors_refused, closes_stuck, users_held_off,
+		gave_way, kept_cut;
 	bool reload_failed;         /* the latest reload was refused */
 	const char *reload_problem; /* its first problem; NULL: none */
 	size_t unknown_count;       /* users and groups of rules that the system does not know */

@@ -3,6 +3,7 @@
 #include "connections.h"
 #include "passing.h"
 #include "protocol.h"
+#include "toll.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -130,6 +131,9 @@ static unsigned admit(const struct listening *l, int fd)
 		break;
 	case REFUSED_USER_RATE:
 		turn_away(l, fd, reaper, &user_rate);
+		return HASTY_COST;
+	case REFUSED_USER_HELD_OFF:
+		toll_close(fd);
 		return HASTY_COST;
 	}
 	return ADMITTED_COST;

@@ -14,6 +14,7 @@
 #include "passing.h"
 #include "peer.h"
 #include "peer_unit.h"
+#include "toll.h"
 #include "untaken.h"
 #include <assert.h>
 #include <errno.h>
@@ -229,7 +230,7 @@ static void settle(struct connection *c, struct replies *replies, bool progress)
 	if (place == PLACE_DRAINING) {
 		if (!c->refused || c->ended)
 			goto over;
-		if (c->place != PLACE_DRAINING && shutdown(stream_fd(s), SHUT_WR) < 0)
+		if (c->place != PLACE_DRAINING && toll_shutdown(stream_fd(s), SHUT_WR) < 0)
 			goto over;
 	}
 	if (watch_for(c, watch_wanted(c)) < 0)

@@ -8,6 +8,7 @@
 #include "peer.h"
 #include "reaper.h"
 #include "room.h"
+#include "toll.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -198,6 +199,8 @@ static enum admission admission_of_user(
 {
 	struct reaper_user closing = reaper_user(all->reaper, uid);
 
+	if (toll_holds_off(uid))
+		return REFUSED_USER_HELD_OFF;
 	if (closing.stuck)
 		return REFUSED_USER_CLOSING;
 	if ((uint64_t)has + closing.pending >= all->limits.max_connections_per_user)
@@ -216,7 +219,9 @@ static enum admission admission_of(struct connections *all, int fd, struct peer 
 	uint32_t has = user ? user->connections : 0;
 	enum admission admission = admission_of_user(all, peer->uid, user, has);
 
-	if (!has_room(all, fd, peer, has, admission == ADMITTED, ret_reserved, ret_groups_read))
+	*ret_reserved = *ret_groups_read = false;
+	if (admission != REFUSED_USER_HELD_OFF &&
+		!has_room(all, fd, peer, has, admission == ADMITTED, ret_reserved, ret_groups_read))
 		admission = REFUSED_TOTAL_LIMIT;
 	switch (admission) {
 	case REFUSED_TOTAL_LIMIT:
@@ -224,6 +229,7 @@ static enum admission admission_of(struct connections *all, int fd, struct peer 
 		break;
 	case REFUSED_USER_LIMIT:
 	case REFUSED_USER_CLOSING:
+	case REFUSED_USER_HELD_OFF:
 		counters->refused_user_limit++;
 		break;
 	case REFUSED_USER_RATE:

@@ -19,6 +19,7 @@ enum admission {
 	REFUSED_USER_LIMIT,
 	REFUSED_USER_CLOSING, /* something of theirs is stuck in its close, see reaper.h */
 	REFUSED_USER_RATE,
+	REFUSED_USER_HELD_OFF, /* not to be told, see toll.h */
 };
 
 /* `base`, `reaper` and `handler` must outlive them. 0 or -ENOMEM. */

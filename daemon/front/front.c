@@ -6,6 +6,7 @@
 #include "http_protocol.h"
 #include "page_protocol.h"
 #include "reaper.h"
+#include "toll.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -25,6 +26,15 @@ static void stuck(void *context, uid_t uid)
 	connections_counters(f->connections)->closes_stuck++;
 	if (f->handler->close_stuck)
 		f->handler->close_stuck(f->context, uid);
+}
+
+static void held_off(void *context, uid_t uid)
+{
+	struct front *f = context;
+
+	connections_counters(f->connections)->users_held_off++;
+	if (f->handler->user_held_off)
+		f->handler->user_held_off(f->context, uid);
 }
 
 static void lost(void *context)
@@ -56,6 +66,7 @@ int front_new(struct front **ret, struct event_base *base, int closer_fd,
 		free(f);
 		return r;
 	}
+	toll_init(f->reaper, held_off, f);
 	accept_init(&f->acceptor, base, f->connections, f->reaper, limits->max_turned_away,
 		handler->accept_failed, context);
 	*ret = f;
@@ -93,6 +104,7 @@ void front_free(struct front *f)
 		return;
 	accept_fini(&f->acceptor);
 	connections_free(f->connections);
+	toll_fini();
 	reaper_free(f->reaper);
 	free(f);
 }

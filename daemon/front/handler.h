@@ -35,6 +35,9 @@ struct front_handler {
 	/* A descriptor that `uid` passed, (uid_t)-1 if that is not known, has not finished closing
 	 * after a second. May be NULL. */
 	void (*close_stuck)(void *context, uid_t uid);
+	/* `uid` has kept us in the kernel for too long and is held off for a while: see toll.h. May
+	 * be NULL. */
+	void (*user_held_off)(void *context, uid_t uid);
 	/* Nothing can be closed any more where a descriptor came with it. May be NULL. */
 	void (*closers_lost)(void *context);
 	/* May `peer` take the last of max_connections? May be NULL: nobody. */
@@ -75,6 +78,7 @@ struct front_counters {
 	uint64_t kept_cut;            /* closed because too much was kept for them */
 	uint64_t descriptors_refused; /* connections that were closed for one */
 	uint64_t closes_stuck;        /* closers that had not finished after a second */
+	uint64_t users_held_off;      /* times that one was, see toll.h */
 	uint64_t deadline_cut;        /* 408, or replies not read in time */
 	uint64_t requests[600];       /* replied to, by status; not those turned away at accept */
 	uint32_t connections;         /* now */

@@ -1,6 +1,7 @@
 #include "http_protocol.h"
 
 #include "core/reply.h"
+#include "toll.h"
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -89,8 +90,11 @@ static enum served parse(struct serving *s, struct caller *caller, const char *b
 	const char *reason;
 	int r = http_parser_run(caller->parser, bytes, length, &request, &reason);
 
-	if (r == -EAGAIN)
+	if (r == -EAGAIN) {
+		/* Whoever sends it in so many parts takes as many turns of ours. */
+		share_served(&s->sharing, caller->user, 0);
 		return SERVED_PARTIAL;
+	}
 	if (r)
 		return refuse_request(s, caller->parser->method == HTTP_HEAD, r, reason);
 	*ret_used = request.length;
@@ -129,7 +133,7 @@ static void refuse(
 		reply_cut_body(&b, 0);
 	/* All or nothing is not promised: it is closed in any case. */
 	if (!buffer_failed(&b))
-		send(fd, b.data, b.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		toll_send(fd, b.data, b.length);
 	buffer_fini(&b);
 }
 

@@ -2,6 +2,7 @@
 
 #include "passing.h"
 #include "stream.h"
+#include "toll.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -62,7 +63,7 @@ void lingering_add(struct lingering *l, int fd, struct reaper *reaper)
 {
 	struct lingerer *one;
 
-	if (stream_discard(fd, reaper) != -EAGAIN || shutdown(fd, SHUT_WR) < 0)
+	if (stream_discard(fd, reaper) != -EAGAIN || toll_shutdown(fd, SHUT_WR) < 0)
 		goto close;
 	while (l->count && l->count >= l->most)
 		end(oldest(l));

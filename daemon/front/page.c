@@ -3,6 +3,7 @@
 #include "gctoken_page.h"
 
 #include "core/token_page.h"
+#include "toll.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -258,10 +259,8 @@ int page_send(const struct page *p, int socket)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(p->reader));
 	memcpy(CMSG_DATA(c), &p->reader, sizeof(p->reader));
-	do
-		n = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
+	n = toll_send_message(socket, &message);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	return n == GCTOKEN_PAGE_REPLY_LENGTH ? 0 : -EIO;
 }

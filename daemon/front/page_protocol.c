@@ -3,6 +3,7 @@
 #include "core/page_request.h"
 #include "gctoken_page.h"
 #include "page.h"
+#include "toll.h"
 #include "untaken.h"
 #include <errno.h>
 #include <sys/socket.h>
@@ -25,7 +26,7 @@ static void refuse(
 
 	(void)head, (void)counters; /* of HTTP requests */
 	status_text(refusal->status, text);
-	send(fd, text, sizeof(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+	toll_send(fd, text, sizeof(text));
 }
 
 static int hand_over(const struct serving *s, const struct caller *caller, const char *profile)
@@ -40,7 +41,7 @@ static int hand_over(const struct serving *s, const struct caller *caller, const
 	r = untaken_may_grow(caller->connection) ? page_send(page, caller->fd) : -EDQUOT;
 	if (!r)
 		return 200;
-	if (r != -EPIPE && r != -ECONNRESET && s->handler->page_not_sent)
+	if (r != -EPIPE && r != -ECONNRESET && r != -EBUSY && s->handler->page_not_sent)
 		s->handler->page_not_sent(s->context, caller->connection, r);
 	return 503;
 }

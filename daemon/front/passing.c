@@ -2,11 +2,14 @@
 
 #include "core/secret.h"
 #include "reaper.h"
+#include "toll.h"
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define LOOK_SIZE 16384
+/* What to read them costs, be it in the smallest pieces. */
+#define BYTES_READ_PER_US 2
 
 /* Headers are older than kernels. */
 #if !defined(SO_PASSRIGHTS) && !defined(__sparc__) && !defined(__hppa__)
@@ -59,12 +62,32 @@ bool passing_possible(int fd, bool forbidden)
 	return true;
 }
 
+/* Not all at once: each piece may cost more time than there is (toll.h). */
+static ssize_t receive_in_pieces(int fd, struct toll_call *call, char *bytes, size_t room)
+{
+	size_t got = 0, piece;
+	ssize_t n;
+
+	do {
+		piece = toll_piece(call, fd, bytes + got, room - got);
+		n = recv(fd, bytes + got, piece, MSG_DONTWAIT);
+		if (n < 0 && !got)
+			return -errno;
+		got += n > 0 ? (size_t)n : 0;
+	} while (toll_end(call, (unsigned)(got / BYTES_READ_PER_US)) && n == (ssize_t)piece &&
+		 got < room);
+	return (ssize_t)got;
+}
+
 ssize_t passing_receive(int fd, const struct reaper *reaper, char *bytes, size_t room)
 {
 	struct iovec part = {.iov_base = bytes, .iov_len = room};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct toll_call call;
 	ssize_t n;
 
+	if (!toll_begin(&call, fd))
+		return -EBUSY;
 	if (reaper) {
 		/* Looking installs nothing and drops nothing; that something had no room tells. */
 		n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
@@ -76,8 +99,7 @@ ssize_t passing_receive(int fd, const struct reaper *reaper, char *bytes, size_t
 			return 0;
 		room = (size_t)n;
 	}
-	n = recv(fd, bytes, room, MSG_DONTWAIT);
-	return n < 0 ? -errno : n;
+	return receive_in_pieces(fd, &call, bytes, room);
 }
 
 /* Whether a descriptor is in what nobody has read of `fd`, where no more can come. It is a bounded
@@ -99,13 +121,13 @@ static bool holds_descriptor(int fd, const struct reaper *reaper)
 void passing_close(int fd, struct reaper *reaper)
 {
 	if (reaper) {
-		shutdown(fd, SHUT_RDWR);
+		toll_shutdown(fd, SHUT_RDWR);
 		if (holds_descriptor(fd, reaper)) {
 			reaper_close(reaper, fd);
 			return;
 		}
 	}
-	close(fd);
+	toll_close(fd);
 }
 
 void passing_close_listening(int fd, bool forbidden, struct reaper *reaper)

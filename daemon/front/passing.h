@@ -25,10 +25,11 @@ bool passing_forbid(int listening_fd);
 bool passing_possible(int fd, bool forbidden);
 
 /* Takes bytes from `fd` without waiting. How many came; 0: the end; a negative errno. -EBADMSG: a
- * descriptor came with the next byte; both stay where they are, and the connection is to be closed.
- */
+ * descriptor came with the next byte; both stay where they are, and the connection is to be closed;
+ * so is it with -EBUSY (toll.h). */
 ssize_t passing_receive(int fd, const struct reaper *reaper, char *bytes, size_t room);
-/* Closes `fd`, whose other end sees that at once: here, or if a descriptor is in it by `reaper`. */
+/* Closes `fd`, whose other end sees that at once: here, or by a reaper: if
+ * a descriptor is in it, by `reaper`, and else as toll.h says. */
 void passing_close(int fd, struct reaper *reaper);
 /* The same for a listening socket, in whose queue there may be connections with descriptors in
  * them, unless that was `forbidden`. */

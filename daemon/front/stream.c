@@ -3,6 +3,7 @@
 #include "core/http_request.h"
 #include "core/secret.h"
 #include "passing.h"
+#include "toll.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <linux/sockios.h>
@@ -170,14 +171,11 @@ bool stream_unsent_kept(const struct stream *s)
 
 static int send_some(int fd, const char *bytes, size_t length, size_t *ret_sent)
 {
-	ssize_t n;
+	ssize_t n = toll_send(fd, bytes, length);
 
-	do
-		n = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EAGAIN)
-		return -errno;
-	*ret_sent = n < 0 ? 0 : (size_t)n;
+	if (n < 0)
+		return (int)n;
+	*ret_sent = (size_t)n;
 	return 0;
 }
 

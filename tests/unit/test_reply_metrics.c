@@ -243,6 +243,7 @@ static void figures_belong_to_their_profile(void **state)
 	w.profiles[1].has_login = true;
 	w.broker.descriptors_refused = 10;
 	w.broker.closes_stuck = 11;
+	w.broker.users_held_off = 17;
 	text = metrics(&w, 2);
 	assert_line(text, "gctokend_token_valid{profile=\"default\"} 1");
 	assert_line(text, "gctokend_token_valid{profile=\"reports\"} 0");
@@ -276,6 +277,7 @@ static void figures_belong_to_their_profile(void **state)
 	assert_line(text, "gctokend_connections_accepted_total 41");
 	assert_line(text, "gctokend_descriptors_refused_total 10");
 	assert_line(text, "gctokend_closes_stuck_total 11");
+	assert_line(text, "gctokend_users_held_off_total 17");
 	assert_line(text, "gctokend_requests_total{code=\"200\"} 17");
 	assert_line(text, "gctokend_requests_total{code=\"599\"} 1");
 	assert_null(strstr(text, "gctokend_requests_total{code=\"404\"}"));
