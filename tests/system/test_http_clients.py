@@ -73,6 +73,12 @@ class Shell:
                              check=False)
         return self._output(run, command[0], 0)
 
+    def start(self, *command, **more):
+        """One that goes on meanwhile."""
+        return subprocess.Popen(command, cwd=self.folder, env={**self._environment, **more},
+                                text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+
     @staticmethod
     def _output(run, what, code):
         # Not the run itself in an assertion, which would show what it printed: tokens.
@@ -216,6 +222,47 @@ def test_the_documented_python(broker, shell):
     lines = shell.program("/usr/bin/python3", "-c", text).splitlines()
     assert [line.split()[0] for line in lines] == [broker.token().json["fingerprint"]] * 3
     assert accepted(broker) - before == 1 + 2  # and those that this test made
+
+
+@pytest.mark.parametrize("language", ["python", "js"])
+def test_the_documented_programs_over_a_restart(broker, shell, language):
+    """With nobody to hold the socket meanwhile; they have a connection that ends."""
+    (text,) = [text for _, text, _ in blocks(language)]
+    if language == "python":
+        command = ["/usr/bin/python3", "-c", text.replace(
+            "for _ in range(3):", "for i in range(3):\n    if i: print('go on', flush=True); input()")]
+    else:
+        needs("node")
+        command = ["node", "-e", text.replace(
+            "const token = await getToken();",
+            "if (i) { console.log('go on'); await new Promise((resolve) => process.stdin.once('data', resolve)); }"
+            "const token = await getToken();").replace(
+                "agent.destroy();", "agent.destroy(); process.stdin.destroy();")]
+    program = shell.start(*command)
+    lines = []
+    for _ in range(2):
+        lines += [program.stdout.readline()]
+        assert program.stdout.readline() == "go on\n"
+        broker.kill()
+        program.stdin.write("\n")
+        program.stdin.flush()
+        broker.start()
+    out, err = program.communicate(timeout=60 * PATIENCE)
+    assert program.returncode == 0, err
+    assert len(lines + out.splitlines()) == 3
+
+
+def test_the_documented_loop_over_a_new_token_and_a_restart(broker, shell):
+    (loop,) = [text for _, text, _ in blocks("sh") if text.startswith("follow()")]
+    program = shell.start("sh", "-eu", "-c", loop + 'ROUNDS=3; follow cat header', S=broker.socket)
+    first = program.stdout.readline()
+    assert first.startswith("HTTP/1.1 200")
+    assert broker.gctoken("refresh").returncode == 0
+    wait_until(lambda: program.stdout.readline().startswith("HTTP/1.1 200"), "the next one")
+    wait_until(lambda: broker.status()["waiting"] == 1, "it asks again")
+    broker.stop()
+    program.communicate(timeout=60 * PATIENCE)
+    assert program.returncode == 0
 
 
 def test_the_documented_node(broker, shell):
