@@ -126,9 +126,8 @@ static const struct scenario entries[] = {
 	},
 	{
 		.name = "outage_half_silent_steps",
-		.what = "the same for an hour, and our clock is set every twelve seconds: knocks "
-			"and "
-			"looks at the clock share 30 answers in 300 s",
+		.what = "the same for an hour, and our clock is set every twelve seconds: looks at "
+			"the clock and knocks share 30 answers in 300 s",
 		.hours = 3,
 		USUAL_CLOCKS,
 		USUAL_BROKER,

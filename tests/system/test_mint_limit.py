@@ -114,6 +114,15 @@ def test_two_profiles_of_one_client_share_its_limit(daemon, server):
     assert len({generation_of(one.token(name)) for name in names}) == 2
 
 
+def test_many_profiles_of_one_client_have_a_token_each(daemon, server):
+    """Unless somebody has set a limit: each needs one at the start, however long tokens live."""
+    names = [f"p{number}" for number in range(20)]
+    one = daemon(server, profiles={name: {} for name in names})
+    for name in names:
+        assert generation_of(one.token(name, wait=60))
+    assert server.posts == len(names)
+
+
 def test_a_report_beyond_the_limit_leaves_the_token_to_everybody(daemon, server):
     one = daemon(server, profile={"mint_limit": 1})
     generation = generation_of(one.token())
