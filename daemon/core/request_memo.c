@@ -30,6 +30,7 @@ static bool is_it(const struct request_memory *known, uid_t who, const char *byt
 const struct http_request *request_memo_find(
 	struct request_memo *m, uid_t who, const char *bytes, size_t length)
 {
+	uint32_t hash;
 	size_t set, way;
 
 	/* without its hash, which takes longer; and so where others follow it in one piece */
@@ -37,11 +38,13 @@ const struct http_request *request_memo_find(
 		return &m->latest->request;
 	if (length > REQUEST_MEMO_LONGEST)
 		return NULL;
-	set = hash_of(who, bytes, length) % REQUEST_MEMO_SETS;
+	hash = hash_of(who, bytes, length);
+	set = hash % REQUEST_MEMO_SETS;
 	for (way = 0; way < REQUEST_MEMO_WAYS; way++) {
 		struct request_memory *known = &m->sets[set].ways[way];
 
-		if (known->length != length || !is_it(known, who, bytes, length))
+		if (m->sets[set].hashes[way] != hash || known->length != length ||
+			!is_it(known, who, bytes, length))
 			continue;
 		m->sets[set].next = (uint8_t)((way + 1) % REQUEST_MEMO_WAYS);
 		m->latest = known;
@@ -64,23 +67,40 @@ static struct http_span span_in(
 	return (struct http_span){known->bytes + (span.at - bytes), span.length};
 }
 
+/* A way for one that came with `hash`; -1: none yet. */
+static int way_for(struct request_memo *m, size_t set, uint32_t hash)
+{
+	uint32_t *seen = m->sets[set].seen;
+	int way;
+
+	for (way = 0; way < REQUEST_MEMO_WAYS; way++)
+		if (!m->sets[set].ways[way].length)
+			return way;
+	for (way = 0; way < REQUEST_MEMO_WAYS; way++)
+		if (seen[way] == hash)
+			return m->sets[set].next;
+	seen[m->sets[set].seen_next++ % REQUEST_MEMO_WAYS] = hash;
+	return -1;
+}
+
 struct request_memory *request_memo_add(
 	struct request_memo *m, uid_t who, const char *bytes, const struct http_request *request)
 {
 	struct request_memory *known;
 	uint32_t hash;
 	size_t set;
+	int way;
 
 	if (!request->plain || request->length > REQUEST_MEMO_LONGEST)
 		return NULL;
 	hash = hash_of(who, bytes, request->length);
 	set = hash % REQUEST_MEMO_SETS;
-	if (m->sets[set].seen != hash) {
-		m->sets[set].seen = hash;
+	way = way_for(m, set, hash);
+	if (way < 0)
 		return NULL;
-	}
-	known = &m->sets[set].ways[m->sets[set].next];
-	m->sets[set].next = (uint8_t)((m->sets[set].next + 1) % REQUEST_MEMO_WAYS);
+	known = &m->sets[set].ways[way];
+	m->sets[set].hashes[way] = hash;
+	m->sets[set].next = (uint8_t)((way + 1) % REQUEST_MEMO_WAYS);
 	request_memo_drop(m, known);
 	known->who = who;
 	known->length = (uint16_t)request->length;

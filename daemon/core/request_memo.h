@@ -3,9 +3,10 @@
  *
  * What is remembered follows from the bytes alone, so nothing outdates it: who may do what, and
  * what a profile is just now, is found out for each request. Each user has memories of its own:
- * nobody can tell from the time a reply takes what others ask for. A request is remembered when it
- * comes for the second time, and only if its header has nothing but fields that hold no secret and
- * whoever handled it kept what was asked for in its note (see api.h). */
+ * nobody can tell from the time a reply takes what others ask for. A request takes the
+ * place of another when it comes for the second time. It is remembered only if its header has
+ * nothing but fields that hold no secret and whoever handled it kept what was asked for in its note
+ * (see api.h). */
 #ifndef GCTOKEND_CORE_REQUEST_MEMO_H
 #define GCTOKEND_CORE_REQUEST_MEMO_H
 
@@ -15,8 +16,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define REQUEST_MEMO_SETS 64
-#define REQUEST_MEMO_WAYS 2
+/* For a thousand profiles, and for callers of several kinds. */
+#define REQUEST_MEMO_SETS 512
+#define REQUEST_MEMO_WAYS 4
 #define REQUEST_MEMO_LONGEST 384 /* longer ones are not remembered */
 
 struct request_memory {
@@ -31,8 +33,11 @@ struct request_memory {
 struct request_memo {
 	struct request_memory *latest; /* may be NULL */
 	struct {
-		uint32_t seen; /* which request came for the first time, by its hash */
-		uint8_t next;  /* the one that is replaced: not the one used last */
+		uint32_t seen[REQUEST_MEMO_WAYS]; /* what came and was not remembered, by hashes */
+		uint8_t seen_next;
+		uint8_t next; /* the one that is replaced: not the one used last */
+		/* By their hashes, so that only the one it may be is looked at. */
+		uint32_t hashes[REQUEST_MEMO_WAYS];
 		struct request_memory ways[REQUEST_MEMO_WAYS];
 	} sets[REQUEST_MEMO_SETS];
 };

@@ -387,10 +387,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct random dice = fuzz_random(data, size);
 	const char *at = (const char *)data;
-	static struct request_memo memo;
+	struct request_memo *memo;
 	size_t left = size;
 
-	memset(&memo, 0, sizeof(memo));
+	/* mostly pages that were never touched: to have new ones is quicker than to clear it */
+	memo = calloc(1, sizeof(*memo));
+	CHECK(memo);
 	/* As a pipeline: what follows one request is the next. */
 	while (left) {
 		struct verdict whole = parse_whole(at, left), cut = parse_cut(at, left, 0, &dice);
@@ -401,7 +403,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		cut = parse_cut(at, left, left <= 512 ? 1 : HTTP_REQUEST_LINE_MAX, &dice);
 		check_same(&whole, &cut);
 		check_limits(at, left, whole.result);
-		check_remembered(&memo, at, left, &whole);
+		check_remembered(memo, at, left, &whole);
 		if (whole.result > 0)
 			CHECK(whole.reason && *whole.reason && fuzz_printable(whole.reason));
 		if (whole.result)
@@ -421,5 +423,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* No request ever has such a query, but nothing says so where queries are read. */
 	if (size <= VALUE_SIZE)
 		check_query((struct http_span){(const char *)data, size});
+	free(memo);
 	return 0;
 }
