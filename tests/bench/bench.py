@@ -3,7 +3,8 @@
 
 All in one run, the servers on one processor and the load on another. Those that are compared take
 turns in short slices, in one order and then in the other; what counts is the median of the ratios
-of neighbours, so that what else the machine does falls on both alike. Writes the table into
+of neighbours, so that what else the machine does falls on both alike. --against another revision
+tells what a change costs. Writes the table into
 docs/performance.md and the figures for its pictures into a folder; --dry writes nothing."""
 
 import argparse
@@ -17,16 +18,17 @@ import sys
 import time
 from dataclasses import dataclass
 
-from servers import (AS_USER, CONNECTIONS, LOAD, ON_LOAD, ON_SERVER, ROOT, World, figures, missing,
-                     raw, raw_answer)
+from servers import (AS_USER, CONNECTIONS, LOAD, ON_LOAD, ON_SERVER, ROOT, USER, World, figures,
+                     missing, raw, raw_answer)
 
-from daemon import GCTOKEN, environment
+from daemon import GCTOKEN, GCTOKEND, environment
 from waiting import wait_until
 
 PAGE_READ = os.path.join(ROOT, "build", "tests", "bench", "page_read")
 DOCUMENT = os.path.join(ROOT, "docs", "performance.md")
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 WAITERS = 10_000
+MANY_USERS = 600  # about as many as fit into a line
 # A user who asks without end stands behind others for so long after they have asked something.
 RIVAL_SECONDS = 10
 CPUS = os.sched_getaffinity(0)
@@ -42,7 +44,7 @@ PAGE_ROWS = {
 class Row:
     metric: str
     value: float
-    target: float
+    target: float | None  # None: there is none, it is to be seen
     unit: str = "x"
     at_least: bool = False  # else: at most
     spread: tuple[float, float] | None = None
@@ -57,8 +59,9 @@ class Row:
         unit = {"x": "x", "": ""}.get(self.unit, " " + self.unit)
         spread = "{:.{d}f} to {:.{d}f}".format(*self.spread, d=digits) if self.spread else ""
         return [self.metric, f"{self.value:.{digits}f}{unit}", self.baseline, spread,
-                f"{'≥' if self.at_least else '≤'} {self.target:g}{unit}",
-                "ok" if self.met else "falls short"]
+                *([] if self.target is None else
+                  [f"{'≥' if self.at_least else '≤'} {self.target:g}{unit}",
+                   "ok" if self.met else "falls short"])]
 
 
 class Bench:
@@ -275,6 +278,34 @@ class Bench:
                     self.say(part)
                     getattr(self, part)(*arguments)
 
+    # Two builds.
+
+    def against(self, program, name):
+        """The same rows for another build of the daemon, in turn with this one."""
+        with World() as world:
+            many = " ".join(["0", *map(str, range(10001, 10001 + MANY_USERS)), USER])
+            for rows, profiles, rules, broker in (
+                    ("", {"default": {}}, None, None),
+                    (f"{MANY_USERS} users in the rule, root like others: ", {"default": {}},
+                     {"allow_users": many}, {"root_needs_rule": True}),
+                    ("100 profiles: ", {f"p{n}": {} for n in range(100)}, None, None)):
+                self.say(rows or "one profile")
+                targets = [f"/v1/token?profile={profile}" for profile in profiles]
+                pair = {label: world.gctokend(world.fake(), profiles, label, targets, path, rules,
+                                              broker)
+                        for label, path in (("this", GCTOKEND), (name, program))}
+                self.forget_setup()
+                for what, command, connections in (
+                        ("keep-alive, 64 active", "keepalive", 64),
+                        ("keep-alive, one connection", "keepalive", 1),
+                        ("new connection per request, 64 at once", "new", 64)):
+                    met = self.in_turn(pair, lambda server, command=command, count=connections:
+                                       server.load(command, count))
+                    for figure, words in (("rate", "requests/s"), ("cpu", "CPU per request"),
+                                          ("p99", "p99")):
+                        self.ratio(f"{rows}{what}: {words}", [one[figure] for one in met["this"]],
+                                   [one[figure] for one in met[name]], None, name)
+
     def size_of(self, gctokend):
         """Bytes of an answer on the wire."""
         answer = gctokend.answer
@@ -285,7 +316,11 @@ class Bench:
 
     def table(self):
         rows = [["Metric", "measured", "beside", "quartiles", "target", ""],
-                ["---", "--:", "---", "---", "---", "---"], *(row.cells() for row in self.rows)]
+                ["---", "--:", "---", "---", "---", "---"]]
+        cells = [row.cells() for row in self.rows]
+        if cells and len(cells[0]) == 4:
+            rows = [row[:4] for row in rows]
+        rows += cells
         return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
     def circumstances(self):
@@ -330,11 +365,14 @@ def main():
                              "machine that is not quiet")
     parser.add_argument("--dry", action="store_true", help="leave docs/ alone")
     parser.add_argument("--data", default=os.path.join(ROOT, "build", "bench"))
+    parser.add_argument("--against", metavar="REV", help="the same rows for the build of another "
+                        "revision in turn with this one, which writes nothing")
+    parser.add_argument("--other", metavar="PROGRAM", help="where that one is; ./dev builds it")
     parser.add_argument("part", nargs="*", help="only these parts, which writes nothing")
     options = parser.parse_args()
     if (os.cpu_count() or 1) < 2:
         sys.exit("the load needs a processor of its own: this machine has one")
-    if missing():
+    if missing() and not options.against:
         sys.exit(f"not in PATH: {', '.join(missing())}; ./dev bench fetches them")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if 0 <= hard < CONNECTIONS:
@@ -342,9 +380,12 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard >= 0 else 65536, hard))
     os.sched_setaffinity(0, {1})  # this process and the fake login stay out of the servers' way
     bench = Bench(options)
-    bench.run(options.part)
+    if options.against:
+        bench.against(options.other, options.against)
+    else:
+        bench.run(options.part)
     print(bench.table())
-    if not options.dry and not options.part:
+    if not options.dry and not options.part and not options.against:
         bench.write(options.data)
 
 

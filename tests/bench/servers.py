@@ -163,7 +163,8 @@ class World:
         self._exit.callback(quietly, one.stop)
         return one
 
-    def gctokend(self, fake, profiles=None, name="gctokend", targets=None):
+    def gctokend(self, fake, profiles=None, name="gctokend", targets=None, program=GCTOKEND,
+                 rules=None, broker=None):
         """As it would run: with a rule to judge by, real CAs beside the fake's, its metrics."""
         bundle = os.path.join(self.folder, "ca.pem")
         with open(bundle, "w", encoding="utf-8") as file:
@@ -171,11 +172,12 @@ class World:
                 with open(ca_file, encoding="utf-8") as other:
                     file.write(other.read())
         common = {"region": "us-west-2", "ca_file": bundle, "allow_users": USER, "mint_limit": 1000,
-                  "clock_probe": False, "reject_cooldown": "100ms"}
+                  "clock_probe": False, "reject_cooldown": "100ms", **(rules or {})}
         daemon = Daemon(fake, profile=common, profiles=profiles, wrap=list(ON_SERVER), broker={
             "socket_mode": "0666", "max_connections": CONNECTIONS,
-            "max_connections_per_user": CONNECTIONS})
+            "max_connections_per_user": CONNECTIONS, **(broker or {})})
         self._exit.callback(quietly, daemon.close)
+        daemon.program = program
         daemon.start()
         server = Server(name, "http", daemon.socket, daemon.process.pid, targets or ["/v1/token"])
         server.daemon = daemon

@@ -61,6 +61,7 @@ class Daemon:
         self.state_dir = self.path("state")
         os.mkdir(self.state_dir, 0o700)
         self.fake = fake
+        self.program = GCTOKEND
         self.env = dict(env or {})
         self.wrap = WRAP + (wrap or [])
         self.pass_fds: tuple[int, ...] = ()
@@ -131,7 +132,7 @@ class Daemon:
         """Starts it and waits until /healthz answers. With ready=False it does not wait."""
         assert self.process is None, "it runs already"
         self.process = spawn(
-            [*self.wrap, GCTOKEND, "-c", self.config_file], env=environment(**self.env),
+            [*self.wrap, self.program, "-c", self.config_file], env=environment(**self.env),
             stdin=subprocess.DEVNULL, stdout=self._stderr, stderr=self._stderr,
             cwd=self.directory, pass_fds=self.pass_fds)
         if ready:
