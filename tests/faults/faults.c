@@ -142,6 +142,17 @@
 	WRAP(void *, event_new, (void *base, int fd, short what, void *call, void *context), \
 		(base, fd, what, call, context), NULL) \
 	WRAP(int, event_add, (void *event, const void *timeout), (event, timeout), -1) \
+	WRAP(void *, bufferevent_socket_new, (void *base, int fd, int options), \
+		(base, fd, options), NULL) \
+	WRAP(int, bufferevent_enable, (void *stream, short what), (stream, what), -1) \
+	WRAP(int, bufferevent_write, (void *stream, const void *bytes, size_t length), \
+		(stream, bytes, length), -1) \
+	WRAP(int, evbuffer_add_reference, \
+		(void *to, const void *bytes, size_t length, void *ended, void *context), \
+		(to, bytes, length, ended, context), -1) \
+	WRAP(void *, redisReaderCreateWithFunctions, (void *functions), (functions), NULL) \
+	WRAP(int, redisReaderFeed, (void *reader, const char *bytes, size_t length), \
+		(reader, bytes, length), -1) \
 	WRAP(void *, yajl_alloc, (const void *calls, void *allocators, void *context), \
 		(calls, allocators, context), NULL) \
 	WRAP(void *, CRYPTO_malloc, (size_t size, const char *file, int line), (size, file, line), \

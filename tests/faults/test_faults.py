@@ -31,7 +31,9 @@ AT_A_TIME = 8 * (os.cpu_count() or 1)
 
 # With what each call may fail. A library's own calls fail for want of memory.
 MEMORY = ("malloc calloc realloc reallocarray strdup strndup vasprintf __vasprintf_chk asprintf "
-          "__asprintf_chk event_base_new event_new event_add yajl_alloc CRYPTO_malloc "
+          "__asprintf_chk event_base_new event_new event_add bufferevent_socket_new bufferevent_enable "
+          "bufferevent_write evbuffer_add_reference redisReaderCreateWithFunctions redisReaderFeed "
+          "yajl_alloc CRYPTO_malloc "
           "CRYPTO_secure_malloc CRYPTO_secure_malloc_init EVP_MD_CTX_new EVP_DigestInit_ex "
           "EVP_Q_digest RAND_bytes RAND_priv_bytes EVP_CIPHER_CTX_new EVP_CIPHER_CTX_ctrl "
           "EVP_EncryptInit_ex EVP_EncryptUpdate EVP_EncryptFinal_ex EVP_DecryptInit_ex "
@@ -76,6 +78,8 @@ ERRORS = {
 # daemon.
 ELSEWHERE = {"realloc", "vasprintf", "__vasprintf_chk", "asprintf", "__asprintf_chk", "strndup", "fchownat",
              "connect", "sendto", "shutdown", "poll", "pidfd_open", "CRYPTO_malloc", "readdir64",
+             "bufferevent_socket_new", "bufferevent_enable", "bufferevent_write", "evbuffer_add_reference",
+             "redisReaderCreateWithFunctions", "redisReaderFeed",  # of a fleet: test_fleet_faults.py
              "send", "renameat2", "pread64", "mlock2", "sd_is_socket_unix"}
 
 _fake: Fake | None = None
