@@ -219,8 +219,9 @@ static void close_stuck(void *context, uid_t uid)
 	if (!tell_again(&b->sockets.stuck_told))
 		return;
 	log_line(LOG_WARNING,
-		"a descriptor that uid %ld passed does not finish closing: that user is refused "
-		"until it does (of the processes that close descriptors %llu have been stuck so "
+		"what uid %ld passed, or left at a connection, does not finish closing: that user "
+		"is refused until it does (of the processes that close descriptors %llu have been "
+		"stuck so "
 		"far, whoever's they were)",
 		(long)uid, (unsigned long long)front_counters(b->sockets.front)->closes_stuck);
 }

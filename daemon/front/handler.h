@@ -32,8 +32,8 @@ struct front_handler {
 	/* `c` is being closed because a descriptor came with its bytes. Not called where the
 	 * kernel refuses them. May be NULL. */
 	void (*descriptor_refused)(void *context, const struct connection *c);
-	/* A descriptor that `uid` passed, (uid_t)-1 if that is not known, has not finished closing
-	 * after a second. May be NULL. */
+	/* What `uid` passed, (uid_t)-1 if that is not known, or left at a connection (toll.h), has
+	 * not finished closing after a second. May be NULL. */
 	void (*close_stuck)(void *context, uid_t uid);
 	/* `uid` has kept us in the kernel for too long and is held off for a while: see toll.h. May
 	 * be NULL. */
