@@ -2,7 +2,7 @@
 """A fleet of real daemons on this machine, and faults of all kinds: a table, and exit status 1 if
 anything is not as it is to be.
 
-Without arguments all of it, some 15 minutes. WORLD: one (a redis-server), sentinel (a primary, a
+Without arguments all of it, some 13 minutes. WORLD: one (a redis-server), sentinel (a primary, a
 replica and three Sentinels), tls (a redis-server with TLS), limit (hosts that crash again and
 again)."""
 

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+import traceback
 
 BEGUN = time.monotonic()
 
@@ -22,7 +23,8 @@ class Rows:
         self.say(f"{'ok  ' if reached else 'FAIL'} {name}: {measured} ({reach})")
 
     def broken(self, name: str, error: BaseException) -> None:
-        self.add(name, "an end", f"{type(error).__name__}: {error}", False)
+        self.say("".join(traceback.format_exception(error)))
+        self.add(name, "an end", f"{type(error).__name__}", False)
 
     def end(self) -> int:
         """The table; the exit status."""

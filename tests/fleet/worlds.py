@@ -108,9 +108,11 @@ def fault_in_post(rows: Rows, e: Estate, number: int, what: str, begin, end) -> 
             program.away = True
         began = time.monotonic()
         begin(number)
-        e.settle(others, but=first, timeout=LIFETIME)
-        taken = time.monotonic() - began
-        end(number)
+        try:
+            e.settle(others, but=first, timeout=LIFETIME)
+            taken = time.monotonic() - began
+        finally:
+            end(number)
         e.settle(timeout=LIFETIME)
         program.away = False
         time.sleep(2)
