@@ -143,7 +143,7 @@ static bool ask(struct findings *f, struct fleet_trial *t, const struct config *
 	struct fleet_key *keys = secret_alloc(size);
 	struct reading r = {.fields = NULL};
 	char why[FLEET_TRIAL_WHY_MAX];
-	struct redis_keys names;
+	struct redis_keys names = {0};
 	struct buffer command;
 	bool going = true;
 	int error = keys ? 0 : -1;

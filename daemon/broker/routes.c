@@ -20,23 +20,23 @@ static int handle(struct call *c)
 }
 
 /* Apart, so that whoever asks for the same again does not pay for the room this needs. */
-static __attribute__((noinline)) int read_and_handle(
-	struct call *c, const struct http_request *http)
+static __attribute__((noinline)) int read_and_handle(struct broker *broker,
+	struct connection *connection, const struct http_request *http, struct reply *reply)
 {
 	struct api_call api;
+	struct call c = {.broker = broker, .connection = connection, .reply = reply, .api = &api};
 
-	c->api = &api;
 	switch (api_parse_noting(routes, http, &api)) {
 	case 0:
-		return handle(c);
+		return handle(&c);
 	case 204:
-		return reply_options(c->reply, api.allowed);
+		return reply_options(reply, api.allowed);
 	case 404:
-		return call_refuse(c, 404, "not_found", "no such route");
+		return call_refuse(&c, 404, "not_found", "no such route");
 	case 405:
-		return reply_wrong_method(c->reply, api.allowed);
+		return reply_wrong_method(reply, api.allowed);
 	default:
-		return call_refuse(c, 400, "invalid_request", api.problem);
+		return call_refuse(&c, 400, "invalid_request", api.problem);
 	}
 }
 
@@ -46,5 +46,5 @@ int routes_request(void *broker, struct connection *connection, const struct htt
 	struct call c = {
 		.broker = broker, .connection = connection, .reply = reply, .api = api_noted(http)};
 
-	return c.api ? handle(&c) : read_and_handle(&c, http);
+	return c.api ? handle(&c) : read_and_handle(broker, connection, http, reply);
 }

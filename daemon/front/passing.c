@@ -79,24 +79,30 @@ static ssize_t receive_in_pieces(int fd, struct toll_call *call, char *bytes, si
 	return (ssize_t)got;
 }
 
-ssize_t passing_receive(int fd, const struct reaper *reaper, char *bytes, size_t room)
+/* Looking installs nothing and drops nothing; that something had no room tells. What has come, as
+ * passing_receive. */
+static __attribute__((noinline)) ssize_t look(int fd, char *bytes, size_t room)
 {
 	struct iovec part = {.iov_base = bytes, .iov_len = room};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
+	return message.msg_flags & MSG_CTRUNC ? -EBADMSG : n;
+}
+
+ssize_t passing_receive(int fd, const struct reaper *reaper, char *bytes, size_t room)
+{
 	struct toll_call call;
 	ssize_t n;
 
 	if (!toll_begin(&call, fd))
 		return -EBUSY;
 	if (reaper) {
-		/* Looking installs nothing and drops nothing; that something had no room tells. */
-		n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
-		if (n < 0)
-			return -errno;
-		if (message.msg_flags & MSG_CTRUNC)
-			return -EBADMSG;
-		if (!n)
-			return 0;
+		n = look(fd, bytes, room);
+		if (n <= 0)
+			return n;
 		room = (size_t)n;
 	}
 	return receive_in_pieces(fd, &call, bytes, room);
