@@ -4,6 +4,7 @@
 #include "check_fleet.h"
 #include "failed_start.h"
 #include "print_config.h"
+#include "version.h"
 
 #include "core/buffer.h"
 #include "core/config_help.h"
@@ -304,7 +305,7 @@ static int serve(const char *path, bool wiping)
 		goto out;
 	}
 	log_set_level(config->broker.log_level);
-	r = broker_new(&broker, base, path, config, names, closer_fd, GCTOKEND_VERSION);
+	r = broker_new(&broker, base, path, config, names, closer_fd, GCTOKEN_VERSION);
 	config = NULL; /* consumed */
 	names = NULL;
 	closer_fd = -1;
@@ -376,7 +377,7 @@ int main(int argc, char **argv)
 		case OPTION_HELP_CONFIG:
 			return help_config();
 		case OPTION_VERSION:
-			puts("gctokend " GCTOKEND_VERSION);
+			puts("gctokend " GCTOKEN_VERSION);
 			return 0;
 		case 'h':
 			print_usage(stdout);

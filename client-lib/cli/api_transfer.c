@@ -2,6 +2,7 @@
 
 #include "cli.h"
 #include "output.h"
+#include "version.h"
 
 #include <curl/curl.h>
 #include <errno.h>

@@ -2,6 +2,7 @@
 #include "daemon_call.h"
 #include "doctor.h"
 #include "status_report.h"
+#include "version.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 #include "doctor_peer.h"
+#include "version.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>

@@ -4,6 +4,7 @@
 #include "core/text.h"
 #include "output.h"
 #include "terminal.h"
+#include "version.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -14,6 +14,8 @@ from fake import REPOSITORY
 WORK = os.path.join(REPOSITORY, "build", "packages")
 CONTAINER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "container.py")
 CANNOT = 77
+VERSION = subprocess.run([os.path.join(REPOSITORY, "version.sh")], check=True, capture_output=True,
+                         text=True).stdout.strip()
 # What the test itself needs in a clean system, besides what the packages depend on.
 TEST_NEEDS = ["adduser", "systemd", "systemd-sysv", "passwd", "python3", "openssl", "ca-certificates"]
 # `full`: as somebody who builds the packages would, with their tests and debug symbols.
@@ -40,7 +42,7 @@ def source_files() -> list[str]:
 
 
 def _fingerprint(files: list[str]) -> str:
-    digest = hashlib.sha256(b"full" if FULL else b"quick")
+    digest = hashlib.sha256((VERSION + (" full" if FULL else " quick")).encode())
     for name in files:
         path = os.path.join(REPOSITORY, name)
         digest.update(name.encode() + b"\0" + str(os.stat(path).st_mode).encode())
@@ -49,20 +51,14 @@ def _fingerprint(files: list[str]) -> str:
     return digest.hexdigest()
 
 
-def _build(folder: str, files: list[str]) -> None:
-    source = os.path.join(folder, "source")
-    for name in files:
-        os.makedirs(os.path.dirname(os.path.join(source, name)), exist_ok=True)
-        shutil.copy2(os.path.join(REPOSITORY, name), os.path.join(source, name),
-                     follow_symlinks=False)
+def _build(folder: str) -> None:
     env = {name: value for name, value in os.environ.items()
            if not name.startswith(("DEB_", "CFLAGS", "LDFLAGS", "CC", "DESTDIR"))}
     jobs = f"parallel={os.cpu_count()}"
     env["DEB_BUILD_OPTIONS"] = jobs if FULL else f"{jobs} nocheck noautodbgsym"
     if not FULL:
         env["DEB_BUILD_PROFILES"] = "nocheck"
-    run("dpkg-buildpackage", "-us", "-uc", "-b", cwd=source, env=env)
-    shutil.rmtree(source)
+    run(os.path.join(REPOSITORY, "dev"), "package", folder, env=env)
 
 
 def build_packages() -> str:
@@ -74,7 +70,8 @@ def build_packages() -> str:
     if not os.path.exists(folder):
         for old in glob.glob(os.path.join(WORK, "debs-*")):
             shutil.rmtree(old)
-        _build(folder + ".new", files)
+        shutil.rmtree(folder + ".new", ignore_errors=True)
+        _build(folder + ".new")
         os.rename(folder + ".new", folder)
     return folder
 

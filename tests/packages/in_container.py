@@ -299,6 +299,7 @@ def an_upgrade_is_not_noticed():
                    "the new daemon")
         token()
         assert "+later" in run("dpkg-query -W gctokend")
+        assert run("gctokend --version").split()[1] + "+later" in run("dpkg-query -W gctokend")
         run("dpkg -i ./gctokend_*.deb")
         token()
     assert not asking.failures, asking.failures[:3]

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import in_container
-from debian_packages import (FULL, boot, build_packages, clean_tree, fetch_package, field,
+from debian_packages import (FULL, VERSION, boot, build_packages, clean_tree, fetch_package, field,
                              later_version, package, run)
 from fake import REPOSITORY
 
@@ -72,6 +72,16 @@ def test_contents(debs, name, files):
     assert not [file for file, mode in listed.items() if "w" in mode[5:] and mode[0] != "l"]
 
 
+def test_links_of_the_guides_work(debs, tmp_path):
+    run("dpkg-deb", "--extract", package(debs, "gctokend"), str(tmp_path))
+    root = tmp_path / "usr/share/doc/gctokend"
+    guides = [root / "README.md", *(root / "docs").glob("*.md")]
+    assert len(guides) > 10
+    for guide in guides:
+        links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", guide.read_text())
+        assert [link for link in links if not (guide.parent / link).exists()] == [], guide
+
+
 def test_library_is_split(debs):
     assert [f for f in contents(package(debs, "libgctoken0")) if f.endswith(".so.0")]
     dev = contents(package(debs, "libgctoken-dev"))
@@ -103,11 +113,47 @@ def test_dependencies(debs):
     assert "libcurl4" in needs("gctokend") and "libgctoken0" not in needs("gctokend")
 
 
-def test_version_is_the_projects():
+def test_version_is_the_sources(debs):
+    """Of the packages, and of the programs in them."""
+    assert {field(package(debs, name), "Version") for name in NAMES} == {VERSION}
     with open(os.path.join(REPOSITORY, "meson.build"), encoding="utf-8") as file:
-        version = re.search(r"version: '([\d.]+)'", file.read()).group(1)
-    assert run("dpkg-parsechangelog", "-l", os.path.join(REPOSITORY, "debian", "changelog"),
-               "-S", "Version").strip() == version
+        base = re.search(r"version: '([\d.]+)'", file.read()).group(1)
+    assert VERSION == base or VERSION.startswith(base + "+")
+    changelog = os.path.join(REPOSITORY, "debian", "changelog")
+    assert run("dpkg-parsechangelog", "-l", changelog, "-S", "Version").strip() == base
+
+
+def test_a_later_commit_is_a_later_version(tmp_path):
+    """To dpkg. Without git it is the version alone, which all of them are later than."""
+    for name in ("version.sh", "meson.build"):
+        shutil.copy(os.path.join(REPOSITORY, name), tmp_path)
+
+    def git(*arguments: str) -> None:
+        run("git", "-c", "user.name=x", "-c", "user.email=x@example.invalid", *arguments, cwd=tmp_path)
+
+    def version() -> str:
+        return run(str(tmp_path / "version.sh")).strip()
+
+    versions = [version()]
+    git("init", "-q")
+    git("add", ".")
+    for number in range(11):
+        git("commit", "-q", "--allow-empty", "-m", str(number))
+        versions.append(version())
+        if number == 3:
+            with open(tmp_path / "meson.build", "a", encoding="utf-8") as file:
+                file.write("# changed\n")
+            versions.append(version())
+            assert versions[-1] == versions[-2] + ".dirty"
+            git("add", ".")
+    for earlier, later in zip(versions, versions[1:]):
+        run("dpkg", "--compare-versions", earlier, "lt", later)
+    assert re.fullmatch(r"[\d.]+\+11\.g[0-9a-f]{7}", versions[-1])
+    git("tag", f"v{versions[0]}")
+    git("commit", "-q", "--allow-empty", "-m", "since then")
+    assert version().startswith(f"{versions[0]}+1.g")
+    (tmp_path / ".version").write_text("1.2.3\n")
+    assert version() == "1.2.3"
 
 
 @pytest.fixture(scope="module")

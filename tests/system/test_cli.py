@@ -381,7 +381,7 @@ def test_users_have_names(folder, scripted, words, told):
 def test_version(folder):
     result = run(folder, "--version")
     assert result.returncode == 0
-    assert re.fullmatch(r"gctoken \d+\.\d+\.\d+\n", result.stdout)
+    assert re.fullmatch(r"gctoken \d+\.\d+\.\d+(\+\d+\.g[0-9a-f]{7}(\.dirty)?)?\n", result.stdout)
 
 
 @pytest.mark.parametrize("command", ["get", "status"])
