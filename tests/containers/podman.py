@@ -16,7 +16,7 @@ from waiting import PATIENCE, wait_until
 WORK = os.path.join(REPOSITORY, "build", "containers")
 BASE, IMAGE = "localhost/debian-base", "localhost/gctokend"
 # What the image is made of, as far as it is of this source.
-SOURCES = ["meson.build", "meson_options.txt", "daemon", "client-lib", "conf", "docs/man", "systemd",
+SOURCES = ["meson.build", "meson_options.txt", "version.sh", "version.h.in", "daemon", "client-lib", "conf", "docs/man", "systemd",
            "container"]
 
 
