@@ -62,6 +62,9 @@ static void check_served(struct token_world *w, const struct token_slot *slot)
 	CHECK(!w->revoked && slot->token.text && !boot_before(w->now.boot, slot->life.valid));
 	CHECK(boot_since(served_until(w, slot), w->now.boot).ns >= NS_PER_S);
 	CHECK(fact && !fact->gone && !strcmp(fact->text, slot->token.text));
+	/* One that a caller rejected goes on serving only until there is another. */
+	if (slot == &w->broker.source.previous && slot->rejected)
+		CHECK(!token_slot_usable(&w->broker.source.current, &w->now));
 	/* Which token a server gives again, and what it says of its end, is its own affair. */
 	if (fact->judged && !w->broker.source.latest.again) {
 		int64_t margin_ns = last_resort(w, slot) ? 0 : fact->margin_ns;
@@ -99,7 +102,9 @@ static void check_outcome(struct token_world *w, enum ask_kind kind, const struc
 	CHECK(!last_resort(w, o->slot) || o->stale);
 	CHECK(o->refresh_in_s >= 5);
 	CHECK(!o->slot->rejected || o->stale);
-	CHECK(!o->slot->rejected || !token_source_fetching(&w->broker.source) || expired);
+	/* What replaces the one before it is here already. */
+	CHECK(!o->slot->rejected || o->slot == &w->broker.source.previous ||
+		!token_source_fetching(&w->broker.source) || expired);
 	if (kind == ASK_GET) {
 		CHECK(boot_since(served_until(w, o->slot), w->now.boot).ns >= ask->min_ttl.ns);
 		CHECK(!ask->has_after || o->slot->generation != ask->after);
@@ -119,7 +124,7 @@ static void check_slot(struct token_world *w, const struct token_slot *slot)
 	CHECK(fact);
 	CHECK(dead.ns <= fact->dead.ns);
 	fact->dead = dead;
-	if (slot->rejected && slot == &w->broker.source.previous)
+	if (slot->refused)
 		fact->gone = true;
 }
 

@@ -20,8 +20,9 @@ struct token_fact {
 	uint64_t generation; /* 0: none */
 	char text[32];
 	struct boot_time dead; /* as last seen */
-	bool gone;             /* revoked, or rejected and replaced: never to be seen again */
-	bool judged;           /* from an honest server: the following is true */
+	bool gone; /* revoked, refused by the API, or rejected and replaced: never to be seen again
+		    */
+	bool judged; /* from an honest server: the following is true */
 	int64_t server_start_ns, server_end_ns;
 	int64_t server_life_ends_ns; /* by expires_in alone */
 	int64_t margin_ns;           /* not served this long before its end */
