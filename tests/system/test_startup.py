@@ -61,7 +61,7 @@ def start_failing_once(d: Daemon, **broker) -> str:
 def test_version():
     told = run("--version")
     assert told.returncode == 0 and told.stderr == ""
-    assert re.fullmatch(r"gctokend \d+\.\d+\.\d+\n", told.stdout)
+    assert re.fullmatch(r"gctokend \d+\.\d+\.\d+(\+\d+\.g[0-9a-f]{7}(\.dirty)?)?\n", told.stdout)
 
 
 @pytest.mark.parametrize("argument", ["--help", "-h"])
