@@ -15,7 +15,6 @@
 #define NAME "gctokend-closer" /* as long as the kernel takes */
 #define CONTROL_FD 3
 #define STOP_MS 1000
-#define LEAST_URGENT 19
 
 /* `fd` -1: none. */
 static ssize_t message_send(int socket, void *bytes, size_t length, int fd, int flags)
@@ -163,8 +162,6 @@ static _Noreturn void fork_closers(int fd)
 	all_but_one = all;
 	sigdelset(&all_but_one, SIGCHLD);
 	prctl(PR_SET_NAME, NAME);
-	/* What they do may take all that a processor has, and is not urgent. */
-	setpriority(PRIO_PROCESS, 0, LEAST_URGENT);
 	close_all_but(fd);
 	/* Whoever waits in a folder keeps it. */
 	if (chdir("/") < 0)
