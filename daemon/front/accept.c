@@ -3,6 +3,7 @@
 #include "connections.h"
 #include "passing.h"
 #include "protocol.h"
+#include "reaper.h"
 #include "toll.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -17,6 +18,8 @@
 #define ADMITTED_COST 8
 #define HASTY_COST 1
 #define PAUSE_MS 100
+/* For as long as the reaper needs to give some away. */
+#define BREATH_MS 10
 
 struct listening {
 	struct listening *next;
@@ -58,6 +61,7 @@ static void reserve_use(const struct listening *l, int listening_fd)
 	static const struct refusal no_descriptors = {
 		503, "temporarily_unavailable", "out of file descriptors", 1};
 	struct acceptor *a = l->acceptor;
+	struct reaper *reaper;
 	int fd;
 
 	if (a->reserve < 0)
@@ -68,23 +72,30 @@ static void reserve_use(const struct listening *l, int listening_fd)
 	if (fd >= 0) {
 		l->protocol->refuse(fd, &no_descriptors, false, NULL);
 		/* at once, because it is the reserve */
-		passing_close(fd, guard_of(l, fd));
+		reaper = guard_of(l, fd);
+		if (reaper || !toll_close_here(fd))
+			passing_close(fd, reaper);
 	}
 	reserve_open(a);
 }
 
-static void pause_accepting(struct acceptor *a)
+static void pause_for(struct acceptor *a, int ms)
 {
-	static const struct timeval a_moment = {.tv_usec = PAUSE_MS * 1000};
+	const struct timeval a_moment = {.tv_usec = ms * 1000};
 
-	connections_counters(a->connections)->accept_failures++;
-	if (a->failed)
-		a->failed(a->context);
 	/* Without the timer nothing would ever take up listening again: rather spin, then. */
 	if (event_add(&a->again, &a_moment) < 0)
 		return;
 	for (struct listening *l = a->listening; l; l = l->next)
 		event_del(&l->event);
+}
+
+static void pause_accepting(struct acceptor *a)
+{
+	connections_counters(a->connections)->accept_failures++;
+	if (a->failed)
+		a->failed(a->context);
+	pause_for(a, PAUSE_MS);
 }
 
 static void accept_again(evutil_socket_t fd, short what, void *context)
@@ -100,6 +111,24 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 			return;
 		}
 	}
+}
+
+/* Consumes `fd`, of a user who is held off. There is no end to those, and they may not take others'
+ * descriptors: where the reaper has enough to give away, what is as good as empty is closed here,
+ * and with anything else the rest of the queue waits for it. Returns what that cost. */
+static unsigned drop(const struct listening *l, int fd, const struct reaper *reaper)
+{
+	struct acceptor *a = l->acceptor;
+	bool enough =
+		reaper_works(a->reaper) && reaper_pending(a->reaper) >= CONNECTIONS_CLOSING_FEW;
+
+	if (enough && !reaper && toll_close_here(fd))
+		return HASTY_COST;
+	toll_close(fd);
+	if (!enough)
+		return HASTY_COST;
+	pause_for(a, BREATH_MS);
+	return PASS_BUDGET;
 }
 
 /* Consumes `fd`. Returns what that cost of the pass's budget. */
@@ -133,8 +162,7 @@ static unsigned admit(const struct listening *l, int fd)
 		turn_away(l, fd, reaper, &user_rate);
 		return HASTY_COST;
 	case REFUSED_USER_HELD_OFF:
-		toll_close(fd);
-		return HASTY_COST;
+		return drop(l, fd, reaper);
 	}
 	return ADMITTED_COST;
 }

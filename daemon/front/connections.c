@@ -18,9 +18,6 @@
 #define BUSY_PERIOD_MS 250
 #define IDLE_PERIOD_MS 10000
 
-/* So many at least that are being closed take nobody's place. */
-#define CLOSING_FEW 256
-
 /* ---- what the loop tells ---- */
 
 static void turn_come(struct link *turn)
@@ -163,8 +160,8 @@ static uint32_t taken(const struct connections *all)
 {
 	uint32_t closing = reaper_pending(all->reaper), free = all->limits.max_closing;
 
-	if (free < CLOSING_FEW)
-		free = CLOSING_FEW;
+	if (free < CONNECTIONS_CLOSING_FEW)
+		free = CONNECTIONS_CLOSING_FEW;
 	return all->serving.counters.connections + (closing > free ? closing - free : 0);
 }
 

@@ -12,6 +12,9 @@ struct front_limits;
 struct protocol;
 struct reaper;
 
+/* So many at least that are being closed take nobody's place. */
+#define CONNECTIONS_CLOSING_FEW 256
+
 enum admission {
 	ADMITTED,
 	ADMISSION_FAILED, /* out of memory */

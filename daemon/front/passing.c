@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #define LOOK_SIZE 16384
-/* What to read them costs, be it in the smallest pieces. */
+/* What to read them costs, and each call, be it for a single byte. */
 #define BYTES_READ_PER_US 2
+#define CALL_US 2
 
 /* Headers are older than kernels. */
 #if !defined(SO_PASSRIGHTS) && !defined(__sparc__) && !defined(__hppa__)
@@ -66,6 +67,7 @@ bool passing_possible(int fd, bool forbidden)
 static ssize_t receive_in_pieces(int fd, struct toll_call *call, char *bytes, size_t room)
 {
 	size_t got = 0, piece;
+	unsigned allowed_us = 0;
 	ssize_t n;
 
 	do {
@@ -74,8 +76,9 @@ static ssize_t receive_in_pieces(int fd, struct toll_call *call, char *bytes, si
 		if (n < 0 && !got)
 			return -errno;
 		got += n > 0 ? (size_t)n : 0;
-	} while (toll_end(call, (unsigned)(got / BYTES_READ_PER_US)) && n == (ssize_t)piece &&
-		 got < room);
+		allowed_us += CALL_US;
+	} while (toll_end(call, allowed_us + (unsigned)(got / BYTES_READ_PER_US)) &&
+		 n == (ssize_t)piece && got < room);
 	return (ssize_t)got;
 }
 

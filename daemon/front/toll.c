@@ -4,6 +4,7 @@
 #include "toll.h"
 
 #include "core/times.h"
+#include "counter_rate.h"
 #include "reaper.h"
 #include <errno.h>
 #include <linux/sockios.h>
@@ -46,10 +47,8 @@ static struct {
 	void (*held_off)(void *context, uid_t uid);
 	void *context;
 
-	/* Ticks of the counter in a microsecond, which are known a moment after the start. */
-	uint64_t per_us, start;
-	int64_t start_ns;
-	int64_t known_ns; /* the thread's time, of toll_limits.known */
+	struct counter_rate rate; /* known a moment after the start */
+	int64_t known_ns;         /* the thread's time, of toll_limits.known */
 
 	bool careful;
 	int64_t until_ns; /* is careful */
@@ -86,19 +85,8 @@ static uid_t user_at(int fd)
 
 static void set_threshold(void)
 {
-	toll_limits.threshold = toll.per_us * (toll.careful ? LOOK_CAREFUL_US : LOOK_US);
-	toll_limits.known_for = toll.careful ? 0 : toll.per_us * KNOWN_US;
-}
-
-/* From the first millisecond on. */
-static void learn_rate(int64_t now)
-{
-	int64_t us = (now - toll.start_ns) / 1000;
-
-	if (us < 1000)
-		return;
-	toll.per_us = (toll_counter() - toll.start) / (uint64_t)us;
-	set_threshold();
+	toll_limits.threshold = toll.rate.per_us * (toll.careful ? LOOK_CAREFUL_US : LOOK_US);
+	toll_limits.known_for = toll.careful ? 0 : toll.rate.per_us * KNOWN_US;
 }
 
 /* ---- who pays ---- */
@@ -220,8 +208,8 @@ void toll_init(struct reaper *reaper, void (*held_off)(void *context, uid_t uid)
 	toll.careful = false;
 	toll.level_ns = toll.until_ns = 0;
 	toll.count = toll.held_off_count = 0;
-	toll.start = toll_counter();
-	toll.start_ns = toll.drained_ns = read_ns(CLOCK_MONOTONIC);
+	toll.drained_ns = read_ns(CLOCK_MONOTONIC);
+	counter_rate_init(&toll.rate, toll_counter(), toll.drained_ns);
 }
 
 void toll_fini(void)
@@ -254,7 +242,7 @@ bool toll_begin_known(struct toll_call *c, int fd)
 /* What the thread has used in a call that began at `counter`, or a little less. */
 static int64_t used_since(uint64_t begun)
 {
-	int64_t before = (int64_t)((begun - toll_limits.known) / toll.per_us) * 1000;
+	int64_t before = (int64_t)((begun - toll_limits.known) / toll.rate.per_us) * 1000;
 	int64_t used = read_ns(CLOCK_THREAD_CPUTIME_ID) - toll.known_ns - before;
 
 	know();
@@ -267,8 +255,9 @@ bool toll_look(struct toll_call *c, unsigned allowed_us)
 	int64_t now, cpu, spent;
 
 	now = read_ns(CLOCK_MONOTONIC);
-	learn_rate(now);
-	if (ticks <= toll_limits.threshold || !toll.per_us)
+	if (counter_rate_learn(&toll.rate, toll_counter(), now))
+		set_threshold();
+	if (ticks <= toll_limits.threshold || !toll.rate.per_us)
 		return true;
 	if (c->cpu_ns < 0) {
 		spent = used_since(c->counter);
@@ -281,7 +270,8 @@ bool toll_look(struct toll_call *c, unsigned allowed_us)
 	spent = cpu - c->cpu_ns - (int64_t)(allowed_us + LOOK_CAREFUL_US) * 1000;
 	if (spent <= 0)
 		return true;
-	c->cpu_ns = cpu;
+	/* what was allowed so far is in it */
+	c->cpu_ns += spent;
 	c->counter = toll_counter();
 	return !charge(c->uid, spent, now);
 }
@@ -298,7 +288,7 @@ size_t toll_careful_piece(const struct toll_call *c, int fd, char *bytes, size_t
 		return PIECE_PAYING;
 	begun = toll_counter();
 	n = recv(fd, bytes, most, MSG_DONTWAIT | MSG_PEEK);
-	if (n <= PIECE_CAREFUL || toll_counter() - begun > toll.per_us * LOOK_AT_FEW_US)
+	if (n <= PIECE_CAREFUL || toll_counter() - begun > toll.rate.per_us * LOOK_AT_FEW_US)
 		return room < PIECE_CAREFUL ? room : PIECE_CAREFUL;
 	return (size_t)n;
 }
@@ -368,4 +358,18 @@ void toll_close(int fd)
 	close(fd);
 	if (!held_off)
 		toll_end(&c, 0);
+}
+
+bool toll_close_here(int fd)
+{
+	struct toll_call c = {.counter = toll_counter()};
+
+	if (much_unread(fd))
+		return false;
+	c.uid = user_at(fd);
+	c.cpu_ns = toll.careful ? read_ns(CLOCK_THREAD_CPUTIME_ID) : -1;
+	close(fd);
+	if (c.cpu_ns >= 0)
+		toll_end(&c, 0);
+	return true;
 }

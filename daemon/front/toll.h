@@ -82,7 +82,8 @@ static inline bool toll_begin(struct toll_call *c, int fd)
 	c->cpu_ns = -1;
 	return c->counter - toll_limits.known < toll_limits.known_for || toll_begin_known(c, fd);
 }
-/* After one that was allowed to take `allowed_us`. False: it is enough for now. */
+/* After one or some, which were allowed to take `allowed_us` since the beginning. False: it is
+ * enough for now. */
 static inline bool toll_end(struct toll_call *c, unsigned allowed_us)
 {
 	return toll_counter() - c->counter < toll_limits.threshold || toll_look(c, allowed_us);
@@ -103,5 +104,9 @@ ssize_t toll_send_message(int fd, const struct msghdr *message);
 int toll_shutdown(int fd, int how);
 /* Closes `fd`, here or by the reaper. */
 void toll_close(int fd);
+/* Closes `fd`, into which no descriptor can have been passed, here and at once, even if its user is
+ * held off, because the descriptor is needed. False: so much is unread in it that this may take
+ * long, and nothing was done. */
+bool toll_close_here(int fd);
 
 #endif

@@ -2,8 +2,10 @@
  * that keeps to it. */
 #include "front_fixture.h"
 
+#include "front/connections.h"
 #include "front/reaper.h"
 #include "front/room.h"
+#include "front/toll.h"
 #include <sys/resource.h>
 
 #define USERS 40
@@ -101,6 +103,10 @@ unsigned __wrap_reaper_pending(const struct reaper *r)
 }
 
 static struct reaper_user pretended_user; /* of SOMEBODY */
+static bool pretended_held_off;           /* SOMEBODY */
+
+bool __real_toll_holds_off(uid_t uid);
+bool __wrap_toll_holds_off(uid_t uid);
 
 struct reaper_user __real_reaper_user(const struct reaper *r, uid_t uid);
 struct reaper_user __wrap_reaper_user(const struct reaper *r, uid_t uid);
@@ -111,6 +117,11 @@ struct reaper_user __wrap_reaper_user(const struct reaper *r, uid_t uid);
 struct reaper_user __wrap_reaper_user(const struct reaper *r, uid_t uid)
 {
 	return uid == SOMEBODY ? pretended_user : __real_reaper_user(r, uid);
+}
+
+bool __wrap_toll_holds_off(uid_t uid)
+{
+	return (uid == SOMEBODY && pretended_held_off) || __real_toll_holds_off(uid);
 }
 
 static int client_of(uid_t uid)
@@ -478,6 +489,45 @@ static void what_is_being_closed_is_the_users(void **state)
 	close_all(fds, COUNT(fds));
 }
 
+/* Whoever is held off connects without end. Where the reaper has enough of that to give away, what
+ * is empty is closed at once, and the rest is let in no faster than it is given away; others are
+ * served meanwhile, and lose no places to it. */
+static void who_is_held_off_takes_nobodys_place(void **state)
+{
+	struct front_limits limits;
+	int full[4], empty[4], other;
+	unsigned before;
+
+	(void)state;
+	set_crowd(&limits);
+	limits.max_closing = 0;
+	front_set_limits(front, &limits);
+	pretended_uid = SOMEBODY;
+	pretended_held_off = true;
+	pretended_closing = CONNECTIONS_CLOSING_FEW;
+	for (unsigned i = 0; i < COUNT(empty); i++)
+		empty[i] = client_new();
+	WAIT_UNTIL(ended_of(empty, COUNT(empty)) == COUNT(empty));
+	assert_int_equal(front_counters(front)->refused_user_limit, COUNT(empty));
+	for (unsigned i = 0; i < COUNT(full); i++) {
+		full[i] = client_new();
+		client_write(full[i], REQUEST("/now"));
+	}
+	before = calls.accept;
+	WAIT_UNTIL(calls.accept > before);
+	assert_int_equal(calls.accept, before + 1);
+	WAIT_UNTIL(front_counters(front)->refused_user_limit == COUNT(empty) + COUNT(full));
+	pretended_uid = SOMEBODY + 1;
+	other = client_served();
+	assert_answers_now(other);
+	assert_int_equal(front_counters(front)->accept_failures, 0);
+	pretended_uid = pretended_closing = 0;
+	pretended_held_off = false;
+	close(other);
+	close_all(full, COUNT(full));
+	close_all(empty, COUNT(empty));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +541,7 @@ int main(void)
 		TEST(those_who_wait_go_last),
 		TEST(what_is_being_closed_costs_nobody),
 		TEST(what_is_being_closed_is_the_users),
+		TEST(who_is_held_off_takes_nobodys_place),
 		TEST(what_nobody_reads_is_bounded),
 		TEST(what_waits_behind_others_is_bounded),
 	};

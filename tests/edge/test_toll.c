@@ -291,6 +291,48 @@ static void who_is_held_off_is_closed_elsewhere(void **state)
 	close(pair[1]);
 }
 
+/* Even that user's whose turn it is not, unless it may take long. */
+static void what_is_needed_at_once_is_closed_here(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	be_careful();
+	send_as(SLOW, 25 * MS);
+	assert_true(toll_holds_off(SLOW));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(send(pair[1], (char[2000]){0}, 2000, 0), 2000);
+	assert_false(toll_close_here(pair[0]));
+	assert_int_equal(recv(pair[0], (char[2000]){0}, 2000, 0), 2000);
+	assert_true(toll_close_here(pair[0]));
+	assert_int_equal(reaped_count, 0);
+	assert_int_equal(read(pair[1], (char[1]){0}, 1), 0);
+	close(pair[1]);
+}
+
+/* Whoever was held off once has all read byte by byte, which takes its time, however honest it is.
+ */
+static void to_be_read_by_bytes_is_not_paid_for(void **state)
+{
+	enum { EACH = 200, TIMES = 200 };
+	char bytes[EACH] = {0};
+
+	(void)state;
+	be_careful();
+	send_as(SLOW, 25 * MS);
+	while (toll_holds_off(SLOW))
+		;
+	burnt_ns = 500;
+	for (unsigned i = 0; i < TIMES; i++) {
+		assert_int_equal(send(ends[1], bytes, EACH, 0), EACH);
+		receive_calls = 0;
+		assert_int_equal(passing_receive(ends[0], NULL, bytes, EACH), EACH);
+		assert_int_equal(receive_calls, EACH);
+	}
+	burnt_ns = 0;
+	assert_int_equal(held_off_count, 1);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -302,6 +344,8 @@ int main(void)
 		CASE(all_pay_from_one_purse),
 		CASE(reading_stops_when_it_is_enough),
 		CASE(who_is_held_off_is_closed_elsewhere),
+		CASE(what_is_needed_at_once_is_closed_here),
+		CASE(to_be_read_by_bytes_is_not_paid_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
