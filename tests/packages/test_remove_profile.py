@@ -2,6 +2,7 @@
 accept what is left."""
 
 import os
+import secrets
 import subprocess
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from as_etc import AsEtc
 from daemon import GCTOKEND, environment
 from fake import REPOSITORY
+from fleet_hosts import fleet_host
+from fleet_store import FleetStore
 from users import needs_root
+from waiting import wait_until
 
 PROGRAM = os.path.join(REPOSITORY, "conf", "gctokend-remove-profile")
 ADD = os.path.join(REPOSITORY, "conf", "gctokend-add-profile")
@@ -89,12 +93,28 @@ def test_a_file_with_more_is_for_people(conf):
     assert file.exists()
 
 
+@pytest.mark.parametrize("section", ["[profile fourth]", "[broker]", "[profile first2]"])
+def test_a_file_of_another_is_for_people(conf, section):
+    """Whatever its name says: the other one and its secret would be gone."""
+    file = conf.parent / "gctokend.conf.d" / "first.conf"
+    text = file.read_text()
+    assert "[profile first]" in text
+    file.write_text(text.replace("[profile first]", section))
+    before = files(conf)
+    done = run(PROGRAM, conf, "first")
+    assert done.returncode == 1 and f"is not of the profile first, but of {section}" in done.stdout
+    assert files(conf) == before
+
+
 # With a daemon that has the profile, beside another of its own.
 
 @pytest.fixture
 def added(fake, daemon, tmp_path):
     server = fake()
-    d = daemon(server)
+    return add_beside(server, daemon(server), tmp_path)
+
+
+def add_beside(server, d, tmp_path):
     keys = [f"{name}={d.profiles['default'][name]}"
             for name in ("client_id", "token_url", "api_url", "ca_file")]
     d.set_secret("others", server.clients[0]["secret"])
@@ -104,8 +124,27 @@ def added(fake, daemon, tmp_path):
     def add() -> subprocess.CompletedProcess:
         return beside.run(ADD, "reports", *keys)
 
-    assert add().returncode == 0
+    done = add()
+    assert done.returncode == 0, done.stdout
     return server, d, beside, add
+
+
+@pytest.fixture
+def of_fleet(fake, make_daemon, tmp_path):
+    """A host of a fleet, and another one, both with the profile."""
+    server, store, key = fake(), FleetStore(), secrets.token_hex(32)
+    one, other = (fleet_host(make_daemon, server, store, key) for _ in range(2))
+    one.profiles["default"]["fleet"] = "no"
+    one.write_config()
+    one.start()
+    server, one, beside, _ = add_beside(server, one, tmp_path)
+    other.profiles["reports"] = other.profiles.pop("default")
+    other.write_config()
+    other.start()
+    for d in (one, other):
+        wait_until(lambda: d.token("reports").status == 200, "its token")
+    yield server, one, other, beside
+    store.stop()
 
 
 @needs_root
@@ -120,6 +159,44 @@ def test_its_token_is_revoked_and_nobody_elses(added):
     done = add()
     assert done.returncode == 0, done.stdout  # that it was revoked is no matter to the new one
     assert d.token("reports").status == 200
+
+
+@needs_root
+def test_the_token_of_a_fleet_goes_on(of_fleet):
+    server, one, other, beside = of_fleet
+    token = other.token("reports").json["access_token"]
+    assert one.token("reports").json["access_token"] == token
+    done = beside.run(PROGRAM, "reports")
+    assert done.returncode == 0, done.stdout
+    assert "was not revoked: the other hosts use it" in done.stdout
+    assert one.token("reports").status in (403, 404)
+    assert (server.api_status(token), other.token("reports").status) == (200, 200)
+
+
+@needs_root
+def test_the_token_of_a_fleet_is_revoked_where_that_is_wanted(of_fleet):
+    server, one, other, beside = of_fleet
+    token = other.token("reports").json["access_token"]
+    done = beside.run(PROGRAM, "--revoke-for-all", "reports")
+    assert done.returncode == 0 and "was not revoked" not in done.stdout, done.stdout
+    assert server.api_status(token) == 401
+    wait_until(lambda: other.token("reports").status == 503, "the other host to be stopped")
+
+
+@needs_root
+def test_who_follows_cannot_revoke_for_all(of_fleet):
+    server, one, other, beside = of_fleet
+    drop_in = one.path("gctokend.conf.d/reports.conf")
+    with open(drop_in, encoding="utf-8") as file:
+        lines = [line for line in file if not line.startswith("client_secret_file")]
+    with open(drop_in, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+    one.reload()
+    done = beside.run(PROGRAM, "--revoke-for-all", "reports")
+    assert done.returncode == 1 and "nothing was changed: this host only follows" in done.stdout
+    assert os.path.exists(drop_in) and other.token("reports").status == 200
+    assert beside.run(PROGRAM, "reports").returncode == 0
+    assert not os.path.exists(drop_in) and other.token("reports").status == 200
 
 
 @needs_root
