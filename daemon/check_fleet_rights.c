@@ -20,9 +20,11 @@
 #define SCRIPT "return 1"
 #define SCRIPT_SHA1 "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
 
+/* However this ends, and whatever the user may do: no key is to stay for good. */
 struct attempt {
-	const char *right; /* as a rule of an ACL */
+	const char *right; /* as a rule of an ACL; NULL: tried before, and done once more */
 	bool follower;     /* who only follows needs it, too */
+	bool makes_key;    /* that ends only because of a command after it */
 	const char *words[WORDS_MAX];
 };
 
@@ -53,7 +55,7 @@ static void on_attempted(void *context, size_t number, const struct fleet_elemen
 	enum redis_error kind;
 	size_t n = strlen(a->missing);
 
-	if (e->type != FLEET_ELEMENT_ERROR)
+	if (e->type != FLEET_ELEMENT_ERROR || !of->right)
 		return;
 	kind = redis_error_kind(e);
 	if (kind == REDIS_ERROR_NOPERM) {
@@ -87,39 +89,69 @@ static void tell_rights(struct findings *f, const struct answers *a,
 			redis_error_words(a->trouble));
 }
 
+static void on_cleaned(void *context, size_t number, const struct fleet_element *e)
+{
+	bool *may_clean = context;
+
+	(void)number;
+	*may_clean |= e->type != FLEET_ELEMENT_ERROR;
+}
+
+/* Whether a key that is made can be taken away again, at once or by its end. */
+static bool try_to_clean(
+	struct fleet_trial *t, const struct redis_keys *k, bool *ret, char why[FLEET_TRIAL_WHY_MAX])
+{
+	const char *const del[WORDS_MAX] = {"DEL", k->lease};
+	const char *const expire[WORDS_MAX] = {"PEXPIRE", k->lease, "5000"};
+	struct buffer commands;
+
+	*ret = false;
+	buffer_init(&commands, NULL, 0);
+	write(&commands, del);
+	write(&commands, expire);
+	return !fleet_trial_ask(t, &commands, 2, on_cleaned, ret, why);
+}
+
+/* *ret_all: none is missing. */
 static bool try_rights(struct findings *f, struct fleet_trial *t, const struct fleet_config *config,
-	const struct redis_keys *k, bool may_mint, char why[FLEET_TRIAL_WHY_MAX])
+	const struct redis_keys *k, bool may_mint, bool *ret_all, char why[FLEET_TRIAL_WHY_MAX])
 {
 	const struct attempt all[] = {
-		{"+ping", true, {"PING"}},
-		{"+time", true, {"TIME"}},
-		{"+hmget", true, {"HMGET", k->record, "gen"}},
-		{"+pubsub|numsub", true, {"PUBSUB", "NUMSUB", k->channel}},
-		{"+set", false, {"SET", k->seq, "0", "PX", "5000"}},
-		{"+get", false, {"GET", k->seq}},
-		{"+hset", false, {"HSET", k->lease, "kept", "0"}},
-		{"+hget", false, {"HGET", k->lease, "kept"}},
-		{"+hincrby", false, {"HINCRBY", k->lease, "kept", "1"}},
-		{"+pexpire", false, {"PEXPIRE", k->lease, "5000"}},
-		{"+pttl", false, {"PTTL", k->lease}},
-		{"+incr", false, {"INCR", k->fails}},
-		{"+zadd", false, {"ZADD", k->mints, "1", "x"}},
-		{"+zcard", false, {"ZCARD", k->mints}},
-		{"+zrange", false, {"ZRANGE", k->mints, "0", "-1"}},
-		{"+zremrangebyscore", false, {"ZREMRANGEBYSCORE", k->mints, "-inf", "+inf"}},
-		{"+publish", false, {"PUBLISH", k->channel, "x"}},
-		{"+script|load", false, {"SCRIPT", "LOAD", SCRIPT}},
-		{"+evalsha", false, {"EVALSHA", SCRIPT_SHA1, "0"}},
-		{"+del", false, {"DEL", k->seq, k->lease, k->fails, k->mints}},
-		{"+subscribe", true, {"SUBSCRIBE", k->channel}},
-		{"+unsubscribe", true, {"UNSUBSCRIBE", k->channel}},
+		{"+ping", true, false, {"PING"}},
+		{"+time", true, false, {"TIME"}},
+		{"+hmget", true, false, {"HMGET", k->record, "gen"}},
+		{"+pubsub|numsub", true, false, {"PUBSUB", "NUMSUB", k->channel}},
+		{"+set", false, false, {"SET", k->seq, "0", "PX", "5000"}},
+		{"+get", false, false, {"GET", k->seq}},
+		{"+hset", false, true, {"HSET", k->lease, "kept", "0"}},
+		{"+pexpire", false, false, {"PEXPIRE", k->lease, "5000"}},
+		{"+hget", false, false, {"HGET", k->lease, "kept"}},
+		{"+hincrby", false, true, {"HINCRBY", k->lease, "kept", "1"}},
+		{NULL, false, false, {"PEXPIRE", k->lease, "5000"}},
+		{"+pttl", false, false, {"PTTL", k->lease}},
+		{"+incr", false, true, {"INCR", k->fails}},
+		{NULL, false, false, {"PEXPIRE", k->fails, "5000"}},
+		{"+zadd", false, true, {"ZADD", k->mints, "1", "x"}},
+		{NULL, false, false, {"PEXPIRE", k->mints, "5000"}},
+		{"+zcard", false, false, {"ZCARD", k->mints}},
+		{"+zrange", false, false, {"ZRANGE", k->mints, "0", "-1"}},
+		{"+zremrangebyscore", false, false, {"ZREMRANGEBYSCORE", k->mints, "-inf", "+inf"}},
+		{"+publish", false, false, {"PUBLISH", k->channel, "x"}},
+		{"+script|load", false, false, {"SCRIPT", "LOAD", SCRIPT}},
+		{"+evalsha", false, false, {"EVALSHA", SCRIPT_SHA1, "0"}},
+		{"+del", false, false, {"DEL", k->seq, k->lease, k->fails, k->mints}},
+		{"+subscribe", true, false, {"SUBSCRIBE", k->channel}},
+		{"+unsubscribe", true, false, {"UNSUBSCRIBE", k->channel}},
 	};
 	struct answers a = {.count = 0};
 	struct buffer commands;
+	bool may_clean = false;
 
+	if (may_mint && !try_to_clean(t, k, &may_clean, why))
+		return false;
 	buffer_init(&commands, NULL, 0);
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		if (may_mint || all[i].follower) {
+		if ((may_mint || all[i].follower) && (may_clean || !all[i].makes_key)) {
 			write(&commands, all[i].words);
 			a.attempts[a.count++] = &all[i];
 		}
@@ -129,6 +161,7 @@ static bool try_rights(struct findings *f, struct fleet_trial *t, const struct f
 	if (a.troubled && a.trouble == REDIS_ERROR_NOSCRIPT)
 		a.troubled = NULL;
 	tell_rights(f, &a, config, may_mint);
+	*ret_all = !*a.missing;
 	return true;
 }
 
@@ -178,7 +211,8 @@ static void on_lease(void *context, size_t number, const struct fleet_element *e
 {
 	struct lease *l = context;
 
-	(void)number;
+	if (number > 0)
+		return;
 	if (e->type == FLEET_ELEMENT_ERROR)
 		l->error = redis_error_kind(e);
 	else
@@ -190,13 +224,14 @@ static void on_ignored(void *context, size_t number, const struct fleet_element 
 	(void)context, (void)number, (void)e;
 }
 
-/* 1: it was answered; 0: refused, or with nonsense; -1: the connection is lost. */
+/* Of so many answers the first counts. 1: it was answered; 0: refused, or with nonsense; -1: the
+ * connection is lost. */
 static int step(struct fleet_trial *t, struct lease *l, enum fleet_operation operation,
-	struct buffer *command, char why[FLEET_TRIAL_WHY_MAX])
+	struct buffer *commands, size_t answers, char why[FLEET_TRIAL_WHY_MAX])
 {
 	l->operation = operation;
 	l->fine = false;
-	if (fleet_trial_ask(t, command, 1, on_lease, l, why))
+	if (fleet_trial_ask(t, commands, answers, on_lease, l, why))
 		return -1;
 	return l->fine;
 }
@@ -213,6 +248,7 @@ static int run_lease(struct fleet_trial *t, const struct redis_keys *k, struct l
 		.break_lease = &none,
 		.break_hold = &none,
 	};
+	const char *const expire_seq[WORDS_MAX] = {"PEXPIRE", k->seq, "60000"};
 	struct store_fail fail = {
 		.class = RESPONSE_UNAVAILABLE, .most = duration_ms(1), .tag = "-"};
 	struct buffer b;
@@ -226,18 +262,19 @@ static int run_lease(struct fleet_trial *t, const struct redis_keys *k, struct l
 		return -1;
 	buffer_init(&b, NULL, 0);
 	redis_write_acquire(&b, k, "gctoken-doctor", &acquire);
-	r = step(t, l, FLEET_ACQUIRE, &b, why);
+	write(&b, expire_seq); /* all else that a lease leaves has an end */
+	r = step(t, l, FLEET_ACQUIRE, &b, 2, why);
 	if (r <= 0 || l->answer.word != FLEET_SAYS_GRANTED)
 		return r < 0 ? r : 0;
 	fail.fence = l->answer.fence;
 	buffer_init(&b, NULL, 0);
 	redis_write_renew(&b, k, fail.fence, duration_ms(LEASE_MS));
-	r = step(t, l, FLEET_RENEW, &b, why);
+	r = step(t, l, FLEET_RENEW, &b, 1, why);
 	if (r <= 0 || l->answer.word != FLEET_SAYS_KEPT)
 		return r < 0 ? r : 0;
 	buffer_init(&b, NULL, 0);
 	redis_write_fail(&b, k, &fail, 0);
-	r = step(t, l, FLEET_FAIL, &b, why);
+	r = step(t, l, FLEET_FAIL, &b, 1, why);
 	return r < 0 ? r : r && l->answer.word == FLEET_SAYS_FAILED;
 }
 
@@ -288,10 +325,14 @@ bool check_fleet_rights(
 	const struct fleet_config *fleet = &config->broker.fleet;
 	char why[FLEET_TRIAL_WHY_MAX] = "the system gives no random numbers";
 	struct redis_keys keys;
+	bool all;
 
-	if (name_keys(fleet, &keys) && try_rights(f, t, fleet, &keys, may_mint, why) &&
-		(may_mint ? try_lease(f, t, &keys, why) : try_to_write(f, t, fleet, &keys, why)))
-		return true;
+	if (name_keys(fleet, &keys) && try_rights(f, t, fleet, &keys, may_mint, &all, why)) {
+		if (may_mint && !all) /* a lease could not be had, nor taken away */
+			return true;
+		if (may_mint ? try_lease(f, t, &keys, why) : try_to_write(f, t, fleet, &keys, why))
+			return true;
+	}
 	findings_say(f, FOUND_WRONG, NULL, "%s", why);
 	return false;
 }

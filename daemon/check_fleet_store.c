@@ -20,6 +20,8 @@
 /* So many times must an operation fit into fleet_timeout. */
 #define TIMEOUT_ROOM 4
 #define US_PER_S 1000000
+/* The end of the year 9999. */
+#define TIME_MAX_S 253402300799
 
 static void write(struct buffer *out, const char *first, const char *second)
 {
@@ -140,6 +142,7 @@ struct store_clock {
 static void on_time(void *context, size_t number, const struct fleet_element *e)
 {
 	struct store_clock *c = context;
+	long long seconds;
 	char s[24], us[24];
 
 	(void)number;
@@ -148,7 +151,9 @@ static void on_time(void *context, size_t number, const struct fleet_element *e)
 		return;
 	snprintf(s, sizeof(s), "%.*s", (int)e->items[0].length, e->items[0].bytes);
 	snprintf(us, sizeof(us), "%.*s", (int)e->items[1].length, e->items[1].bytes);
-	c->us = strtoll(s, NULL, 10) * US_PER_S + strtoll(us, NULL, 10);
+	seconds = strtoll(s, NULL, 10);
+	seconds = seconds < 0 ? 0 : seconds > TIME_MAX_S ? TIME_MAX_S : seconds;
+	c->us = seconds * US_PER_S + strtol(us, NULL, 10) % US_PER_S;
 	c->told = true;
 }
 

@@ -30,8 +30,9 @@ int account_become(const char *state_dir, char *text, size_t size)
 	/* NOLINTEND(concurrency-mt-unsafe) */
 	if (!account || account->pw_uid == 0)
 		return 0;
-	if (initgroups(account->pw_name, account->pw_gid) || setegid(account->pw_gid) ||
-		seteuid(account->pw_uid))
+	if (initgroups(account->pw_name, account->pw_gid) ||
+		setresgid(account->pw_gid, account->pw_gid, account->pw_gid) ||
+		setresuid(account->pw_uid, account->pw_uid, account->pw_uid))
 		return -errno;
 	snprintf(text, size, "user %.64s (uid %lu)", account->pw_name,
 		(unsigned long)account->pw_uid);

@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import threading
 import time
 
 import pytest
@@ -172,11 +173,39 @@ def test_a_right_that_is_missing(fleet, server, redis, rule):  # noqa: F811
     assert found["words"] == ("user gctoken lacks rights on the store's keys, channels or commands: "
                               + rule)
     assert f"ACL SETUSER gctoken ~gct:* &gct:* {rule};" in found["todo"]
-    # and where it is a script that needs it, the lease says so as well
-    assert all("lease" in one["words"] for one in more)
+    # nothing stays for good, even where nothing can be taken away again
+    assert not stays(redis)
+    # a lease is not tried then
+    assert not more and "lease" not in words(told(d))
     # it can be given just so
     redis.ask("ACL", "SETUSER", "gctoken", rule)
     assert not words(told(d), "problem")
+
+
+def stays(redis):  # noqa: F811
+    """The keys that do not end by themselves."""
+    return [key for key in redis.ask("KEYS", "*") if redis.ask("PTTL", key) == -1]
+
+
+def test_without_both_rights_to_clean_up(fleet, server, redis):  # noqa: F811
+    redis.ask("ACL", "SETUSER", "gctoken", "-del", "-pexpire")
+    [found] = of(doctor(at(fleet, redis.url)), "Fleet", "problem")
+    assert found["words"].endswith(": +pexpire +del") and not stays(redis)
+
+
+def test_a_lease_that_is_lost_on_the_way_ends(fleet, server, redis):  # noqa: F811
+    """The connection may end before anything is taken away: what a script of it makes without an end
+    gets one in the same breath."""
+    monitor, seen = redis.connect("admin", redis.admin), []
+    assert monitor("MONITOR") == b"OK"
+    reader = threading.Thread(target=lambda: seen.extend(monitor.lines()))
+    reader.start()
+    assert not words(told(at(fleet, redis.url)), "problem")
+    monitor.hang_up()
+    reader.join()
+    sent = [line.decode().split(" ")[3:] for line in seen if b" lua] " not in line]
+    [acquired] = [i for i, command in enumerate(sent) if '"gctoken-doctor"' in command]
+    assert sent[acquired + 1][0] == '"PEXPIRE"' and sent[acquired + 1][1].endswith(':seq"')
 
 
 def test_rights_on_other_keys(fleet, server, redis):  # noqa: F811
@@ -318,6 +347,39 @@ def test_a_store_that_is_far_away(fleet, server, stores):  # noqa: F811
     found = of(doctor(d), "Fleet", "problem")[0]
     assert "of 1000 that fleet_timeout allows" in found["words"]
     assert "Raise fleet_timeout" in found["todo"]
+
+
+def test_a_clock_that_no_server_has(fleet, server, stores):  # noqa: F811
+    store = stores(TIME=array("9223372036854775807", "9223372036854775807"))
+    d = at(fleet, f"redis://127.0.0.1:{store.port}")
+    found = [one["words"] for one in of(doctor(d), "Fleet", "problem")]
+    assert any("the store's clock is ahead of this machine's by 2" in one for one in found), found
+
+
+@needs_root
+def test_root_asks_as_the_daemons_user_for_good(fleet, server, stores):  # noqa: F811
+    """Whatever a store sends: the process that reads it has no way back."""
+    seen = {}
+
+    def look():
+        with open(f"/proc/{printed.pid}/status", encoding="ascii") as status:
+            seen.update(line.split(":", 1) for line in status)
+        return b"+PONG\r\n"
+
+    d = at(fleet, f"redis://127.0.0.1:{stores(PING=look).port}")
+    shutil.copy(server.ca_file, d.path("ca.pem"))
+    d.profiles["default"]["ca_file"] = d.path("ca.pem")
+    d.write_config()
+    user = account("nobody")
+    for path in (d.directory, *(entry.path for entry in os.scandir(d.directory))):
+        os.chown(path, user.uid, user.gid)
+    printed = subprocess.Popen([GCTOKEND, "-c", d.config_file, "--check-fleet"],
+                               stdout=subprocess.PIPE, env=environment())
+    printed.communicate(timeout=60)
+    assert printed.returncode == 0
+    assert seen["Uid"].split() == [str(user.uid)] * 4
+    assert seen["Gid"].split() == [str(user.gid)] * 4
+    assert set(seen["Groups"].split()) <= {str(user.gid)}
 
 
 @pytest.mark.parametrize("offset, expected", [(3600, "ahead of this machine's by 3"),
