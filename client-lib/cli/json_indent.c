@@ -1,10 +1,12 @@
 #include "json_indent.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
+
+#define ESCAPE_LENGTH 6
 
 /* Each callback writes what it is told; only where that is refused does parsing end. */
 static int good(yajl_gen_status status)
@@ -77,6 +79,38 @@ static bool pass_on(yajl_gen gen, const char *bytes, size_t length)
 	return done;
 }
 
+/* The length of the control character there that JSON needs no escape for and a terminal obeys:
+ * DEL, or one of C1. 0: there is none. Only texts have any. */
+static size_t control_at(const unsigned char *at, const unsigned char *end)
+{
+	if (*at == 0x7f)
+		return 1;
+	return *at == 0xc2 && end - at > 1 && at[1] < 0xa0 ? 2 : 0;
+}
+
+/* To be freed; NULL: there is no memory. */
+static char *escape(const unsigned char *text, size_t n, size_t *ret_length)
+{
+	const unsigned char *end = text + n;
+	size_t count = 0, length = 0, control;
+	char *copy;
+
+	for (const unsigned char *at = text; at < end; at++)
+		count += control_at(at, end) > 0;
+	copy = malloc(n + count * ESCAPE_LENGTH + 1);
+	for (const unsigned char *at = text; copy && at < end; at += control ? control : 1) {
+		control = control_at(at, end);
+		if (control)
+			length += (size_t)snprintf(
+				copy + length, ESCAPE_LENGTH + 1, "\\u%04x", at[control - 1]);
+		else
+			copy[length++] = (char)*at;
+	}
+	if (copy)
+		*ret_length = length;
+	return copy;
+}
+
 char *json_indent(const char *bytes, size_t length, size_t *ret_length)
 {
 	yajl_gen gen = yajl_gen_alloc(NULL);
@@ -88,13 +122,8 @@ char *json_indent(const char *bytes, size_t length, size_t *ret_length)
 		return NULL;
 	yajl_gen_config(gen, yajl_gen_beautify, 1);
 	yajl_gen_config(gen, yajl_gen_indent_string, "  ");
-	if (pass_on(gen, bytes, length) && good(yajl_gen_get_buf(gen, &text, &n))) {
-		copy = malloc(n);
-		if (copy) {
-			memcpy(copy, text, n);
-			*ret_length = n;
-		}
-	}
+	if (pass_on(gen, bytes, length) && good(yajl_gen_get_buf(gen, &text, &n)))
+		copy = escape(text, n, ret_length);
 	yajl_gen_free(gen);
 	return copy;
 }

@@ -6,8 +6,8 @@
 #include <sys/types.h>
 
 /* Puts those bytes in the place of `path`, if it is there; its folder takes another file meanwhile.
- * The umask does not matter. EXIT_OK, or the exit code with the complaint made, which names
- * `option`. */
+ * The umask does not matter, and signals that end the program wait until it is done. EXIT_OK, or
+ * the exit code with the complaint made, which names `option`. */
 int replace_file(
 	const char *option, const char *path, mode_t mode, const char *bytes, size_t length);
 

@@ -85,6 +85,16 @@ def test_numbers_are_indented_as_they_are_written(api, shared_fake):
     assert "    1.50,\n    12345678901234567890,\n    1e400\n  ]" in shown
 
 
+def test_no_text_commands_the_terminal(api, shared_fake):
+    """CSI, OSC and DEL: escaped or raw, and other letters of the same first byte as they are."""
+    body = '{"\\u009b2J":"\\u009d0;x\\u0007\\u007f","raw":"\x9b2J\x80\x7f\xa0\xe9"}'
+    shared_fake.fault("api", "answer", status=200, body=body)
+    shown = api.on_terminal("GET", ME)
+    assert '  "\\u009b2J": "\\u009d0;x\\u0007\\u007f",' in shown
+    assert '  "raw": "\\u009b2J\\u0080\\u007f\xa0\xe9"' in shown
+    assert json.loads(shown) == json.loads(body)
+
+
 def test_what_is_no_json_is_shown_as_it_came(api, shared_fake):
     shared_fake.fault("api", "answer", status=200, body="{not json")
     assert api.on_terminal("GET", ME).strip() == "{not json"

@@ -8,12 +8,16 @@ import subprocess
 
 import pytest
 
-from daemon import GCTOKEN, environment
+from daemon import GCTOKEN, GCTOKEND, environment
 from scripted_daemon import (FINGERPRINT, TOKEN, TOKEN_JSON, answer, folder,  # noqa: F401
                              problem, run, scripted)
 from waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.usefixtures("gctoken")  # which fails where it is not built
+
+# Built by meson, into the same build folder.
+RENAME_SHIM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(GCTOKEND))), "tests",
+                           "system", "rename_shim.so")
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ default generation (\d+), fingerprint "
                   r"[0-9a-f]{16}, good for \d+ s, (fresh|stale)\n")
@@ -116,6 +120,18 @@ def test_a_file_that_cannot_be_written_ends_it(daemon, fake, watch, folder):
     assert w.process.wait(20 * PATIENCE) == 1
     assert "nowhere/token" in w.errors() and "No such file or directory" in w.errors()
     assert w.text() == "", "no line without the file"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_a_signal_leaves_no_other_file_with_a_token(daemon, fake, watch, folder, number):
+    """It comes while the new file is there and has not its name yet."""
+    d = daemon(fake())
+    path = os.path.join(folder, "token")
+    w = watch(d.socket, "--file", path, LD_PRELOAD=RENAME_SHIM, GCTOKEN_TEST_SIGNAL=str(int(number)),
+              ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+    assert w.process.wait(20 * PATIENCE) == -number
+    assert [name for name in os.listdir(folder) if name.startswith("token")] == ["token"]
+    assert token_in(path) == d.token().json["access_token"] + "\n"
 
 
 @pytest.mark.parametrize("arguments, words", [
