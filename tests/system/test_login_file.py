@@ -294,6 +294,8 @@ def test_a_full_disk_that_is_one(server, make_daemon):
         d.start()
         assert log_in(d, server).status == 200
         path = login_file(d)
+        aside = os.path.join(d.state_dir, f".{os.path.basename(path)}.tmp")
+        wait_until(lambda: os.path.exists(aside) and os.stat(aside).st_blocks, "room for the next one")
         fill(d.state_dir)
         # The room for a refresh token that comes was set aside, each time again.
         for _ in range(3):
@@ -303,7 +305,7 @@ def test_a_full_disk_that_is_one(server, make_daemon):
             assert d.status()["login"] == {**d.status()["login"], "stored": True, "problem": None}
         # Without any that is told first, and then it is kept in memory.
         d.stop()
-        put(os.path.join(d.state_dir, f".{os.path.basename(path)}.tmp"), b"")
+        put(aside, b"")
         fill(d.state_dir)
         before = content(path)
         d.start()
