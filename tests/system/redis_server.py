@@ -100,7 +100,7 @@ class Connection:
 
 class RedisServer:
     """Started empty, and kept nowhere. With `clock` its clock can be set: server.clock.step. As `user`,
-    in a folder of theirs below /run, as a system has it. `later`: one of LATER."""
+    in a folder of theirs below /run, as a system has it, and for their group. `later`: one of LATER."""
 
     def __init__(self, *options: str, clock: bool = False, user: User | None = None,
                  later: str = ""):
@@ -110,6 +110,7 @@ class RedisServer:
         if user:
             os.chown(self.folder, user.uid, user.gid)
             os.chmod(self.folder, 0o755)
+            options += ("--unixsocketperm", "770")
         self.socket = self.path("redis.sock")
         self.env = libraries()
         self._connections: list[Connection] = []

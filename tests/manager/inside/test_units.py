@@ -51,11 +51,7 @@ def test_each_directive_that_the_judge_misses_is_explained():
     assert not unexplained
 
 
-def test_the_daemon_is_what_the_unit_makes_of_it(service):
-    since = journal_end()
-    service.install()
-    service.start()
-    pid = service.pid
+def assert_confined(pid: int) -> None:
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
@@ -70,6 +66,14 @@ def test_the_daemon_is_what_the_unit_makes_of_it(service):
     assert int(limits["Max open files"][0]) == min(65536, int(most))
     # Not dumpable: /proc is root's, whoever it runs as.
     assert os.stat(f"/proc/{pid}/mem").st_uid == 0
+
+
+def test_the_daemon_is_what_the_unit_makes_of_it(service):
+    since = journal_end()
+    service.install()
+    service.start()
+    pid = service.pid
+    assert_confined(pid)
     assert service.show("User") == "gctokend" == service.show("Group")
     # Locked is what was asked to be, so nothing of it was refused.
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
