@@ -70,7 +70,7 @@ static int fingerprint_from_input(char *ret)
 
 int command_reject(const struct command *self, struct settings *s, int argc, char **argv)
 {
-	int64_t generation = 0, wait_s = -1;
+	int64_t generation = -1, wait_s = -1;
 	const struct option_spec own[] = {
 		{"generation", OPTION_NUMBER, &generation, "G",
 			"the token's generation, instead of the token", GENERATION_MAX},
@@ -89,7 +89,7 @@ int command_reject(const struct command *self, struct settings *s, int argc, cha
 
 	if (code != GO_ON)
 		return code;
-	if (generation) {
+	if (generation >= 0) {
 		snprintf(query, sizeof(query), "&generation=%" PRId64, generation);
 	} else {
 		code = fingerprint_from_input(fingerprint);

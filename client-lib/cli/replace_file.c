@@ -6,11 +6,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* A device, a pipe or what a link such as /dev/stdout leads to: for whoever names one, a file in
+ * its place is no use, and to others it is lost. */
+static bool is_more_than_a_file(const char *path)
+{
+	char target[16];
+	struct stat file;
+	ssize_t n = readlink(path, target, sizeof(target));
+
+	if (n >= 6 && !memcmp(target, "/proc/", 6))
+		return true;
+	return !stat(path, &file) && !S_ISREG(file.st_mode) && !S_ISDIR(file.st_mode);
+}
 
 static int make_and_rename(
 	char *name, const char *path, mode_t mode, const char *bytes, size_t length)
@@ -48,6 +62,11 @@ int replace_file(
 	int code, n = snprintf(name, sizeof(name), "%s.XXXXXX", path);
 	sigset_t blocked, mask;
 
+	if (!*path || is_more_than_a_file(path)) {
+		complain("%s: \"%s\" is not the path of a file, which is what would be put there",
+			option, path);
+		return EXIT_USAGE;
+	}
 	if (n < 0 || (size_t)n >= sizeof(name)) {
 		complain("%s: the path is too long", option);
 		return EXIT_USAGE;

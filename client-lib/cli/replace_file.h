@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 /* Puts those bytes in the place of `path`, if it is there; its folder takes another file meanwhile.
+ * A link is replaced and not followed; devices and pipes are left alone, and that is a wrong usage.
  * The umask does not matter, and signals that end the program wait until it is done. EXIT_OK, or
  * the exit code with the complaint made, which names `option`. */
 int replace_file(

@@ -233,16 +233,16 @@ static void print_now(const struct settings *s, const struct terminal *t)
 
 static void print_report(const struct settings *s, const struct history_report *r, int64_t last)
 {
-	size_t from = last && r->count > (size_t)last ? r->count - (size_t)last : 0, i;
+	size_t from = last >= 0 && r->count > (size_t)last ? r->count - (size_t)last : 0, i;
 	time_t now = time(NULL);
 	struct terminal t;
 	struct layout l;
 
 	terminal_look(s, &t);
 	lay_out(r, from, now, &t, &l);
-	if (from == r->count)
+	if (!r->count)
 		printf("%s: nothing has happened yet\n", s->profile);
-	else
+	else if (from < r->count)
 		print_title(&t, &l);
 	for (i = from; i < r->count; i++)
 		print_event(&t, &l, &r->events[i], now);
@@ -269,7 +269,7 @@ static int show(const struct settings *s, const struct daemon_reply *reply, cons
 
 int command_why(const struct command *self, struct settings *s, int argc, char **argv)
 {
-	int64_t last = 0;
+	int64_t last = -1;
 	const struct option_spec own[] = {
 		{"last", OPTION_NUMBER, &last, "N", "the latest N events (all)", EVENTS_MAX},
 	};

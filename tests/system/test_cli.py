@@ -481,6 +481,8 @@ def test_reject_by_generation(folder, scripted):
     result = run(folder, "reject", "--generation", "17", stdin="is not read")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert daemon.lines() == ["POST /v1/token/reject?profile=default&generation=17 HTTP/1.1"]
+    run(folder, "reject", "--generation", "0", stdin=TOKEN)
+    assert "generation=0" in daemon.lines()[-1], "the daemon judges it, and nothing else is rejected"
 
 
 def test_reject_is_repeated_safely(folder, scripted):

@@ -197,6 +197,7 @@ def test_why_shows_the_latest(folder, scripted):
     scripted(answer(200, HISTORY))
     lines = run(folder, "why", "--last", "1").stdout.strip().split("\n")
     assert len(lines) == 2 and "0123456789abcdef" in lines[1]
+    assert run(folder, "why", "--last", "0").stdout == "", "none is as many as were asked for"
     assert json.loads(run(folder, "why", "--json").stdout) == HISTORY
 
 

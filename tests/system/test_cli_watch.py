@@ -122,6 +122,39 @@ def test_a_file_that_cannot_be_written_ends_it(daemon, fake, watch, folder):
     assert w.text() == "", "no line without the file"
 
 
+@pytest.mark.parametrize("command, option", [("watch", "--file"), ("metrics", "--output")])
+def test_what_is_more_than_a_file_is_not_replaced(folder, scripted, command, option):
+    """As `--output /dev/null`, by root, would take that from everybody."""
+    scripted(answer(200, TOKEN_JSON))
+    path = os.path.join(folder, "path")
+    make = {"a pipe": lambda: os.mkfifo(path), "a link to a device": lambda: os.symlink("/dev/null", path),
+            "as /dev/stdout is": lambda: os.symlink("/proc/self/fd/1", path), "no name": None}
+    for kind, place in make.items():
+        if place:
+            place()
+            before = os.lstat(path)
+        result = run(folder, command, option, path if place else "")
+        assert (result.returncode, result.stdout) == (2, ""), kind
+        assert "is not the path of a file" in result.stderr and option in result.stderr
+        if place:
+            assert os.lstat(path) == before, kind
+            os.unlink(path)
+    assert os.listdir(folder) == ["sock"]
+
+
+def test_a_link_is_replaced_and_not_followed(daemon, fake, watch, folder):
+    d = daemon(fake())
+    path, other = os.path.join(folder, "link"), os.path.join(folder, "other")
+    with open(other, "w") as file:
+        file.write("as it was")
+    os.symlink(other, path)
+    w = watch(d.socket, "--file", path)
+    w.wait_lines(1)
+    assert not os.path.islink(path) and token_in(path) == d.token().json["access_token"] + "\n"
+    with open(other) as file:
+        assert file.read() == "as it was"
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
 def test_a_signal_leaves_no_other_file_with_a_token(daemon, fake, watch, folder, number):
     """It comes while the new file is there and has not its name yet."""
