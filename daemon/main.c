@@ -147,17 +147,37 @@ static void protect_process(void)
 	}
 }
 
+/* The exit code of what does nothing but print. */
+static int printed(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "gctokend: cannot write to standard output: %s\n", strerror(errno));
+	return EX_OSERR;
+}
+
+/* Ends `text`. */
+static int print_text(struct buffer *text)
+{
+	int status = EX_OSERR;
+
+	if (buffer_failed(text)) {
+		fputs("gctokend: out of memory\n", stderr);
+	} else {
+		fwrite(text->data, 1, text->length, stdout);
+		status = printed();
+	}
+	buffer_fini(text);
+	return status;
+}
+
 static int help_config(void)
 {
 	struct buffer text;
-	int status = EX_OSERR;
 
 	buffer_init(&text, NULL, 0);
 	config_help_write(&text);
-	if (!buffer_failed(&text) && fwrite(text.data, 1, text.length, stdout) == text.length)
-		status = 0;
-	buffer_fini(&text);
-	return status;
+	return print_text(&text);
 }
 
 static int check_config(const char *path)
@@ -200,11 +220,7 @@ static int print_config(const char *path)
 		!config_load(path, CONFIG_FOR_CHECK, NULL, &config, &problems)) {
 		buffer_init(&text, NULL, 0);
 		config_print_json(config, &text);
-		status = !buffer_failed(&text) &&
-					 fwrite(text.data, 1, text.length, stdout) == text.length
-				 ? 0
-				 : EX_OSERR;
-		buffer_fini(&text);
+		status = print_text(&text);
 	}
 	config_problems_fini(&problems);
 	config_free(config);
@@ -378,10 +394,10 @@ int main(int argc, char **argv)
 			return help_config();
 		case OPTION_VERSION:
 			puts("gctokend " GCTOKEN_VERSION);
-			return 0;
+			return printed();
 		case 'h':
 			print_usage(stdout);
-			return 0;
+			return printed();
 		default:
 			print_usage(stderr);
 			return EX_USAGE;

@@ -20,7 +20,7 @@ from manager import Manager
 from unix_http import exchange
 from waiting import PATIENCE, wait_until
 
-EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78
+EX_USAGE, EX_UNAVAILABLE, EX_OSERR, EX_CONFIG = 64, 69, 71, 78
 FAILED_STARTS_QUICK = 30
 
 
@@ -82,6 +82,15 @@ def test_usage(arguments, words):
     assert (told.returncode, told.stdout) == (EX_USAGE, "")
     assert words in told.stderr.splitlines()[0]
     assert "Usage: gctokend" in told.stderr
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "--help-config"])
+def test_what_nobody_takes_is_told_of(option):
+    with open("/dev/full", "w") as full:
+        told = subprocess.run([GCTOKEND, option], env=environment(), stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=30 * PATIENCE)
+    assert told.returncode == EX_OSERR
+    assert told.stderr == "gctokend: cannot write to standard output: No space left on device\n"
 
 
 def test_help_config_tells_of_every_key():
