@@ -167,11 +167,9 @@ static unsigned admit(const struct listening *l, int fd)
 	return ADMITTED_COST;
 }
 
-static void accept_event(evutil_socket_t listening_fd, short what, void *context)
+/* True: there may be more. */
+static bool accept_some(const struct listening *l, int listening_fd)
 {
-	struct listening *l = context;
-
-	(void)what;
 	for (unsigned spent = 0; spent < PASS_BUDGET;) {
 		int fd = accept_one(listening_fd);
 
@@ -181,7 +179,7 @@ static void accept_event(evutil_socket_t listening_fd, short what, void *context
 		}
 		switch (-fd) {
 		case EAGAIN:
-			return;
+			return false;
 		case EINTR:
 		case ECONNABORTED:
 		case EPROTO:
@@ -196,8 +194,19 @@ static void accept_event(evutil_socket_t listening_fd, short what, void *context
 			break;
 		}
 		pause_accepting(l->acceptor);
-		return;
+		return false;
 	}
+	return true;
+}
+
+static void accept_event(evutil_socket_t listening_fd, short what, void *context)
+{
+	const struct listening *l = context;
+	struct connections *connections = l->acceptor->connections;
+
+	(void)what;
+	connections_let_in_begin(connections);
+	connections_let_in_end(connections, accept_some(l, listening_fd));
 }
 
 void accept_init(struct acceptor *a, struct event_base *base, struct connections *connections,

@@ -66,6 +66,15 @@ static void count_kept(struct connection *c, size_t bytes)
 		event_add(&all->kept_event, &at_once);
 }
 
+static void newcomer_forget(struct connection *c)
+{
+	if (!c->newcomer)
+		return;
+	link_remove(&c->turn);
+	c->newcomer = false;
+	c->all->newcomer_count--;
+}
+
 void connection_free(struct connection *c)
 {
 	struct connections *all = c->all;
@@ -78,6 +87,7 @@ void connection_free(struct connection *c)
 	untaken_forget(c);
 	stream_close(&c->stream, reaper_of(c));
 	link_remove(&c->deadline.link);
+	newcomer_forget(c);
 	share_forget(&c->user->share, &c->turn);
 	peer_release(&all->peers, &c->peer);
 	peer_user_leave(&all->peers, c->user);
@@ -128,10 +138,21 @@ static enum stream_watch watch_wanted(const struct connection *c)
 	return WATCH_READ;
 }
 
+static bool is_let_in_now(const struct connection *c)
+{
+	return c->all->letting_in && c->watch == WATCH_NOTHING && link_alone(&c->turn);
+}
+
 static int watch_for(struct connection *c, enum stream_watch watch)
 {
 	if (c->watch == watch)
 		return 0;
+	if (watch == WATCH_READ && is_let_in_now(c)) {
+		link_append(&c->all->newcomers, &c->turn);
+		c->newcomer = true;
+		c->all->newcomer_count++;
+		return 0;
+	}
 	c->watch = watch & 15;
 	return stream_watch(&c->stream, watch);
 }
@@ -424,6 +445,25 @@ void connection_ready(struct connection *c)
 	}
 }
 
+static void ready_or_wait(struct connection *c)
+{
+	if (!defer(c))
+		connection_ready(c);
+}
+
+void connection_see_newcomer(struct connection *c)
+{
+	newcomer_forget(c);
+	ready_or_wait(c);
+}
+
+void connection_watch(struct connection *c)
+{
+	newcomer_forget(c);
+	if (watch_for(c, watch_wanted(c)) < 0)
+		connection_free(c);
+}
+
 static void connection_event(evutil_socket_t fd, short what, void *context)
 {
 	struct connection *c = context;
@@ -431,8 +471,10 @@ static void connection_event(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	stop_resuming(c);
-	if (c->watch == WATCH_HANGUP || !defer(c))
+	if (c->watch == WATCH_HANGUP)
 		connection_ready(c);
+	else
+		ready_or_wait(c);
 }
 
 void connection_expired(struct connection *c)
@@ -498,8 +540,7 @@ int connection_open(struct connections *all, int fd, bool guarded, bool reserved
 	if (all->limits.units)
 		connection_unit(c);
 	/* Mostly the request is there already: who is answered and goes is never watched. */
-	if (!defer(c))
-		connection_ready(c);
+	ready_or_wait(c);
 	return 0;
 
 no_memory:

@@ -49,6 +49,11 @@ struct connections {
 	/* Those with whole requests left over from this pass, for the next. */
 	struct link resume;
 	struct event resume_event;
+	/* Those let in last, if they are not watched yet: see connections_let_in_begin. */
+	struct link newcomers;
+	uint32_t newcomer_count;
+	struct event newcomers_event;
+	bool letting_in;
 
 	/* To a held request: apart from serving.replies, because the handler may give it while it
 	 * is being asked something else. */
@@ -73,7 +78,8 @@ struct connection {
 	struct deadline deadline;
 	struct peer peer;
 	struct peer_user *user;
-	struct link turn; /* of those behind others, see share.h; or in all->resume: `resuming` */
+	struct link turn; /* of those behind others, see share.h; in all->resume: `resuming`; or in
+			     all->newcomers */
 	void *hold;
 	char *unit;
 	uint8_t place : 4, watch : 4; /* enum connection_place, enum stream_watch */
@@ -87,6 +93,7 @@ struct connection {
 	bool attached : 1;                       /* all was said */
 	bool untaken : 1;                        /* its page, for all we know: see untaken.h */
 	bool unit_known : 1;
+	bool newcomer : 1;
 	bool reserved : 1; /* one of the last places, see room.h */
 	bool guarded : 1;  /* see passing.h */
 	bool groups_known : 1;
@@ -123,6 +130,10 @@ void connection_refuse(struct connection *c, const struct refusal *refusal);
 
 /* There is something to read, to write or to serve. */
 void connection_ready(struct connection *c);
+/* It is one of all->newcomers, and none any more: it is looked at once more, and then watched; or
+ * watched at once. */
+void connection_see_newcomer(struct connection *c);
+void connection_watch(struct connection *c);
 /* Its backlog is served, unless it has to stand behind others. */
 void connection_resume_or_wait(struct connection *c);
 /* Its deadline has passed. */

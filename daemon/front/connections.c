@@ -17,6 +17,9 @@
  * timeout is housekeeping, and waking seldom is worth more than being exact. */
 #define BUSY_PERIOD_MS 250
 #define IDLE_PERIOD_MS 10000
+/* How many of those let in last are not watched: some passes' worth, so that most of them have had
+ * the time to leave, and few enough that a second request does not wait for a millisecond. */
+#define NEWCOMERS_MOST 32
 
 /* ---- what the loop tells ---- */
 
@@ -37,6 +40,24 @@ static void resume_event(evutil_socket_t fd, short what, void *context)
 	link_move_all(&turn, &all->resume);
 	while (!link_alone(&turn))
 		connection_resume_or_wait(LINK_ELEMENT(turn.next, struct connection, turn));
+}
+
+static struct connection *newcomer_oldest(const struct connections *all)
+{
+	return LINK_ELEMENT(all->newcomers.next, struct connection, turn);
+}
+
+static void watch_newcomers(struct connections *all)
+{
+	while (!link_alone(&all->newcomers))
+		connection_watch(newcomer_oldest(all));
+}
+
+static void newcomers_event(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	watch_newcomers(context);
 }
 
 static void expired(struct deadline *d)
@@ -83,6 +104,8 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	link_init(&all->held);
 	link_init(&all->resume);
 	evtimer_assign(&all->resume_event, base, resume_event, all);
+	link_init(&all->newcomers);
+	evtimer_assign(&all->newcomers_event, base, newcomers_event, all);
 	evtimer_assign(&all->kept_event, base, kept_event, all);
 	*ret = all;
 	return 0;
@@ -107,6 +130,7 @@ void connections_free(struct connections *all)
 		while (!link_alone(lists[i]))
 			connection_free(connection_first(lists[i]));
 	event_del(&all->resume_event);
+	event_del(&all->newcomers_event);
 	event_del(&all->kept_event);
 	share_fini(&all->serving.sharing);
 	peer_table_trim(&all->peers);
@@ -237,6 +261,23 @@ static enum admission admission_of(struct connections *all, int fd, struct peer 
 		break;
 	}
 	return admission;
+}
+
+void connections_let_in_begin(struct connections *all)
+{
+	while (all->newcomer_count > NEWCOMERS_MOST)
+		connection_see_newcomer(newcomer_oldest(all));
+	all->letting_in = true;
+}
+
+void connections_let_in_end(struct connections *all, bool more)
+{
+	static const struct timeval at_once = {0};
+
+	all->letting_in = false;
+	/* A timer and not event_active(): that would run before the loop looks at other sockets. */
+	if (!more || link_alone(&all->newcomers) || event_add(&all->newcomers_event, &at_once) < 0)
+		watch_newcomers(all);
 }
 
 enum admission connections_admit(

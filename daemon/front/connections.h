@@ -36,6 +36,12 @@ void connections_set_limits(struct connections *all, const struct front_limits *
 void connections_stop(struct connections *all);
 struct front_counters *connections_counters(struct connections *all);
 
+/* Around some calls of connections_admit. Who asks once leaves as soon as it is answered, and to
+ * watch it until then costs two system calls. So where `more` may be waiting to be let in, the
+ * latest are not watched, but looked at once more when as many others have come; if they are still
+ * there then, or nobody comes, they are watched. */
+void connections_let_in_begin(struct connections *all);
+void connections_let_in_end(struct connections *all, bool more);
 /* `fd` has connected and would speak `protocol`; `guarded`: see passing.h. It is consumed if
  * admitted, or if that failed; those refused are the caller's to tell and to close. */
 enum admission connections_admit(

@@ -24,6 +24,96 @@ static void requests_are_answered(void **state)
 	WAIT_UNTIL(front_counters(front)->connections == 0);
 }
 
+struct crowd {
+	int fds[200];
+	struct got got[200];
+};
+
+/* All of them are there, and have asked, before the first is let in. */
+static void crowd_comes(struct crowd *c)
+{
+	for (unsigned i = 0; i < COUNT(c->fds); i++) {
+		c->fds[i] = client_new();
+		c->got[i] = (struct got){0};
+		client_write(c->fds[i], REQUEST("/now?first"));
+	}
+	memset(&calls, 0, sizeof(calls));
+}
+
+static void who_comes_alone_is_watched(void **state)
+{
+	int fd = client_new();
+	struct got g = {0};
+
+	(void)state;
+	client_write(fd, REQUEST("/now?first"));
+	memset(&calls, 0, sizeof(calls));
+	turn();
+	assert_true(has_answers(fd, &g, 1));
+	assert_int_equal(calls.recv, 1);
+	assert_int_equal(calls.epoll_ctl, 1);
+	close(fd);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	got_free(&g);
+}
+
+/* Who is gone when it is looked at again was never watched. */
+static void of_a_crowd_that_leaves_few_are_watched(void **state)
+{
+	struct crowd c;
+	unsigned left = 0;
+
+	(void)state;
+	crowd_comes(&c);
+	for (unsigned turns = 0; left < COUNT(c.fds); turns++) {
+		assert_true(turns < COUNT(c.fds));
+		turn();
+		while (left < COUNT(c.fds) && has_answers(c.fds[left], &c.got[left], 1)) {
+			got_free(&c.got[left]);
+			close(c.fds[left++]);
+		}
+	}
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	assert_int_equal(calls.send, COUNT(c.fds));
+	assert_true(calls.recv <= 2 * COUNT(c.fds));
+	assert_true(calls.epoll_ctl <= COUNT(c.fds) / 2);
+}
+
+/* Some ask again while others are let in, some wait for their answer, and some say nothing more for
+ * a while. */
+static void a_crowd_that_stays_is_served(void **state)
+{
+	struct crowd c;
+	bool again[COUNT(c.fds)] = {0};
+	unsigned done = 0;
+
+	(void)state;
+	crowd_comes(&c);
+	while (done < COUNT(c.fds)) {
+		turn();
+		for (unsigned i = 0; i < COUNT(c.fds); i++) {
+			if (again[i] || !has_answers(c.fds[i], &c.got[i], 1))
+				continue;
+			again[i] = true;
+			done++;
+			if (i % 3)
+				client_write(c.fds[i], i % 3 == 1 ? REQUEST("/now?a")
+									    REQUEST("/now?b")
+								  : REQUEST("/hold"));
+		}
+	}
+	WAIT_UNTIL(held_count == COUNT(c.fds) / 3);
+	while (held_count)
+		release_one("late");
+	for (unsigned i = 0; i < COUNT(c.fds); i++) {
+		WAIT_UNTIL(has_answers(c.fds[i], &c.got[i], 1 + (i % 3 ? 3 - i % 3 : 0)));
+		got_free(&c.got[i]);
+		assert_answers_now(c.fds[i]);
+		close(c.fds[i]);
+	}
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+}
+
 static void steady_state_is_one_read_and_one_write(void **state)
 {
 	int fd = client_served();
@@ -681,6 +771,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(requests_are_answered),
+		TEST(who_comes_alone_is_watched),
+		TEST(of_a_crowd_that_leaves_few_are_watched),
+		TEST(a_crowd_that_stays_is_served),
 		TEST(steady_state_is_one_read_and_one_write),
 		TEST(pipelined_requests_cost_one_read_and_one_write),
 		TEST(a_byte_at_a_time_is_the_same),
