@@ -18,9 +18,9 @@ static bool describe_login(const struct token_source *s, char words[WORDS_MAX])
 
 	switch (s->login) {
 	case SOURCE_LOGIN_NONE:
-		snprintf(words, WORDS_MAX,
-			"nobody is logged in to this profile: run gctoken login, or POST "
-			"/v1/login");
+		snprintf(words, WORDS_MAX, "%s: run gctoken login, or POST /v1/login",
+			s->current.token.text ? "this login cannot be refreshed"
+					      : "nobody is logged in to this profile");
 		return true;
 	case SOURCE_LOGIN_REFUSED:
 		snprintf(words, WORDS_MAX,

@@ -3,6 +3,7 @@
 #include "token_ask.h"
 #include "token_fetch.h"
 #include "token_judge.h"
+#include "token_login.h"
 
 /* An API may know a new token only a moment later: until it is so old, a 401 is no proof. */
 #define KNOWN_AFTER_MS 2500
@@ -38,10 +39,19 @@ static struct duration cooldown_left(const struct token_source *s, const struct 
 	return duration_sub(s->settings.reject_cooldown, boot_since(now->boot, s->replaced_at));
 }
 
-/* One false report of one host would cost a whole fleet its token. */
-static bool has_to_be_verified(const struct token_source *s, struct duration left)
+/* One false report of one host would cost a whole fleet its token; and where a login cannot be
+ * refreshed, nothing but a person would make up for one. */
+static bool one_word_is_too_little(const struct token_source *s, const struct clock_reading *now)
 {
-	return left.ns > 0 || (s->settings.shared && s->settings.verifiable);
+	struct duration ends_in;
+
+	return s->settings.shared || token_source_login_ends(s, now, &ends_in);
+}
+
+static bool has_to_be_verified(
+	const struct token_source *s, const struct clock_reading *now, struct duration left)
+{
+	return left.ns > 0 || (s->settings.verifiable && one_word_is_too_little(s, now));
 }
 
 const struct token_slot *token_source_to_verify(const struct token_source *s)
@@ -179,7 +189,8 @@ void token_source_verified(struct token_source *s, const struct clock_reading *n
 	}
 	if (verdict == VERDICT_REFUSED)
 		reject_current(s, now, v->uid, ", and refuses it still");
-	else if (verdict == VERDICT_NONE && s->settings.shared && cooldown_left(s, now).ns <= 0)
+	else if (verdict == VERDICT_NONE && one_word_is_too_little(s, now) &&
+		 cooldown_left(s, now).ns <= 0)
 		reject_current(s, now, v->uid, ", as far as can be known");
 }
 
@@ -260,7 +271,7 @@ bool token_source_reject(struct token_source *s, const struct clock_reading *now
 		ask->kind = ASK_GET;
 		return true;
 	}
-	if (!c->rejected && has_to_be_verified(s, left)) {
+	if (!c->rejected && has_to_be_verified(s, now, left)) {
 		verify(s, now, ask, expired, left, ret);
 		return false;
 	}

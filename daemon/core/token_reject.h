@@ -14,7 +14,8 @@
  * waits for the current one, and others keep it until then, as stale, unless the API refuses it.
  *
  * A token that the hosts of a fleet share is not replaced before the API was asked, where it is
- * known: one host that is wrong would else cost all the others theirs. */
+ * known: one host that is wrong would else cost all the others theirs. Nor does one of a login that
+ * cannot be refreshed count as rejected before: nothing but a person could replace it. */
 #ifndef GCTOKEND_CORE_TOKEN_REJECT_H
 #define GCTOKEND_CORE_TOKEN_REJECT_H
 

@@ -230,7 +230,14 @@ def test_a_login_without_a_refresh_token(server, daemon):
     d.wait_log(r"^<5>default: uid 0 logged in; the login server gave no refresh token, so this login "
                r"lasts 40 s and then somebody has to log in again$")
     generation = d.token().json["generation"]
-    assert d.post(f"/v1/token/reject?generation={generation}").json["error"] == "login_required"
+    # A false report would else make it stale for the rest of its life.
+    assert d.post(f"/v1/token/reject?generation={generation}").json["error"] == "reject_cooldown"
+    assert d.token().json["state"] == "fresh"
+    refused = d.post("/v1/refresh").json
+    assert refused["error"] == "login_required" and "cannot be refreshed" in refused["error_description"]
+    server.revoke(all=True)
+    wait_until(lambda: d.post(f"/v1/token/reject?generation={generation}").json["error"]
+               == "login_required", "the API's verdict")
     assert d.token().json["state"] == "stale"
     assert server.posts == 1
     assert log_in(d, server).status == 200  # the next one replaces it

@@ -323,6 +323,20 @@ static void only_a_person_can_help(void **state)
 	rig_free(r);
 }
 
+static void a_login_that_lasts_as_long_as_its_token(void **state)
+{
+	struct rig *r = rig_new(NULL, 1);
+	struct token_ask ask;
+
+	(void)state;
+	rig_fetch_token(r, "one", 3600);
+	token_source_set_login(&r->s, SOURCE_LOGIN_NONE);
+	ask = rig_reject(r, 1, 5);
+	expect_refusal(r, ask, 503, "login_required",
+		"this login cannot be refreshed: run gctoken login, or POST /v1/login", -1);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +353,7 @@ int main(void)
 		cmocka_unit_test(the_server_gives_no_other),
 		cmocka_unit_test(the_limit_of_fetches),
 		cmocka_unit_test(only_a_person_can_help),
+		cmocka_unit_test(a_login_that_lasts_as_long_as_its_token),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
  * way to make the broker fetch in a loop, nor to take a good token from everybody. */
 #include "source_fixture.h"
 
+#include "core/token_login.h"
 #include "core/token_page.h"
 #include "core/token_reject.h"
 
@@ -893,6 +894,43 @@ static void api_is_asked_about_a_shared_one(void **state)
 	}
 }
 
+/* Only a person could make up for a false one. */
+static void api_is_asked_about_what_nothing_can_replace(void **state)
+{
+	static const struct {
+		enum verdict verdict;
+		enum ask_outcome outcome;
+		bool stale;
+	} cases[] = {
+		{VERDICT_ACCEPTED, OUTCOME_ACCEPTED, false},
+		{VERDICT_REFUSED, OUTCOME_LOGIN_REQUIRED, true},
+		{VERDICT_NONE, OUTCOME_LOGIN_REQUIRED, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		struct token_source_settings settings = usual_settings();
+		struct token_ask ask;
+		struct rig *r;
+
+		settings.verifiable = true;
+		r = rig_new(&settings, 1);
+		rig_fetch_token(r, "one", 3600);
+		token_source_set_login(&r->s, i % 2 ? SOURCE_LOGIN_NONE : SOURCE_LOGIN_REFUSED);
+		rig_pass(r, 10 * S);
+		ask = rig_reject(r, 1, 5);
+		assert_int_equal(rig_ask(r, &ask), OUTCOME_HOLD);
+		assert_false(rig_decide(r));
+		assert_true(r->d.verify);
+		token_source_verified(&r->s, &r->now, 1, cases[i / 2].verdict);
+		assert_false(rig_decide(r));
+		assert_int_equal(rig_ask(r, &ask), cases[i / 2].outcome);
+		assert_string_equal(rig_served(r), "one");
+		assert_int_equal(r->o.stale, cases[i / 2].stale);
+		rig_free(r);
+	}
+}
+
 /* ---- ... and also where the replacement fails ---- */
 
 /* Its token "one" was rejected by *ret_reporter, *ret_other asks for it, and the fetch that is to
@@ -1256,6 +1294,7 @@ int main(void)
 		cmocka_unit_test(a_verdict_on_another_token_is_no_verdict),
 		cmocka_unit_test(a_verdict_keeps_to_the_mint_limit),
 		cmocka_unit_test(api_is_asked_about_a_shared_one),
+		cmocka_unit_test(api_is_asked_about_what_nothing_can_replace),
 		cmocka_unit_test(false_report_in_an_outage_is_dropped),
 		cmocka_unit_test(report_in_an_outage_that_is_not_false),
 		cmocka_unit_test(verdict_after_the_wait),
