@@ -223,12 +223,14 @@ int call_healthz(struct call *c)
 	return 200;
 }
 
+/* " and N more". */
+#define AND_MORE_MAX 32
+
 int call_readyz(struct call *c)
 {
 	struct broker *b = c->broker;
-	char words[512] = "no usable token:";
-	size_t length = strlen(words);
-	bool ready = true;
+	char words[512] = "no usable token: ", one[96];
+	size_t length = strlen(words), missing = 0, named = 0, more;
 	struct source_view v;
 
 	for (size_t i = 0; i < b->profiles.count; i++) {
@@ -239,11 +241,17 @@ int call_readyz(struct call *c)
 		token_source_view(&p->source, &c->now, &v);
 		if (v.slot && v.expires_in.ns >= duration_s(c->api->min_ttl_s).ns)
 			continue;
-		ready = false;
-		if (length < sizeof(words))
-			length += (size_t)snprintf(words + length, sizeof(words) - length,
-				" %s (%s)", p->settings->name,
-				v.slot ? "min_ttl not met" : source_state_name(v.state));
+		snprintf(one, sizeof(one), "%s%s (%s)", missing ? ", " : "", p->settings->name,
+			v.slot ? "min_ttl not met" : source_state_name(v.state));
+		more = strlen(one);
+		if (named == missing && length + more + AND_MORE_MAX < sizeof(words)) {
+			memcpy(words + length, one, more + 1);
+			length += more;
+			named++;
+		}
+		missing++;
 	}
-	return ready ? call_healthz(c) : call_refuse(c, 503, "temporarily_unavailable", words);
+	if (named < missing)
+		snprintf(words + length, sizeof(words) - length, " and %zu more", missing - named);
+	return missing ? call_refuse(c, 503, "temporarily_unavailable", words) : call_healthz(c);
 }

@@ -225,6 +225,15 @@ def test_readyz_names_who_is_not_ready(fake, daemon):
     assert d.get("/readyz?min_ttl=99999999").status == 503
 
 
+def test_readyz_names_as_many_as_fit_and_counts_the_others(fake, daemon):
+    f = fake()
+    f.fault("token", "answer", times=1000, status=403, body="<html>")
+    d = daemon(f, profiles={f"profile-{i}-{'x' * 36}": {} for i in range(20)})
+    words = d.get("/readyz").json["error_description"]
+    named = re.findall(r"(?:: |, )(profile-[0-9]+-x{36}) \((?:waiting|unavailable)\)", words)
+    assert 5 <= len(set(named)) < 20 and words.endswith(f" and {20 - len(named)} more"), words
+
+
 def test_an_admin_refreshes_and_revokes(fake, daemon):
     f = fake()
     d = daemon(f)
