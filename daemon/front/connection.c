@@ -66,6 +66,19 @@ static void count_kept(struct connection *c, size_t bytes)
 		event_add(&all->kept_event, &at_once);
 }
 
+/* One more, or one less. */
+static void count_connection(struct connections *all, int change)
+{
+	static const struct timeval in_a_moment = {.tv_sec = 1};
+	uint32_t now = all->serving.counters.connections += (uint32_t)change;
+
+	if (now > all->most)
+		all->most = now;
+	else if (all->most >= CROWD_LEAST && now <= all->most / 4 &&
+		 !evtimer_pending(&all->gone_event, NULL))
+		event_add(&all->gone_event, &in_a_moment);
+}
+
 static void newcomer_forget(struct connection *c)
 {
 	if (!c->newcomer)
@@ -91,7 +104,7 @@ void connection_free(struct connection *c)
 	share_forget(&c->user->share, &c->turn);
 	peer_release(&all->peers, &c->peer);
 	peer_user_leave(&all->peers, c->user);
-	all->serving.counters.connections--;
+	count_connection(all, -1);
 	free(c->unit);
 	free(c);
 }
@@ -530,7 +543,7 @@ int connection_open(struct connections *all, int fd, bool guarded, bool reserved
 	c->partial = protocol->speaks_at_once;
 	link_init(&c->deadline.link);
 	link_init(&c->turn);
-	all->serving.counters.connections++;
+	count_connection(all, 1);
 	share_connected(&all->serving.sharing, &c->user->share);
 	stream_open(&c->stream, all->base, fd, connection_event, c);
 	if (place_move(c, protocol->speaks_at_once ? PLACE_READING : PLACE_IDLE) < 0) {

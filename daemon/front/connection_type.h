@@ -22,6 +22,10 @@ struct reaper;
  * takes; a request only until the rest of it comes. */
 #define KEPT_MOST (32 * 1024 * 1024)
 
+/* When three of four have gone, where there were so many, the kernel gets their memory back: some
+ * MiB, which libc would keep. */
+#define CROWD_LEAST 1000
+
 struct connections {
 	struct event_base *base;
 	struct reaper *reaper;
@@ -46,6 +50,9 @@ struct connections {
 		uint32_t count;
 		int64_t looked_ms;
 	} untaken;
+	/* As many were there at a time, since what they leave was given back. */
+	uint32_t most;
+	struct event gone_event;
 	/* Those with whole requests left over from this pass, for the next. */
 	struct link resume;
 	struct event resume_event;

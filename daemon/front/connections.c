@@ -11,6 +11,7 @@
 #include "toll.h"
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 /* How late after T a connection may be cut: two ticks. Half a second for requests; the idle
@@ -72,6 +73,16 @@ static void kept_event(evutil_socket_t fd, short what, void *context)
 	crowd_keep_less(context);
 }
 
+static void gone_event(evutil_socket_t fd, short what, void *context)
+{
+	struct connections *all = context;
+
+	(void)fd;
+	(void)what;
+	all->most = all->serving.counters.connections;
+	malloc_trim(0);
+}
+
 /* ---- from beginning to end ---- */
 
 static uint32_t idle_s(const struct front_limits *limits)
@@ -106,6 +117,7 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	evtimer_assign(&all->resume_event, base, resume_event, all);
 	link_init(&all->newcomers);
 	evtimer_assign(&all->newcomers_event, base, newcomers_event, all);
+	evtimer_assign(&all->gone_event, base, gone_event, all);
 	evtimer_assign(&all->kept_event, base, kept_event, all);
 	*ret = all;
 	return 0;
@@ -131,6 +143,7 @@ void connections_free(struct connections *all)
 			connection_free(connection_first(lists[i]));
 	event_del(&all->resume_event);
 	event_del(&all->newcomers_event);
+	event_del(&all->gone_event);
 	event_del(&all->kept_event);
 	share_fini(&all->serving.sharing);
 	peer_table_trim(&all->peers);

@@ -198,7 +198,7 @@ static _Noreturn void usage(void)
 			"CONNECTIONS "
 			"SECONDS PIPELINE TARGET...\n"
 			"       load spawn TIMES COMMAND...\n"
-			"       load start SOCKET TARGET TIMES COMMAND...\n");
+			"       load restart SOCKET TARGET TIMES COMMAND...\n");
 	exit(2);
 }
 
@@ -233,13 +233,13 @@ int main(int argc, char **argv)
 		o.targets = argv + 3;
 		return load_spawn(&o);
 	}
-	if (argc >= 6 && !strcmp(argv[1], "start")) {
+	if (argc >= 6 && !strcmp(argv[1], "restart")) {
 		o.socket = argv[2];
 		o.connections = (unsigned)atoi(argv[4]);
 		o.targets = argv + 3; /* the target, then (over the count) the command */
 		o.target_count = 1;
 		o.pipeline = 1;
-		return load_start(&o);
+		return load_restart(&o);
 	}
 	if (argc < 8)
 		usage();

@@ -29,7 +29,7 @@ int load_idle(const struct options *o);
 int load_waiters(const struct options *o);
 int load_probe(const struct options *o);
 int load_spawn(const struct options *o);
-int load_start(const struct options *o);
+int load_restart(const struct options *o);
 
 /* A failure of the benchmark itself: told, and the end. */
 _Noreturn void load_fail(const char *what);

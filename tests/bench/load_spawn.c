@@ -1,4 +1,4 @@
-/* Processes: how long one takes from its start to its end, or to its first answer. */
+/* Processes: how long one takes from its start to its end, or to be replaced by the next. */
 #include "load.h"
 
 #include <errno.h>
@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -93,43 +92,67 @@ int load_spawn(const struct options *o)
 	return 0;
 }
 
-/* What is served before there is anybody to serve waits in the queue of a socket that was made
- * before; where there is none, connecting is tried ten times a millisecond. */
-static uint64_t until_first_answer(const struct options *o, const struct request *request)
+/* Sent to the socket that outlives its servers; the answer is read later. */
+static int asked(const struct options *o, const struct request *request)
 {
-	static const struct timespec pause = {.tv_nsec = 100000};
-	uint64_t begun = load_now(), taken;
-	pid_t pid = start(o->targets + 2, false);
-	int fd, status;
+	int fd = load_connect(o->socket);
 
-	while ((fd = load_connect(o->socket)) < 0) {
-		if (load_now() - begun > 10000000000u)
-			load_fail("it does not start");
-		nanosleep(&pause, NULL);
-	}
+	if (fd < 0)
+		load_fail(o->socket);
 	load_send(fd, request->bytes, request->length);
+	return fd;
+}
+
+static void answered(int fd)
+{
 	if (!load_read_answer(HTTP, fd))
-		load_fail("the first answer");
-	taken = load_now() - begun;
+		load_fail("no answer");
 	close(fd);
-	kill(pid, SIGTERM);
+}
+
+static void ended(pid_t pid)
+{
+	int status;
+
 	if (waitpid(pid, &status, 0) != pid || status) {
 		errno = EINVAL;
 		load_fail("the server did not end well");
 	}
-	return taken;
 }
 
-int load_start(const struct options *o)
+/* How long nobody may be answered while `pid` is told to end and another takes its place; a request
+ * that comes meanwhile waits in the socket's queue, whichever of them answers it. */
+static uint64_t until_restarted(const struct options *o, const struct request *request, pid_t *pid)
+{
+	uint64_t begun = load_now();
+	int first, last;
+
+	kill(*pid, SIGTERM);
+	first = asked(o, request);
+	ended(*pid);
+	last = asked(o, request);
+	*pid = start(o->targets + 2, false);
+	answered(last);
+	begun = load_now() - begun;
+	answered(first);
+	return begun;
+}
+
+int load_restart(const struct options *o)
 {
 	uint64_t *taken = calloc(o->connections, sizeof(*taken));
 	struct request *requests = load_requests(o);
+	pid_t pid;
 
 	if (!taken || !o->connections)
-		load_fail("start");
+		load_fail("restart");
 	read_passed();
+	pid = start(o->targets + 2, false);
+	answered(asked(o, requests));
 	for (unsigned i = 0; i < o->connections; i++)
-		taken[i] = until_first_answer(o, requests);
+		taken[i] = until_restarted(o, requests, &pid);
 	report_median(taken, o->connections);
+	kill(pid, SIGTERM);
+	ended(pid);
 	return 0;
 }

@@ -228,21 +228,12 @@ class World:
         os.chmod(socket, 0o666)
         children = f"/proc/{process.pid}/task/{process.pid}/children"
         worker = wait_until(lambda: read(children).split(), "nginx' worker")[0]
-        server = Server("nginx", "http", socket, int(worker), ["/"])
-        server.command = [*command, config]
-        return server
-
-    def nginx_to_start(self, size):
-        """What `load start` needs of one: socket, target, command, environment, descriptors."""
-        folder = os.path.join(self.folder, "nginx-start")
-        os.mkdir(folder)
-        config = self.nginx_config(folder, size - 200)
-        return (os.path.join(folder, "nginx.sock"), "/",
-                [shutil.which("nginx"), "-p", folder, "-c", config], dict(os.environ), ())
+        return Server("nginx", "http", socket, int(worker), ["/"])
 
     @contextlib.contextmanager
     def managed(self):
-        """The same of a gctokend that has run before and left its token with a manager."""
+        """What `load restart` needs: socket, target, command, environment, descriptors; of a gctokend
+        that has run before and left its token with a manager."""
         fake = self.fake()
         daemon = Daemon(fake, profile={"clock_probe": False, "region": "us-west-2"})
         manager = Manager(daemon)

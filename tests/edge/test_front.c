@@ -114,6 +114,48 @@ static void a_crowd_that_stays_is_served(void **state)
 	WAIT_UNTIL(front_counters(front)->connections == 0);
 }
 
+static unsigned trims;
+
+int counted_trim(size_t kept) __asm__("malloc_trim");
+
+int counted_trim(size_t kept)
+{
+	(void)kept;
+	trims++;
+	return 1;
+}
+
+static void so_many_come_and_leave(unsigned count)
+{
+	int fds[1200];
+
+	assert_true(count <= COUNT(fds));
+	for (unsigned i = 0; i < count; i++) {
+		fds[i] = client_new();
+		turn();
+	}
+	WAIT_UNTIL(front_counters(front)->connections == count);
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+}
+
+static void what_a_large_crowd_leaves_goes_back(void **state)
+{
+	(void)state;
+	trims = 0;
+	so_many_come_and_leave(900);
+	turn_for(1100);
+	assert_int_equal(trims, 0);
+	so_many_come_and_leave(1100);
+	so_many_come_and_leave(1100);
+	WAIT_UNTIL(trims);
+	turn_for(1100);
+	assert_int_equal(trims, 1);
+	so_many_come_and_leave(1100);
+	WAIT_UNTIL(trims == 2);
+}
+
 static void steady_state_is_one_read_and_one_write(void **state)
 {
 	int fd = client_served();
@@ -774,6 +816,7 @@ int main(void)
 		TEST(who_comes_alone_is_watched),
 		TEST(of_a_crowd_that_leaves_few_are_watched),
 		TEST(a_crowd_that_stays_is_served),
+		TEST(what_a_large_crowd_leaves_goes_back),
 		TEST(steady_state_is_one_read_and_one_write),
 		TEST(pipelined_requests_cost_one_read_and_one_write),
 		TEST(a_byte_at_a_time_is_the_same),
