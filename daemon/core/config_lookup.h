@@ -15,6 +15,7 @@ enum config_file {
 	CONFIG_FILE_CREDENTIAL, /* systemd has seen to its mode */
 	CONFIG_FILE_KEY_CREDENTIAL,
 	CONFIG_FILE_TLS_KEY, /* a secret; a private key in PEM form */
+	CONFIG_FILE_SOCKET,  /* which need not be there */
 };
 
 /* `context` is passed to every call. */

@@ -23,10 +23,22 @@ char *state_dir_default(const char *directories)
 static void check_state_dir(struct config_draft *d, struct draft_section *section, const char *path)
 {
 	const struct config_lookup *lookup = d->lookup;
-	char problem[256];
+	char problem[256] = "";
+	bool fit = lookup->state_dir_fit(lookup->context, path, problem, sizeof(problem));
 
-	if (!lookup->state_dir_fit(lookup->context, path, problem, sizeof(problem)))
-		draft_problem(d, CONFIG_ERROR, section, "state_dir", "%s %s", path, problem);
+	if (!fit || *problem)
+		draft_problem(d, fit ? CONFIG_WARNING : CONFIG_ERROR, section, "state_dir", "%s %s",
+			path, problem);
+}
+
+/* The default paths are the service manager's to make. */
+static void check_socket(
+	struct config_draft *d, struct draft_section *section, const char *key, const char *path)
+{
+	const struct draft_setting *setting = draft_setting(section, key);
+
+	if (setting->text && !setting->bad)
+		check_file(d, section, key, CONFIG_FILE_SOCKET, path, (gid_t)-1);
 }
 
 int broker_section_finish(struct config_draft *d, struct broker_settings *broker)
@@ -49,6 +61,8 @@ int broker_section_finish(struct config_draft *d, struct broker_settings *broker
 		strcmp(broker->socket, broker->page_socket) == 0)
 		draft_problem(d, CONFIG_ERROR, section, "page_socket",
 			"the same path as socket; allowed: another one, or nothing");
+	check_socket(d, section, "socket", broker->socket);
+	check_socket(d, section, "page_socket", broker->page_socket);
 	broker->admins.root_needs_rule = broker->root_needs_rule;
 	broker->metrics.root_needs_rule = broker->root_needs_rule;
 	if (broker->admins.lists[ACCESS_USERS].everybody)

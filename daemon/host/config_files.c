@@ -138,8 +138,9 @@ static bool check_file(void *context, enum config_file what, const char *path, g
 
 static bool check_state_dir(void *context, const char *path, char *problem, size_t problem_size)
 {
-	(void)context;
-	return state_dir_fit(path, problem, problem_size);
+	const struct asked *asked = context;
+
+	return state_dir_fit(path, asked->purpose == CONFIG_FOR_CHECK, problem, problem_size);
 }
 
 static const char *variable(void *context, const char *name)

@@ -7,6 +7,7 @@
 #include "state_key.h"
 
 #include <errno.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +21,31 @@ static bool tell_errno(int error, char *problem, size_t size)
 	return false;
 }
 
+/* OpenSSL takes all of such a file or nothing. */
+static bool certificates_fit(FILE *file, char *problem, size_t size)
+{
+	unsigned long error;
+	unsigned count = 0;
+	X509 *one;
+
+	while ((one = PEM_read_X509_AUX(file, NULL, NULL, NULL))) {
+		X509_free(one);
+		count++;
+	}
+	error = ERR_peek_last_error();
+	ERR_clear_error();
+	if (!count)
+		snprintf(problem, size, "holds no certificate in PEM form that can be read");
+	else if (ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
+		snprintf(problem, size,
+			"holds %u that can be read and then one that cannot, and so none of them "
+			"would be trusted",
+			count);
+	return !*problem;
+}
+
 static bool ca_fit(const char *path, bool thorough, char *problem, size_t size)
 {
-	X509 *first = NULL;
 	struct stat st;
 	FILE *file;
 	int fd, error = file_open(path, &fd, &st);
@@ -43,12 +66,48 @@ static bool ca_fit(const char *path, bool thorough, char *problem, size_t size)
 		close(fd);
 		return true;
 	}
-	first = PEM_read_X509(file, NULL, NULL, NULL);
+	certificates_fit(file, problem, size);
 	fclose(file);
-	if (!first)
-		snprintf(problem, size, "holds no certificate in PEM form that can be read");
-	X509_free(first);
-	return first;
+	return !*problem;
+}
+
+/* The folder that `path` would be made in. */
+static bool folder_is_missing(const char *path)
+{
+	char *folder = strdup(path), *end = folder + (folder ? strlen(folder) : 0);
+	struct stat st;
+	bool missing;
+
+	while (end > folder && end[-1] == '/')
+		end--;
+	while (end > folder && end[-1] != '/')
+		end--;
+	if (end > folder)
+		*end = '\0';
+	missing = end > folder && stat(folder, &st) && errno == ENOENT;
+	free(folder);
+	return missing;
+}
+
+/* What stands in its way is told when it is made, too, where it is not systemd that makes it. */
+static bool socket_fit(const char *path, bool thorough, char *problem, size_t size)
+{
+	struct stat st;
+
+	if (!thorough)
+		return true;
+	if (!lstat(path, &st)) {
+		if (S_ISSOCK(st.st_mode))
+			return true;
+		snprintf(problem, size,
+			"is there and is not a socket: remove it, or choose another path");
+		return false;
+	}
+	if (errno == ENOENT && folder_is_missing(path))
+		snprintf(problem, size,
+			"lies in a folder that is not there: create it, unless systemd makes the "
+			"socket");
+	return true;
 }
 
 #define TLS_KEY_MAX 16384 /* RSA with 8192 bits has 6.4 KB */
@@ -110,6 +169,8 @@ static bool is_fit(enum config_file what, bool thorough, const char *path, gid_t
 		return state_key_check(&s, thorough) == 0;
 	case CONFIG_FILE_TLS_KEY:
 		return tls_key_fit(&s, thorough);
+	case CONFIG_FILE_SOCKET:
+		return socket_fit(path, thorough, problem, problem_size);
 	case CONFIG_FILE_SECRET:
 	case CONFIG_FILE_ID:
 	case CONFIG_FILE_CREDENTIAL:
@@ -133,13 +194,23 @@ bool config_file_fit(const char *path, const struct stat *file, char *problem, s
 	       folders_fit(path, problem, problem_size);
 }
 
-bool state_dir_fit(const char *path, char *problem, size_t problem_size)
+bool state_dir_fit(const char *path, bool thorough, char *problem, size_t problem_size)
 {
 	struct stat st;
 
 	/* Who cannot look is told when it is opened. */
-	if (stat(path, &st))
+	if (stat(path, &st)) {
+		if (thorough && errno == ENOENT && folder_is_missing(path))
+			snprintf(problem, problem_size,
+				"is not there, and neither is the folder that it would be made in: "
+				"create that, unless systemd does");
 		return true;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		if (thorough)
+			snprintf(problem, problem_size, "is not a directory");
+		return !thorough;
+	}
 	return is_sticky(&st) || owner_fit(&st, "", problem, problem_size);
 }
 

@@ -702,6 +702,50 @@ def test_check_config_reads_the_other_files_too(make_daemon, server, key, conten
     assert re.search(rf"^\S+:\d+: {key}: ", told.stdout, re.M), told.stdout
 
 
+@pytest.mark.parametrize("key, place", [
+    ("socket", "file"), ("page_socket", "folder"), ("socket", "dangling link"), ("state_dir", "file")])
+def test_check_config_finds_what_is_in_the_way(make_daemon, server, key, place):
+    d = make_daemon(server, broker={key: "/"})
+    path = d.broker[key] = d.path("place")
+    d.write_config()
+    {"file": lambda: open(path, "w", encoding="ascii").close(), "folder": lambda: os.mkdir(path),
+     "dangling link": lambda: os.symlink("nowhere", path)}[place]()
+    told = check(d)
+    assert told.returncode == EX_CONFIG
+    assert re.search(rf"^\S+:\d+: {key}: {path} is (there and is )?not a ", told.stdout, re.M), told.stdout
+    fail_to_start(d)
+
+
+@pytest.mark.parametrize("key", ["socket", "page_socket", "state_dir"])
+def test_check_config_warns_of_a_folder_that_is_not_there(make_daemon, server, key):
+    """systemd may be about to make it."""
+    d = make_daemon(server, broker={key: "/nowhere/at/all"})
+    told = check(d)
+    assert told.returncode == 0
+    assert re.search(rf"^\S+:\d+: {key}: warning: /nowhere/at/all .*folder", told.stdout, re.M)
+    fail_to_start(d)
+
+
+def test_check_config_reads_all_certificates(make_daemon, server):
+    """The daemon would trust none of a file of which it cannot read one."""
+    d = make_daemon(server)
+    with open(server.ca_file, encoding="ascii") as file:
+        good = file.read()
+    d.profiles["default"]["ca_file"] = d.path("ca.pem")
+    d.write_config()
+    for text, wrong in ((f"about this one\n{good}and this\n{good}", False),
+                        (good + good.replace("A", "B", 20), True)):
+        with open(d.path("ca.pem"), "w", encoding="ascii") as file:
+            file.write(text)
+        told = check(d)
+        assert told.returncode == (EX_CONFIG if wrong else 0), told.stdout
+        assert ("ca_file: " in told.stdout and "holds 1 that" in told.stdout) == wrong
+        d.start()
+        answer = d.token(wait=0 if wrong else 10)
+        assert answer.status in (503, 504) if wrong else answer.status == 200, answer
+        d.stop()
+
+
 def _open_to_others(d: Daemon, what: str) -> None:
     if what == "file":
         os.chmod(d.config_file, 0o666)
