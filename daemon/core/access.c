@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* To look through fewer takes no longer. */
+#define SORTED_FROM 16
+
 enum verdict {
 	GRANTED_ROOT,
 	GRANTED_SELF,
@@ -28,6 +31,57 @@ const char *access_list_name(enum access_list list)
 	return list_names[list];
 }
 
+/* The first of `count` that is not less. */
+static size_t sorted_place(const uint32_t *sorted, size_t count, uint32_t id)
+{
+	size_t first = 0;
+
+	while (count) {
+		size_t half = count / 2;
+
+		if (sorted[first + half] < id) {
+			first += half + 1;
+			count -= half + 1;
+		} else {
+			count = half;
+		}
+	}
+	return first;
+}
+
+/* `count` are there already, and room for one more. */
+static void sorted_insert(uint32_t *sorted, size_t count, uint32_t id)
+{
+	size_t at = sorted_place(sorted, count, id);
+
+	memmove(sorted + at + 1, sorted + at, (count - at) * sizeof(*sorted));
+	sorted[at] = id;
+}
+
+static void sorted_remove(uint32_t *sorted, size_t count, uint32_t id)
+{
+	size_t at = sorted_place(sorted, count, id);
+
+	memmove(sorted + at, sorted + at + 1, (count - at - 1) * sizeof(*sorted));
+}
+
+/* All of the list in their order, and the new one, which is behind them already. */
+static int sort_one_more(struct id_list *list)
+{
+	uint32_t *sorted;
+	size_t first = list->sorted ? list->count : 0;
+
+	if (list->count < SORTED_FROM)
+		return 0;
+	sorted = reallocarray(list->sorted, list->count + 1, sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	list->sorted = sorted;
+	for (; first <= list->count; first++)
+		sorted_insert(sorted, first, list->ids[first]);
+	return 0;
+}
+
 int id_list_add(struct id_list *list, const char *name, const uint32_t *id)
 {
 	char **names = reallocarray(list->names, list->count + 1, sizeof(*names));
@@ -35,19 +89,32 @@ int id_list_add(struct id_list *list, const char *name, const uint32_t *id)
 	if (!names)
 		return -ENOMEM;
 	list->names = names;
-	if (id) {
-		uint32_t *ids = reallocarray(list->ids, list->count + 1, sizeof(*ids));
-
-		if (!ids)
-			return -ENOMEM;
-		list->ids = ids;
-		ids[list->count] = *id;
-	}
 	names[list->count] = strdup(name);
 	if (!names[list->count])
 		return -ENOMEM;
+	if (id) {
+		uint32_t *ids = reallocarray(list->ids, list->count + 1, sizeof(*ids));
+
+		if (ids) {
+			list->ids = ids;
+			ids[list->count] = *id;
+		}
+		if (!ids || sort_one_more(list) < 0) {
+			free(names[list->count]);
+			return -ENOMEM;
+		}
+	}
 	list->count++;
 	return 0;
+}
+
+void id_list_set(struct id_list *list, size_t at, uint32_t id)
+{
+	if (list->sorted) {
+		sorted_remove(list->sorted, list->count, list->ids[at]);
+		sorted_insert(list->sorted, list->count - 1, id);
+	}
+	list->ids[at] = id;
 }
 
 void id_list_fini(struct id_list *list)
@@ -56,47 +123,53 @@ void id_list_fini(struct id_list *list)
 		free(list->names[i]);
 	free(list->names);
 	free(list->ids);
+	free(list->sorted);
 	*list = (struct id_list){0};
 }
 
-static bool user_find(const struct access_rules *rules, const struct peer *peer, size_t *ret_at)
+/* *ret_at: the first that it is. `ret_at` may be NULL. Nobody is in no list. */
+static bool id_find(const struct id_list *list, uint32_t id, size_t *ret_at)
 {
-	const struct id_list *users = &rules->lists[ACCESS_USERS];
+	size_t at;
 
-	if (peer->unmapped)
+	if (id == ID_NOBODY)
 		return false;
-	for (size_t i = 0; i < users->count; i++) {
-		if (users->ids[i] == peer->uid) {
-			*ret_at = i;
+	if (list->sorted) {
+		at = sorted_place(list->sorted, list->count, id);
+		if (at == list->count || list->sorted[at] != id)
+			return false;
+		if (!ret_at)
 			return true;
-		}
+	}
+	for (at = 0; at < list->count; at++) {
+		if (list->ids[at] != id)
+			continue;
+		if (ret_at)
+			*ret_at = at;
+		return true;
 	}
 	return false;
 }
 
-static bool peer_is_in(const struct peer *peer, gid_t gid)
+static bool user_find(const struct access_rules *rules, const struct peer *peer, size_t *ret_at)
 {
-	if (gid == (gid_t)-1)
-		return false;
-	if (peer->gid == gid)
-		return true;
-	for (size_t i = 0; i < peer->group_count; i++)
-		if (peer->groups[i] == gid)
-			return true;
-	return false;
+	return !peer->unmapped && id_find(&rules->lists[ACCESS_USERS], peer->uid, ret_at);
 }
 
 static bool group_find(const struct access_rules *rules, const struct peer *peer, size_t *ret_at)
 {
 	const struct id_list *groups = &rules->lists[ACCESS_GROUPS];
+	size_t first = SIZE_MAX, at = 0;
 
-	for (size_t i = 0; i < groups->count; i++) {
-		if (peer_is_in(peer, groups->ids[i])) {
-			*ret_at = i;
-			return true;
-		}
-	}
-	return false;
+	if (id_find(groups, peer->gid, ret_at ? &at : NULL))
+		first = at;
+	/* Where nobody asks which, the first found will do. */
+	for (size_t i = 0; i < peer->group_count && (ret_at || first == SIZE_MAX); i++)
+		if (id_find(groups, peer->groups[i], ret_at ? &at : NULL) && at < first)
+			first = at;
+	if (ret_at && first != SIZE_MAX)
+		*ret_at = first;
+	return first != SIZE_MAX;
 }
 
 static bool unit_find(const struct access_rules *rules, const char *unit, size_t *ret_at)
@@ -105,7 +178,8 @@ static bool unit_find(const struct access_rules *rules, const char *unit, size_t
 
 	for (size_t i = 0; i < units->count; i++) {
 		if (!strcmp(units->names[i], unit)) {
-			*ret_at = i;
+			if (ret_at)
+				*ret_at = i;
 			return true;
 		}
 	}
@@ -122,7 +196,7 @@ bool access_needs_groups(const struct access_rules *rules)
 	return rules->lists[ACCESS_GROUPS].count > 0;
 }
 
-/* *ret_at: which user or group; *ret_unit_at: which unit, where units are set. */
+/* *ret_at: which user or group; *ret_unit_at: which unit, where units are set. Both may be NULL. */
 static enum verdict judge(const struct access_rules *rules, const struct peer *peer,
 	const char *unit, uid_t daemon_uid, size_t *ret_at, size_t *ret_unit_at)
 {
@@ -153,9 +227,7 @@ static enum verdict judge(const struct access_rules *rules, const struct peer *p
 bool access_granted(const struct access_rules *rules, const struct peer *peer, const char *unit,
 	uid_t daemon_uid)
 {
-	size_t at, unit_at;
-
-	return judge(rules, peer, unit, daemon_uid, &at, &unit_at) < DENIED_PEER_UNKNOWN;
+	return judge(rules, peer, unit, daemon_uid, NULL, NULL) < DENIED_PEER_UNKNOWN;
 }
 
 void access_decide(const struct access_rules *rules, const struct peer *peer, const char *unit,

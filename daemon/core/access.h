@@ -32,10 +32,13 @@ struct id_list {
 	uint32_t *ids;  /* uids or gids; NULL where the names themselves are compared */
 	char **names;
 	size_t count;
+	uint32_t *sorted; /* the ids in their order; NULL where there are few */
 };
 
 /* `id` NULL: a name alone, and then so are all of the list. 0 or -ENOMEM. */
 int id_list_add(struct id_list *list, const char *name, const uint32_t *id);
+/* Another id for the name that is `at` there. */
+void id_list_set(struct id_list *list, size_t at, uint32_t id);
 void id_list_fini(struct id_list *list);
 
 enum access_list {

@@ -159,7 +159,7 @@ static bool ids_look_again(const struct config_lookup *lookup, struct id_list *l
 			note_unknown(unknown, what, list->names[i]);
 		}
 		changed |= list->ids[i] != id;
-		list->ids[i] = id;
+		id_list_set(list, i, id);
 	}
 	return changed;
 }

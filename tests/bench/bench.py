@@ -29,6 +29,7 @@ DOCUMENT = os.path.join(ROOT, "docs", "performance.md")
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 WAITERS = 10_000
 MANY_USERS = 600  # about as many as fit into a line
+MANY_RULES = 17  # so that these name 10,000
 # A user who asks without end stands behind others for so long after they have asked something.
 RIVAL_SECONDS = 10
 CPUS = os.sched_getaffinity(0)
@@ -38,6 +39,11 @@ PAGE_ROWS = {
     "page_read_2000": ("page read, 2,000 bytes", "clock_gettime(CLOCK_BOOTTIME)"),
     "page_getting": ("getting the page", "one new-connection request"),
 }
+
+
+def many_users():
+    """A rule in which the load's user comes last."""
+    return " ".join(["0", *map(str, range(10001, 10001 + MANY_USERS)), USER])
 
 
 @dataclass
@@ -246,6 +252,21 @@ class Bench:
                    [one["cpu"] for one in met[counts[-1]]], [one["cpu"] for one in met[1]], 1.1,
                    "one profile")
 
+    def rules(self, world):
+        """The cost of a request where the rules of all profiles are as long as a line allows, and
+        root is a user like others."""
+        profiles = {f"p{n}": {} for n in range(MANY_RULES)}
+        targets = [f"/v1/token?profile={profile}" for profile in profiles]
+        servers = {
+            "many": world.gctokend(world.fake(), profiles, "many users", targets,
+                                   rules={"allow_users": many_users()},
+                                   broker={"root_needs_rule": True}),
+            "one": world.gctokend(world.fake(), profiles, "one user", targets)}
+        self.forget_setup()
+        met = self.in_turn(servers, lambda server: server.load("keepalive", 64, 0.5))
+        self.ratio("CPU per request with 10,000 users in rules", [one["cpu"] for one in met["many"]],
+                   [one["cpu"] for one in met["one"]], 1.1, "one user in each")
+
     def page(self, gctokend):
         """Reads have a program of their own, which prints `name ratio target` lines."""
         run = subprocess.run([PAGE_READ, "--socket", gctokend.socket], check=True, text=True,
@@ -269,7 +290,7 @@ class Bench:
                     ("waiters", (gctokend, redis, fake)), ("command", (gctokend,)),
                     ("restart", (world,)), ("idle", (gctokend, redis)),
                     ("page", (gctokend,)),
-                    ("profiles", (world,))):
+                    ("profiles", (world,)), ("rules", (world,))):
                 if not parts or part in parts:
                     self.say(part)
                     getattr(self, part)(*arguments)
@@ -279,11 +300,10 @@ class Bench:
     def against(self, program, name):
         """The same rows for another build of the daemon, in turn with this one."""
         with World() as world:
-            many = " ".join(["0", *map(str, range(10001, 10001 + MANY_USERS)), USER])
             for rows, profiles, rules, broker in (
                     ("", {"default": {}}, None, None),
                     (f"{MANY_USERS} users in the rule, root like others: ", {"default": {}},
-                     {"allow_users": many}, {"root_needs_rule": True}),
+                     {"allow_users": many_users()}, {"root_needs_rule": True}),
                     ("100 profiles: ", {f"p{n}": {} for n in range(100)}, None, None)):
                 self.say(rows or "one profile")
                 targets = [f"/v1/token?profile={profile}" for profile in profiles]

@@ -8,6 +8,7 @@ import glob
 import mmap
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ import subprocess
 import pytest
 
 from daemon import GCTOKEN, GCTOKEND, WRAP, environment
+from fleet_hosts import fleet_host, share
+from fleet_store import FleetStore
 from raw_http import Raw, is_sanitized
 from waiting import PATIENCE, wait_until
 
@@ -55,11 +58,36 @@ def quiet(server, make_daemon):
     """A factory of daemons with a fresh token, to which nothing happens but requests."""
     def start(**env):
         server.set(lifetime=86400)
-        d = make_daemon(server, profile={"clock_probe": False}, env=env).start()
-        assert d.token(wait=20).json["state"] == "fresh"
+        d = with_token(make_daemon(server, profile={"clock_probe": False}, env=env).start())
         wait_until(lambda: at_rest(d), "rest")
         return d
     return start
+
+
+def with_token(d):
+    assert d.token(wait=20).json["state"] == "fresh"
+    return d
+
+
+def plain(make_daemon, server, wrap=None):
+    server.set(lifetime=86400)
+    return with_token(make_daemon(server, profile={"clock_probe": False}, wrap=wrap).start())
+
+
+def with_a_long_rule_and_a_fleet(make_daemon, server, wrap=None):
+    """As many users as a line holds, root a user like others, and a fleet whose store is down."""
+    server.set(lifetime=86400)
+    store = FleetStore()
+    try:
+        users = " ".join(map(str, [*range(10001, 10601), os.geteuid()]))
+        d = fleet_host(make_daemon, server, store, secrets.token_hex(32),
+                       {"root_needs_rule": True}, clock_probe=False, allow_users=users)
+        d.wrap += wrap or []
+        with_token(d.start())
+    finally:
+        store.stop()
+    wait_until(lambda: share(d)["state"] == "down", "the loss to be noticed")
+    return d
 
 
 def is_stopped(process):
@@ -159,6 +187,19 @@ def test_system_calls_of_one_request(quiet, what, tmp_path):
     assert number - 1 <= calls["wait"] <= number + 2 + 3 * PATIENCE, calls
 
 
+def test_system_calls_with_a_long_rule_and_a_fleet(server, make_daemon, tmp_path):
+    """The same, and none but those with which a store that is down is tried again."""
+    d = with_a_long_rule_and_a_fleet(make_daemon, server)
+    path, number = str(tmp_path / "strace"), 300
+    clients = Clients(d, 1)
+    with traced(d, path):
+        clients.rounds(number, request())
+    clients.close()
+    calls = calls_in(path)
+    assert calls["recvfrom"] == calls["sendto"] == number, calls
+    assert not set(calls) & {"getsockopt", "poll", "accept4"}, calls
+
+
 def test_system_calls_of_64_connections(quiet, tmp_path):
     """One read and one write each; a wait serves as many as were ready."""
     d = quiet()
@@ -244,11 +285,9 @@ def is_instrumented(program):
         return is_sanitized(program) or b"__gcov_" in file.read()
 
 
-def instructions(make_daemon, server, path, connections, requests):
+def instructions(make, path, connections, requests):
     """Those of a daemon's whole life, outside the kernel, in which it was asked so often."""
-    d = make_daemon(server, profile={"clock_probe": False}, wrap=[
-        "valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={path}"]).start()
-    assert d.token(wait=20).json["state"] == "fresh"
+    d = make(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={path}"])
     clients = Clients(d, connections)
     clients.rounds(requests // connections,
                    request("/v1/token?profile=default", "Accept: */*\r\n"))
@@ -258,18 +297,19 @@ def instructions(make_daemon, server, path, connections, requests):
         return int(re.search(r"^(?:totals|summary): (\d+)$", file.read(), re.M).group(1))
 
 
-@pytest.mark.parametrize("connections, most", [(1, 3000), (64, 2400)])
-def test_instructions_of_one_request(server, make_daemon, tmp_path, connections, most):
+@pytest.mark.parametrize("how, connections, most", [
+    (plain, 1, 3000), (plain, 64, 2400), (with_a_long_rule_and_a_fleet, 64, 2500)])
+def test_instructions_of_one_request(server, make_daemon, tmp_path, how, connections, most):
     """All of them, the loop's and the libraries' too: what the machine does not change. A tenth
-    more is what another libc may take for the same."""
+    more is what another libc may take for the same. Of rules and a
+    fleet it takes hardly any notice."""
     if not shutil.which("valgrind"):
         pytest.skip("valgrind is not there")
     if is_instrumented(GCTOKEND) or WRAP:
         pytest.skip("what instruments the daemon would be counted as well")
-    server.set(lifetime=86400)
     path, number = str(tmp_path / "callgrind"), 3200
-    few, many = (instructions(make_daemon, server, path, connections, requests)
-                 for requests in (number, 2 * number))
+    few, many = (instructions(lambda wrap: how(make_daemon, server, wrap), path, connections,
+                              requests) for requests in (number, 2 * number))
     each = (many - few) / number
     print(f"{each:.0f} instructions a request")
     assert 1000 < each < most * 1.1

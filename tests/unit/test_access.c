@@ -293,10 +293,68 @@ static void lists_grow_and_are_freed(void **state)
 	id_list_fini(&list);
 }
 
+/* The same rules, to be looked through from the first to the last. */
+static void must_decide_as_unsorted(const struct access_rules *rules)
+{
+	struct access_rules unsorted = *rules;
+	const gid_t in[] = {41, 7, UNKNOWN, 90};
+	struct access_decision decision, other;
+
+	for (size_t i = 0; i < ACCESS_LISTS; i++)
+		unsorted.lists[i].sorted = NULL;
+	for (uint32_t id = 0; id < 100; id++) {
+		const struct peer peers[] = {
+			{.uid = id + 1, .gid = 3000, .pid = 1},
+			{.uid = 5000, .gid = id, .pid = 1},
+			{.uid = 5000, .gid = id, .groups = in, .group_count = id % 2 ? 4 : 2},
+			{.uid = id + 1, .gid = id, .unmapped = true, .pid = 1},
+		};
+
+		for (size_t i = 0; i < COUNT(peers); i++) {
+			access_decide(rules, &peers[i], NULL, SELF, &decision);
+			access_decide(&unsorted, &peers[i], NULL, SELF, &other);
+			assert_string_equal(decision.rule, other.rule);
+			assert_int_equal(decision.granted, other.granted);
+			assert_int_equal(
+				access_granted(rules, &peers[i], NULL, SELF), other.granted);
+		}
+	}
+}
+
+static void long_lists_decide_like_short_ones(void **state)
+{
+	struct access_rules rules = {0};
+	uint32_t number = 12345;
+	char name[16];
+
+	(void)state;
+	for (uint32_t i = 0; i < 60; i++) {
+		struct id_list *list = &rules.lists[i % 2 ? ACCESS_USERS : ACCESS_GROUPS];
+		uint32_t id;
+
+		number = number * 1103515245 + 12345;
+		id = i % 11 ? number / 65536 % 100 : ID_NOBODY;
+		snprintf(name, sizeof(name), "name %u", (unsigned)i);
+		assert_int_equal(id_list_add(list, name, &id), 0);
+		must_decide_as_unsorted(&rules);
+	}
+	assert_non_null(rules.lists[ACCESS_USERS].sorted);
+	assert_non_null(rules.lists[ACCESS_GROUPS].sorted);
+	for (uint32_t i = 0; i < 60; i++) {
+		number = number * 1103515245 + 12345;
+		id_list_set(&rules.lists[i % 2 ? ACCESS_USERS : ACCESS_GROUPS], i / 2,
+			i % 7 ? number / 65536 % 100 : ID_NOBODY);
+		must_decide_as_unsorted(&rules);
+	}
+	for (size_t i = 0; i < ACCESS_LISTS; i++)
+		id_list_fini(&rules.lists[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_decide),
+		cmocka_unit_test(long_lists_decide_like_short_ones),
 		cmocka_unit_test(unknown_is_not_the_daemon),
 		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(every_list_is_in_the_digest),
