@@ -229,24 +229,28 @@ void profile_configure(struct profile *p, const struct profile_settings *setting
 }
 
 /* In a fleet the store is asked first, and another host may send the request. */
-static void begin_fetch(
-	struct profile *p, const struct clock_reading *now, bool with_code, bool forced)
+static void begin_fetch(struct profile *p, const struct clock_reading *now, bool joined,
+	bool with_code, bool forced)
 {
 	static const struct token_refusal no_memory = {
 		.class = RESPONSE_UNAVAILABLE, .words = "out of memory", .wait = {NS_PER_S}};
 
 	if (!p->settings->fleet)
 		token_exchange_begin(p->exchange, with_code);
-	else if (p->fleet)
+	else if (joined)
 		fleet_member_want(p->fleet, now, forced);
 	else
 		token_source_give_up(&p->source, now, &no_memory);
 }
 
-static void take_part(struct profile *p, const struct clock_reading *now)
+static void take_part(struct profile *p, const struct clock_reading *now, bool joined)
 {
-	if (!p->fleet)
+	if (!p->settings->fleet)
 		return;
+	if (!joined) {
+		p->wake_at = boot_min(p->wake_at, boot_add(now->boot, duration_s(1)));
+		return;
+	}
 	if (fleet_member_turn(p->fleet, now)) {
 		token_source_posts(&p->source, now);
 		token_exchange_begin(p->exchange, false);
@@ -257,10 +261,9 @@ static void take_part(struct profile *p, const struct clock_reading *now)
 void profile_turn(struct profile *p, const struct clock_reading *now)
 {
 	bool forced = p->source.next.urgency == URGENCY_FORCED;
+	bool joined = p->settings->fleet && fleet_member_join(p, now);
 	struct token_source_decisions d;
 
-	if (p->settings->fleet)
-		fleet_member_join(p, now);
 	server_clock_decide(&p->endpoint->clock, &p->source, now, &d);
 	p->wake_at = d.wake_at;
 	/* lifted by a refresh or a login that has sent nothing yet, say */
@@ -273,8 +276,8 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 	if (d.give_up)
 		token_exchange_give_up(p->exchange);
 	if (d.fetch)
-		begin_fetch(p, now, d.code, forced);
-	take_part(p, now);
+		begin_fetch(p, now, joined, d.code, forced);
+	take_part(p, now, joined);
 	if (d.verify)
 		token_api_verify(p);
 	profile_log(p);
