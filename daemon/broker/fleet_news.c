@@ -211,9 +211,10 @@ static void store_anchored(void *context, struct boot_time sent)
 			fleet_anchored(&b->profiles.items[i]->fleet->fleet, sent);
 }
 
-static void store_ended(void *context, const struct store_result *result)
+/* An answer, or a message. */
+static void hear(struct fleet_member *m, struct boot_time at, const struct fleet_answer *answer,
+	const struct fleet_message *message)
 {
-	struct fleet_member *m = context;
 	bool was_stopped = m->fleet.current.stopped;
 	struct clock_reading now;
 	struct fleet_record record;
@@ -222,39 +223,35 @@ static void store_ended(void *context, const struct store_result *result)
 	enum fleet_taken what;
 
 	clock_read(&now);
-	if (!result->answer) {
-		history_add(&m->profile->history, &now, EVENT_FLEET_TROUBLE, 0,
-			"the fleet's store refused a command: %.200s",
-			result->problem ? result->problem : "");
-		fleet_refused(&m->fleet, now.boot);
-		fleet_member_ask_for_turn(m);
+	sight = open_record(m, &now, answer ? &answer->record : &message->record, &record);
+	fleet_story_begin(m, &now, &story);
+	what = answer ? fleet_answered(&m->fleet, at, answer, &sight)
+		      : fleet_pushed(&m->fleet, at, message, &sight);
+	fleet_story_end(m, &now, &story, answer);
+	taken(m, &now, what, was_stopped, &record, answer ? "read" : "told");
+	fleet_record_fini(&record);
+}
+
+static void store_ended(void *context, const struct store_result *result)
+{
+	struct fleet_member *m = context;
+	struct clock_reading now;
+
+	if (result->answer) {
+		hear(m, result->received, result->answer, NULL);
 		return;
 	}
-	sight = open_record(m, &now, &result->answer->record, &record);
-	fleet_story_begin(m, &now, &story);
-	what = fleet_answered(&m->fleet, result->received, result->answer, &sight);
-	fleet_story_end(m, &now, &story, result->answer);
-	taken(m, &now, what, was_stopped, &record, "read");
-	fleet_record_fini(&record);
+	clock_read(&now);
+	history_add(&m->profile->history, &now, EVENT_FLEET_TROUBLE, 0,
+		"the fleet's store refused a command: %.200s",
+		result->problem ? result->problem : "");
+	fleet_refused(&m->fleet, now.boot);
+	fleet_member_ask_for_turn(m);
 }
 
 static void store_message(void *context, struct boot_time at, const struct fleet_message *message)
 {
-	struct fleet_member *m = context;
-	bool was_stopped = m->fleet.current.stopped;
-	struct clock_reading now;
-	struct fleet_record record;
-	struct fleet_sight sight;
-	struct fleet_story story;
-	enum fleet_taken what;
-
-	clock_read(&now);
-	sight = open_record(m, &now, &message->record, &record);
-	fleet_story_begin(m, &now, &story);
-	what = fleet_pushed(&m->fleet, at, message, &sight);
-	fleet_story_end(m, &now, &story, NULL);
-	taken(m, &now, what, was_stopped, &record, "told");
-	fleet_record_fini(&record);
+	hear(context, at, NULL, message);
 }
 
 static void store_permitted(void *context, bool granted, uint32_t rank)

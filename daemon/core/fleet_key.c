@@ -81,11 +81,6 @@ int fleet_key_init(struct fleet_key *ret, const unsigned char fleet_key[FLEET_KE
 	return ok ? 0 : -ENOMEM;
 }
 
-void fleet_key_fini(struct fleet_key *key)
-{
-	secret_wipe(key, sizeof(*key));
-}
-
 int fleet_key_tag(const unsigned char fleet_key[FLEET_KEY_LENGTH], const char *client_id,
 	const char *client_secret, char ret_tag[FLEET_TAG_DIGITS + 1])
 {

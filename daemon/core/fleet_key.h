@@ -35,11 +35,9 @@ struct fleet_key {
 int fleet_subject_init(struct fleet_subject *ret, const char *token_url, const char *client_id,
 	const char *grant, const char *scope, const char *extra_params);
 
-/* Derives. `ret` belongs into secret_alloc. 0 or -ENOMEM. */
+/* Derives. `ret` belongs into secret_alloc, and is wiped by secret_free. 0 or -ENOMEM. */
 int fleet_key_init(struct fleet_key *ret, const unsigned char fleet_key[FLEET_KEY_LENGTH],
 	const struct fleet_subject *subject);
-/* Wipes. */
-void fleet_key_fini(struct fleet_key *key);
 /* Tells credentials apart without giving them away: hex digits of HMAC-SHA256(fleet key, client id
  * and secret, each with its NUL). 0 or -ENOMEM. */
 int fleet_key_tag(const unsigned char fleet_key[FLEET_KEY_LENGTH], const char *client_id,

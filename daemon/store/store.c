@@ -374,11 +374,6 @@ void store_free(struct store *s)
 	free(s);
 }
 
-bool store_is_up(const struct store *s)
-{
-	return s->up;
-}
-
 int64_t store_hosts(const struct store *s)
 {
 	return s->hosts;

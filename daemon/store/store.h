@@ -91,7 +91,6 @@ int store_new(struct store **ret, struct event_base *base,
 	const struct store_hooks *hooks, void *context, char ret_why[256]);
 /* Closes all; no hook is called. Its tokens are freed before. NULL is fine. */
 void store_free(struct store *s);
-bool store_is_up(const struct store *s);
 /* How many hosts heard of messages about any of its tokens, at the latest READ; 0: not known. */
 int64_t store_hosts(const struct store *s);
 

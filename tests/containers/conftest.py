@@ -1,6 +1,5 @@
 """The fake of the system tests, and an image that is built once."""
 
-import importlib.util
 import os
 import sys
 
@@ -10,12 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SYSTEM = os.path.join(os.path.dirname(HERE), "system")
 sys.path[:0] = [SYSTEM, HERE]
 
-_spec = importlib.util.spec_from_file_location("system_fixtures",
-                                               os.path.join(SYSTEM, "conftest.py"))
-_system = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_system)
-fake = _system.fake
-
+from system_fixtures import fake  # noqa: E402, F401
 from podman import Podman  # noqa: E402
 
 

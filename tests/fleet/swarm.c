@@ -360,7 +360,7 @@ static void on_second(evutil_socket_t fd, short events, void *context)
 	for (unsigned i = 0; i < s->count; i++) {
 		bool living = fleet_alive(&s->hosts[i].fleet, now);
 
-		up += store_is_up(s->hosts[i].store);
+		up += s->hosts[i].fleet.up;
 		have += living;
 		s->looks += look;
 		s->without += look && !living;
@@ -472,7 +472,6 @@ int main(int argc, char **argv)
 	event_free(every);
 	event_free(term);
 	event_base_free(s.base);
-	fleet_key_fini(&s.key);
 	free(s.hosts);
 	return 0;
 }

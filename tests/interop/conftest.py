@@ -1,7 +1,6 @@
 """The fixtures of the system tests, and a login server nobody here wrote."""
 
 import filecmp
-import importlib.util
 import os
 import re
 import sys
@@ -12,13 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SYSTEM = os.path.join(os.path.dirname(HERE), "system")
 sys.path[:0] = [SYSTEM, HERE]
 
-_spec = importlib.util.spec_from_file_location("system_fixtures",
-                                               os.path.join(SYSTEM, "conftest.py"))
-_system = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_system)
-fake, make_daemon, daemon = _system.fake, _system.make_daemon, _system.daemon
-pytest_runtest_call = _system.pytest_runtest_call
-
+from system_fixtures import daemon, fake, make_daemon, pytest_runtest_call  # noqa: E402, F401
 from fake import REPOSITORY  # noqa: E402
 from oidc import OidcServer  # noqa: E402
 

@@ -1,6 +1,5 @@
 """The fixtures of the system tests, what `meson install` makes, and the Debian packages."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,14 +10,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SYSTEM = os.path.join(os.path.dirname(HERE), "system")
 sys.path[:0] = [SYSTEM, HERE]
 
-_spec = importlib.util.spec_from_file_location("system_fixtures",
-                                               os.path.join(SYSTEM, "conftest.py"))
-_system = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_system)
-fake, make_daemon, daemon, gctoken = (
-    _system.fake, _system.make_daemon, _system.daemon, _system.gctoken)
-pytest_runtest_call = _system.pytest_runtest_call
-
+from system_fixtures import (  # noqa: E402, F401
+    daemon, fake, gctoken, make_daemon, pytest_runtest_call)
 from daemon import GCTOKEND  # noqa: E402
 
 BUILD = os.path.dirname(os.path.dirname(os.path.abspath(GCTOKEND)))

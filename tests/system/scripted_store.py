@@ -2,8 +2,8 @@
 so, or never."""
 
 import socket
-import ssl
-import threading
+
+from scripted_listener import Listener
 
 MASTER = b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
 
@@ -16,47 +16,24 @@ def array(*texts: str) -> bytes:
     return b"*%d\r\n" % len(texts) + b"".join(bulk(text) for text in texts)
 
 
-class ScriptedStore:
+class ScriptedStore(Listener):
     """`answers`: bytes, or a function that makes them, by the first word of a command. What is not
     there is answered with +OK."""
 
     def __init__(self, certificate: tuple[str, str] | None = None, **answers):
         self.answers = {"ROLE": MASTER, "PING": b"+PONG\r\n"} | answers
         self.heard: list[list[str]] = []
-        self._tls = None
-        if certificate:
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._tls.load_cert_chain(*certificate)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(certificate)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        try:
-            if self._tls:
-                client = self._tls.wrap_socket(client, server_side=True)
-            with client, client.makefile("rb") as file:
-                while line := file.readline():
-                    if not line.startswith(b"*"):
-                        return
-                    words = []
-                    for _ in range(int(line[1:])):
-                        length = int(file.readline()[1:])
-                        words.append(file.read(length + 2)[:-2].decode(errors="replace"))
-                    self.heard.append(words)
-                    answer = self.answers.get(words[0], b"+OK\r\n")
-                    client.sendall(answer() if callable(answer) else answer)
-        except OSError:
-            client.close()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    def _talk(self, client: socket.socket) -> None:
+        with client.makefile("rb") as file:
+            while line := file.readline():
+                if not line.startswith(b"*"):
+                    return
+                words = []
+                for _ in range(int(line[1:])):
+                    length = int(file.readline()[1:])
+                    words.append(file.read(length + 2)[:-2].decode(errors="replace"))
+                self.heard.append(words)
+                answer = self.answers.get(words[0], b"+OK\r\n")
+                client.sendall(answer() if callable(answer) else answer)

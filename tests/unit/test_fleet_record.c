@@ -319,8 +319,6 @@ static void names_and_tags(void **state)
 	/* one key a client, whatever the scope */
 	assert_int_equal(fleet_key_init(&scoped_key, fleet_key, &scoped), 0);
 	assert_memory_equal(scoped_key.sealing, key.sealing, GCM_KEY_LENGTH);
-	fleet_key_fini(&scoped_key);
-	assert_int_equal(scoped_key.sealing[0], 0);
 
 	assert_int_equal(fleet_key_tag(fleet_key, "client-1", "secret-1", tag), 0);
 	assert_string_equal(tag, "d2a752a889d66e1e");

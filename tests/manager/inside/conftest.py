@@ -1,6 +1,5 @@
 """Runs inside of the container that tests/manager/boot.py boots, as root."""
 
-import importlib.util
 import os
 import sys
 
@@ -13,12 +12,7 @@ sys.path[:0] = [SYSTEM, HERE]
 if not os.environ.get("GCTOKEN_MANAGER_BUILD"):
     pytest.exit("these tests run in a container: ./dev manager", 2)
 
-_spec = importlib.util.spec_from_file_location("system_conftest",
-                                               os.path.join(SYSTEM, "conftest.py"))
-_system = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_system)
-pytest_runtest_call = _system.pytest_runtest_call  # no test hangs
-
+from system_fixtures import pytest_runtest_call  # noqa: E402, F401 (no test hangs)
 from daemon import canary  # noqa: E402
 from fake import Fake  # noqa: E402
 from figures import FIGURES  # noqa: E402
