@@ -1,16 +1,21 @@
 # Draws what bench.py wrote: gnuplot -e "data='FOLDER'; out='FOLDER'" plot.gp (./dev bench does both).
 
 ours = '#0b6e4f'
-short = '#c8553d'
 
 # --- docs/bench.svg: how much of its target each row takes
 
 stats data.'/rows.dat' using 2 nooutput
 rows = STATS_records
-set terminal svg size 980,(110 + 34 * rows) font 'sans-serif,13' background '#ffffff' name 'bench'
+# Why some fall short, a line each.
+reasons = system('cat '.data.'/short.txt')
+lines = int(system('wc -l <'.data.'/short.txt'))
+height = 110 + 34 * rows + 20 * lines
+set terminal svg size 980,height font 'sans-serif,13' background '#ffffff' name 'bench'
 set output out.'/bench.svg'
 set title 'What it costs, as a part of the target' font ',17'
 set xlabel 'shorter is better; the line is the target'
+set bmargin 4 + 1.2 * lines
+set label reasons at screen 0.02,(20.0 * lines / height) left font ',12'
 set datafile separator "\t"
 set xrange [0:1.6]
 set xtics ('0' 0, '1/4' 0.25, '1/2' 0.5, '3/4' 0.75, 'target' 1)
@@ -29,6 +34,7 @@ plot data.'/rows.dat' \
         with boxxyerror fs solid noborder lc rgb variable, \
     '' using (1.15):0:3 with labels left font ',12' notitle
 unset output
+unset label
 
 # --- docs/bench-profiles.svg
 
