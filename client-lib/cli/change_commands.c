@@ -165,8 +165,9 @@ static int show_new_token(
 		t.generation, good_for, t.fingerprint);
 	wait_s = serves_in(s, t.generation);
 	if (wait_s > 0)
-		printf("It serves in %.0f s, when no server's clock can take it for a token from "
-		       "the future;\nuntil then 'get' gives the one before.\n",
+		printf("It is served in %.0f s, when no server's clock can take it for a token "
+		       "from\n"
+		       "the future. Until then 'get' gives the one before.\n",
 			wait_s);
 	return EXIT_OK;
 }
@@ -199,7 +200,8 @@ static int show_revoked(
 {
 	(void)reply;
 	(void)context;
-	printf("%s: the token is revoked; 'gctoken --profile %s refresh' brings the profile back\n"
+	printf("%s: the token is revoked, and nobody gets one until an administrator runs\n"
+	       "'gctoken --profile %s refresh'.\n"
 	       "Earlier tokens, and those that others obtained with this client, stay valid at\n"
 	       "Genesys Cloud until they expire.\n",
 		s->profile, s->profile);

@@ -43,10 +43,9 @@ int daemon_explain_silence(
 		return EXIT_FAILED;
 	case -EACCES:
 	case -EPERM:
-		complain(
-			"may not connect to %s: %s. Is this user in the socket's group? (ls -l %s; "
-			"id)",
-			s->socket, strerror(-error), s->socket);
+		complain("may not connect to %s: %s. Only root and the members of the socket's "
+			 "group may: 'gctoken doctor' says more",
+			s->socket, strerror(-error));
 		return EXIT_DENIED;
 	case -EINVAL:
 	case -ENAMETOOLONG:

@@ -141,8 +141,8 @@ static void tell_allowed(struct doctor *d)
 		doctor_say(d, AREA, FOUND_OK, NULL, "profile %s (%s): for %s%s", p->name, p->grant,
 			p->everybody              ? "whoever can connect"
 			: *allowed                ? allowed
-			: d->plan.root_needs_rule ? "only the daemon's user"
-						  : "only root and the daemon's user",
+			: d->plan.root_needs_rule ? "the daemon's user only"
+						  : "root and the daemon's user only",
 			p->everybody && *allowed ? ", within the units named" : "");
 	}
 }

@@ -59,14 +59,14 @@ static void advice_for(const struct status_row *r, char *ret, size_t size)
 
 	if (!strcmp(trouble, "client_rejected"))
 		snprintf(ret, size,
-			"Correct the profile's region, if the client is of another one (that is "
-			"refused just so), or client_id and the client's secret; then: systemctl "
-			"reload gctokend");
+			"Correct the profile's region, if the client is of another one (which is "
+			"refused in the same words), or client_id and the client's secret. Then: "
+			"systemctl reload gctokend");
 	else if (!strcmp(trouble, "login_required"))
-		snprintf(ret, size, "Somebody has to log it in: gctoken login --profile %s",
+		snprintf(ret, size, "Somebody has to log it in: gctoken --profile %s login",
 			r->name);
 	else if (!strcmp(trouble, "revoked"))
-		snprintf(ret, size, "An administrator brings it back: gctoken refresh --profile %s",
+		snprintf(ret, size, "An administrator brings it back: gctoken --profile %s refresh",
 			r->name);
 	else
 		snprintf(ret, size,

@@ -222,8 +222,9 @@ static int without_listening(const struct settings *s, const struct login *l, bo
 		return explain_end(s, l, error);
 	show_url(s, l, !no_browser && browser_open(l->url, &file));
 	fprintf(talk(s),
-		"In the end the browser goes to an address that begins with %.*s\nand may say that "
-		"it cannot show the page. That is expected: copy that whole address.\n\n",
+		"In the end the browser goes to an address that begins with\n\n  %.*s\n\nand may "
+		"say "
+		"that it cannot show the page. That is expected: copy the whole address.\n\n",
 		(int)l->target.base.length, l->target.base.at);
 	fflush(talk(s));
 	while (code == GO_ON && tries-- > 0) {

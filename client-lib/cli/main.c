@@ -30,8 +30,8 @@ static const struct command commands[] = {
 		"  gctoken header | curl -H @- https://api.usw2.pure.cloud/api/v2/users/me\n"},
 	{"exec", "-- COMMAND [ARGUMENTS]", "Runs COMMAND with the token in its environment.",
 		"Sets GENESYSCLOUD_ACCESS_TOKEN and GENESYSCLOUD_REGION for COMMAND only. The\n"
-		"token is not renewed while COMMAND runs; for how long it is good is said on\n"
-		"standard error, and --min-ttl asks for more. Exits with COMMAND's own code: 127\n"
+		"token is not renewed while COMMAND runs: standard error says how long it is good\n"
+		"for, and --min-ttl asks for more. Exits with COMMAND's own code: 127\n"
 		"if it is not found, 126 if it cannot be run. --json has no effect.\n",
 		command_exec,
 		"  gctoken exec -- terraform plan\n"
@@ -97,7 +97,8 @@ static const struct command commands[] = {
 		"  gctoken --profile agent logout\n"},
 	{"refresh", "", "Fetches a new token now (administrators).",
 		"Does not wait out the pause after a failure. The old token stays valid, and\n"
-		"serves until no server's clock can take the new one for one from the future.\n",
+		"is served for some seconds more, until no server's clock can take the new one\n"
+		"for a token from the future.\n",
 		command_refresh, "  sudo gctoken --profile reports refresh\n"},
 	{"revoke", "", "Revokes the token and stops the profile (administrators).",
 		"From then on nobody gets a token, until an administrator runs 'gctoken\n"
@@ -111,7 +112,7 @@ static const struct command commands[] = {
 		command_doctor, "  sudo gctoken doctor\n"},
 	{"help", "[COMMAND]", "Says more about a command.", "", command_help,
 		"  gctoken help exec\n"},
-	{"completion", "bash|zsh|fish", "Prints the completion of that shell.",
+	{"completion", "bash|zsh|fish", "Prints the completion script for a shell.",
 		"The packages install it; elsewhere let the shell read it when it starts.\n",
 		command_completion,
 		"  gctoken completion bash >~/.local/share/bash-completion/completions/gctoken\n"
@@ -184,9 +185,9 @@ static int dispatch(struct settings *s, int argc, char **argv)
 	const struct command general = {.arguments = "COMMAND",
 		.summary = "Gets Genesys Cloud tokens from gctokend.",
 		.details = details,
-		.examples = "  gctoken get\n"
+		.examples = "  gctoken status\n"
 			    "  gctoken api GET /api/v2/users/me\n"
-			    "  gctoken --profile reports status\n"};
+			    "  gctoken --profile reports exec -- ./nightly-report\n"};
 	const struct command *command;
 	int result;
 

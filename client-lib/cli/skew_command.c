@@ -102,7 +102,7 @@ static void print_facts(const struct terminal *t, const struct skew_report *r)
 	if (r->low != ABSENT && r->high != ABSENT) {
 		offset_text_fine(r->low, (r->high - r->low) / 4, low);
 		offset_text_fine(r->high, (r->high - r->low) / 4, high);
-		snprintf(text, sizeof(text), "%s to %s", low, high);
+		snprintf(text, sizeof(text), "%s and %s", low, high);
 		print_fact(t, "between", text);
 	}
 	if (r->tight_low != ABSENT && r->tight_high != ABSENT) {

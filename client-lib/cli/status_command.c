@@ -52,7 +52,7 @@ static void print_next(const struct terminal *t, const struct status_row *r)
 	if (r->next_generation == STATUS_ABSENT)
 		return;
 	duration_text(r->next_serves_in, wait);
-	snprintf(text, sizeof(text), "a newer token, generation %.0f, serves in %s",
+	snprintf(text, sizeof(text), "a newer token, generation %.0f, is served in %s",
 		r->next_generation, wait);
 	print_note(t, STYLE_DIM, text);
 }
@@ -75,6 +75,19 @@ static void print_login(const struct terminal *t, const struct status_row *r)
 	}
 	if (*r->login_problem)
 		print_note(t, STYLE_BAD, r->login_problem);
+}
+
+/* Also of a profile that was removed and is there again: nobody remembers that it is revoked. */
+static void print_revoked(const struct terminal *t, const struct status_row *r)
+{
+	char text[256];
+
+	if (strcmp(r->state, "revoked") != 0)
+		return;
+	snprintf(text, sizeof(text),
+		"an administrator revoked it; to let it work again: gctoken --profile %s refresh",
+		r->name);
+	print_note(t, STYLE_WARN, text);
 }
 
 /* How it is with the hosts that share its token. */
@@ -164,6 +177,7 @@ static int print_report(const struct settings *s, struct status_report *r)
 		print_next(&t, &r->rows[i]);
 		print_error(&t, &r->rows[i]);
 		print_login(&t, &r->rows[i]);
+		print_revoked(&t, &r->rows[i]);
 		print_fleet(&t, &r->rows[i]);
 	}
 	print_broker(&t, r);

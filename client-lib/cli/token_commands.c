@@ -140,7 +140,7 @@ int command_exec(const struct command *self, struct settings *s, int argc, char 
 		complain("out of memory");
 		return EXIT_FAILED;
 	}
-	complain("exec: the token is good for %.0f s, and is not renewed while the command runs",
+	complain("exec: the token is good for %.0f s and is not renewed meanwhile",
 		token.expires_in);
 	explicit_bzero(&token, sizeof(token));
 	execvp(argv[0], argv);

@@ -33,15 +33,17 @@ void user_names_put(const char *text, char *ret, size_t size)
 
 	*ret = '\0';
 	while ((at = strstr(text, "uid ")) && used < size) {
+		bool bracketed = at > text && at[-1] == '(';
+		bool begins_word = at == text || at[-1] == ' ' || bracketed;
 		unsigned long uid;
 
 		errno = 0;
 		uid = strtoul(at + 4, &end, 10);
-		name = end > at + 4 && !errno && (at == text || at[-1] == ' ') ? name_of(uid)
-									       : NULL;
+		name = end > at + 4 && !errno && begins_word ? name_of(uid) : NULL;
 		used += (size_t)snprintf(ret + used, size - used, "%.*s", (int)(end - text), text);
 		if (name && used < size)
-			used += (size_t)snprintf(ret + used, size - used, " (%s)", name);
+			used += (size_t)snprintf(
+				ret + used, size - used, bracketed ? ", %s" : " (%s)", name);
 		text = end;
 	}
 	if (used < size)

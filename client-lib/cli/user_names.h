@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* Copies `text`, cut to fit, with the name of each "uid 1000" that has one behind it: "uid 1000
- * (alice)". Names are printable ASCII. */
+ * (alice)", or "(uid 1000, alice)" where it is in brackets. Names are printable ASCII. */
 void user_names_put(const char *text, char *ret, size_t size);
 
 #endif

@@ -113,6 +113,21 @@ def test_dependencies(debs):
     assert "libcurl4" in needs("gctokend") and "libgctoken0" not in needs("gctokend")
 
 
+def test_dev_package_installs_what_it_builds_with():
+    """On a bare Debian, where nobody has installed a compiler before: dpkg-buildpackage wants all of
+    build-essential, and says which of the rest is missing, which is no help to those who only typed
+    ./dev package."""
+    with open(os.path.join(REPOSITORY, "debian", "control"), encoding="utf-8") as file:
+        wanted = re.search(r"^Build-Depends:\n((?: .*\n)+)", file.read(), re.M).group(1)
+    names = {re.split(r"[ ,]", line.strip())[0] for line in wanted.splitlines()}
+    # debhelper provides these two
+    names = {name for name in names if not name.startswith(("dh-sequence-", "debhelper-compat"))}
+    with open(os.path.join(REPOSITORY, "dev"), encoding="utf-8") as file:
+        lists = "\n".join(re.findall(r"^readonly needs_(?:build|package)='\n([^']*)'", file.read(), re.M))
+    installed = {line.split()[0] for line in lists.splitlines()}
+    assert not (names | {"build-essential", "debhelper", "dpkg-dev", "git"}) - installed
+
+
 def test_version_is_the_sources(debs):
     """Of the packages, and of the programs in them."""
     assert {field(package(debs, name), "Version") for name in NAMES} == {VERSION}

@@ -283,7 +283,7 @@ def test_a_socket_that_may_not_be_used(folder, scripted):
                             timeout=30, user=65534, group=65534, extra_groups=[])
     assert (result.returncode, result.stdout) == (77, "")
     assert f"may not connect to {folder}/sock: Permission denied" in result.stderr
-    assert "group" in result.stderr
+    assert "members of the socket's group may: 'gctoken doctor' says more" in result.stderr
 
 
 # usage
@@ -369,6 +369,7 @@ def test_hints_name_the_profile(folder, scripted, code, hint):
 
 
 @pytest.mark.parametrize("words, told", [
+    ("an admin (uid 0) may not", "an admin (uid 0, root) may not"), ("(uid 0", "(uid 0, root"),
     ("uid 0 may not", "uid 0 (root) may not"), ("no rule names uid 0, uid 0", "uid 0 (root), uid 0 (root)"),
     ("uid 4000000000 and uid -1", "uid 4000000000 and uid -1"), ("fluid 0 uid", "fluid 0 uid"),
     ("uid 99999999999999999999", "uid 99999999999999999999"),
@@ -418,8 +419,8 @@ def test_exec_says_for_how_long_the_token_is_good(folder, scripted):
     for arguments in (["exec", "--", "true"], ["--json", "exec", "--", "true"]):
         result = run(folder, *arguments)
         assert (result.returncode, result.stdout) == (0, "")
-        assert result.stderr == ("gctoken: exec: the token is good for 71 s, and is not renewed "
-                                 "while the command runs\n")
+        assert result.stderr == ("gctoken: exec: the token is good for 71 s and is not renewed "
+                                 "meanwhile\n")
 
 
 def test_exec_does_not_leave_another_region_in_place(folder, scripted):

@@ -189,7 +189,8 @@ def test_states_that_need_somebody(daemon, server):
     d = daemon(server)
     d.token()
     d.post("/v1/revoke?profile=default")
-    the_problem(doctor(d), "Tokens", "revoked", "gctoken refresh")
+    the_problem(doctor(d), "Tokens", "revoked",
+                "gctoken --profile default refresh")
 
 
 # The network
@@ -325,11 +326,11 @@ def test_who_may_have_a_token_and_cannot_connect(make_daemon, server):
 
 def test_root_as_a_user_like_others(make_daemon, server):
     d = make_daemon(server)
-    assert "for only root and the daemon's user" in d.gctoken(
+    assert "for root and the daemon's user only" in d.gctoken(
         "doctor", "--config", d.config_file).stdout
     d.broker["root_needs_rule"] = "yes"
     d.write_config()
-    assert "for only the daemon's user" in d.gctoken("doctor", "--config", d.config_file).stdout
+    assert "for the daemon's user only" in d.gctoken("doctor", "--config", d.config_file).stdout
 
 
 def test_print_config_is_json_without_secrets(make_daemon, server):

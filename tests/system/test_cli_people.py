@@ -113,6 +113,16 @@ def test_status_tells_what_a_person_has_to_do_about_a_login(folder, scripted):
     assert "  the login's file x.login cannot be read" in lines
 
 
+def test_status_tells_how_a_revoked_profile_works_again(folder, scripted):
+    """It was revoked when it was removed, perhaps, and somebody else has brought it back."""
+    scripted(answer(200, {"profiles": [profile("back", **NO_TOKEN, state="revoked"),
+                                       profile("fine")]}))
+    lines = run(folder, "status").stdout.split("\n")
+    assert [line.split()[0] for line in lines[1:] if line] == ["back", "an", "fine"]
+    assert ("  an administrator revoked it; to let it work again: gctoken --profile back refresh"
+            in lines)
+
+
 def test_status_of_many_profiles(folder, scripted):
     scripted(answer(200, {"profiles": [profile(f"p{i}", last_error=BAD) for i in range(1000)]}))
     result = run(folder, "status")
@@ -180,7 +190,7 @@ def test_skew_draws_the_interval(folder, scripted):
     assert zero <= bar.index("\u25cf") <= zero + 2
     assert tight.index("\u251c") <= bar.index("\u25cf") <= tight.index("\u2524")
     text = " ".join(result.stdout.split())
-    assert "between -480 ms to +510 ms" in text
+    assert "between -480 ms and +510 ms" in text
     assert "12 exchanges, shortest round trip 38 ms" in text
     assert "good for 57m (by expires_in, exp)" in text
     assert SKEW["advice"] in text

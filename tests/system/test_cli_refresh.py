@@ -10,10 +10,10 @@ def test_refresh_tells_when_the_new_token_serves(daemon, fake):
     d = daemon(fake())
     old = d.token().json["generation"]
     said = d.gctoken("refresh").stdout
-    told = re.search(rf"generation {old + 1}.*\nIt serves in (\d+) s", said)
+    told = re.search(rf"generation {old + 1}.*\nIt is served in (\d+) s", said)
     assert told and 1 <= int(told[1]) <= 30, said
     shown = d.status()["next"]
     assert shown["generation"] == old + 1 and shown["serves_in"] <= int(told[1])
-    assert f"a newer token, generation {old + 1}, serves in" in d.gctoken("status").stdout
+    assert f"a newer token, generation {old + 1}, is served in" in d.gctoken("status").stdout
     wait_until(lambda: d.token().json["generation"] == old + 1, "it serves", int(told[1]) + 10)
     assert d.status()["next"] is None and "newer token" not in d.gctoken("status").stdout
