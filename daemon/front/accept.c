@@ -4,6 +4,7 @@
 #include "passing.h"
 #include "protocol.h"
 #include "reaper.h"
+#include "stream.h"
 #include "toll.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -40,8 +41,15 @@ static int accept_one(int listening_fd)
 static void turn_away(
 	const struct listening *l, int fd, struct reaper *reaper, const struct refusal *refusal)
 {
-	l->protocol->refuse(fd, refusal, false, NULL);
-	lingering_add(&l->acceptor->lingering, fd, reaper);
+	bool head;
+	ssize_t n = stream_discard(fd, reaper, &head);
+
+	/* Whoever has not asked yet is told all of it, since it may be a GET. */
+	l->protocol->refuse(fd, refusal, head, NULL);
+	if (n == -EAGAIN)
+		lingering_add(&l->acceptor->lingering, fd, reaper);
+	else
+		passing_close(fd, reaper);
 }
 
 static void reserve_open(struct acceptor *a)

@@ -413,7 +413,7 @@ static void read_more(struct connection *c)
 
 static void drain(struct connection *c)
 {
-	ssize_t n = stream_discard(stream_fd(&c->stream), reaper_of(c));
+	ssize_t n = stream_discard(stream_fd(&c->stream), reaper_of(c), NULL);
 
 	if (n == -EBADMSG)
 		passed(c);

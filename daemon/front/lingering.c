@@ -44,7 +44,7 @@ static void came(evutil_socket_t fd, short what, void *context)
 
 	(void)what;
 	/* Closing over unread bytes would look like a broken connection to the other end. */
-	stream_discard(fd, one->reaper);
+	stream_discard(fd, one->reaper, NULL);
 	end(one);
 }
 
@@ -63,7 +63,7 @@ void lingering_add(struct lingering *l, int fd, struct reaper *reaper)
 {
 	struct lingerer *one;
 
-	if (stream_discard(fd, reaper) != -EAGAIN || toll_shutdown(fd, SHUT_WR) < 0)
+	if (stream_discard(fd, reaper, NULL) != -EAGAIN || toll_shutdown(fd, SHUT_WR) < 0)
 		goto close;
 	while (l->count && l->count >= l->most)
 		end(oldest(l));

@@ -70,8 +70,8 @@ bool stream_untaken(const struct stream *s);
 /* How many bytes came; 0: the end; a negative errno, -EBADMSG as in passing.h. */
 ssize_t stream_receive(
 	const struct stream *s, const struct reaper *reaper, char *bytes, size_t room);
-/* The same, for bytes that nobody wants. */
-ssize_t stream_discard(int fd, const struct reaper *reaper);
+/* The same, for bytes that nobody wants. *ret_head, where not NULL: they begin as a HEAD does. */
+ssize_t stream_discard(int fd, const struct reaper *reaper, bool *ret_head);
 
 /* Bytes that have come and are kept, and how many. */
 const char *stream_kept(const struct stream *s);
