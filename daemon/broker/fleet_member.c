@@ -6,6 +6,7 @@
 #include "fleet_story.h"
 #include "oauth_client.h"
 #include "profile_type.h"
+#include "token_api.h"
 #include "token_exchange.h"
 
 #include "core/config.h"
@@ -16,6 +17,7 @@
 #include "core/secret.h"
 #include "core/token_fetch.h"
 #include "core/token_fleet.h"
+#include "core/token_reject.h"
 #include "core/token_source.h"
 #include "core/views.h"
 #include "host/clock.h"
@@ -39,6 +41,7 @@ static struct fleet_settings settings_of(const struct profile *p)
 		.poll = f->poll,
 		.use_margin = p->settings->use_margin,
 		.alone = f->alone,
+		.cooldown = p->settings->reject_cooldown,
 	};
 }
 
@@ -107,6 +110,15 @@ static void resume(struct fleet_member *m)
 
 	if (c->token.text && c->fleet_generation)
 		fleet_resume(&m->fleet, &token);
+}
+
+/* The token source waits for a verdict on its current token, and this host does not ask the API. */
+static bool awaits_verdict(const struct profile *p)
+{
+	const struct token_source *s = &p->source;
+
+	return !p->verification && s->verification.state == VERIFICATION_UNDER_WAY &&
+	       s->verification.generation == s->current.generation;
 }
 
 static struct fleet_member *member_new(struct profile *p, const struct clock_reading *now)
@@ -186,6 +198,8 @@ void fleet_member_leave(struct profile *p)
 	clock_read(&now);
 	if (!m->posting)
 		token_source_give_up(&p->source, &now, &refusal);
+	if (awaits_verdict(p))
+		token_api_verify(p);
 	token_source_share(&p->source, 0);
 	unlink_store(m, now.boot);
 	p->fleet = NULL;
@@ -231,6 +245,36 @@ void fleet_member_want(struct fleet_member *m, const struct clock_reading *now, 
 		fleet_credential_changed(&m->fleet, now->boot);
 	}
 	fleet_want(&m->fleet, now->boot, wish);
+}
+
+bool fleet_member_check(struct fleet_member *m, const struct clock_reading *now)
+{
+	const struct token_source *s = &m->profile->source;
+
+	if (!m->link || !is_served(m) || token_source_to_verify(s) != &s->current)
+		return false;
+	fleet_check(&m->fleet, now->boot);
+	return true;
+}
+
+static void look_at_check(struct fleet_member *m, const struct clock_reading *now)
+{
+	const struct token_verification *v = &m->profile->source.verification;
+
+	if (m->fleet.check.state == FLEET_CHECK_UNDER_WAY && v->state != VERIFICATION_UNDER_WAY)
+		fleet_checked(&m->fleet, now->boot, v->state == VERIFICATION_ENDED && v->accepted);
+	/* the fleet has another token, but this host cannot take it */
+	if (m->fleet.check.state == FLEET_CHECK_NONE && awaits_verdict(m->profile))
+		token_api_verify(m->profile);
+}
+
+static void end_check(
+	struct fleet_member *m, const struct clock_reading *now, const struct fleet_decision *d)
+{
+	struct token_source *s = &m->profile->source;
+
+	token_source_verified(
+		s, now, s->current.generation, d->accepted ? VERDICT_ACCEPTED : VERDICT_TOO_NEW);
 }
 
 static void end_fetch(
@@ -314,6 +358,7 @@ bool fleet_member_turn(struct fleet_member *m, const struct clock_reading *now)
 	if (is_served(m))
 		fleet_ends(&m->fleet, lifetime_over(&m->profile->source.current.life));
 	for (;;) {
+		look_at_check(m, now);
 		fleet_decide(&m->fleet, now->boot, &d);
 		m->wake_at = d.wake_at;
 		switch (d.todo) {
@@ -326,6 +371,12 @@ bool fleet_member_turn(struct fleet_member *m, const struct clock_reading *now)
 			break;
 		case FLEET_TODO_GIVE_UP:
 			end_fetch(m, now, &d);
+			break;
+		case FLEET_TODO_CHECK:
+			token_api_verify(m->profile);
+			break;
+		case FLEET_TODO_CHECKED:
+			end_check(m, now, &d);
 			break;
 		case FLEET_TODO_MINT:
 			/* a wish may have ended otherwise meanwhile */

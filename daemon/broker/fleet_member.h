@@ -60,6 +60,9 @@ void fleet_members_unlink(struct broker *b);
 void fleet_member_ask_for_turn(struct fleet_member *m);
 /* The token source wants a token. `forced`: an admin does. */
 void fleet_member_want(struct fleet_member *m, const struct clock_reading *now, bool forced);
+/* A caller rejects the current token, and the API is to be asked whether it takes it: once for the
+ * fleet; the token source gets the verdict. False: it is not the fleet's token. */
+bool fleet_member_check(struct fleet_member *m, const struct clock_reading *now);
 /* Decides and carries out. True: a token request is to be sent; fleet_member_outdone, and
  * fleet_member_fetched if that says no, follow when it ends. */
 bool fleet_member_turn(struct fleet_member *m, const struct clock_reading *now);

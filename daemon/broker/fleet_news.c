@@ -16,6 +16,7 @@
 #include "host/clock.h"
 #include "host/log.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,20 @@ static struct fleet_sight open_record(struct fleet_member *m, const struct clock
 		break;
 	}
 	return sight;
+}
+
+/* Its host has the fleet's key. */
+static bool is_proven(const struct fleet_member *m, const struct fleet_verdict *v)
+{
+	const struct fleet_secrets *s = &m->link->secrets;
+	char proof[FLEET_PROOF_DIGITS + 1];
+
+	for (size_t i = 0; v->fence && i < s->key_count; i++)
+		if (!fleet_key_proof(s->keys[i], &m->subject, m->fleet.current.generation, v->fence,
+			    proof) &&
+			!CRYPTO_memcmp(proof, v->proof, FLEET_PROOF_DIGITS))
+			return true;
+	return false;
 }
 
 static void give_up(struct fleet_member *m, const struct clock_reading *now, const char *words,
@@ -224,6 +239,7 @@ static void hear(struct fleet_member *m, struct boot_time at, const struct fleet
 
 	clock_read(&now);
 	sight = open_record(m, &now, answer ? &answer->record : &message->record, &record);
+	sight.proven = answer && is_proven(m, &answer->verdict);
 	fleet_story_begin(m, &now, &story);
 	what = answer ? fleet_answered(&m->fleet, at, answer, &sight)
 		      : fleet_pushed(&m->fleet, at, message, &sight);

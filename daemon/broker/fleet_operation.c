@@ -31,6 +31,8 @@ static int acquire(struct fleet_member *m, const struct fleet_decision *d)
 		.tag = m->tag,
 		.break_lease = &d->break_lease,
 		.break_hold = &d->break_hold,
+		.check = d->check,
+		.doubted = d->doubted,
 	};
 
 	return store_acquire(m->token, &a);
@@ -47,6 +49,17 @@ static int fail(struct fleet_member *m, const struct fleet_decision *d)
 	};
 
 	return store_fail(m->token, &f);
+}
+
+static int accept_token(struct fleet_member *m, const struct fleet_decision *d)
+{
+	char proof[FLEET_PROOF_DIGITS + 1];
+	const struct store_accept a = {
+		.fence = d->fence, .generation = d->generation, .proof = proof};
+	int r = fleet_key_proof(
+		m->link->secrets.keys[0], &m->subject, d->generation, d->fence, proof);
+
+	return r ? r : store_accept(m->token, &a);
 }
 
 static int seal(struct fleet_member *m, const struct fleet_record *record, struct buffer *out)
@@ -147,6 +160,9 @@ void fleet_operation_begin(
 		break;
 	case FLEET_STOP:
 		r = put_stop(m, d);
+		break;
+	case FLEET_ACCEPT:
+		r = accept_token(m, d);
 		break;
 	}
 	if (!r)

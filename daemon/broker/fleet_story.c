@@ -25,6 +25,7 @@ void fleet_story_begin(
 		.undated = c->undated,
 		.foreign = is_foreign(m, now),
 		.minting = m->fleet.minting,
+		.check = m->fleet.check.state,
 	};
 }
 
@@ -45,6 +46,8 @@ static void tell_lease(struct fleet_member *m, const struct clock_reading *now,
 		TELL(m, now, EVENT_FLEET_TROUBLE,
 			"a lease or an order to wait stood in the fleet's store for longer than it "
 			"said: it counts no more");
+	if (a && f->for_check)
+		return;
 	if (!a || a->word != FLEET_SAYS_HELD) {
 		if (a && f->wish == FLEET_WISH_NONE)
 			m->held_by[0] = '\0';
@@ -55,6 +58,22 @@ static void tell_lease(struct fleet_member *m, const struct clock_reading *now,
 		TELL(m, now, EVENT_FLEET, "host %s of the fleet is fetching a token for all",
 			a->host);
 	snprintf(m->held_by, sizeof(m->held_by), "%s", a->host);
+}
+
+static void tell_check(
+	struct fleet_member *m, const struct clock_reading *now, const struct fleet_story *before)
+{
+	const struct fleet_check *c = &m->fleet.check;
+
+	if (c->state == before->check)
+		return;
+	if (c->state == FLEET_CHECK_GRANTED)
+		TELL(m, now, EVENT_FLEET,
+			"this host asks the API about the reported token, for the whole fleet");
+	else if (c->state == FLEET_CHECK_ENDED && c->accepted)
+		TELL(m, now, EVENT_FLEET,
+			"another host of the fleet has asked the API, which accepts the reported "
+			"token");
 }
 
 static void tell_put(
@@ -96,6 +115,7 @@ void fleet_story_end(struct fleet_member *m, const struct clock_reading *now,
 	const struct fleet_story *before, const struct fleet_answer *answer)
 {
 	tell_lease(m, now, before, answer);
+	tell_check(m, now, before);
 	tell_put(m, now, before);
 	tell_clock(m, now, before);
 	if (is_foreign(m, now) && !before->foreign)

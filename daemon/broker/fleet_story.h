@@ -15,6 +15,7 @@ struct fleet_member;
 struct fleet_story {
 	uint64_t put, restored, broken, store_clock_steps, undated;
 	bool foreign, minting;
+	enum fleet_check_state check;
 };
 
 void fleet_story_begin(

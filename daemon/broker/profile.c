@@ -277,8 +277,8 @@ void profile_turn(struct profile *p, const struct clock_reading *now)
 		token_exchange_give_up(p->exchange);
 	if (d.fetch)
 		begin_fetch(p, now, joined, d.code, forced);
-	take_part(p, now, joined);
-	if (d.verify)
+	if (d.verify && !(p->fleet && fleet_member_check(p->fleet, now)))
 		token_api_verify(p);
+	take_part(p, now, joined);
 	profile_log(p);
 }

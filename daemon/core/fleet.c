@@ -1,16 +1,14 @@
 #include "fleet.h"
 
+#include "fleet_check.h"
 #include "fleet_judge.h"
 #include "fleet_look.h"
 
 #include <string.h>
 
-/* A lease or hold is broken when it has stood so much longer than it says. */
-#define OVERDUE_S 2
 /* What two readings of clocks may differ by beyond the drift. */
 #define STEP_NOISE_NS (300 * NS_PER_MS)
 #define STALE_WAIT_MS 200
-#define RENEW_NS (FLEET_LEASE_S * NS_PER_S / 3)
 #define FAIL_WAIT_REJECTED_S 900
 
 static struct duration upto(struct fleet *f, struct duration most)
@@ -38,6 +36,7 @@ void fleet_init(
 		.put_at = BOOT_TIME_NEVER,
 		.foreign_since = FLEET_LONG_AGO,
 		.foreign_until = FLEET_LONG_AGO,
+		.check.good_until = FLEET_LONG_AGO,
 	};
 }
 
@@ -179,26 +178,8 @@ static enum fleet_taken was_read(struct fleet *f, struct boot_time now,
 		f->permit_lost = true;
 		restore(f, now);
 	}
+	fleet_check_read(f, now, a, sight);
 	return taken;
-}
-
-/* A lease or hold of another host. By our own clock it ends, whatever the store's does. */
-static void wait_for(struct fleet *f, struct boot_time now, struct fleet_obstacle *o,
-	const struct fleet_answer *a, struct duration jitter)
-{
-	struct boot_time overdue, at = boot_add(now, duration_max(a->wait, duration_ms(50)));
-
-	if (strcmp(o->id.text, a->id.text) != 0)
-		*o = (struct fleet_obstacle){.id = a->id, .since = now};
-	overdue = boot_add(o->since, duration_add(a->whole, duration_s(OVERDUE_S)));
-	if (boot_before(overdue, now)) {
-		f->not_before = o->outlived ? boot_in_s(now, 1) : now;
-		f->counters.broken += !o->outlived;
-		o->outlived = true;
-		return;
-	}
-	at = boot_add(at, upto(f, jitter));
-	f->not_before = boot_min(at, boot_add(overdue, duration_ms(1)));
 }
 
 static void granted(struct fleet *f, struct boot_time now, uint64_t fence)
@@ -212,7 +193,7 @@ static void granted(struct fleet *f, struct boot_time now, uint64_t fence)
 	f->alone = false;
 	f->want_mint = true;
 	f->want_give_up = false;
-	f->renew_at = boot_add(now, duration_ns(RENEW_NS));
+	f->renew_at = boot_add(now, duration_ns(FLEET_RENEW_NS));
 }
 
 static bool is_broken(const struct fleet_obstacle *o, const struct fleet_id *id)
@@ -226,20 +207,25 @@ static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 	uint64_t known = fleet_highest_known(f);
 	enum fleet_taken taken;
 
+	if (f->for_check && a->word != FLEET_SAYS_NEWER) {
+		fleet_check_acquired(f, now, a, sight);
+		return FLEET_TAKEN_NOTHING;
+	}
 	switch (a->word) {
 	case FLEET_SAYS_NEWER:
 		f->not_before = boot_min(f->not_before, now);
 		taken = fleet_look_at_read(f, now, &a->record, sight);
 		/* no honest store says so */
 		if (fleet_highest_known(f) == known)
-			f->not_before = boot_in_s(now, 1);
+			f->not_before = f->check.at = boot_in_s(now, 1);
 		return taken;
 	case FLEET_SAYS_GRANTED:
 		granted(f, now, a->fence);
 		break;
 	case FLEET_SAYS_HELD:
 		f->counters.held++;
-		wait_for(f, now, &f->lease, a, duration_s(2));
+		f->not_before =
+			fleet_wait_for(f, now, &f->lease, a, duration_s(FLEET_LEASE_JITTER_S));
 		break;
 	case FLEET_SAYS_HOLD:
 		if (f->wish == FLEET_WISH_ADMIN && !is_broken(&f->hold, &a->id)) {
@@ -248,7 +234,7 @@ static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 			f->not_before = now;
 			break;
 		}
-		wait_for(f, now, &f->hold, a, duration_s(1));
+		f->not_before = fleet_wait_for(f, now, &f->hold, a, duration_s(1));
 		f->class = a->class;
 		if (!f->hold.outlived)
 			fleet_give_up(f, FLEET_BECAUSE_HOLD, boot_since(f->not_before, now));
@@ -262,7 +248,8 @@ static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 		f->current.rejected = false;
 		fleet_give_up(f, FLEET_BECAUSE_COOLDOWN, a->wait);
 		break;
-	default:
+	default: /* no honest store says so */
+		f->not_before = boot_in_s(now, 1);
 		break;
 	}
 	return FLEET_TAKEN_NOTHING;
@@ -337,7 +324,7 @@ enum fleet_taken fleet_answered(struct fleet *f, struct boot_time now,
 		return was_acquired(f, now, answer, sight);
 	case FLEET_RENEW:
 		/* late or not: whether its token counts, its generation says */
-		f->renew_at = boot_add(now, duration_ns(RENEW_NS));
+		f->renew_at = boot_add(now, duration_ns(FLEET_RENEW_NS));
 		break;
 	case FLEET_PUT:
 		return was_put(f, now, answer, sight);
@@ -346,6 +333,9 @@ enum fleet_taken fleet_answered(struct fleet *f, struct boot_time now,
 		break;
 	case FLEET_STOP:
 		return was_stopped(f, now, answer, sight);
+	case FLEET_ACCEPT:
+		f->check.want_accept = false;
+		break;
 	}
 	return FLEET_TAKEN_NOTHING;
 }
@@ -362,7 +352,10 @@ void fleet_refused(struct fleet *f, struct boot_time now)
 		break;
 	case FLEET_ACQUIRE:
 	case FLEET_STOP:
-		f->not_before = later;
+		if (f->for_check)
+			f->check.since = FLEET_LONG_AGO; /* asked from here */
+		else
+			f->not_before = later;
 		break;
 	case FLEET_RENEW:
 		f->renew_at = later;
@@ -373,6 +366,9 @@ void fleet_refused(struct fleet *f, struct boot_time now)
 	case FLEET_FAIL:
 		f->want_fail = false; /* the lease ends by itself */
 		f->not_before = later;
+		break;
+	case FLEET_ACCEPT:
+		f->check.want_accept = false; /* the same */
 		break;
 	}
 }
@@ -430,6 +426,8 @@ void fleet_want(struct fleet *f, struct boot_time now, enum fleet_wish wish)
 	if (wish == FLEET_WISH_ADMIN)
 		f->not_before = boot_min(f->not_before, now);
 	f->want_give_up = false;
+	if (wish == FLEET_WISH_REPORT)
+		f->check.state = FLEET_CHECK_NONE;
 	if (wish == FLEET_WISH_REPORT && f->current.generation && !f->current.rejected) {
 		f->current.rejected = true;
 		f->not_before = boot_min(f->not_before, now);

@@ -22,9 +22,12 @@
  *   - no lease or hold stops this host for longer than it says and 2 s more, by its own clock
  *   - a record that is sealed with another key is not overwritten while it lives
  *   - a token that the store has lost is put there again by a host that has it
+ *   - that the API takes a reported token is believed of other hosts alone, each time for a
+ *     cool-down by this host's clock
  *
- * fleet.c has the events, fleet_look.c what a record of the store means, fleet_decide.c what is to
- * be done, and fleet_judge.c what these ask and set in common. */
+ * fleet.c has the events, fleet_look.c what a record of the store means, fleet_check.c who asks the
+ * API about a reported token, fleet_decide.c what is to be done, and fleet_judge.c what these ask
+ * and set in common. */
 #ifndef GCTOKEND_CORE_FLEET_H
 #define GCTOKEND_CORE_FLEET_H
 
@@ -44,6 +47,7 @@ struct fleet_settings {
 	struct duration poll;
 	struct duration use_margin;
 	uint32_t alone; /* so many hosts may mint without the store; FLEET_NO_PERMIT: all */
+	struct duration cooldown; /* so long the API's word on a reported token is good */
 };
 
 /* What a token is wanted for. The greater one counts. */
@@ -66,6 +70,7 @@ enum fleet_seal {
 
 struct fleet_sight {
 	enum fleet_seal seal;
+	bool proven;              /* the answer's verdict is of a host that has the fleet's key */
 	struct duration issued;   /* GOOD: as it is authenticated */
 	struct boot_time ceiling; /* GOOD: its end by what is known of the login server's clock;
 				     BOOT_TIME_NEVER: nothing is */
@@ -105,15 +110,20 @@ enum fleet_todo {
 	FLEET_TODO_OPERATION, /* begin it; fleet_answered, fleet_refused or fleet_down follows */
 	FLEET_TODO_MINT,    /* send the token request; fleet_minted or fleet_mint_failed follows */
 	FLEET_TODO_GIVE_UP, /* end the fetch that it is wanted for */
+	FLEET_TODO_CHECK,   /* ask the API about the current token; fleet_checked follows */
+	FLEET_TODO_CHECKED, /* what fleet_check wanted to know is known */
 };
 
 struct fleet_decision {
 	enum fleet_todo todo;
 	enum fleet_operation operation; /* the numbers of an operation follow it */
-	uint64_t generation;            /* ACQUIRE: the highest known; PUT, STOP: of what is put */
+	uint64_t generation;            /* ACQUIRE: the highest known; PUT, STOP: of what is put;
+					   ACCEPT: of the token */
 	uint64_t reject;                /* ACQUIRE: the reported generation, or 0 */
+	bool check;                     /* ACQUIRE: the lease is for asking the API about it */
+	uint64_t doubted;               /* ACQUIRE: a verdict that does not count */
 	uint64_t floor;                 /* ACQUIRE: the highest ever seen */
-	uint64_t fence;                 /* RENEW, FAIL */
+	uint64_t fence;                 /* RENEW, FAIL, ACCEPT */
 	struct duration lease;          /* ACQUIRE, RENEW */
 	struct fleet_id break_lease, break_hold; /* ACQUIRE: what has stood too long */
 	int64_t stamp_us, left_us; /* PUT: what was left when the store's clock said so */
@@ -123,17 +133,18 @@ struct fleet_decision {
 	bool living;               /* FAIL: a token still lives */
 	bool alone;                /* MINT: without the store */
 	enum fleet_reason reason;  /* GIVE_UP */
-	struct boot_time wake_at;  /* decide again then, if nothing happens */
+	bool accepted; /* CHECKED: the API takes it; else the token is too new to be replaced */
+	struct boot_time wake_at; /* decide again then, if nothing happens */
 };
 
 /* What became of an operation: an enum fleet_word, or one of these. */
 enum fleet_result {
-	FLEET_RESULT_EMPTY = FLEET_SAYS_FAILED + 1, /* of READ: the store has no record */
-	FLEET_RESULT_REFUSED,                       /* with an error, or it could not be asked */
-	FLEET_RESULT_LOST,                          /* with the connection */
+	FLEET_RESULT_EMPTY = FLEET_SAYS_ACCEPTED + 1, /* of READ: the store has no record */
+	FLEET_RESULT_REFUSED,                         /* with an error, or it could not be asked */
+	FLEET_RESULT_LOST,                            /* with the connection */
 	FLEET_RESULTS,
 };
-#define FLEET_OPERATIONS (FLEET_STOP + 1)
+#define FLEET_OPERATIONS (FLEET_ACCEPT + 1)
 
 struct fleet_counters {
 	uint64_t minted, minted_alone, adopted, put, restored, superseded, held, cooled_down;
@@ -151,6 +162,29 @@ struct fleet_obstacle {
 	struct fleet_id id;
 	struct boot_time since;
 	bool outlived; /* it is to be broken */
+};
+
+enum fleet_check_state {
+	FLEET_CHECK_NONE,
+	FLEET_CHECK_WANTED,    /* the store is to say who asks the API */
+	FLEET_CHECK_GRANTED,   /* this host is to */
+	FLEET_CHECK_UNDER_WAY, /* it does */
+	FLEET_CHECK_ENDED,     /* nobody need ask: what is known is to be told */
+};
+
+/* Whether the API takes the current token, which a caller reported. */
+struct fleet_check {
+	enum fleet_check_state state;
+	bool leased;            /* GRANTED, UNDER_WAY: no other host asks meanwhile */
+	bool accepted;          /* ENDED */
+	bool want_accept;       /* the store is to be told that the API takes it */
+	uint64_t fence;         /* of the lease */
+	struct boot_time since; /* when it was wanted */
+	struct boot_time at;    /* the store is asked then */
+	/* That the API takes it, by whichever host's word. */
+	uint64_t verdict;            /* the fence of the latest that counted; 0: none did */
+	struct boot_time good_until; /* by our own clock */
+	uint64_t doubted;            /* the fence of one that does not count; 0: none */
 };
 
 /* A reading of the store's clock: it was so at some instant between these two. */
@@ -180,6 +214,7 @@ struct fleet {
 	struct boot_time anchor;  /* what is pushed from now on was put after this */
 	bool busy;                /* `operation` is under way */
 	enum fleet_operation operation;
+	bool for_check;            /* an ACQUIRE: for asking the API */
 	struct boot_time asked_at; /* when it began */
 
 	enum fleet_wish wish;
@@ -188,6 +223,7 @@ struct fleet {
 	struct fleet_obstacle lease, hold;
 	bool minting, alone, want_mint;
 	uint64_t fence;
+	struct fleet_check check;
 	struct duration lease_length; /* as it was asked for */
 	struct boot_time renew_at;
 
@@ -252,6 +288,11 @@ bool fleet_minted(
 /* It did not. `retry_after`: zero, or what the server said. */
 void fleet_mint_failed(struct fleet *f, struct boot_time now, enum response_class class,
 	struct duration retry_after);
+/* A caller says that the API refused the current token, and the API is to be asked, once for the
+ * fleet. Ends with CHECK or CHECKED, or with FLEET_TAKEN_TOKEN or FLEET_TAKEN_REJECTED. */
+void fleet_check(struct fleet *f, struct boot_time now);
+/* What CHECK asked for ended: the API takes the token, or it does not say so. */
+void fleet_checked(struct fleet *f, struct boot_time now, bool accepted);
 /* The current token ends at `end`, says what was learnt of the login server's clock. */
 void fleet_ends(struct fleet *f, struct boot_time end);
 /* An admin stops the token for the whole fleet; only where this host may mint. */

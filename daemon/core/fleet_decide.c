@@ -1,6 +1,7 @@
 #include "fleet_decide.h"
 
 #include "fleet.h"
+#include "fleet_check.h"
 #include "fleet_judge.h"
 
 /* A stamp is too old to date a token by. */
@@ -25,6 +26,7 @@ static void let_go(struct fleet *f, struct boot_time now)
 	f->current = (struct fleet_token){.generation = 0};
 	f->put_at = BOOT_TIME_NEVER;
 	f->unpublished = false;
+	fleet_forget_check(f);
 }
 
 static void begin(struct fleet *f, struct boot_time now, enum fleet_operation operation,
@@ -32,20 +34,24 @@ static void begin(struct fleet *f, struct boot_time now, enum fleet_operation op
 {
 	f->busy = true;
 	f->operation = operation;
+	f->for_check = false;
 	f->asked_at = now;
 	d->todo = FLEET_TODO_OPERATION;
 	d->operation = operation;
 }
 
-static void begin_acquire(struct fleet *f, struct boot_time now, struct fleet_decision *d)
+static void begin_acquire(
+	struct fleet *f, struct boot_time now, bool for_check, struct fleet_decision *d)
 {
 	/* nobody waits while the old one lives */
-	bool waits = !fleet_alive(f, now) || f->current.rejected;
+	bool waits = for_check || !fleet_alive(f, now) || f->current.rejected;
 
 	begin(f, now, FLEET_ACQUIRE, d);
+	f->for_check = d->check = for_check;
+	d->doubted = f->check.doubted;
 	f->lease_length = duration_s(waits ? FLEET_LEASE_S : FLEET_LEASE_LIVING_S);
 	d->generation = fleet_highest_known(f);
-	d->reject = f->wish == FLEET_WISH_REPORT ? f->current.generation : 0;
+	d->reject = for_check || f->wish == FLEET_WISH_REPORT ? f->current.generation : 0;
 	d->floor = f->seen;
 	d->lease = f->lease_length;
 	if (f->lease.outlived)
@@ -75,6 +81,28 @@ static void begin_fail(struct fleet *f, struct boot_time now, struct fleet_decis
 	d->living = fleet_alive(f, now) && !f->current.rejected;
 }
 
+static void begin_accept(struct fleet *f, struct boot_time now, struct fleet_decision *d)
+{
+	begin(f, now, FLEET_ACCEPT, d);
+	d->fence = f->check.fence;
+	d->generation = f->current.generation;
+}
+
+/* What it is for takes its time. */
+static void keep_lease(
+	struct fleet *f, struct boot_time now, uint64_t fence, struct fleet_decision *d)
+{
+	if (!f->up || f->busy)
+		return;
+	if (boot_before(now, f->renew_at)) {
+		d->wake_at = boot_min(d->wake_at, f->renew_at);
+		return;
+	}
+	begin(f, now, FLEET_RENEW, d);
+	d->fence = fence;
+	d->lease = f->lease_length;
+}
+
 static void decide_minting(struct fleet *f, struct boot_time now, struct fleet_decision *d)
 {
 	if (f->want_mint) {
@@ -83,16 +111,8 @@ static void decide_minting(struct fleet *f, struct boot_time now, struct fleet_d
 		d->alone = f->alone;
 		return;
 	}
-	/* The POST takes its time, and the lease is kept. */
-	if (f->alone || !f->up || f->busy)
-		return;
-	if (boot_before(now, f->renew_at)) {
-		d->wake_at = boot_min(d->wake_at, f->renew_at);
-		return;
-	}
-	begin(f, now, FLEET_RENEW, d);
-	d->fence = f->fence;
-	d->lease = f->lease_length;
+	if (!f->alone)
+		keep_lease(f, now, f->fence, d);
 }
 
 /* True: there is something to tell the store, or to ask it, besides a token. */
@@ -105,6 +125,8 @@ static bool decide_upkeep(struct fleet *f, struct boot_time now, struct fleet_de
 		begin(f, now, FLEET_READ, d);
 	} else if (f->want_fail) {
 		begin_fail(f, now, d);
+	} else if (f->check.want_accept) {
+		begin_accept(f, now, d);
 	} else if (fleet_is_foreign(f, now)) {
 		d->wake_at = boot_min(d->wake_at, f->foreign_until);
 	} else if (f->want_stop && boot_before(now, f->not_before)) {
@@ -194,7 +216,32 @@ static void decide_asking(struct fleet *f, struct boot_time now, struct fleet_de
 	if (boot_before(now, f->not_before))
 		d->wake_at = boot_min(d->wake_at, f->not_before);
 	else
-		begin_acquire(f, now, d);
+		begin_acquire(f, now, false, d);
+}
+
+/* A caller reported the current token. */
+static void decide_check(struct fleet *f, struct boot_time now, struct fleet_decision *d)
+{
+	if (!fleet_check_due(f, now, &d->wake_at))
+		return;
+	if (f->settings.may_mint)
+		begin_acquire(f, now, true, d);
+	else
+		begin(f, now, FLEET_READ, d);
+}
+
+static void decide_idle(struct fleet *f, struct boot_time now, struct fleet_decision *d)
+{
+	if (f->wish != FLEET_WISH_NONE && !f->want_give_up) {
+		if (!f->up)
+			decide_alone(f, now, FLEET_BECAUSE_DOWN, d);
+		else if (fleet_is_foreign(f, now))
+			decide_alone(f, now, FLEET_BECAUSE_FOREIGN, d);
+		else
+			decide_asking(f, now, d);
+	}
+	if (d->todo == FLEET_TODO_NOTHING)
+		decide_check(f, now, d);
 }
 
 void fleet_decide(struct fleet *f, struct boot_time now, struct fleet_decision *ret)
@@ -204,17 +251,16 @@ void fleet_decide(struct fleet *f, struct boot_time now, struct fleet_decision *
 	let_go(f, now);
 	if (f->current.generation && !f->current.stopped)
 		d.wake_at = fleet_dead(f);
-	if (f->minting) {
-		decide_minting(f, now, &d);
-	} else if (!f->busy && !(f->up && decide_upkeep(f, now, &d)) &&
-		   f->wish != FLEET_WISH_NONE && !f->want_give_up) {
-		if (!f->up)
-			decide_alone(f, now, FLEET_BECAUSE_DOWN, &d);
-		else if (fleet_is_foreign(f, now))
-			decide_alone(f, now, FLEET_BECAUSE_FOREIGN, &d);
-		else
-			decide_asking(f, now, &d);
+	if (fleet_check_decide(f, now, &d)) {
+		*ret = d;
+		return;
 	}
+	if (f->minting)
+		decide_minting(f, now, &d);
+	else if (fleet_check_leased(f) && f->wish != FLEET_WISH_ADMIN)
+		keep_lease(f, now, f->check.fence, &d);
+	else if (!f->busy && !(f->up && decide_upkeep(f, now, &d)))
+		decide_idle(f, now, &d);
 	/* An answer that is awaited may grant it still. */
 	if (d.todo == FLEET_TODO_NOTHING && f->want_give_up && !f->minting &&
 		!(f->busy && f->operation == FLEET_ACQUIRE)) {

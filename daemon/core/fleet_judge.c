@@ -1,5 +1,7 @@
 #include "fleet_judge.h"
 
+#include <string.h>
+
 struct duration duration_from_us(int64_t us)
 {
 	int64_t ns;
@@ -68,4 +70,28 @@ void fleet_take(struct fleet *f, const struct fleet_token *token)
 	f->put_at = BOOT_TIME_NEVER;
 	f->unpublished = false;
 	f->foreign_until = FLEET_LONG_AGO;
+	fleet_forget_check(f);
+}
+
+void fleet_forget_check(struct fleet *f)
+{
+	f->check = (struct fleet_check){.good_until = FLEET_LONG_AGO};
+}
+
+struct boot_time fleet_wait_for(struct fleet *f, struct boot_time now, struct fleet_obstacle *o,
+	const struct fleet_answer *a, struct duration jitter)
+{
+	struct boot_time overdue, at = boot_add(now, duration_max(a->wait, duration_ms(50)));
+
+	if (strcmp(o->id.text, a->id.text) != 0)
+		*o = (struct fleet_obstacle){.id = a->id, .since = now};
+	overdue = boot_add(o->since, duration_add(a->whole, duration_s(FLEET_OVERDUE_S)));
+	if (boot_before(overdue, now)) {
+		at = o->outlived ? boot_in_s(now, 1) : now;
+		f->counters.broken += !o->outlived;
+		o->outlived = true;
+		return at;
+	}
+	at = boot_add(at, random_duration(&f->random, jitter));
+	return boot_min(at, boot_add(overdue, duration_ms(1)));
 }

@@ -12,6 +12,11 @@
 #define FLEET_LONG_AGO ((struct boot_time){INT64_MIN})
 /* Reads and puts after a loss are spread over this. */
 #define FLEET_SPREAD_S 3
+/* A lease or hold is broken when it has stood so much longer than it says. */
+#define FLEET_OVERDUE_S 2
+/* Those who wait for a lease do not all ask again at once. */
+#define FLEET_LEASE_JITTER_S 2
+#define FLEET_RENEW_NS (FLEET_LEASE_S * NS_PER_S / 3)
 /* rho: 100 ppm. */
 #define FLEET_DRIFT(ns) ((ns) / 10000)
 
@@ -45,5 +50,11 @@ void fleet_wish_granted(struct fleet *f);
 void fleet_give_up(struct fleet *f, enum fleet_reason reason, struct duration wait);
 /* It is the current one from now on. */
 void fleet_take(struct fleet *f, const struct fleet_token *token);
+/* There is none, or another one: whatever the API says is of no use. */
+void fleet_forget_check(struct fleet *f);
+/* A lease or hold of another host is in the way: when to ask again, the jitter included. By our own
+ * clock it ends, whatever the store's does. */
+struct boot_time fleet_wait_for(struct fleet *f, struct boot_time now, struct fleet_obstacle *o,
+	const struct fleet_answer *a, struct duration jitter);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ID_LABEL "gctokend fleet key"
+#define PROOF_LABEL "gctokend fleet verdict"
 #define DERIVATION_LABEL "gctfleet"
 #define LABEL_LENGTH 8
 #define HMAC_LENGTH 32
@@ -98,5 +99,28 @@ int fleet_key_tag(const unsigned char fleet_key[FLEET_KEY_LENGTH], const char *c
 	if (!ok)
 		return -ENOMEM;
 	hex_write(tag, FLEET_TAG_DIGITS / 2, ret_tag);
+	return 0;
+}
+
+static void store_number(unsigned char *at, uint64_t value)
+{
+	for (int i = 7; i >= 0; i--, value >>= 8)
+		at[i] = (unsigned char)value;
+}
+
+int fleet_key_proof(const unsigned char fleet_key[FLEET_KEY_LENGTH],
+	const struct fleet_subject *subject, uint64_t generation, uint64_t fence,
+	char ret_proof[FLEET_PROOF_DIGITS + 1])
+{
+	unsigned char said[sizeof(PROOF_LABEL) + FLEET_DIGEST_LENGTH + 16];
+	unsigned char *at = said + sizeof(PROOF_LABEL), proof[HMAC_LENGTH];
+
+	memcpy(said, PROOF_LABEL, sizeof(PROOF_LABEL));
+	memcpy(at, subject->digest, FLEET_DIGEST_LENGTH);
+	store_number(at + FLEET_DIGEST_LENGTH, generation);
+	store_number(at + FLEET_DIGEST_LENGTH + 8, fence);
+	if (!hmac(fleet_key, FLEET_KEY_LENGTH, said, sizeof(said), proof))
+		return -ENOMEM;
+	hex_write(proof, FLEET_PROOF_DIGITS / 2, ret_proof);
 	return 0;
 }

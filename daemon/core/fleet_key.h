@@ -9,12 +9,15 @@
 
 #include "gcm.h"
 
+#include <stdint.h>
+
 #define FLEET_KEY_LENGTH 32
 #define FLEET_KEY_ID_LENGTH 8
 #define FLEET_DIGEST_LENGTH 16
 #define FLEET_CLIENT_DIGITS 32
 #define FLEET_REQUEST_DIGITS 16
 #define FLEET_TAG_DIGITS 16
+#define FLEET_PROOF_DIGITS 32
 
 /* A token that hosts share. The texts stand in the names of the store's keys, and say nothing to
  * whoever does not know the client. */
@@ -42,5 +45,11 @@ int fleet_key_init(struct fleet_key *ret, const unsigned char fleet_key[FLEET_KE
  * and secret, each with its NUL). 0 or -ENOMEM. */
 int fleet_key_tag(const unsigned char fleet_key[FLEET_KEY_LENGTH], const char *client_id,
 	const char *client_secret, char ret_tag[FLEET_TAG_DIGITS + 1]);
+/* Shows that whoever says that the API takes a token has the fleet's key: hex digits of
+ * HMAC-SHA256(fleet key, a label, the subject, the token's generation, and the fence under which
+ * it was asked). 0 or -ENOMEM. */
+int fleet_key_proof(const unsigned char fleet_key[FLEET_KEY_LENGTH],
+	const struct fleet_subject *subject, uint64_t generation, uint64_t fence,
+	char ret_proof[FLEET_PROOF_DIGITS + 1]);
 
 #endif

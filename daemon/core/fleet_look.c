@@ -38,6 +38,7 @@ static enum fleet_taken look_again(struct fleet *f, struct boot_time now,
 	}
 	if (r->rejected && !f->current.rejected) {
 		f->current.rejected = true;
+		f->check.state = FLEET_CHECK_NONE; /* it was asked elsewhere */
 		f->not_before = boot_in_s(now, 1); /* whoever reported it has the lease */
 		taken = FLEET_TAKEN_REJECTED;
 	}

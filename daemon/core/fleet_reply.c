@@ -134,6 +134,19 @@ static bool read_dated(const struct text t[4], struct fleet_stored *ret)
 	       read_number(t[3], 1, NUMBER_MAX, &ret->issued_us);
 }
 
+/* Cuts off what is in front of the next blank. False: there is none. */
+static bool cut(struct text *rest, struct text *ret)
+{
+	const char *blank = memchr(rest->bytes, ' ', rest->length);
+
+	if (!blank)
+		return false;
+	*ret = (struct text){rest->bytes, (size_t)(blank - rest->bytes)};
+	rest->length -= ret->length + 1;
+	rest->bytes = blank + 1;
+	return true;
+}
+
 /* ---- elements ---- */
 
 /* The texts of an array that has just so many. A nil is read as an empty text, which no field may
@@ -153,6 +166,22 @@ static bool take_texts(const struct fleet_element *e, size_t count, struct text 
 	return true;
 }
 
+/* "FENCE AT PROOF". */
+static bool read_verdict(struct text t, struct fleet_verdict *ret)
+{
+	struct text fence, at;
+
+	if (!cut(&t, &fence) || !cut(&t, &at) || !read_generation(fence, &ret->fence) ||
+		!read_number(at, 0, NUMBER_MAX, &ret->at_us) || t.length != FLEET_PROOF_DIGITS)
+		return false;
+	for (size_t i = 0; i < t.length; i++)
+		if (!memchr("0123456789abcdef", t.bytes[i], 16))
+			return false;
+	memcpy(ret->proof, t.bytes, t.length);
+	ret->proof[t.length] = '\0';
+	return true;
+}
+
 /* Six of them: generation, t0, left, issued, sealed, rejected. */
 static bool read_stored(const struct text *t, struct fleet_stored *ret)
 {
@@ -165,19 +194,21 @@ int fleet_reply_read(const struct fleet_element *fields, const struct fleet_elem
 	struct fleet_answer *ret)
 {
 	struct fleet_answer a = {.word = FLEET_SAYS_RECORD};
-	struct text field[6], clock[2];
+	struct text field[7], clock[2];
 	bool any = false;
 	int64_t s, us;
 
-	if (!take_texts(fields, 6, field) || !take_texts(time, 2, clock))
+	if (!take_texts(fields, 7, field) || !take_texts(time, 2, clock))
 		return -EPROTO;
 	if (!read_number(clock[0], 0, NUMBER_MAX / US_PER_S - 1, &s) ||
 		!read_number(clock[1], 0, US_PER_S - 1, &us))
 		return -EPROTO;
 	a.stamp_us = s * US_PER_S + us;
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < 7; i++)
 		any |= field[i].length > 0;
 	if (any && !read_stored(field, &a.record))
+		return -EPROTO;
+	if (field[6].length && !read_verdict(field[6], &a.verdict))
 		return -EPROTO;
 	*ret = a;
 	return 0;
@@ -210,6 +241,11 @@ static bool read_granted(const struct text *t, struct fleet_answer *ret)
 	return read_generation(t[0], &ret->fence);
 }
 
+static bool read_accepted(const struct text *t, struct fleet_answer *ret)
+{
+	return read_verdict(t[0], &ret->verdict);
+}
+
 #define OF(operation) (1u << (operation))
 #define PUTS (OF(FLEET_PUT) | OF(FLEET_STOP))
 
@@ -227,12 +263,13 @@ static const struct {
 	{"limit", FLEET_SAYS_LIMIT, OF(FLEET_ACQUIRE), 1, read_cooldown},
 	{"granted", FLEET_SAYS_GRANTED, OF(FLEET_ACQUIRE) | OF(FLEET_STOP), 1, read_granted},
 	{"kept", FLEET_SAYS_KEPT, OF(FLEET_RENEW), 0, NULL},
-	{"late", FLEET_SAYS_LATE, OF(FLEET_RENEW) | OF(FLEET_FAIL), 0, NULL},
-	{"put", FLEET_SAYS_PUT, PUTS, 0, NULL},
+	{"late", FLEET_SAYS_LATE, OF(FLEET_RENEW) | OF(FLEET_FAIL) | OF(FLEET_ACCEPT), 0, NULL},
+	{"put", FLEET_SAYS_PUT, PUTS | OF(FLEET_ACCEPT), 0, NULL},
 	{"same", FLEET_SAYS_SAME, OF(FLEET_PUT), 0, NULL},
 	{"dead", FLEET_SAYS_DEAD, OF(FLEET_PUT), 0, NULL},
 	{"stale", FLEET_SAYS_STALE, OF(FLEET_PUT), 0, NULL},
 	{"failed", FLEET_SAYS_FAILED, OF(FLEET_FAIL), 0, NULL},
+	{"accepted", FLEET_SAYS_ACCEPTED, OF(FLEET_ACQUIRE), 1, read_accepted},
 };
 
 int fleet_reply_script(enum fleet_operation operation, const struct fleet_element *element,
@@ -275,19 +312,6 @@ int fleet_reply_permit(const struct fleet_element *element, bool *ret_granted, u
 }
 
 /* ---- messages ---- */
-
-/* Cuts off what is in front of the next blank. False: there is none. */
-static bool cut(struct text *rest, struct text *ret)
-{
-	const char *blank = memchr(rest->bytes, ' ', rest->length);
-
-	if (!blank)
-		return false;
-	*ret = (struct text){rest->bytes, (size_t)(blank - rest->bytes)};
-	rest->length -= ret->length + 1;
-	rest->bytes = blank + 1;
-	return true;
-}
 
 int fleet_reply_message(const char *bytes, size_t length, struct fleet_message *ret)
 {

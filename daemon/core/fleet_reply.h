@@ -14,12 +14,14 @@
  *   kept, late                      the lease is, or is not, this host's
  *   put, same, dead, stale          the record is there; it was; the token is over; another try
  *   failed                          the lease was given back
+ *   accepted  verdict               another host asked the API, which takes the reported token
  *
  * `ms`: how long from now, by the store; `whole`: how long it lasts in all; `id`: tells it from
  * every other lease or hold, a renewed lease too. Times to live may be negative, as PTTL is. */
 #ifndef GCTOKEND_CORE_FLEET_REPLY_H
 #define GCTOKEND_CORE_FLEET_REPLY_H
 
+#include "fleet_key.h"
 #include "times.h"
 #include "token_response.h"
 
@@ -65,6 +67,13 @@ struct fleet_stored {
 
 #define FLEET_ID_MAX 39
 
+/* That the API takes a token: "FENCE AT PROOF", beside the record. */
+struct fleet_verdict {
+	uint64_t fence; /* of the lease under which it was asked; 0: there is no verdict */
+	int64_t at_us;  /* what the store's clock said when it was told */
+	char proof[FLEET_PROOF_DIGITS + 1]; /* fleet_key_proof, of whoever asked */
+};
+
 /* What tells one lease or hold from another: an opaque text. */
 struct fleet_id {
 	char text[FLEET_ID_MAX + 1]; /* "": none */
@@ -85,6 +94,7 @@ enum fleet_word {
 	FLEET_SAYS_DEAD,
 	FLEET_SAYS_STALE,
 	FLEET_SAYS_FAILED,
+	FLEET_SAYS_ACCEPTED,
 };
 
 /* What operations there are at the store. */
@@ -95,24 +105,26 @@ enum fleet_operation {
 	FLEET_PUT,
 	FLEET_FAIL,
 	FLEET_STOP,
+	FLEET_ACCEPT,
 };
 
 struct fleet_answer {
 	enum fleet_word word;
-	int64_t stamp_us;            /* what the store's clock said */
-	struct fleet_stored record;  /* RECORD, NEWER */
-	struct duration wait;        /* COOLDOWN, HOLD, HELD, LIMIT; never negative */
-	struct duration whole;       /* HOLD, HELD; above 0 */
-	struct fleet_id id;          /* HOLD, HELD */
-	enum response_class class;   /* HOLD: THROTTLED, CLIENT_REJECTED, UNAVAILABLE */
-	char host[FLEET_ID_MAX + 1]; /* HELD: whose lease it is */
-	uint64_t fence;              /* GRANTED */
+	int64_t stamp_us;             /* what the store's clock said */
+	struct fleet_stored record;   /* RECORD, NEWER */
+	struct fleet_verdict verdict; /* RECORD, ACCEPTED */
+	struct duration wait;         /* COOLDOWN, HOLD, HELD, LIMIT; never negative */
+	struct duration whole;        /* HOLD, HELD; above 0 */
+	struct fleet_id id;           /* HOLD, HELD */
+	enum response_class class;    /* HOLD: THROTTLED, CLIENT_REJECTED, UNAVAILABLE */
+	char host[FLEET_ID_MAX + 1];  /* HELD: whose lease it is */
+	uint64_t fence;               /* GRANTED */
 };
 
 /* All of these: 0; -EPROTO: no answer that there can be; *ret is untouched. */
 
-/* READ: HMGET of gen, t0, left, issued, sealed and rejected, and the TIME that was asked for behind
- * it. */
+/* READ: HMGET of gen, t0, left, issued, sealed, rejected and accepted, and the TIME that was asked
+ * for behind it. */
 int fleet_reply_read(const struct fleet_element *fields, const struct fleet_element *time,
 	struct fleet_answer *ret);
 /* What the script of any other operation answered. */

@@ -355,6 +355,7 @@ static void put_fleet_operations(const struct metric_context *c)
 		OPERATION("acquire", ACQUIRE, "hold", FLEET_SAYS_HOLD),
 		OPERATION("acquire", ACQUIRE, "limit", FLEET_SAYS_LIMIT),
 		OPERATION("acquire", ACQUIRE, "cooldown", FLEET_SAYS_COOLDOWN),
+		OPERATION("acquire", ACQUIRE, "accepted", FLEET_SAYS_ACCEPTED),
 		TROUBLE("acquire", ACQUIRE),
 		OPERATION("renew", RENEW, "kept", FLEET_SAYS_KEPT),
 		OPERATION("renew", RENEW, "late", FLEET_SAYS_LATE),
@@ -372,6 +373,9 @@ static void put_fleet_operations(const struct metric_context *c)
 		OPERATION("stop", STOP, "newer", FLEET_SAYS_NEWER),
 		OPERATION("stop", STOP, "granted", FLEET_SAYS_GRANTED),
 		TROUBLE("stop", STOP),
+		OPERATION("accept", ACCEPT, "put", FLEET_SAYS_PUT),
+		OPERATION("accept", ACCEPT, "late", FLEET_SAYS_LATE),
+		TROUBLE("accept", ACCEPT),
 #undef OPERATION
 #undef TROUBLE
 	};

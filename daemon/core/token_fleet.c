@@ -91,6 +91,8 @@ void token_source_rejected_elsewhere(
 	c->rejected = true;
 	s->refresh_unrejected = s->refresh_at;
 	s->refresh_at = boot_min(s->refresh_at, now->boot);
+	if (s->verification.generation == c->generation)
+		s->verification.state = VERIFICATION_ENDED;
 	s->attention = s->changed = true;
 	history_add(s->history, now, EVENT_REJECTED, c->generation,
 		"token %s was rejected on another host of the fleet", c->token.fingerprint);

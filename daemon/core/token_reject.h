@@ -32,6 +32,8 @@ enum verdict {
 	VERDICT_NONE,     /* no answer, or one that does not tell */
 	VERDICT_ACCEPTED, /* 2xx */
 	VERDICT_REFUSED,  /* 401 */
+	VERDICT_TOO_NEW,  /* it was not asked: another host of the fleet has replaced the token
+			     before it only just */
 };
 
 /* The token that the decision's `verify` is about: the current one or the one before it. */

@@ -9,7 +9,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local stamp = string.format('%.0f', now)
 
-local r = redis.call('HMGET', record, 'gen', 't0', 'left', 'issued', 'sealed', 'rejected', 'forced')
+local r = redis.call('HMGET', record, 'gen', 't0', 'left', 'issued', 'sealed', 'rejected', 'forced',
+  'accepted')
 local have = tonumber(r[1] or 0)
 local l = redis.call('HMGET', lease, 'fence', 'forced')
 local mine = l[1] == ARGV[1]
@@ -38,6 +39,9 @@ local left_us = string.format('%.0f', left)
 redis.call('DEL', record)
 redis.call('HSET', record, 'gen', ARGV[1], 't0', stamp, 'left', left_us, 'issued', ARGV[4],
   'sealed', ARGV[5], 'rejected', '0', 'forced', forced)
+if have == generation and r[8] then
+  redis.call('HSET', record, 'accepted', r[8])
+end
 redis.call('PEXPIRE', record, string.format('%.0f', math.ceil(left / 1000) + 60000))
 if tonumber(redis.call('GET', seq) or 0) < generation then
   redis.call('SET', seq, ARGV[1])

@@ -92,7 +92,8 @@ static void write(struct buffer *out, const struct words *w)
 
 void redis_write_read(struct buffer *out, const struct redis_keys *k)
 {
-	static const char *const fields[] = {"gen", "t0", "left", "issued", "sealed", "rejected"};
+	static const char *const fields[] = {
+		"gen", "t0", "left", "issued", "sealed", "rejected", "accepted"};
 	struct words w;
 
 	/* The clock is read after the record, so that the record seems older rather than younger.
@@ -127,6 +128,8 @@ void redis_write_acquire(struct buffer *out, const struct redis_keys *k, const c
 	add(&w, a->tag);
 	add(&w, a->break_lease->text);
 	add(&w, a->break_hold->text);
+	add_number(&w, a->check);
+	add_number(&w, (int64_t)a->doubted);
 	write(out, &w);
 }
 
@@ -168,6 +171,18 @@ void redis_write_fail(struct buffer *out, const struct redis_keys *k, const stru
 	add_number(&w, permille);
 	add(&w, f->tag);
 	add(&w, k->channel);
+	write(out, &w);
+}
+
+void redis_write_accept(
+	struct buffer *out, const struct redis_keys *k, const struct store_accept *a)
+{
+	struct words w;
+
+	BEGIN_SCRIPT(&w, &redis_script_accept, k->record, k->lease);
+	add_number(&w, (int64_t)a->fence);
+	add_number(&w, (int64_t)a->generation);
+	add(&w, a->proof);
 	write(out, &w);
 }
 

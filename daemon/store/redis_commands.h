@@ -31,6 +31,8 @@ void redis_write_put(struct buffer *out, const struct redis_keys *k, const struc
 /* `permille`: random, 0 to 1000. */
 void redis_write_fail(struct buffer *out, const struct redis_keys *k, const struct store_fail *f,
 	unsigned permille);
+void redis_write_accept(
+	struct buffer *out, const struct redis_keys *k, const struct store_accept *a);
 void redis_write_stop(struct buffer *out, const struct redis_keys *k, const struct store_stop *o);
 void redis_write_permit(struct buffer *out, const struct redis_keys *k, const char *host,
 	uint32_t most, struct duration keep);

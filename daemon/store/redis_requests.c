@@ -133,6 +133,7 @@ static const char *name_of(const struct redis_request *r)
 		[FLEET_PUT] = "PUT",
 		[FLEET_FAIL] = "FAIL",
 		[FLEET_STOP] = "STOP",
+		[FLEET_ACCEPT] = "ACCEPT",
 	};
 
 	return r->permit ? "PERMIT" : names[r->operation];

@@ -11,6 +11,6 @@ struct redis_script {
 };
 
 extern const struct redis_script redis_script_acquire, redis_script_renew, redis_script_put,
-	redis_script_fail, redis_script_stop, redis_script_permit;
+	redis_script_fail, redis_script_accept, redis_script_stop, redis_script_permit;
 
 #endif

@@ -236,6 +236,18 @@ int store_fail(struct store_token *t, const struct store_fail *f)
 	return start(t, false, FLEET_FAIL, &redis_script_fail, &b);
 }
 
+int store_accept(struct store_token *t, const struct store_accept *a)
+{
+	struct buffer b;
+	int r = may_start(t);
+
+	if (r)
+		return r;
+	buffer_init(&b, NULL, 0);
+	redis_write_accept(&b, &t->keys, a);
+	return start(t, false, FLEET_ACCEPT, &redis_script_accept, &b);
+}
+
 int store_stop(struct store_token *t, const struct store_stop *o)
 {
 	struct buffer b;

@@ -109,6 +109,8 @@ struct store_acquire {
 	struct duration cooldown;
 	const char *tag; /* of its credentials: fleet_key_tag */
 	const struct fleet_id *break_lease, *break_hold;
+	bool check;       /* whether the API takes `reject` is to be asked; else a token request */
+	uint64_t doubted; /* the fence of a verdict that does not count; 0: none */
 };
 
 struct store_put {
@@ -127,6 +129,11 @@ struct store_fail {
 	const char *tag;
 };
 
+struct store_accept {
+	uint64_t fence, generation; /* of the lease, and of the token */
+	const char *proof;          /* fleet_key_proof */
+};
+
 struct store_stop {
 	uint64_t generation;
 	struct duration issued; /* how long the record stays */
@@ -140,6 +147,7 @@ int store_acquire(struct store_token *t, const struct store_acquire *a);
 int store_renew(struct store_token *t, uint64_t fence, struct duration lease);
 int store_put(struct store_token *t, const struct store_put *p);
 int store_fail(struct store_token *t, const struct store_fail *f);
+int store_accept(struct store_token *t, const struct store_accept *a);
 /* FLEET_SAYS_GRANTED: there may be higher generations; it has to be this one. */
 int store_stop(struct store_token *t, const struct store_stop *o);
 /* May this host, among `most`, mint without the store? Held for `keep` after each time it asks;

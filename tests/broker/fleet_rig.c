@@ -172,6 +172,13 @@ int store_stop(struct store_token *t, const struct store_stop *o)
 	return begin(t, FLEET_STOP);
 }
 
+int store_accept(struct store_token *t, const struct store_accept *a)
+{
+	t->accept = *a;
+	snprintf(t->proof, sizeof(t->proof), "%s", a->proof);
+	return begin(t, FLEET_ACCEPT);
+}
+
 int store_permit(struct store_token *t, uint32_t most, struct duration keep)
 {
 	t->permits++;

@@ -39,6 +39,8 @@ struct store_token {
 	struct store_put put;
 	struct store_fail fail;
 	struct store_stop stop;
+	struct store_accept accept;
+	char proof[FLEET_PROOF_DIGITS + 1];
 	uint64_t fence;
 	struct duration lease;
 	char tag[FLEET_TAG_DIGITS + 1];

@@ -656,18 +656,19 @@ static void test_mint_limit_is_the_fleets(void **state)
 
 static void test_a_report_of_what_was_replaced_only_just(void **state)
 {
+	struct rig *r = fleet_rig_new("", ONE "api_url =\n");
 	struct sealed other;
-	struct rig *r = start_with_others(&other);
 	struct fleet_answer a;
 	char path[128];
 
 	(void)state;
+	seal(r, &other, 7, "token-7", 0);
+	store_connects(r);
+	found(r, &other);
 	pass_reading(r, 60, &other);
 	snprintf(path, sizeof(path), "/v1/token/reject?profile=a&generation=%llu",
 		(unsigned long long)rig_profile(r, "a")->source.current.generation);
 	post(r, path, 0);
-	while (!TAILQ_EMPTY(&r->fetches)) /* the API is asked whether it takes it */
-		rig_answer(r, TAILQ_FIRST(&r->fetches), 401, "");
 	answer_reads(r, &other);
 	assert_int_equal(asked(r, FLEET_ACQUIRE)->acquire.reject, 7);
 	a = waits(r, FLEET_SAYS_COOLDOWN, "", 9, 0);

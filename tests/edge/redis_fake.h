@@ -174,7 +174,7 @@ static inline bool fake_usual(struct fake_stream *s, const struct fake_command *
 		return fake_say(s, "*3\r\n$6\r\nmaster\r\n:7\r\n*1\r\n*3\r\n$1\r\na\r\n$1\r\n1\r\n$"
 				   "1\r\n7\r\n");
 	if (!strcmp(c->words[0], "HMGET"))
-		return fake_say(s, "*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n");
+		return fake_say(s, "*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n");
 	if (!strcmp(c->words[0], "TIME"))
 		return fake_say(s, "*2\r\n$10\r\n1700000000\r\n$6\r\n123456\r\n");
 	if (!strcmp(c->words[0], "PUBSUB")) {

@@ -8,8 +8,9 @@
 #define MANY_X X25 X25 X25 X25
 #define SIMPLE(text) "+" text "\r\n"
 #define RECORD(gen, t0, left, issued, sealed, rejected) \
-	"*6\r\n" SIMPLE(gen) SIMPLE(t0) SIMPLE(left) SIMPLE(issued) SIMPLE(sealed) SIMPLE(rejected)
-#define NILS "*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
+	"*7\r\n" SIMPLE(gen) SIMPLE(t0) SIMPLE(left) SIMPLE(issued) SIMPLE(sealed) \
+		SIMPLE(rejected) "$-1\r\n"
+#define NILS "*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 #define CHANNEL "gct:{0123456789abcdef0123456789abcdef}:0123456789abcdef:0:new"
 #define MEMORY_MOST (64 * 1024)
 #define TIME_MOST_MS 2000
@@ -49,9 +50,9 @@ static const struct wrong wrongs[] = {
 	{"HMGET", "\r\n", AT_READ, NULL, false, false},
 	{"HMGET", "HTTP/1.1 400 Bad Request\r\n\r\n", AT_READ, NULL, false, false},
 	{"HMGET", "\x15\x03\x03\x01\x02\x02\x28", AT_READ, NULL, false, false},
-	{"HMGET", "*6\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false, true}, /* cut off */
-	{"HMGET", "*6\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false, false},
-	{"HMGET", "*6\r\n$5\r\nab", AT_READ, NULL, false, true},
+	{"HMGET", "*7\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false, true}, /* cut off */
+	{"HMGET", "*7\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false, false},
+	{"HMGET", "*7\r\n$5\r\nab", AT_READ, NULL, false, true},
 	{"HMGET", "*", AT_READ, NULL, false, true},
 	{"HMGET", NILS, AT_READ, NULL, true, false}, /* too slowly */
 	/* Sizes. */
@@ -63,11 +64,11 @@ static const struct wrong wrongs[] = {
 	{"HMGET", "$1000000000\r\n", AT_READ, MANY_X, false, false},
 	{"HMGET", "$9223372036854775807\r\n", AT_READ, MANY_X, false, false},
 	{"HMGET", "$-7\r\n", AT_READ, NULL, false, false},
-	{"HMGET", "*6\r\n$100000\r\n", AT_READ, MANY_X, false, false},
+	{"HMGET", "*7\r\n$100000\r\n", AT_READ, MANY_X, false, false},
 	{"HMGET", "+", AT_READ, MANY_X, false, false},
 	{"HMGET", "-", AT_READ, MANY_X, false, false},
 	{"HMGET", ":", AT_READ, "1111111111111111", false, false},
-	{"HMGET", "*6\r\n", AT_READ, "*6\r\n", false, false}, /* nested for ever */
+	{"HMGET", "*7\r\n", AT_READ, "*7\r\n", false, false}, /* nested for ever */
 	{"HMGET", "*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", AT_READ, NULL, false, false},
 	{"HMGET", NILS, AT_READ, NILS, false, false}, /* unasked, for ever */
 	{"HMGET", "", AT_READ, "+OK\r\n", false, false},
@@ -78,11 +79,14 @@ static const struct wrong wrongs[] = {
 	{"HMGET", "*-1\r\n", AT_READ, NULL, false, false},
 	{"HMGET", "*0\r\n", AT_READ, NULL, false, false},
 	{"HMGET", "*5\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false, false},
-	{"HMGET", "*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false,
+	{"HMGET", "*8\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL,
+		false, false},
+	{"HMGET", "*7\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false,
 		false},
-	{"HMGET", "*6\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false, false},
-	{"HMGET", "*6\r\n-ERR\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false, false},
-	{"HMGET", "*6\r\n*0\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false, false},
+	{"HMGET", "*7\r\n-ERR\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false,
+		false},
+	{"HMGET", "*7\r\n*0\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", AT_READ, NULL, false,
+		false},
 	{"HMGET", "%3\r\n+a\r\n+b\r\n+c\r\n+d\r\n+e\r\n+f\r\n", AT_READ, NULL, false, false},
 	{"HMGET", "_\r\n", AT_READ, NULL, false, false},
 	/* What they say. */
@@ -94,7 +98,8 @@ static const struct wrong wrongs[] = {
 	{"HMGET", RECORD("7", "1", "1", "0", "s", "0"), AT_READ, NULL, false, false},
 	{"HMGET", RECORD("7", "1", "1", "1", "", "0"), AT_READ, NULL, false, false},
 	{"HMGET", RECORD("7", "1", "1", "1", "s", "2"), AT_READ, NULL, false, false},
-	{"HMGET", "*6\r\n+7\r\n$-1\r\n+1\r\n+1\r\n+s\r\n+0\r\n", AT_READ, NULL, false, false},
+	{"HMGET", "*7\r\n+7\r\n$-1\r\n+1\r\n+1\r\n+s\r\n+0\r\n$-1\r\n", AT_READ, NULL, false,
+		false},
 	{"TIME", "+1700000000\r\n", AT_READ, NULL, false, false},
 	{"TIME", "*2\r\n+1700000000\r\n+1000000\r\n", AT_READ, NULL, false, false},
 	{"TIME", "*1\r\n+1700000000\r\n", AT_READ, NULL, false, false},

@@ -181,6 +181,7 @@ static void each_operation_and_its_message(void **state)
 		.least = duration_s(7),
 		.most = duration_s(60),
 		.tag = "tag"};
+	struct store_accept accept = {.proof = "0123456789abcdef0123456789abcdef"};
 	struct store_stop stop = {.issued = duration_s(7200), .sealed = "stop", .sealed_length = 4};
 	uint64_t fence;
 
@@ -208,6 +209,21 @@ static void each_operation_and_its_message(void **state)
 	assert_string_equal(heard.sealed, "first");
 
 	again.known = again.reject = fence;
+	again.check = true;
+	assert_int_equal(ended(store_acquire(token, &again))->word, FLEET_SAYS_GRANTED);
+	accept.fence = heard.answer.fence;
+	accept.generation = fence;
+	assert_int_equal(ended(store_accept(token, &accept))->word, FLEET_SAYS_PUT);
+	assert_int_equal(ended(store_accept(token, &accept))->word, FLEET_SAYS_LATE);
+	assert_int_equal(ended(store_acquire(token, &again))->word, FLEET_SAYS_ACCEPTED);
+	assert_true(heard.answer.verdict.fence == accept.fence);
+	assert_int_equal(ended(store_read(token))->word, FLEET_SAYS_RECORD);
+	assert_true(heard.answer.verdict.fence == accept.fence);
+	assert_string_equal(heard.answer.verdict.proof, accept.proof);
+	again.doubted = accept.fence;
+	assert_int_equal(ended(store_acquire(token, &again))->word, FLEET_SAYS_GRANTED);
+
+	again.check = false;
 	assert_int_equal(ended(store_acquire(token, &again))->word, FLEET_SAYS_GRANTED);
 	fail.fence = heard.answer.fence;
 	assert_int_equal(ended(store_fail(token, &fail))->word, FLEET_SAYS_FAILED);

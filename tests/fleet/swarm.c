@@ -172,7 +172,8 @@ static void operate(struct host *h, const struct fleet_decision *d, struct boot_
 		return;
 	case FLEET_FAIL:
 	case FLEET_STOP:
-		break; /* no request fails here, and there is no admin */
+	case FLEET_ACCEPT:
+		break; /* no request fails here, nobody reports a token, and there is no admin */
 	}
 	if (r)
 		fleet_refused(&h->fleet, now);
@@ -226,6 +227,9 @@ static void turn(struct host *h)
 			h->retry_at = boot_add(now, duration_max(d.wait, duration_s(1)));
 			want_at = boot_max(want_at, h->retry_at);
 			break;
+		case FLEET_TODO_CHECK:
+		case FLEET_TODO_CHECKED:
+			break; /* nobody reports a token */
 		}
 	}
 }

@@ -87,6 +87,13 @@ static void check_stored(const struct fleet_stored *s, const char *data, size_t 
 	CHECK(s->sealed >= data && s->sealed + s->sealed_length <= data + size);
 }
 
+static void check_verdict(const struct fleet_verdict *v)
+{
+	CHECK(v->fence > 0 && v->fence <= FLEET_GENERATION_MAX && v->at_us >= 0);
+	CHECK(strspn(v->proof, "0123456789abcdef") == FLEET_PROOF_DIGITS);
+	CHECK(strlen(v->proof) == FLEET_PROOF_DIGITS);
+}
+
 static void check_answer(const struct fleet_answer *a, const char *data, size_t size)
 {
 	CHECK(a->stamp_us >= 0);
@@ -95,6 +102,9 @@ static void check_answer(const struct fleet_answer *a, const char *data, size_t 
 	case FLEET_SAYS_RECORD:
 		if (a->record.generation)
 			check_stored(&a->record, data, size);
+		if (a->verdict.fence)
+			check_verdict(&a->verdict);
+		CHECK(a->record.generation || !a->verdict.fence);
 		break;
 	case FLEET_SAYS_NEWER:
 		check_stored(&a->record, data, size);
@@ -109,6 +119,9 @@ static void check_answer(const struct fleet_answer *a, const char *data, size_t 
 		break;
 	case FLEET_SAYS_GRANTED:
 		CHECK(a->fence > 0 && a->fence <= FLEET_GENERATION_MAX);
+		break;
+	case FLEET_SAYS_ACCEPTED:
+		check_verdict(&a->verdict);
 		break;
 	case FLEET_SAYS_COOLDOWN:
 	case FLEET_SAYS_LIMIT:
@@ -137,7 +150,7 @@ static void check_message(const char *data, size_t size)
 
 static void check_script(char kind, const char *data, size_t size)
 {
-	static const char kinds[] = "rakpfs"; /* in the order of enum fleet_operation */
+	static const char kinds[] = "rakpfsc"; /* in the order of enum fleet_operation */
 	const char *at = data, *which = strchr(kinds, kind);
 	struct fleet_element first, second;
 	struct fleet_answer a, untouched;

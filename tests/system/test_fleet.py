@@ -45,6 +45,24 @@ def metric(d, name):
     return float(found[1]) if found else None
 
 
+def questions(server):
+    """How often the API was asked whether it takes a token."""
+    return len([asked for asked in server.log("me") if asked["method"] == "HEAD"])
+
+
+def report(d, wait=20):
+    return d.post(f"/v1/token/reject?generation={d.status()['generation']}&wait={wait}")
+
+
+def report_all(hosts):
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        return list(pool.map(report, hosts))
+
+
+def is_accepted(answer):
+    return answer.status == 429 and "accepts this token" in answer.json["error_description"]
+
+
 def happened(d, event):
     return metric(d, f'gctokend_fleet_events_total{{profile="default",event="{event}"}}')
 
@@ -84,20 +102,81 @@ def test_a_token_revoked_at_the_api_is_replaced_once(fleet, server, whose):
     time.sleep(3)  # the API is believed about a token that it can know
     server.revoke(all=True)
     reporters = hosts if whose == "all" else hosts[:1]
-    with ThreadPoolExecutor(len(reporters)) as pool:
-        answers = list(pool.map(lambda d: d.post(
-            f"/v1/token/reject?generation={d.status()['generation']}&wait=20"), reporters))
+    answers = report_all(reporters)
     assert [answer.status for answer in answers] == [200] * len(reporters)
     assert len({answer.json["access_token"] for answer in answers}) == 1
     assert settle(hosts, server, but=[first]) == answers[0].json["access_token"]
     assert server.posts == 2
+    assert questions(server) == 1
 
 
 def test_a_false_report_costs_nobody_a_token(fleet, server):
     hosts = started(fleet())
     first = settle(hosts, server)
-    answer = hosts[1].post(f"/v1/token/reject?generation={hosts[1].status()['generation']}&wait=9")
-    assert answer.status == 429 and "accepts this token" in answer.json["error_description"]
+    assert is_accepted(report(hosts[1]))
+    assert tokens(hosts) == {first}
+    assert server.posts == 1
+
+
+def test_false_reports_on_all_hosts_are_one_question(fleet, server):
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    assert all(is_accepted(answer) for answer in report_all(hosts))
+    assert questions(server) == 1
+    # and for the whole cool-down
+    time.sleep(3)
+    assert all(is_accepted(answer) for answer in report_all(hosts))
+    assert questions(server) == 1
+    assert tokens(hosts) == {first}
+    assert server.posts == 1
+    # also for a host that was not there
+    hosts[0].restart()
+    settle(hosts, server)
+    assert is_accepted(report(hosts[0]))
+    assert questions(server) == 1
+
+
+def test_the_host_that_asks_the_api_dies(fleet, server, redis):
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    server.fault("me", "delay", work=60, times=1)
+    with ThreadPoolExecutor(HOSTS) as pool:
+        answers = {d: pool.submit(report, d) for d in hosts}
+        lease = wait_until(lambda: redis.ask("HGET", redis.key(":lease"), "host"), "the lease")
+        [asking] = [d for d in hosts if share(d)["host"] == lease.decode()]
+        wait_until(lambda: questions(server) == 1, "the question")
+        asking.kill()
+        others = [d for d in hosts if d is not asking]
+        assert all(is_accepted(answers[d].result()) for d in others)
+    assert questions(server) == 2
+    assert tokens(others) == {first}
+    assert server.posts == 1
+
+
+def test_a_verdict_without_the_fleets_key_counts_for_nothing(fleet, server, redis):
+    """Whoever can write to the store does not keep a token in use that the API refuses."""
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    time.sleep(3)  # the API is believed about a token that it can know
+    server.revoke(all=True)
+    seconds, us = redis.ask("TIME")
+    for fence in (redis.generation() + 1, 2**53 - 1):
+        redis.ask("HSET", redis.key(":rec"), "accepted",
+                  f"{fence} {int(seconds) * 1_000_000 + int(us)} {'0123456789abcdef' * 2}")
+    assert [answer.status for answer in report_all(hosts)] == [200] * HOSTS
+    settle(hosts, server, but=[first])
+    assert questions(server) == 1
+    assert server.posts == 2
+
+
+def test_reports_while_the_store_is_away(fleet, server, redis):
+    hosts = started(fleet())
+    first = settle(hosts, server)
+    redis.kill()
+    for d in hosts:
+        wait_until(lambda d=d: share(d)["state"] == "down", "the loss to be noticed")
+    assert all(is_accepted(answer) for answer in report_all(hosts))
+    assert questions(server) == HOSTS
     assert tokens(hosts) == {first}
     assert server.posts == 1
 
@@ -241,6 +320,9 @@ def test_who_has_no_secret_follows(fleet, server):
     assert server.posts == 1
     assert share(follower)["role"] == "follower"
     assert fetched_by([minter, follower]) == (minter, [follower])
+    # it need not ask what another host has asked
+    assert is_accepted(report(minter)) and is_accepted(report(follower))
+    assert questions(server) == 1
     # nothing that it asks for makes it send a request
     follower.post(f"/v1/token/reject?generation={follower.status()['generation']}&wait=0")
     assert server.posts == 1

@@ -43,9 +43,17 @@ class Host:
         return int(seconds) * 1_000_000 + int(us)
 
     def acquire(self, known=0, reject=0, floor=0, lease=5000, limit=15, window=300_000,
-                cooldown=60_000, tag="tag", break_lease="", break_hold=""):
+                cooldown=60_000, tag="tag", break_lease="", break_hold="", check=0, doubted=0):
         return self._ask("acquire", [RECORD, LEASE, MINTS, HOLD, SEQ], self.name, known, reject,
-                         floor, lease, limit, window, cooldown, tag, break_lease, break_hold)
+                         floor, lease, limit, window, cooldown, tag, break_lease, break_hold,
+                         check, doubted)
+
+    def check(self, reported, **arguments):
+        """May it ask the API about that token?"""
+        return self.acquire(known=reported, reject=reported, check=1, **arguments)
+
+    def accept(self, fence, generation, proof="proof"):
+        return self._ask("accept", [RECORD, LEASE], fence, generation, proof)[0]
 
     def granted(self, **arguments) -> str:
         answer = self.acquire(**arguments)
@@ -247,6 +255,91 @@ def test_cooldown_is_the_fleets(hosts):
     assert a.put(successor, left=HOUR_US // 2)[0] == "put"
     assert b.acquire(known=successor, reject=successor)[0] == "cooldown"
     assert b.acquire(known=successor, reject=successor, cooldown=0)[0] == "granted"
+
+
+def test_one_host_asks_the_api_for_all(hosts):
+    a, b = hosts
+    token = a.minted()
+    word, _, fence = a.check(token)
+    assert word == "granted"
+    assert b.check(token)[0] == "held"
+    assert b.acquire(known=token)[0] == "held"
+    before = a.now()
+    assert a.accept(fence, token) == "put"
+    number, at, proof = a.redis("HGET", RECORD, "accepted").decode().split(" ")
+    assert (number, proof) == (fence, "proof") and before <= int(at) <= a.now()
+    assert b.check(token)[::2] == ["accepted", f"{fence} {at} proof"]
+    # No request was sent, and nothing is rejected.
+    assert a.redis("ZCARD", MINTS) == 1
+    assert a.redis("HGET", RECORD, "rejected") == b"0"
+    assert a.redis("PTTL", RECORD) > 0
+    # A refresh does not care, nor does who has another reason to doubt the token.
+    assert b.acquire(known=token)[0] == "granted"
+    b.redis("DEL", LEASE)
+    assert b.acquire(known=token, reject=token)[0] == "granted"
+
+
+def test_a_verdict_is_good_for_a_cooldown(hosts):
+    a, b = hosts
+    token = a.minted()
+    fence = a.check(token)[2]
+    assert a.accept(fence, token) == "put"
+    assert b.check(token)[0] == "accepted"
+    assert b.check(token, doubted=int(fence) - 1)[0] == "accepted"
+    assert b.check(token, doubted=fence)[0] == "granted"
+    b.redis("DEL", LEASE)
+    assert b.check(token, cooldown=0)[0] == "granted"
+    b.redis("DEL", LEASE)
+    # It is of that token, however often that is dated anew, and of no other.
+    assert a.put(token, left=HOUR_US // 2)[0] == "put"
+    assert b.check(token)[0] == "accepted"
+    successor = a.minted(known=token)
+    assert a.redis("HGET", RECORD, "accepted") is None
+    assert b.check(successor)[0] == "granted"
+
+
+def test_who_is_late_tells_no_verdict(hosts):
+    a, b = hosts
+    token = a.minted()
+    fence = a.check(token)[2]
+    a.redis("DEL", LEASE)
+    assert a.accept(fence, token) == "late"
+    fence = a.check(token)[2]
+    a.redis("HSET", RECORD, "gen", int(token) + 1)
+    assert a.accept(fence, token) == "late"
+    assert a.redis("EXISTS", LEASE) == 0
+    a.redis("FLUSHALL")
+    assert a.accept(fence, token) == "late"
+    assert a.redis("EXISTS", RECORD) == 0
+    assert b.check(token)[0] == "granted"
+
+
+def test_a_refused_token_is_asked_about_no_more(hosts):
+    a, b = hosts
+    token = a.minted()
+    fence = a.check(token)[2]
+    # The API refused it: the same host goes on.
+    word, _, successor = a.acquire(known=token, reject=token)
+    assert word == "granted" and int(successor) > int(fence)
+    word, _, generation, *_, rejected = b.check(token)
+    assert (word, generation, rejected) == ("newer", token, "1")
+    assert a.put(successor)[0] == "put"
+    assert b.check(token)[:3:2] == ["newer", successor]
+    # What has only just replaced it is not asked about.
+    assert b.check(successor)[0] == "cooldown"
+    assert b.check(successor, cooldown=0)[0] == "granted"
+
+
+def test_asking_the_api_waits_for_no_hold_and_no_limit(hosts):
+    a, b = hosts
+    token = a.minted()
+    fence = a.granted(known=token)
+    assert a.fail(fence, "throttled", least=60_000) == "failed"
+    assert b.acquire(known=token, limit=1)[0] == "hold"
+    assert b.check(token, limit=1)[0] == "granted"
+    # And it ends none.
+    b.redis("DEL", LEASE)
+    assert b.acquire(known=token, limit=1)[0] == "hold"
 
 
 def test_a_report_of_an_older_token_marks_nothing(hosts):

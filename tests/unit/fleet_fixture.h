@@ -38,6 +38,7 @@ static inline void host_init(struct host *h)
 		.poll = duration_s(10),
 		.use_margin = duration_s(2),
 		.alone = 3,
+		.cooldown = duration_s(30),
 	};
 
 	*h = (struct host){.now = {1000 * NS_PER_S}, .store_us = STORE_US};

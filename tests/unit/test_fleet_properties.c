@@ -23,6 +23,7 @@ static struct fleet_sight any_sight(struct world *w)
 {
 	struct fleet_sight sight = good_sight;
 
+	sight.proven = below(w, 2);
 	switch (below(w, 12)) {
 	case 0:
 		sight.seal = FLEET_SEAL_DAMAGED;
@@ -61,14 +62,15 @@ static void any_answer(struct world *w)
 	static const enum fleet_word words[][8] = {
 		[FLEET_READ] = {FLEET_SAYS_RECORD},
 		[FLEET_ACQUIRE] = {FLEET_SAYS_NEWER, FLEET_SAYS_COOLDOWN, FLEET_SAYS_HOLD,
-			FLEET_SAYS_HELD, FLEET_SAYS_LIMIT, FLEET_SAYS_GRANTED},
+			FLEET_SAYS_HELD, FLEET_SAYS_LIMIT, FLEET_SAYS_GRANTED, FLEET_SAYS_ACCEPTED},
 		[FLEET_RENEW] = {FLEET_SAYS_KEPT, FLEET_SAYS_LATE},
 		[FLEET_PUT] = {FLEET_SAYS_NEWER, FLEET_SAYS_PUT, FLEET_SAYS_SAME, FLEET_SAYS_DEAD,
 			FLEET_SAYS_STALE},
 		[FLEET_FAIL] = {FLEET_SAYS_FAILED, FLEET_SAYS_LATE},
 		[FLEET_STOP] = {FLEET_SAYS_PUT, FLEET_SAYS_NEWER},
+		[FLEET_ACCEPT] = {FLEET_SAYS_PUT, FLEET_SAYS_LATE},
 	};
-	static const uint64_t counts[] = {1, 6, 2, 5, 2, 2};
+	static const uint64_t counts[] = {1, 7, 2, 5, 2, 2, 2};
 	enum fleet_operation operation = w->h.f.operation;
 	enum fleet_word word = words[operation][below(w, counts[operation])];
 	struct fleet_answer a = obstacle(&w->h, word, below(w, 2) ? "7:1" : "8:1",
@@ -78,6 +80,8 @@ static void any_answer(struct world *w)
 	if (word == FLEET_SAYS_NEWER || (word == FLEET_SAYS_RECORD && below(w, 4)))
 		a.record = any_record(w);
 	a.fence = 1 + below(w, GENERATIONS - 1);
+	a.verdict.fence = below(w, 3) ? 1 + below(w, GENERATIONS - 1) : 0;
+	a.verdict.at_us = a.stamp_us - (int64_t)below(w, 60) * US_PER_S;
 	w->granted |= word == FLEET_SAYS_GRANTED;
 	answer(&w->h, &a, &sight);
 }
@@ -97,7 +101,13 @@ static void any_event(struct world *w)
 			fleet_refused(f, h->now);
 		return;
 	}
-	switch (below(w, 10)) {
+	switch (below(w, 11)) {
+	case 10:
+		if (f->check.state == FLEET_CHECK_UNDER_WAY)
+			fleet_checked(f, h->now, below(w, 2));
+		else if (f->current.generation && !f->current.stopped && !f->current.rejected)
+			fleet_check(f, h->now);
+		break;
 	case 0:
 		fleet_down(f, h->now);
 		break;
@@ -173,6 +183,11 @@ static void check_decision(struct world *w)
 		break;
 	case FLEET_TODO_GIVE_UP:
 		assert_true(h->d.wait.ns >= 0);
+		break;
+	case FLEET_TODO_CHECK:
+	case FLEET_TODO_CHECKED:
+		assert_true(
+			h->f.current.generation && !h->f.current.stopped && !h->f.current.rejected);
 		break;
 	case FLEET_TODO_NOTHING:
 		assert_true(boot_before(h->now, h->d.wake_at));

@@ -300,6 +300,33 @@ static void what_is_sealed_is_not_believed_blindly(void **state)
 	fleet_record_fini(&r);
 }
 
+/* It is of the one token, the one lease, and whoever has the key. */
+static void proofs(void **state)
+{
+	struct fleet_subject one, another;
+	char proof[FLEET_PROOF_DIGITS + 1], other[FLEET_PROOF_DIGITS + 1];
+
+	(void)state;
+	assert_int_equal(fleet_subject_init(&one, "https://login.example/oauth/token", "client-1",
+				 "client_credentials", NULL, NULL),
+		0);
+	assert_int_equal(fleet_subject_init(&another, "https://login.example/oauth/token",
+				 "client-1", "client_credentials", "scope", NULL),
+		0);
+	assert_int_equal(fleet_key_proof(fleet_key, &one, 7, 9, proof), 0);
+	assert_int_equal(strlen(proof), FLEET_PROOF_DIGITS);
+	assert_int_equal(fleet_key_proof(fleet_key, &one, 7, 9, other), 0);
+	assert_string_equal(proof, other);
+	assert_int_equal(fleet_key_proof(fleet_key, &one, 9, 7, other), 0);
+	assert_string_not_equal(proof, other);
+	assert_int_equal(fleet_key_proof(fleet_key, &one, 7, 10, other), 0);
+	assert_string_not_equal(proof, other);
+	assert_int_equal(fleet_key_proof(fleet_key, &another, 7, 9, other), 0);
+	assert_string_not_equal(proof, other);
+	assert_int_equal(fleet_key_proof(other_fleet_key, &one, 7, 9, other), 0);
+	assert_string_not_equal(proof, other);
+}
+
 static void names_and_tags(void **state)
 {
 	struct fleet_subject scoped = subject_of("client-1", "a b", NULL);
@@ -343,6 +370,7 @@ int main(void)
 		cmocka_unit_test(the_longest_token_fits),
 		cmocka_unit_test(what_is_sealed_is_not_believed_blindly),
 		cmocka_unit_test(names_and_tags),
+		cmocka_unit_test(proofs),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, NULL);

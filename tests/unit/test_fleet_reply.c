@@ -37,6 +37,8 @@ static size_t make(const struct words *w, struct fleet_element *items, struct fl
 	return count;
 }
 
+#define PROOF "0123456789abcdef0123456789abcdef"
+
 static int script(enum fleet_operation operation, const struct words *w, struct fleet_answer *ret)
 {
 	struct fleet_element items[FLEET_ELEMENTS_MAX + 2], array;
@@ -68,6 +70,9 @@ static const struct {
 	{FLEET_STOP, {{"put", STAMP}}, FLEET_SAYS_PUT},
 	{FLEET_STOP, {{"newer", STAMP, "7", "5", "3", "9", "sealed", NULL}}, FLEET_SAYS_NEWER},
 	{FLEET_STOP, {{"granted", STAMP, "8"}}, FLEET_SAYS_GRANTED},
+	{FLEET_ACQUIRE, {{"accepted", STAMP, "8 5 " PROOF}}, FLEET_SAYS_ACCEPTED},
+	{FLEET_ACCEPT, {{"put", STAMP}}, FLEET_SAYS_PUT},
+	{FLEET_ACCEPT, {{"late", STAMP}}, FLEET_SAYS_LATE},
 };
 #define GOOD_COUNT (sizeof(good) / sizeof(*good))
 
@@ -114,6 +119,9 @@ static void what_they_say_is_taken_over(void **state)
 	assert_true(a.fence == FLEET_GENERATION_MAX);
 	assert_int_equal(script(FLEET_PUT, &good[12].words, &a), 0);
 	assert_true(a.record.rejected);
+	assert_int_equal(script(FLEET_ACQUIRE, &good[18].words, &a), 0);
+	assert_true(a.verdict.fence == 8 && a.verdict.at_us == 5);
+	assert_string_equal(a.verdict.proof, PROOF);
 }
 
 /* No operation answers with another one's word; none with a text less or more, with a text that is
@@ -158,7 +166,7 @@ static void nothing_else_is_an_answer(void **state)
 		array.type = FLEET_ELEMENT_ERROR;
 		assert_int_equal(fleet_reply_script(good[i].operation, &array, &a), -EPROTO);
 		array.type = FLEET_ELEMENT_ARRAY;
-		for (enum fleet_operation o = FLEET_ACQUIRE; o <= FLEET_STOP; o++) {
+		for (enum fleet_operation o = FLEET_ACQUIRE; o <= FLEET_ACCEPT; o++) {
 			bool its = false;
 
 			for (size_t j = 0; j < GOOD_COUNT; j++)
@@ -206,6 +214,17 @@ static void texts_are_read_strictly(void **state)
 		{FLEET_ACQUIRE, {{"held", STAMP, "1", "host", "\x7f", "1000"}}},
 		{FLEET_ACQUIRE, {{"held", STAMP, "1", "0123456789012345678901234567890123456789",
 					"7", "1000"}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, ""}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "8"}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "8 5"}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "8 5 "}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "0 5 " PROOF}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "-8 5 " PROOF}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "8 -5 " PROOF}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "8  " PROOF}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "8 5 " PROOF "0"}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "8 5 " PROOF " "}}},
+		{FLEET_ACQUIRE, {{"accepted", STAMP, "8 5 0123456789ABCDEF0123456789abcdef"}}},
 		{FLEET_ACQUIRE, {{"newer", STAMP, "0", "5", "3", "9", "sealed", "0"}}},
 		{FLEET_ACQUIRE, {{"newer", STAMP, "7", "-5", "3", "9", "sealed", "0"}}},
 		{FLEET_ACQUIRE, {{"newer", STAMP, "7", "5", "x", "9", "sealed", "0"}}},
@@ -242,28 +261,39 @@ static void a_reading(void **state)
 	struct fleet_answer a;
 
 	(void)state;
-	assert_int_equal(reading(&fields, 6, &time, &a), 0);
+	assert_int_equal(reading(&fields, 7, &time, &a), 0);
 	assert_int_equal(a.word, FLEET_SAYS_RECORD);
 	assert_true(a.stamp_us == 1795693523000001);
 	assert_true(a.record.generation == 7 && a.record.rejected);
-	assert_int_equal(reading(&none, 6, &time, &a), 0);
+	assert_int_equal(reading(&none, 7, &time, &a), 0);
 	assert_true(a.record.generation == 0);
 	assert_null(a.record.sealed);
+	assert_true(a.verdict.fence == 0);
+
+	w = fields;
+	w.of[6] = "8 5 " PROOF;
+	assert_int_equal(reading(&w, 7, &time, &a), 0);
+	assert_true(a.record.generation == 7 && a.verdict.fence == 8 && a.verdict.at_us == 5);
+	w.of[6] = "8 5 proof";
+	assert_int_equal(reading(&w, 7, &time, &a), -EPROTO);
+	w = none;
+	w.of[6] = "8 5 " PROOF;
+	assert_int_equal(reading(&w, 7, &time, &a), -EPROTO);
 
 	/* some of it is not there */
 	for (size_t i = 0; i < 5; i++) {
 		w = fields;
 		w.of[i] = NULL;
-		assert_int_equal(reading(&w, 6, &time, &a), -EPROTO);
+		assert_int_equal(reading(&w, 7, &time, &a), -EPROTO);
 		w = none;
 		w.of[i] = fields.of[i];
-		assert_int_equal(reading(&w, 6, &time, &a), -EPROTO);
+		assert_int_equal(reading(&w, 7, &time, &a), -EPROTO);
 	}
 	w = none;
 	w.of[5] = "1";
-	assert_int_equal(reading(&w, 6, &time, &a), -EPROTO);
-	assert_int_equal(reading(&fields, 5, &time, &a), -EPROTO);
-	assert_int_equal(reading(&fields, 7, &time, &a), -EPROTO);
+	assert_int_equal(reading(&w, 7, &time, &a), -EPROTO);
+	assert_int_equal(reading(&fields, 6, &time, &a), -EPROTO);
+	assert_int_equal(reading(&fields, 8, &time, &a), -EPROTO);
 	for (size_t i = 0; i < 8; i++) {
 		static const struct words bad[] = {
 			{{"1795693523"}},
@@ -276,7 +306,7 @@ static void a_reading(void **state)
 			{{"1795693523", ""}},
 		};
 
-		assert_int_equal(reading(&fields, 6, &bad[i], &a), -EPROTO);
+		assert_int_equal(reading(&fields, 7, &bad[i], &a), -EPROTO);
 	}
 }
 

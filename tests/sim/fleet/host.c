@@ -5,6 +5,7 @@
 #include "core/token_ask.h"
 #include "core/token_decide.h"
 #include "core/token_fleet.h"
+#include "core/token_reject.h"
 
 #include <stdlib.h>
 
@@ -18,6 +19,20 @@ struct clock_reading host_clock(const struct host *h)
 	return (struct clock_reading){
 		.boot = {h->boot_ns + passed.ns + drift_of(passed, h->ppm).ns},
 		.wall = {login_clock_ns(&h->world->login)}};
+}
+
+bool world_dates(struct world *w)
+{
+	uint64_t generation = w->store.data.record.generation;
+
+	for (unsigned i = 0; generation && i < w->run->hosts; i++) {
+		const struct host *h = &w->hosts[i];
+
+		if (h->connected && h->fleet.current.generation == generation &&
+			fleet_alive(&h->fleet, host_clock(h).boot))
+			return true;
+	}
+	return !generation;
 }
 
 struct flight *host_flight(struct host *h)
@@ -55,6 +70,31 @@ static void give_up(struct host *h, const struct fleet_decision *d, const struct
 	};
 
 	token_source_give_up(&h->source, now, &refusal);
+}
+
+static void begin_check(struct host *h, const struct clock_reading *now)
+{
+	const struct token_slot *c = &h->source.current;
+
+	if (token_source_to_verify(&h->source) != c || !c->fleet_generation ||
+		c->fleet_generation != h->fleet.current.generation) {
+		host_ask_api(h);
+		return;
+	}
+	fleet_check(&h->fleet, now->boot);
+	if (h->world->run->mutant == MUTANT_NO_CHECK_LEASE)
+		h->fleet.check.since = boot_sub(now->boot, duration_s(3600));
+}
+
+static void look_at_check(struct host *h, const struct clock_reading *now)
+{
+	const struct token_verification *v = &h->source.verification;
+
+	if (h->fleet.check.state == FLEET_CHECK_UNDER_WAY && v->state != VERIFICATION_UNDER_WAY)
+		fleet_checked(&h->fleet, now->boot, v->state == VERIFICATION_ENDED && v->accepted);
+	if (h->fleet.check.state == FLEET_CHECK_NONE && !h->asking_api &&
+		v->state == VERIFICATION_UNDER_WAY && v->generation == h->source.current.generation)
+		host_ask_api(h);
 }
 
 static enum fleet_wish wish_of(const struct host *h)
@@ -99,6 +139,11 @@ void host_turn(struct host *h)
 		token_source_decide(&h->source, &now, &d);
 		if (d.fetch)
 			fleet_want(&h->fleet, now.boot, wish_of(h));
+		if (d.verify)
+			begin_check(h, &now);
+		look_at_check(h, &now);
+		if (h->life != life)
+			return;
 		fleet_decide(&h->fleet, now.boot, &fd);
 		switch (fd.todo) {
 		case FLEET_TODO_NOTHING:
@@ -111,6 +156,13 @@ void host_turn(struct host *h)
 			break;
 		case FLEET_TODO_GIVE_UP:
 			give_up(h, &fd, &now);
+			break;
+		case FLEET_TODO_CHECK:
+			host_ask_api(h);
+			break;
+		case FLEET_TODO_CHECKED:
+			token_source_verified(&h->source, &now, h->source.current.generation,
+				fd.accepted ? VERDICT_ACCEPTED : VERDICT_TOO_NEW);
 			break;
 		}
 		if (h->life != life || h->stopped_until.ns > h->world->sim.now.ns)
@@ -126,8 +178,9 @@ void host_start(struct host *h)
 	const struct token_source_settings settings = {
 		.policy = {.use_margin = {2 * NS_PER_S}, .refresh_margin_auto = true},
 		.prefetch = true,
-		.reject_cooldown = {30 * NS_PER_S},
+		.reject_cooldown = COOLDOWN,
 		.shared = true,
+		.verifiable = true,
 		.mint_limit = 15,
 	};
 	struct world *w = h->world;
@@ -139,6 +192,7 @@ void host_start(struct host *h)
 		.poll = {10 * NS_PER_S},
 		.use_margin = {2 * NS_PER_S},
 		.alone = PERMITS,
+		.cooldown = COOLDOWN,
 	};
 	struct clock_reading now = host_clock(h);
 	uint64_t lowest = fleet_lowest(&h->fleet);
@@ -177,7 +231,7 @@ void host_kill(struct host *h)
 	h->life++;
 	h->link++;
 	h->wake++;
-	h->connected = h->posting = false;
+	h->connected = h->posting = h->asking_api = false;
 	token_source_fini(&h->source);
 	h->source = (struct token_source){0};
 	sim_after(&h->world->sim, duration_s(1 + world_upto(h->world, 4)), SIM_WORLD, started, h,
@@ -204,8 +258,18 @@ static void report(struct host *h, const struct clock_reading *now, uint64_t gen
 		.kind = ASK_REJECT, .generation = generation, .deadline = now->boot};
 	struct token_outcome outcome;
 
-	h->world->figures.refused++;
 	token_source_ask(&h->source, now, &ask, &outcome);
+}
+
+void host_report(struct host *h)
+{
+	struct clock_reading now = host_clock(h);
+	const struct token_slot *c = &h->source.current;
+
+	if (!h->source.mint || h->stopped_until.ns > h->world->sim.now.ns || !c->token.text)
+		return;
+	report(h, &now, c->generation);
+	host_turn(h);
 }
 
 void host_look(struct host *h)
@@ -231,8 +295,10 @@ void host_look(struct host *h)
 			f->past_end++;
 			f->past_end_most = duration_max(f->past_end_most, late);
 		}
-		if (w->login.tokens[token].revoked)
+		if (w->login.tokens[token].revoked) {
+			f->refused++;
 			report(h, &now, outcome.slot->generation);
+		}
 	} else {
 		f->without++;
 	}

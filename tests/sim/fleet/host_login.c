@@ -5,6 +5,7 @@
 #include "core/lifetime_adopt.h"
 #include "core/token_fetch.h"
 #include "core/token_fleet.h"
+#include "core/token_reject.h"
 #include "core/token_response.h"
 
 #include <stdio.h>
@@ -85,13 +86,8 @@ static void post_ended(void *context, uint64_t value)
 
 static void count_post(struct world *w)
 {
-	const size_t places = sizeof(w->posts) / sizeof(*w->posts);
-	unsigned in_window = 0;
+	unsigned in_window = world_note(w, &w->posts, duration_s(300));
 
-	w->posts[w->post_count++ % places] = w->sim.now;
-	for (size_t i = w->post_count; i-- > 0 && w->post_count - i <= places; in_window++)
-		if (w->sim.now.ns - w->posts[i % places].ns >= 300 * NS_PER_S)
-			break;
 	if (in_window > w->figures.posts_in_window)
 		w->figures.posts_in_window = in_window;
 	w->figures.posts++;
@@ -125,7 +121,7 @@ static void trouble_the_minter(struct host *h)
 		host_cut(h, duration_s(5 + world_upto(w, 85)));
 	if (world_chance(w, t->cut_from_login))
 		host_cut_from_login(h, duration_s(30 + world_upto(w, 270)));
-	if (world_chance(w, t->set_back))
+	if (world_chance(w, t->set_back) && world_dates(w))
 		w->store.offset_us -= world_upto(w, INT64_C(3600) * 1000000);
 	if (world_chance(w, t->killed))
 		host_kill(h);
@@ -147,4 +143,64 @@ void host_post(struct host *h)
 		sim_after(&w->sim, duration_ns(50 * NS_PER_MS + world_upto(w, 200 * NS_PER_MS)),
 			SIM_WORLD, post_arrived, f, 0);
 	}
+}
+
+/* ---- the API ---- */
+
+static void api_ended(void *context, uint64_t value)
+{
+	struct flight *f = context;
+	struct host *h = f->host;
+
+	if (h->life == f->life) {
+		struct clock_reading now = host_clock(h);
+
+		if (host_waits(h, api_ended, f, value))
+			return;
+		h->asking_api = false;
+		token_source_verified(&h->source, &now, f->generation,
+			f->failed  ? VERDICT_NONE
+			: f->taken ? VERDICT_ACCEPTED
+				   : VERDICT_REFUSED);
+		host_turn(h);
+	}
+	free(f);
+}
+
+static void api_asked(void *context, uint64_t value)
+{
+	struct flight *f = context;
+	struct world *w = f->host->world;
+	unsigned at_once;
+
+	(void)value;
+	if (f->token != w->head_token)
+		w->heads.count = 0;
+	w->head_token = f->token;
+	at_once = world_note(w, &w->heads, COOLDOWN);
+	w->figures.heads++;
+	if (at_once > w->figures.heads_at_once)
+		w->figures.heads_at_once = at_once;
+	f->taken = !w->login.tokens[f->token].revoked && !login_over(&w->login, f->token);
+	sim_after(&w->sim, duration_ns(world_upto(w, 200 * NS_PER_MS)), SIM_WORLD, api_ended, f, 0);
+}
+
+void host_ask_api(struct host *h)
+{
+	const struct token_slot *slot = token_source_to_verify(&h->source);
+	struct world *w = h->world;
+	struct flight *f = host_flight(h);
+
+	f->generation = slot->generation;
+	f->token = strtoul(slot->token.text + 1, NULL, 10);
+	f->failed = h->login_cut_until.ns > w->sim.now.ns;
+	h->asking_api = true;
+	if (f->failed)
+		sim_after(&w->sim, duration_s(LOGIN_TIMEOUT_S), SIM_WORLD, api_ended, f, 0);
+	else
+		sim_after(&w->sim, duration_ns(10 * NS_PER_MS + world_upto(w, 100 * NS_PER_MS)),
+			SIM_WORLD, api_asked, f, 0);
+	if (w->sim.now.ns >= TROUBLE_FROM_S * NS_PER_S && w->sim.now.ns < w->trouble_until.ns &&
+		world_chance(w, w->run->settings->minter.killed))
+		host_kill(h);
 }

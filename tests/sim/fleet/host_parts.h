@@ -4,6 +4,8 @@
 
 #include "world.h"
 
+#define COOLDOWN ((struct duration){30 * NS_PER_S})
+
 /* Something on its way to or from a host. */
 struct flight {
 	struct host *host;
@@ -15,7 +17,8 @@ struct flight {
 	struct clock_reading sent;
 	int64_t date_s; /* what the login server's clock said */
 	size_t token;
-	bool failed;
+	uint64_t generation; /* on its host */
+	bool failed, taken;
 };
 
 /* ---- host.c ---- */
@@ -38,5 +41,7 @@ void host_connect(void *context, uint64_t link);
 /* ---- host_login.c ---- */
 
 void host_post(struct host *h);
+/* Whether it takes the token that was rejected. */
+void host_ask_api(struct host *h);
 
 #endif

@@ -123,6 +123,7 @@ static struct fleet_sight sight_of(const struct host *h, const struct sealed *se
 		.seal = FLEET_SEAL_GOOD,
 		.issued = sealed->issued,
 		.ceiling = lifetime_ceiling(&h->skew, &now, sealed->server_end),
+		.proven = true,
 	};
 }
 
@@ -185,6 +186,14 @@ static void leave_out(struct host *h, const struct fleet_answer *a, struct boot_
 		if (a->word == FLEET_SAYS_HELD || a->word == FLEET_SAYS_HOLD)
 			f->not_before = boot_add(host_clock(h).boot, a->wait);
 		break;
+	case MUTANT_NO_VERDICT:
+		if (f->check.state == FLEET_CHECK_ENDED && f->check.accepted) {
+			f->check.doubted = a->verdict.fence;
+			f->check.state = FLEET_CHECK_WANTED;
+		}
+		f->check.good_until = boot_sub(host_clock(h).boot, duration_s(3600));
+		break;
+	case MUTANT_NO_CHECK_LEASE:
 	case MUTANT_NO_AGE:
 	case MUTANT_NONE:
 		break;

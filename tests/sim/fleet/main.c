@@ -43,7 +43,16 @@ static const struct world_settings worlds[] = {
 		.store_loses = true,
 		.posts_percent = 250,
 		.without_ppm = 500},
-	{.name = "token revoked", .trouble.revoke = 1, .posts_percent = 450, .without_ppm = 500},
+	{.name = "token revoked",
+		.trouble.revoke = 1,
+		.posts_percent = 450,
+		.without_ppm = 500,
+		.heads_at_once = 1},
+	{.name = "false reports",
+		.trouble.false_reports = 1,
+		.posts_percent = 170,
+		.without_ppm = 200,
+		.heads_at_once = 1},
 	{.name = "store away",
 		.trouble.store_away = 1,
 		.store_loses = true,
@@ -58,7 +67,7 @@ static const struct world_settings worlds[] = {
 		.minter = {.killed = 40, .set_back = 40},
 		.store_loses = true,
 		.posts_percent = 400,
-		.without_ppm = 1000},
+		.without_ppm = 2000},
 	/* each in the middle of its POST, so that no token comes: mint_limit is all that holds */
 	{.name = "crash loop", .minter.killed = 100, .posts_percent = 1500, .without_ppm = 1000000},
 	{.name = "few may mint",
@@ -88,12 +97,15 @@ static const struct world_settings worlds[] = {
 static const struct {
 	enum mutant mutant;
 	const char *name, *world;
-	bool past_end; /* in tokens past their end; else in POSTs or in looks without a token */
+	/* in tokens past their end, or in HEADs; else in POSTs or in looks without a token */
+	bool past_end, heads;
 } mutants[] = {
-	{MUTANT_NO_AGE, "what is read is not aged", "login down", true},
-	{MUTANT_NO_REDATE, "no re-dating", "failover to a clock behind", false},
-	{MUTANT_NO_RESTORE, "no restoring", "flush", false},
-	{MUTANT_NO_BREAK, "no breaking of leases", "killed, and the clock set back", false},
+	{MUTANT_NO_AGE, "what is read is not aged", "login down", true, false},
+	{MUTANT_NO_REDATE, "no re-dating", "failover to a clock behind", false, false},
+	{MUTANT_NO_RESTORE, "no restoring", "flush", false, false},
+	{MUTANT_NO_BREAK, "no breaking of leases", "killed, and the clock set back", false, false},
+	{MUTANT_NO_CHECK_LEASE, "no lease for asking the API", "token revoked", false, true},
+	{MUTANT_NO_VERDICT, "no believing of verdicts", "false reports", false, true},
 };
 #define MUTANTS (sizeof(mutants) / sizeof(*mutants))
 
@@ -132,6 +144,8 @@ static void print_figures(const struct world_run *run, const struct world_figure
 		(unsigned long long)f->past_end);
 	if (f->past_end)
 		printf(" (by up to %lld ms)", (long long)(f->past_end_most.ns / NS_PER_MS));
+	printf("; HEADs %llu (most in 30 s %u), all reported %llu times",
+		(unsigned long long)f->heads, f->heads_at_once, (unsigned long long)f->waves);
 	printf("; restored %llu, superseded %llu, steps %llu, broken %llu, alone %llu, undated "
 	       "%llu, held %llu\n",
 		(unsigned long long)f->restored, (unsigned long long)f->superseded,
@@ -157,6 +171,8 @@ static const char *judge(const struct world_run *run, const struct world_figures
 		return "too many POSTs";
 	if (share_ppm(f->without, f->looks) > s->without_ppm)
 		return "too often without a token";
+	if (s->heads_at_once && f->heads_at_once > s->heads_at_once)
+		return "too many HEADs about a token within a cool-down";
 	return NULL;
 }
 
@@ -200,6 +216,8 @@ static void run_mutant(size_t i, struct world_run run)
 	world_run(&run, &without);
 	if (mutants[i].past_end)
 		caught = without.past_end > 0;
+	else if (mutants[i].heads)
+		caught = judge(&run, &without) != NULL;
 	else
 		caught = without.posts * 4 > with.posts * 5 ||
 			 without.without > 2 * with.without + 10;

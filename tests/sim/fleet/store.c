@@ -42,6 +42,12 @@ static void forget_what_ended(struct store_data *d, int64_t now)
 		d->hold.id = 0;
 }
 
+static void write_verdict(const struct store_data *d, struct fleet_answer *ret)
+{
+	ret->verdict =
+		(struct fleet_verdict){.fence = d->record.accepted, .at_us = d->record.accepted_us};
+}
+
 static void write_record(
 	const struct store_data *d, struct fleet_answer *ret, struct sealed *sealed)
 {
@@ -52,6 +58,7 @@ static void write_record(
 		.issued_us = d->record.sealed.issued.ns / 1000,
 		.rejected = d->record.rejected,
 	};
+	write_verdict(d, ret);
 	*sealed = d->record.sealed;
 }
 
@@ -96,17 +103,19 @@ static void grant(struct store *s, int host, const struct fleet_decision *d, int
 
 	fence = most(fence, (uint64_t)(now / US_PER_MS)) + 1;
 	data->seq = fence;
-	data->hold.id = 0;
 	data->lease = (struct store_lease){.host = host,
 		.fence = fence,
 		.forced = d->reject > 0,
 		.ms = d->lease.ns / NS_PER_MS,
 		.ends_us = now + d->lease.ns / 1000};
+	ret->word = FLEET_SAYS_GRANTED;
+	ret->fence = fence;
+	if (d->check)
+		return;
+	data->hold.id = 0;
 	if (data->mint_count == STORE_MINTS_MAX)
 		abort(); /* far more than any limit */
 	data->mints_us[data->mint_count++] = now;
-	ret->word = FLEET_SAYS_GRANTED;
-	ret->fence = fence;
 }
 
 static void acquire(struct store *s, int host, const struct fleet_decision *d, int64_t now,
@@ -116,7 +125,8 @@ static void acquire(struct store *s, int host, const struct fleet_decision *d, i
 	struct store_record *r = &data->record;
 	struct fleet_id id;
 
-	if (r->generation > d->generation && !r->rejected) {
+	if ((r->generation > d->generation && !r->rejected) ||
+		(d->check && r->generation == d->reject && r->rejected)) {
 		ret->word = FLEET_SAYS_NEWER;
 		write_record(data, ret, sealed);
 		return;
@@ -129,10 +139,16 @@ static void acquire(struct store *s, int host, const struct fleet_decision *d, i
 			ret->wait = until(over_us, now);
 			return;
 		}
-		r->rejected = true;
+		if (d->check && r->accepted && r->accepted != d->doubted &&
+			now - r->accepted_us < s->reject_cooldown.ns / 1000) {
+			ret->word = FLEET_SAYS_ACCEPTED;
+			write_verdict(data, ret);
+			return;
+		}
+		r->rejected = !d->check;
 	}
 	hold_id(&data->hold, &id);
-	if (data->hold.id && strcmp(id.text, d->break_hold.text) != 0) {
+	if (!d->check && data->hold.id && strcmp(id.text, d->break_hold.text) != 0) {
 		*ret = (struct fleet_answer){.word = FLEET_SAYS_HOLD,
 			.stamp_us = now,
 			.wait = until(data->hold.ends_us, now),
@@ -152,7 +168,7 @@ static void acquire(struct store *s, int host, const struct fleet_decision *d, i
 		return;
 	}
 	window_clean(data, now);
-	if (data->mint_count >= s->mint_limit) {
+	if (!d->check && data->mint_count >= s->mint_limit) {
 		ret->word = FLEET_SAYS_LIMIT;
 		ret->wait = until(data->mints_us[0] + WINDOW_US + US_PER_S, now);
 		return;
@@ -190,6 +206,8 @@ static bool put(struct store *s, const struct fleet_decision *d, const struct se
 		.left_us = left,
 		.ends_us = now + left + RECORD_MORE_US,
 		.forced = its_lease && data->lease.forced,
+		.accepted = r->generation == d->generation ? r->accepted : 0,
+		.accepted_us = r->accepted_us,
 		.sealed = *sealed};
 	data->seq = most(data->seq, d->generation);
 	data->hold.id = 0;
@@ -219,6 +237,22 @@ static bool fail(
 	data->hold = (struct store_hold){
 		.id = d->fence, .class = d->class, .ms = ms, .ends_us = now + ms * US_PER_MS};
 	return true;
+}
+
+static void accept_token(
+	struct store *s, const struct fleet_decision *d, int64_t now, struct fleet_answer *ret)
+{
+	struct store_data *data = &s->data;
+
+	ret->word = FLEET_SAYS_LATE;
+	if (data->lease.host < 0 || data->lease.fence != d->fence)
+		return;
+	data->lease.host = -1;
+	if (data->record.generation != d->generation)
+		return;
+	ret->word = FLEET_SAYS_PUT;
+	data->record.accepted = d->fence;
+	data->record.accepted_us = now;
 }
 
 struct store_effect store_execute(struct store *s, int host, const struct fleet_decision *d,
@@ -251,6 +285,9 @@ struct store_effect store_execute(struct store *s, int host, const struct fleet_
 		break;
 	case FLEET_FAIL:
 		effect.failure = fail(s, d, now, ret);
+		break;
+	case FLEET_ACCEPT:
+		accept_token(s, d, now, ret);
 		break;
 	case FLEET_STOP:
 		abort(); /* no admin stops anything here */

@@ -22,6 +22,8 @@ struct store_record {
 	uint64_t generation; /* 0: none */
 	int64_t t0_us, left_us, ends_us;
 	bool rejected, forced;
+	uint64_t accepted; /* the fence of the verdict that the API takes it; 0: there is none */
+	int64_t accepted_us;
 	struct sealed sealed;
 };
 

@@ -5,6 +5,18 @@
 #define RESTART_S 7200
 #define QUIET_S 300
 
+unsigned world_note(struct world *w, struct world_times *times, struct duration within)
+{
+	const size_t places = sizeof(times->at) / sizeof(*times->at);
+	unsigned count = 0;
+
+	times->at[times->count++ % places] = w->sim.now;
+	for (size_t i = times->count; i-- > 0 && times->count - i <= places; count++)
+		if (w->sim.now.ns - times->at[i % places].ns >= within.ns)
+			break;
+	return count;
+}
+
 /* ---- trouble ---- */
 
 static void login_up(void *context, uint64_t value)
@@ -42,8 +54,9 @@ static void fails_over(void *context, uint64_t back_s)
 		return;
 	s->data = w->replica;
 	s->ppm = (int64_t)(random_next(&w->random) % 101) - 50;
-	s->offset_us += back_s ? -world_upto(w, (int64_t)back_s * 1000000)
-			       : world_upto(w, 4000000) - 2000000;
+	if (world_dates(w))
+		s->offset_us += back_s ? -world_upto(w, (int64_t)back_s * 1000000)
+				       : world_upto(w, 4000000) - 2000000;
 	store_goes(w, duration_s(2 + world_upto(w, 8)));
 }
 
@@ -60,6 +73,20 @@ static void revoke(struct world *w)
 		w->login.tokens[i].revoked = true;
 }
 
+static void reports(void *context, uint64_t value)
+{
+	(void)value;
+	host_report(context);
+}
+
+static void report_falsely(struct world *w)
+{
+	w->figures.waves++;
+	for (unsigned i = 0; i < w->run->hosts; i++)
+		sim_after(&w->sim, duration_ns(world_upto(w, 2 * NS_PER_S)), SIM_WORLD, reports,
+			&w->hosts[i], 0);
+}
+
 static void part(struct world *w)
 {
 	for (unsigned i = 0; i < w->run->hosts; i++)
@@ -72,7 +99,7 @@ static void happen(struct world *w)
 {
 	const struct trouble *t = &w->run->settings->trouble;
 	const unsigned shares[] = {t->login_down, t->failover, t->failover_back, t->flush, t->step,
-		t->revoke, t->store_away, t->part};
+		t->revoke, t->store_away, t->part, t->false_reports};
 	const size_t kinds = sizeof(shares) / sizeof(*shares);
 	unsigned all = 0, drawn;
 	size_t kind = 0;
@@ -84,8 +111,8 @@ static void happen(struct world *w)
 	drawn = (unsigned)(random_next(&w->random) % all);
 	while (drawn >= shares[kind])
 		drawn -= shares[kind++];
-	/* What the store loses while no host is connected, and which clock it has then, nobody can
-	 * tell; docs/fleet.md says so. */
+	/* What the store loses while no host is connected, nobody can tell, nor which clock it has
+	 * then; docs/fleet.md says so. */
 	if (!w->store.up)
 		return;
 	switch (kind) {
@@ -101,6 +128,8 @@ static void happen(struct world *w)
 		w->store.data = (struct store_data){.lease.host = -1};
 		break;
 	case 4:
+		if (!world_dates(w))
+			break;
 		w->store.offset_us +=
 			world_upto(w, INT64_C(7200) * 1000000) - INT64_C(3600) * 1000000;
 		break;
@@ -110,8 +139,11 @@ static void happen(struct world *w)
 	case 6:
 		store_goes(w, duration_s(5 + world_upto(w, 115)));
 		break;
-	default:
+	case 7:
 		part(w);
+		break;
+	default:
+		report_falsely(w);
 		break;
 	}
 }

@@ -20,10 +20,19 @@ struct minter_trouble {
 /* What happens about three times in the life of a token; how likely each is beside the others. */
 struct trouble {
 	unsigned login_down, failover, failover_back, flush, step, revoke, store_away, part;
+	unsigned false_reports; /* of a token that the API takes, on all hosts within 2 s */
 };
 
 /* A rule of the core that is left out, to see that it is noticed. */
-enum mutant { MUTANT_NONE, MUTANT_NO_AGE, MUTANT_NO_REDATE, MUTANT_NO_RESTORE, MUTANT_NO_BREAK };
+enum mutant {
+	MUTANT_NONE,
+	MUTANT_NO_AGE,
+	MUTANT_NO_REDATE,
+	MUTANT_NO_RESTORE,
+	MUTANT_NO_BREAK,
+	MUTANT_NO_CHECK_LEASE,
+	MUTANT_NO_VERDICT
+};
 
 struct world_settings {
 	const char *name;
@@ -34,6 +43,7 @@ struct world_settings {
 	bool store_loses;       /* what it counted: mint_limit may be passed by as much again */
 	unsigned posts_percent; /* at most so many POSTs, in hundredths, in the life of a token */
 	unsigned without_ppm;   /* and so many looks of a million find no token */
+	unsigned heads_at_once; /* and so many HEADs about a token in a cool-down; 0: any number */
 };
 
 struct world_figures {
@@ -41,6 +51,8 @@ struct world_figures {
 	struct duration past_end_most;
 	size_t live_most;
 	unsigned posts_in_window; /* the most in 300 s */
+	uint64_t heads, waves;    /* questions to the API; how often all hosts were to report */
+	unsigned heads_at_once;   /* the most about one token in 30 s */
 	uint64_t adopted, restored, superseded, steps, broken, alone, undated, held;
 	bool converged;
 };
@@ -71,8 +83,14 @@ struct host {
 	uint64_t life; /* number of this run of the daemon */
 	uint64_t link; /* and of its connection */
 	uint64_t wake; /* of the timer that counts */
-	bool connected, posting;
+	bool connected, posting, asking_api;
 	struct true_time stopped_until, cut_until, login_cut_until, pushed_at;
+};
+
+/* When something happened, as often as counts. */
+struct world_times {
+	struct true_time at[1024];
+	size_t count;
 };
 
 struct world {
@@ -85,8 +103,8 @@ struct world {
 	struct store_data replica; /* what a failover brings back */
 	struct true_time trouble_until;
 	struct world_figures figures;
-	struct true_time posts[1024];
-	size_t post_count;
+	struct world_times posts, heads;
+	size_t head_token; /* what the API was asked about */
 };
 
 static inline int64_t world_upto(struct world *w, int64_t most)
@@ -98,6 +116,12 @@ static inline bool world_chance(struct world *w, unsigned percent)
 {
 	return random_next(&w->random) % 100 < percent;
 }
+
+/* Some host knows when the store's token ends, or there is none: whoever sets the clock is noticed.
+ * Otherwise nobody can tell; docs/fleet.md says so. */
+bool world_dates(struct world *w);
+/* It happens now: how often within that time until now. */
+unsigned world_note(struct world *w, struct world_times *times, struct duration within);
 
 /* ---- its hosts ---- */
 
@@ -112,5 +136,7 @@ void host_cut_from_login(struct host *h, struct duration d);
 void host_lose_link(struct host *h);
 /* Its program uses the token. */
 void host_look(struct host *h);
+/* Its program says that the API refused the token, which is not so. */
+void host_report(struct host *h);
 
 #endif
