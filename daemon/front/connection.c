@@ -106,7 +106,7 @@ void connection_free(struct connection *c)
 	peer_user_leave(&all->peers, c->user);
 	count_connection(all, -1);
 	free(c->unit);
-	free(c);
+	pool_give(&all->pool, c);
 }
 
 /* As far as can be told of a request that is not whole. */
@@ -527,7 +527,7 @@ void connection_read_last(struct connection *c)
 int connection_open(struct connections *all, int fd, bool guarded, bool reserved, struct peer *peer,
 	bool groups_known, const struct protocol *protocol)
 {
-	struct connection *c = calloc(1, sizeof(*c));
+	struct connection *c = pool_take(&all->pool);
 
 	if (!c)
 		goto no_memory;
@@ -557,7 +557,7 @@ int connection_open(struct connections *all, int fd, bool guarded, bool reserved
 	return 0;
 
 no_memory:
-	free(c);
+	pool_give(&all->pool, c);
 	passing_close(fd, guarded ? all->reaper : NULL);
 	peer_release(&all->peers, peer);
 	return -ENOMEM;

@@ -7,6 +7,7 @@
 #include "handler.h"
 #include "links.h"
 #include "peer.h"
+#include "pool.h"
 #include "protocol.h"
 #include "stream.h"
 #include <event2/event.h>
@@ -32,6 +33,7 @@ struct connections {
 	struct front_limits limits;
 	struct serving serving;
 	struct peer_table peers;
+	struct pool pool;
 
 	/* Every connection is in one of these: between requests; with a part of a request or of a
 	 * reply; held by the handler. */

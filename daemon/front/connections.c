@@ -99,6 +99,7 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	if (!all)
 		return -ENOMEM;
 	all->base = base;
+	pool_init(&all->pool, sizeof(struct connection));
 	all->reaper = reaper;
 	all->limits = *limits;
 	s = &all->serving;
@@ -151,6 +152,7 @@ void connections_free(struct connections *all)
 	deadlines_fini(&all->busy);
 	replies_fini(&all->serving.replies);
 	replies_fini(&all->late);
+	pool_fini(&all->pool);
 	free(all);
 }
 
