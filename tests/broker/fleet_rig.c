@@ -407,14 +407,9 @@ void pass_reading(struct rig *r, int64_t seconds, const struct sealed *s)
 
 /* ---- what others put there ---- */
 
-void seal(struct rig *r, struct sealed *ret, uint64_t generation, const char *text, unsigned key)
+static void seal_record(
+	struct rig *r, struct sealed *ret, const struct fleet_record *record, unsigned key)
 {
-	struct fleet_record record = {
-		.generation = generation,
-		.stopped = !text,
-		.issued = duration_s(text ? LIFE_S : 86400),
-		.host = "another host 16",
-	};
 	unsigned char nonce[GCM_NONCE_LENGTH] = {1};
 	struct fleet_subject subject;
 	struct fleet_key sealing;
@@ -424,21 +419,40 @@ void seal(struct rig *r, struct sealed *ret, uint64_t generation, const char *te
 				 "client_credentials", NULL, NULL),
 		0);
 	assert_int_equal(fleet_key_init(&sealing, fleet_key_bytes(key), &subject), 0);
-	if (text)
-		assert_int_equal(token_init(&record.token, text, strlen(text)), 0);
 	buffer_init(&out, NULL, 0);
-	assert_int_equal(fleet_record_seal(&record, &sealing, &subject, nonce, &out), 0);
+	assert_int_equal(fleet_record_seal(record, &sealing, &subject, nonce, &out), 0);
 	memcpy(ret->bytes, out.data, out.length);
 	ret->stored = (struct fleet_stored){
-		.generation = generation,
+		.generation = record->generation,
 		.t0_us = store_now_us(r),
-		.left_us = record.issued.ns / 1000,
-		.issued_us = record.issued.ns / 1000,
+		.left_us = record->issued.ns / 1000,
+		.issued_us = record->issued.ns / 1000,
 		.sealed = ret->bytes,
 		.sealed_length = out.length,
 	};
 	buffer_fini(&out);
+}
+
+void seal_later(struct rig *r, struct sealed *ret, uint64_t generation, const char *text,
+	unsigned key, struct duration not_before)
+{
+	struct fleet_record record = {
+		.generation = generation,
+		.stopped = !text,
+		.issued = duration_s(text ? LIFE_S : 86400),
+		.not_before = not_before,
+		.host = "another host 16",
+	};
+
+	if (text)
+		assert_int_equal(token_init(&record.token, text, strlen(text)), 0);
+	seal_record(r, ret, &record, key);
 	token_fini(&record.token);
+}
+
+void seal(struct rig *r, struct sealed *ret, uint64_t generation, const char *text, unsigned key)
+{
+	seal_later(r, ret, generation, text, key, DURATION_ZERO);
 }
 
 static void tell(struct rig *r, const struct fleet_message *m)

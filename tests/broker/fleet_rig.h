@@ -104,6 +104,9 @@ void pass_reading(struct rig *r, int64_t seconds, const struct sealed *found);
 
 /* Another host's, sealed with that key. `text` NULL: an admin's stop. */
 void seal(struct rig *r, struct sealed *ret, uint64_t generation, const char *text, unsigned key);
+/* The same, not to be used before so long after it was put. */
+void seal_later(struct rig *r, struct sealed *ret, uint64_t generation, const char *text,
+	unsigned key, struct duration not_before);
 /* A message brings it, or a failure. */
 void message(struct rig *r, const struct sealed *s);
 void message_failure(struct rig *r, enum response_class class, struct duration hold);

@@ -270,6 +270,7 @@ static void test_a_lease_is_kept_while_the_request_runs(void **state)
 	answer_word(r, FLEET_RENEW, FLEET_SAYS_KEPT);
 	rig_pass(r, 2);
 	answer_word(r, FLEET_RENEW, FLEET_SAYS_LATE);
+	assert_int_equal(told(r, "a", "lets this host fetch"), 1);
 	rig_answer_token(r, rig_post(r), "token-7", NULL);
 	assert_string_equal(rig_token(r, "a"), "token-7");
 	fleet_rig_free(r);
@@ -362,6 +363,8 @@ static void test_another_hosts_token_is_read(void **state)
 		told(r, "a",
 			"another host of the fleet fetched it (read; the fleet's generation 7)"),
 		1);
+	assert_int_equal(told(r, "a", "lets this host fetch"), 0);
+	assert_int_equal(told(r, "a", "sealed with a key"), 0);
 	assert_true(status_has(r, "\"fetched_here\":false,\"generation\":7"));
 	assert_memory_equal(rig_profile(r, "a")->fleet->host, "another host 16", 16);
 	/* a later run knows what not to take any more */
@@ -373,6 +376,7 @@ static void test_another_hosts_token_is_told(void **state)
 {
 	struct sealed other;
 	struct rig *r = start_with_others(&other);
+	uint64_t before = rig_profile(r, "a")->source.current.generation;
 
 	(void)state;
 	rig_pass(r, 100);
@@ -380,6 +384,9 @@ static void test_another_hosts_token_is_told(void **state)
 	seal(r, &other, 9, "token-9", 0);
 	message(r, &other);
 	assert_string_equal(rig_token(r, "a"), "token-9");
+	assert_true(rig_profile(r, "a")->source.current.generation > before);
+	assert_true(oauth_client_next_generation(rig_profile(r, "a")->client) >
+		    rig_profile(r, "a")->source.current.generation);
 	assert_int_equal(told(r, "a", "fetched it (told; the fleet's generation 9)"), 1);
 	/* what is older counts for nothing */
 	seal(r, &other, 8, "token-8", 0);
@@ -419,7 +426,40 @@ static void test_a_token_that_has_no_second_left(void **state)
 	other.stored.left_us = INT64_C(5500000); /* half a second more than the margin */
 	found(r, &other);
 	assert_string_equal(rig_token(r, "a"), "");
-	assert_int_equal(told(r, "a", "the fleet's token has ended by what is known here"), 1);
+	assert_int_equal(
+		told(r, "a",
+			"the fleet's token has ended by what is known here; next attempt in 1 s"),
+		1);
+	fleet_rig_free(r);
+}
+
+/* It is held back for as long as its host says, but for no longer than there is an older one. */
+static void test_a_token_for_later(void **state)
+{
+	struct rig *r = fleet_rig_new("", ONE);
+	struct token_slot *current;
+	struct sealed other;
+
+	(void)state;
+	store_connects(r);
+	seal_later(r, &other, 7, "token-7", 0, duration_s(8));
+	found(r, &other);
+	current = &rig_profile(r, "a")->source.current;
+	assert_int_equal(boot_since(current->life.valid, r->now.boot).ns, 4 * NS_PER_S);
+	pass_reading(r, 20, &other);
+	assert_string_equal(rig_token(r, "a"), "token-7");
+	seal_later(r, &other, 8, "token-8", 0, duration_s(8));
+	message(r, &other);
+	assert_int_equal(boot_since(current->life.valid, r->now.boot).ns, 8 * NS_PER_S);
+	assert_string_equal(rig_token(r, "a"), "token-7");
+	pass_reading(r, 20, &other);
+	assert_string_equal(rig_token(r, "a"), "token-8");
+	other.stored.rejected = true;
+	pass_reading(r, 12, &other);
+	asked(r, FLEET_ACQUIRE);
+	seal_later(r, &other, 9, "token-9", 0, duration_s(8));
+	message(r, &other);
+	assert_int_equal(boot_since(current->life.valid, r->now.boot).ns, 4 * NS_PER_S);
 	fleet_rig_free(r);
 }
 
@@ -1108,6 +1148,7 @@ int main(void)
 		cmocka_unit_test(test_another_hosts_token_is_told),
 		cmocka_unit_test(test_the_same_text_under_another_number),
 		cmocka_unit_test(test_a_token_that_has_no_second_left),
+		cmocka_unit_test(test_a_token_for_later),
 		cmocka_unit_test(test_a_token_that_came_too_late),
 		cmocka_unit_test(test_a_token_ends_earlier_than_was_thought),
 		cmocka_unit_test(test_a_token_that_was_rejected_elsewhere),
