@@ -360,6 +360,11 @@ static bool has_token(const struct exchange *x, const struct body *b)
 	return b->has_token || memmem(x->body, x->body_length, name, strlen(name));
 }
 
+static bool success(const struct exchange *x)
+{
+	return x->status >= 200 && x->status <= 299;
+}
+
 void token_response_read(const struct exchange *x, struct token_response *ret)
 {
 	struct token_response a = {.class = RESPONSE_UNAVAILABLE, .status = x->status};
@@ -378,11 +383,15 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 		if (x->status == 429)
 			a.class = RESPONSE_THROTTLED;
 		put_words(&a, "%s", x->failure ? x->failure : "no response");
+		if (success(x))
+			body_read(x, &b, &problem);
 	} else if (x->status >= 300 && x->status <= 399) {
 		put_words(&a, "the server answered HTTP %ld, a redirect, which is never followed",
 			x->status);
-	} else if (x->status < 200 || x->status > 599 || (x->status > 200 && x->status < 300)) {
+	} else if (x->status < 200 || x->status > 599 || (x->status != 200 && success(x))) {
 		put_words(&a, "the server answered HTTP %ld", x->status);
+		if (success(x))
+			r = body_read(x, &b, &problem);
 	} else {
 		r = body_read(x, &b, &problem);
 		if (r < 0 && x->status == 200) {
@@ -400,12 +409,13 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 	}
 	if (a.class != RESPONSE_TOKEN && !x->failure && has_token(x, &b)) {
 		a.minted = true;
-		a.unfit = x->status >= 200 && x->status <= 299 && r != -ENOMEM;
+		a.unfit = success(x) && r != -ENOMEM;
 	}
 	if (repeats(x, &b, a.correlation_id, strlen(a.correlation_id)) ||
 		repeats_token(&a.token, a.correlation_id, strlen(a.correlation_id)))
 		*a.correlation_id = '\0';
-	if (x->status == 200) {
+	/* Where it came whole, it counts: the one before it may be void by now. */
+	if (success(x)) {
 		token_move(&a.refresh_token, &b.refresh_token);
 		a.bad_refresh_token = b.bad_refresh_token;
 	}

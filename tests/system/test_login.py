@@ -265,6 +265,18 @@ def test_rotation_as_it_is_and_as_it_is_not(server, daemon, how):
     assert len(login_of(server)["refresh_tokens"]) == (5 if how == "rotate" else 1)
 
 
+@pytest.mark.parametrize("action, members", [("cut", {"at": -1}), ("members", {"status": 201})])
+def test_a_refresh_token_in_a_response_that_is_no_use(server, d, action, members):
+    """The one before it is void by then."""
+    assert log_in(d, server).status == 200
+    server.fault("token", action, grant="refresh_token", **members)
+    assert d.post("/v1/refresh").status == 503
+    assert d.post("/v1/refresh").status == 200
+    d.restart()
+    assert d.token(wait=10).status == 200
+    assert login_of(server)["ended"] == ""
+
+
 def test_a_login_that_the_server_ended(server, d):
     """One request, then a person is asked for, also after a restart; the token serves to its end."""
     assert log_in(d, server).status == 200
