@@ -202,7 +202,7 @@ static void call_memory_free(struct call_memory *m)
 }
 
 /* 0: *t is filled. */
-static int call_once(struct gctoken *g, const struct http_call *call, struct call_memory *m,
+static int call_attempt(struct gctoken *g, const struct http_call *call, struct call_memory *m,
 	struct gctoken_token *t)
 {
 	struct http_result result;
@@ -235,7 +235,7 @@ static void measure_again(struct gctoken *g, int64_t deadline_ms, struct call_me
 	};
 
 	snprintf(target, sizeof(target), "/v1/token?profile=%s", g->profile);
-	if (!call_once(g, &call, m, &m->again) && m->again.generation >= m->token.generation)
+	if (!call_attempt(g, &call, m, &m->again) && m->again.generation >= m->token.generation)
 		m->token = m->again;
 }
 
@@ -257,7 +257,7 @@ static int call_for_token(struct gctoken *g, const char *method, const char *tar
 
 	if (!m)
 		return -ENOMEM;
-	error = call_once(g, &call, m, &m->token);
+	error = call_attempt(g, &call, m, &m->token);
 	if (!error && gctoken_monotonic_ms() - start_ms > HELD_MS)
 		measure_again(g, call.deadline_ms, m);
 	if (!error)

@@ -234,7 +234,7 @@ static void indent(struct api_response *r)
 	r->length = r->capacity = length;
 }
 
-static int call_once(const struct session *x)
+static int call_single(const struct session *x)
 {
 	struct api_response response = API_RESPONSE_NONE;
 	char api_url[512];
@@ -358,7 +358,9 @@ int command_api(const struct command *self, struct settings *s, int argc, char *
 
 	if (code == GO_ON) {
 		x.client = api_client_new();
-		code = !x.client ? EXIT_FAILED : options.paginate ? call_pages(&x) : call_once(&x);
+		code = !x.client          ? EXIT_FAILED
+		       : options.paginate ? call_pages(&x)
+					  : call_single(&x);
 		api_client_free(x.client);
 	}
 	api_options_fini(&options);

@@ -43,7 +43,7 @@ void doctor_peer_look_up(struct doctor *d, struct doctor_peer *p)
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	char name[256], list[256] = "", address[INET6_ADDRSTRLEN];
 	struct addrinfo *found = NULL, *a;
-	size_t n = strlen(p->host), count = 0, used = 0;
+	size_t n = strlen(p->host), used = 0;
 	int error;
 
 	if (p->path.proxy) { /* its job */
@@ -66,7 +66,7 @@ void doctor_peer_look_up(struct doctor *d, struct doctor_peer *p)
 			error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
 		return;
 	}
-	for (a = found; a; a = a->ai_next, count++) {
+	for (a = found; a; a = a->ai_next) {
 		const void *bytes =
 			a->ai_family == AF_INET6
 				? (const void *)&(

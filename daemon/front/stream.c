@@ -215,7 +215,7 @@ int stream_send(struct stream *s, struct replies *r)
 int stream_send_more(struct stream *s)
 {
 	struct stream_bytes *own = s->own;
-	size_t sent;
+	size_t sent = 0;
 	int r = send_some(
 		stream_fd(s), own->out.data + own->out_at, own->out.length - own->out_at, &sent);
 

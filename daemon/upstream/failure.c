@@ -50,6 +50,11 @@ static void sanitise(char *text)
 			*text = '?';
 }
 
+bool failure_is_silent_end(CURLcode code, const char *words)
+{
+	return code == CURLE_RECV_ERROR && strstr(words, "unexpected eof");
+}
+
 void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 {
 	switch (e->code) {
@@ -90,6 +95,8 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 				e->connect_status == 407 ? ": it wants another proxy_user or "
 							   "password"
 							 : "");
+		else if (e->status && failure_is_silent_end(e->code, e->words))
+			snprintf(ret, FAILURE_MAX, "the response was cut short");
 		else
 			snprintf(ret, FAILURE_MAX, "the connection to %s broke", e->host);
 		break;

@@ -19,6 +19,7 @@ struct failure_evidence {
 	long os_error;         /* CURLINFO_OS_ERRNO */
 	long connect_status;   /* the proxy's response to CONNECT, 0 if there was none */
 	long proxy_verify;     /* CURLINFO_PROXY_SSL_VERIFYRESULT, 0: fine */
+	long status;           /* of the final response, 0 if it did not begin */
 };
 
 enum failure_phase {
@@ -28,6 +29,9 @@ enum failure_phase {
 	PHASE_READING,
 };
 
+/* TLS ended without close_notify: as the libcurl of Debian 12 has it an end like any other, to
+ * later ones an error. `words`: CURLOPT_ERRORBUFFER. */
+bool failure_is_silent_end(CURLcode code, const char *words);
 void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e);
 /* `proxied`: it is the proxy's name that is resolved, and through it that the host is reached. */
 void failure_of_deadline(char ret[FAILURE_MAX], struct duration timeout, enum failure_phase phase,

@@ -98,9 +98,23 @@ static void fetch_finish(struct fetch *x, const char *failure)
 	fetch_give_up(x);
 }
 
+/* No length was announced: the content goes on until the connection ends. */
+static bool ends_with_connection(const struct fetch *x)
+{
+	struct curl_header *field;
+	curl_off_t length = -1;
+
+	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	return length < 0 && curl_easy_header(x->easy, "Transfer-Encoding", 0, CURLH_HEADER, -1,
+				     &field) != CURLHE_OK;
+}
+
 static const char *failure_find(struct fetch *x, CURLcode code)
 {
-	struct failure_evidence e = {.code = code, .host = x->host, .words = x->curl_words};
+	struct failure_evidence e = {.code = code,
+		.host = x->host,
+		.words = x->curl_words,
+		.status = x->exchange.status};
 	struct clock_reading now;
 
 	if (x->reply.problem)
@@ -108,7 +122,8 @@ static const char *failure_find(struct fetch *x, CURLcode code)
 	/* A connection that ends within the header, or after a 1xx, is no failure to libcurl. */
 	if (code == CURLE_OK && x->exchange.status == 0)
 		return "the server sent no final response";
-	if (code == CURLE_OK)
+	if (code == CURLE_OK || (failure_is_silent_end(code, x->curl_words) && x->exchange.status &&
+					ends_with_connection(x)))
 		return x->reply.part == HTTP_RESPONSE_CONTENT ? NULL : "the response was cut short";
 	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e.os_error);
 	curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &e.connect_status);

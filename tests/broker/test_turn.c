@@ -36,7 +36,7 @@ static struct rig *start(struct turn *t)
 	return r;
 }
 
-static void stop(struct rig *r, struct turn *t)
+static void end_turns(struct rig *r, struct turn *t)
 {
 	turn_fini(t);
 	rig_free(r);
@@ -52,7 +52,7 @@ static void test_now(void **state)
 	assert_int_equal(taken, 1);
 	rig_pass(r, 3600);
 	assert_int_equal(taken, 1);
-	stop(r, &t);
+	end_turns(r, &t);
 }
 
 static void test_soon_is_once(void **state)
@@ -66,7 +66,7 @@ static void test_soon_is_once(void **state)
 	assert_int_equal(taken, 0);
 	rig_run(r);
 	assert_int_equal(taken, 1);
-	stop(r, &t);
+	end_turns(r, &t);
 }
 
 static void test_now_is_also_soon(void **state)
@@ -79,7 +79,7 @@ static void test_now_is_also_soon(void **state)
 	turn_now(&t);
 	rig_run(r);
 	assert_int_equal(taken, 1);
-	stop(r, &t);
+	end_turns(r, &t);
 }
 
 static void test_soon_without_memory_for_a_timer(void **state)
@@ -94,7 +94,7 @@ static void test_soon_without_memory_for_a_timer(void **state)
 	assert_int_equal(taken, 0);
 	rig_run(r);
 	assert_int_equal(taken, 1);
-	stop(r, &t);
+	end_turns(r, &t);
 }
 
 static void test_at_the_time_that_the_latest_asked_for(void **state)
@@ -115,7 +115,7 @@ static void test_at_the_time_that_the_latest_asked_for(void **state)
 	assert_int_equal(taken, 3);
 	rig_pass(r, 3600);
 	assert_int_equal(taken, 3);
-	stop(r, &t);
+	end_turns(r, &t);
 }
 
 /* Whatever stage it has reached. */

@@ -588,12 +588,17 @@ static void tells_half_an_answer_from_a_whole_one(void **state)
 			"the response was cut short", 200},
 		{say_answer_and_cut, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" JSON,
 			"the response was cut short", 200},
-		/* Without a length only close_notify would tell, and libcurl does not. JSON does:
-		 * cut anywhere, an object is none. */
+		/* Without a length only close_notify would tell, and some libcurls do not mind.
+		 * JSON tells: cut anywhere, an object is none. */
 		{say_answer_and_cut, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" JSON, "", 200},
 		{say_answer_and_close,
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n" JSON "\r\n",
 			"the response was cut short", 200},
+		{say_answer_and_cut,
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n" JSON "\r\n",
+			"the response was cut short", 200},
+		{say_answer_and_cut, "HTTP/1.1 200 OK\r\nContent-Le", "the response was cut short",
+			200},
 		{say_answer_and_close, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" JSON, "",
 			200},
 		{say_answer_and_close, "HTTP/1.1 200 OK\r\nContent-Le",
