@@ -26,7 +26,7 @@
 
 /* ---- what the store has ---- */
 
-static struct fleet_sight open_record(struct fleet_member *m, const struct clock_reading *now,
+static struct fleet_sight open_record(const struct fleet_member *m, const struct clock_reading *now,
 	const struct fleet_stored *r, struct fleet_record *ret)
 {
 	struct fleet_sight sight = {.seal = FLEET_SEAL_NONE, .ceiling = BOOT_TIME_NEVER};
@@ -226,35 +226,44 @@ static void store_anchored(void *context, struct boot_time sent)
 			fleet_anchored(&b->profiles.items[i]->fleet->fleet, sent);
 }
 
-/* An answer, or a message. */
-static void hear(struct fleet_member *m, struct boot_time at, const struct fleet_answer *answer,
-	const struct fleet_message *message)
-{
-	bool was_stopped = m->fleet.current.stopped;
+/* An answer, or a message, from before it is known until it has been carried out. */
+struct hearing {
 	struct clock_reading now;
 	struct fleet_record record;
 	struct fleet_sight sight;
 	struct fleet_story story;
-	enum fleet_taken what;
+	bool was_stopped;
+};
 
-	clock_read(&now);
-	sight = open_record(m, &now, answer ? &answer->record : &message->record, &record);
-	sight.proven = answer && is_proven(m, &answer->verdict);
-	fleet_story_begin(m, &now, &story);
-	what = answer ? fleet_answered(&m->fleet, at, answer, &sight)
-		      : fleet_pushed(&m->fleet, at, message, &sight);
-	fleet_story_end(m, &now, &story, answer);
-	taken(m, &now, what, was_stopped, &record, answer ? "read" : "told");
-	fleet_record_fini(&record);
+static void hear(
+	const struct fleet_member *m, const struct fleet_stored *stored, struct hearing *ret)
+{
+	clock_read(&ret->now);
+	ret->was_stopped = m->fleet.current.stopped;
+	ret->sight = open_record(m, &ret->now, stored, &ret->record);
+	fleet_story_begin(m, &ret->now, &ret->story);
+}
+
+/* `answer`: NULL of a message. */
+static void heard(struct fleet_member *m, struct hearing *h, enum fleet_taken what,
+	const struct fleet_answer *answer)
+{
+	fleet_story_end(m, &h->now, &h->story, answer);
+	taken(m, &h->now, what, h->was_stopped, &h->record, answer ? "read" : "told");
+	fleet_record_fini(&h->record);
 }
 
 static void store_ended(void *context, const struct store_result *result)
 {
+	const struct fleet_answer *answer = result->answer;
 	struct fleet_member *m = context;
 	struct clock_reading now;
+	struct hearing h;
 
-	if (result->answer) {
-		hear(m, result->received, result->answer, NULL);
+	if (answer) {
+		hear(m, &answer->record, &h);
+		h.sight.proven = is_proven(m, &answer->verdict);
+		heard(m, &h, fleet_answered(&m->fleet, result->received, answer, &h.sight), answer);
 		return;
 	}
 	clock_read(&now);
@@ -267,7 +276,11 @@ static void store_ended(void *context, const struct store_result *result)
 
 static void store_message(void *context, struct boot_time at, const struct fleet_message *message)
 {
-	hear(context, at, NULL, message);
+	struct fleet_member *m = context;
+	struct hearing h;
+
+	hear(m, &message->record, &h);
+	heard(m, &h, fleet_pushed(&m->fleet, at, message, &h.sight), NULL);
 }
 
 static void store_permitted(void *context, bool granted, uint32_t rank)
