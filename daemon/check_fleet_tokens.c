@@ -130,8 +130,8 @@ static void look_at_answer(struct findings *f, const struct profile_settings *p,
 		look_at_record(f, p->name, subject, keys, key_count, &r->answer);
 	if (r->hosts > 0)
 		findings_say(f, FOUND_WELL, NULL,
-			"profile %s: of its token hear, this host's daemon included: %lld", p->name,
-			(long long)r->hosts);
+			"profile %s: hosts that hear of its new tokens, this one included: %lld",
+			p->name, (long long)r->hosts);
 }
 
 /* False: the connection is lost. */

@@ -119,8 +119,9 @@ static const struct remedy remedies[] = {
 	{503, "login_required", EXIT_FAILED, "a person has to log this profile in",
 		"Somebody who may log it in has to run: gctoken% login"},
 	{503, "client_rejected", EXIT_FAILED, "Genesys Cloud refuses the client's credentials",
-		"Correct the profile's region, if the client is of another one (that is refused "
-		"just so), or client_id and client_secret_file; then run: systemctl reload "
+		"Correct the profile's region, if the client is of another one (which is refused "
+		"in the same words), or client_id and client_secret_file; then run: systemctl "
+		"reload "
 		"gctokend"},
 	{503, "revoked", EXIT_FAILED, "the token has been revoked",
 		"An administrator brings the profile back with: gctoken% refresh"},

@@ -190,10 +190,20 @@ static void look_at_socket(struct doctor *d, const char *path, bool wanted)
 	doctor_say(d, "Sockets", FOUND_OK, NULL, "%s (%s): %s", path, owner, who);
 }
 
+/* However it was named: by a relative path, or by way of a link. */
+static bool is_the_same(const char *path, const char *other)
+{
+	struct stat one, two;
+
+	return !strcmp(path, other) ||
+	       (!stat(path, &one) && !stat(other, &two) && one.st_dev == two.st_dev &&
+		       one.st_ino == two.st_ino);
+}
+
 void doctor_look_at_sockets(struct doctor *d)
 {
 	look_at_socket(d, d->s->socket, true);
-	if (*d->plan.socket && strcmp(d->plan.socket, d->s->socket))
+	if (*d->plan.socket && !is_the_same(d->plan.socket, d->s->socket))
 		doctor_say(d, "Sockets", FOUND_UNKNOWN,
 			"--socket or GCTOKEN_SOCKET names another daemon, or --config names "
 			"another's configuration",

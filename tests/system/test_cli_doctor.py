@@ -68,6 +68,12 @@ def test_all_is_well(well):
         assert expected in words
 
 
+def test_the_socket_by_another_name(well):
+    """A relative path, for instance, is no other daemon's."""
+    checks = doctor(well, "--socket", os.path.relpath(well.socket))
+    assert not of(checks, "Sockets", "problem") + of(checks, "Sockets", "unknown")
+
+
 def test_for_people(well):
     result = well.gctoken("doctor", "--config", well.config_file)
     assert result.returncode == 0

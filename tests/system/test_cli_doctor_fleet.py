@@ -73,7 +73,7 @@ the store's clock agrees with this machine's
 user gctoken has the rights of a host that fetches tokens
 a lease on a key of its own was granted, kept and given back in [0-9]+ ms
 profile default: the store's token \\(number [0-9]+, 86[0-9]{3} s left\\) is sealed with this host's key
-profile default: of its token hear, this host's daemon included: 1""", words(checks))
+profile default: hosts that hear of its new tokens, this one included: 1""", words(checks))
     assert "maxclients" in words(checks, "unknown")
     # and nothing stays in the store
     assert {key.split(b"}")[0] for key in redis.ask("KEYS", "*")} == clients

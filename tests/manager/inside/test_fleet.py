@@ -134,7 +134,7 @@ def test_the_doctor_finds_each_thing_right(member, store, who):
     expected = ["the store is reached, knows this host's user", "the store answers within",
                 "has the rights of a host that fetches tokens",
                 "a lease on a key of its own was granted", "is sealed with this host's key",
-                "this host's daemon included: 1"]
+                "this one included: 1"]
     if store.port:
         expected.append("the store's certificate is trusted")
     if who == "root":  # the daemon's own user is no caller, whom it would tell
