@@ -440,6 +440,7 @@ void seal_later(struct rig *r, struct sealed *ret, uint64_t generation, const ch
 		.generation = generation,
 		.stopped = !text,
 		.issued = duration_s(text ? LIFE_S : 86400),
+		.end = {r->now.wall.ns + LIFE_S * NS_PER_S},
 		.not_before = not_before,
 		.host = "another host 16",
 	};

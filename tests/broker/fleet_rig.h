@@ -102,7 +102,8 @@ void pass_reading(struct rig *r, int64_t seconds, const struct sealed *found);
 
 /* ---- what others put there ---- */
 
-/* Another host's, sealed with that key. `text` NULL: an admin's stop. */
+/* Another host's, sealed with that key; it ends in LIFE_S by the login server's clock. `text` NULL:
+ * an admin's stop. */
 void seal(struct rig *r, struct sealed *ret, uint64_t generation, const char *text, unsigned key);
 /* The same, not to be used before so long after it was put. */
 void seal_later(struct rig *r, struct sealed *ret, uint64_t generation, const char *text,

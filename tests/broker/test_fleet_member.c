@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -433,6 +434,49 @@ static void test_a_token_that_has_no_second_left(void **state)
 	fleet_rig_free(r);
 }
 
+/* Who fetches has the login server's clock with the token. */
+static void test_whoever_did_not_fetch_asks_for_the_clock(void **state)
+{
+	struct rig *r = fleet_rig_new("", "[profile a]\nclock_probe = yes\n");
+	struct sealed other;
+
+	(void)state;
+	store_connects(r);
+	seal(r, &other, 7, "token-7", 0);
+	found(r, &other);
+	assert_true(TAILQ_EMPTY(&r->fetches));
+	pass_reading(r, 60, &other);
+	assert_int_equal(r->fetches_begun, 1);
+	assert_int_equal(TAILQ_FIRST(&r->fetches)->method, FETCH_HEAD);
+	rig_answer(r, TAILQ_FIRST(&r->fetches), 404, "");
+	pass_reading(r, 60, &other);
+	assert_int_equal(r->fetches_begun, 1);
+	fleet_rig_free(r);
+}
+
+static void test_an_exchange_shows_that_a_token_ends_earlier(void **state)
+{
+	struct rig *r = fleet_rig_new("", "[profile a]\nclock_probe = yes\n");
+	struct boot_time before;
+	struct sealed other;
+
+	(void)state;
+	store_connects(r);
+	seal(r, &other, 7, "token-7", 0);
+	found(r, &other);
+	before = core(r)->current.end;
+	store_goes(r, true, "gone"); /* or the record would tell */
+	r->server_ahead_s = 600;
+	for (int i = 0; i < 120; i++) {
+		rig_pass(r, 1);
+		if (!TAILQ_EMPTY(&r->fetches))
+			rig_answer(r, TAILQ_FIRST(&r->fetches), 404, "");
+	}
+	rig_run(r);
+	assert_true(boot_since(before, core(r)->current.end).ns > 500 * NS_PER_S);
+	fleet_rig_free(r);
+}
+
 /* It is held back for as long as its host says, but for no longer than there is an older one. */
 static void test_a_token_for_later(void **state)
 {
@@ -691,6 +735,10 @@ static void test_mint_limit_is_the_fleets(void **state)
 	answers(r, &a);
 	expect_refused(r, "mint_limit: the fleet has used up its token requests of 300 s");
 	assert_null(rig_post(r));
+	/* an admin has the store asked again */
+	post(r, "/v1/refresh?profile=a", 0);
+	answer_reads(r, NULL);
+	asked(r, FLEET_ACQUIRE);
 	fleet_rig_free(r);
 }
 
@@ -804,22 +852,23 @@ static void test_no_permit(void **state)
 	fleet_rig_free(r);
 }
 
-static void test_a_permit_is_asked_for_again_and_again(void **state)
+static void test_a_permit_that_the_store_may_have_forgotten(void **state)
 {
 	struct rig *r = start_with_own();
 	struct store_token *t = shared(r, "a");
-	unsigned before = t->permits;
 
 	(void)state;
-	assert_int_equal(before, 1);
+	assert_int_equal(t->permits, 1);
 	assert_int_equal(t->permit_most, 3);
 	assert_int_equal(t->permit_keep.ns, 900 * NS_PER_S);
 	t->store->hooks->permitted(t->context, true, 2);
 	assert_int_equal(core(r)->rank, 2);
 	assert_int_equal(rig_profile(r, "a")->client->state.fleet_rank, 2);
-	pass_reading(r, 595, NULL);
-	/* but no sooner; what was lost from the store made it ask once more at its first read */
-	assert_true(t->permits <= before + 60);
+	/* it has forgotten the token, too */
+	rig_pass(r, 12);
+	found(r, NULL);
+	answer_word(r, FLEET_PUT, FLEET_SAYS_PUT);
+	assert_int_equal(t->permits, 2);
 	fleet_rig_free(r);
 }
 
@@ -835,9 +884,9 @@ static void test_permits_by_the_clock(void **state)
 	found(r, &other);
 	t = shared(r, "a");
 	assert_int_equal(t->permits, 1);
-	pass_reading(r, 590, &other);
+	pass_reading(r, 599, &other);
 	assert_int_equal(t->permits, 1);
-	pass_reading(r, 20, &other);
+	pass_reading(r, 1, &other);
 	assert_int_equal(t->permits, 2);
 	t->store->hooks->permitted(t->context, false, 1);
 	assert_int_equal(core(r)->rank, FLEET_NO_PERMIT);
@@ -1081,6 +1130,7 @@ static void test_the_next_run_serves_at_once(void **state)
 {
 	struct fleet_record record = FLEET_RECORD_NONE;
 	const struct store_token *t;
+	unsigned char host[FLEET_HOST_LENGTH];
 	struct wall_time end;
 	struct rig *r;
 
@@ -1088,6 +1138,7 @@ static void test_the_next_run_serves_at_once(void **state)
 	manager_is(true);
 	r = start_with_own();
 	end = rig_profile(r, "a")->fleet->server_end;
+	memcpy(host, r->broker->fleet->host_bytes, sizeof(host));
 	rig_run(r);
 	rig_stop(r);
 	rig_start(r);
@@ -1105,6 +1156,7 @@ static void test_the_next_run_serves_at_once(void **state)
 	assert_string_equal(record.token.text, "token-7");
 	assert_int_equal(record.end.ns, end.ns / NS_PER_MS * NS_PER_MS);
 	assert_true(end.ns);
+	assert_memory_equal(record.host, host, sizeof(host));
 	fleet_record_fini(&record);
 	fleet_rig_free(r);
 	manager_is(false);
@@ -1134,6 +1186,53 @@ static void test_the_next_run_stays_stopped(void **state)
 	manager_is(false);
 }
 
+/* An admin has started it again, and the run ended before there was a token. */
+static void test_the_next_run_is_not_stopped_again(void **state)
+{
+	struct sealed other;
+	struct rig *r;
+
+	(void)state;
+	manager_is(true);
+	r = start_with_others(&other);
+	seal(r, &other, 9, NULL, 0);
+	message(r, &other);
+	post(r, "/v1/refresh?profile=a", 0);
+	answer_reads(r, &other);
+	asked(r, FLEET_ACQUIRE);
+	rig_stop(r);
+	rig_start(r);
+	store_connects(r);
+	expect_state(r, "up");
+	assert_int_equal(core(r)->current.generation, 0);
+	fleet_rig_free(r);
+	manager_is(false);
+}
+
+/* Nor if there is no token any more, and its files are gone. */
+static void test_the_next_run_takes_nothing_older_without_files(void **state)
+{
+	struct sealed other;
+	char command[128];
+	struct rig *r;
+
+	(void)state;
+	manager_is(true);
+	r = start_with_others(&other);
+	store_goes(r, true, "gone");
+	for (int i = 0; i < LIFE_S / 10 + 10; i++)
+		rig_pass(r, 10);
+	assert_string_equal(rig_token(r, "a"), "");
+	assert_int_equal(fleet_lowest(core(r)), 8);
+	rig_stop(r);
+	snprintf(command, sizeof(command), "rm -f %s/*", r->state);
+	assert_int_equal(system(command), 0);
+	rig_start(r);
+	assert_int_equal(fleet_lowest(core(r)), 8);
+	fleet_rig_free(r);
+	manager_is(false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1148,6 +1247,8 @@ int main(void)
 		cmocka_unit_test(test_another_hosts_token_is_told),
 		cmocka_unit_test(test_the_same_text_under_another_number),
 		cmocka_unit_test(test_a_token_that_has_no_second_left),
+		cmocka_unit_test(test_whoever_did_not_fetch_asks_for_the_clock),
+		cmocka_unit_test(test_an_exchange_shows_that_a_token_ends_earlier),
 		cmocka_unit_test(test_a_token_for_later),
 		cmocka_unit_test(test_a_token_that_came_too_late),
 		cmocka_unit_test(test_a_token_ends_earlier_than_was_thought),
@@ -1165,7 +1266,7 @@ int main(void)
 		cmocka_unit_test(test_the_stores_coming_and_going),
 		cmocka_unit_test(test_a_token_is_served_without_the_store),
 		cmocka_unit_test(test_no_permit),
-		cmocka_unit_test(test_a_permit_is_asked_for_again_and_again),
+		cmocka_unit_test(test_a_permit_that_the_store_may_have_forgotten),
 		cmocka_unit_test(test_permits_by_the_clock),
 		cmocka_unit_test(test_with_a_permit_it_fetches_for_itself),
 		cmocka_unit_test(test_a_refused_command),
@@ -1179,6 +1280,8 @@ int main(void)
 		cmocka_unit_test(test_the_next_run_takes_nothing_older),
 		cmocka_unit_test(test_the_next_run_serves_at_once),
 		cmocka_unit_test(test_the_next_run_stays_stopped),
+		cmocka_unit_test(test_the_next_run_is_not_stopped_again),
+		cmocka_unit_test(test_the_next_run_takes_nothing_older_without_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

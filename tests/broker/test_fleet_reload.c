@@ -424,6 +424,24 @@ static void test_the_store_is_another_while_the_login_server_is_asked(void **sta
 	fleet_rig_free(r);
 }
 
+/* The new store is away since now, however long the old one was there. */
+static void test_another_store_is_waited_for(void **state)
+{
+	struct rig *r = fleet_rig_new("", ONE);
+
+	(void)state;
+	store_connects(r);
+	found(r, NULL);
+	shared(r, "a")->store->hooks->permitted(shared(r, "a")->context, true, 0);
+	reload(r, "fleet_prefix = other\n", ONE);
+	rig_pass(r, 29);
+	assert_null(rig_post(r));
+	for (int i = 0; i < 20 && !rig_post(r); i++)
+		rig_pass(r, 1);
+	assert_non_null(rig_post(r));
+	fleet_rig_free(r);
+}
+
 static void test_a_profile_that_is_not_in_it(void **state)
 {
 	struct rig *r = fleet_rig_new("", TWO "fleet = no\n");
@@ -557,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_it_is_left_while_the_store_is_asked),
 		cmocka_unit_test(test_it_is_left_while_the_login_server_is_asked),
 		cmocka_unit_test(test_the_store_is_another_while_the_login_server_is_asked),
+		cmocka_unit_test(test_another_store_is_waited_for),
 		cmocka_unit_test(test_a_profile_that_is_not_in_it),
 		cmocka_unit_test(test_all_in_it_hear_of_the_store),
 		cmocka_unit_test(test_another_request_is_another_token),
