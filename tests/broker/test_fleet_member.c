@@ -396,6 +396,24 @@ static void test_another_hosts_token_is_told(void **state)
 	fleet_rig_free(r);
 }
 
+static void test_a_message_ends_the_wait_for_a_token(void **state)
+{
+	struct rig *r = start_with_own(); /* which sent a request of its own before */
+	struct caller *c = caller_ask(r, "POST", "/v1/refresh?profile=a");
+	struct sealed other;
+
+	(void)state;
+	answer_reads(r, NULL);
+	asked(r, FLEET_ACQUIRE);
+	assert_int_equal(caller_status(r, c), 0);
+	seal(r, &other, 9, "token-9", 0);
+	message(r, &other);
+	assert_int_equal(caller_status(r, c), 200);
+	assert_string_equal(rig_token(r, "a"), "token-9");
+	caller_gone(r, c);
+	fleet_rig_free(r);
+}
+
 static void test_the_same_text_under_another_number(void **state)
 {
 	struct sealed other;
@@ -526,6 +544,7 @@ static void test_a_token_that_came_too_late(void **state)
 	rig_answer_token(r, f, "token-7", NULL);
 	assert_string_equal(rig_token(r, "a"), "token-8");
 	assert_int_equal(told(r, "a", "came too late: the fleet has a newer one"), 1);
+	assert_false(core(r)->minting);
 	answer_reads(r, &other);
 	assert_false(shared(r, "a")->busy);
 	fleet_rig_free(r);
@@ -1245,6 +1264,7 @@ int main(void)
 		cmocka_unit_test(test_a_server_that_gives_the_same_token_is_left_alone),
 		cmocka_unit_test(test_another_hosts_token_is_read),
 		cmocka_unit_test(test_another_hosts_token_is_told),
+		cmocka_unit_test(test_a_message_ends_the_wait_for_a_token),
 		cmocka_unit_test(test_the_same_text_under_another_number),
 		cmocka_unit_test(test_a_token_that_has_no_second_left),
 		cmocka_unit_test(test_whoever_did_not_fetch_asks_for_the_clock),
