@@ -366,20 +366,20 @@ def test_one_user_has_so_many_connections_and_no_more(idle):
 
 
 def test_no_body_for_a_head_over_the_limit(idle):
-    d = idle(max_connections_per_user=1)
+    d = idle(max_connections_per_user=5)
     alone(d)
-    with Raw(d) as first:
-        first.send(GOOD)
-        assert first.answer()[0] == 200
-        bodies = {}
-        for method in (b"HEAD", b"GET"):
-            d.process.send_signal(signal.SIGSTOP)  # it finds both, the connection and the request
-            with Raw(d) as over:
-                over.send(get(method=method))
-                d.process.send_signal(signal.SIGCONT)
-                head, _, bodies[method] = over.until_end().partition(b"\r\n\r\n")
-                assert head.startswith(b"HTTP/1.1 429 ") and b"Content-Length: " in head
-        assert bodies[b"HEAD"] == b"" and b"too_many_requests" in bodies[b"GET"]
+    held = fill(d, 5)
+    bodies = {}
+    for method in (b"HEAD", b"GET"):
+        d.process.send_signal(signal.SIGSTOP)  # it finds both, the connection and the request
+        with Raw(d) as over:
+            over.send(get(method=method))
+            d.process.send_signal(signal.SIGCONT)
+            head, _, bodies[method] = over.until_end().partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 429 ") and b"Content-Length: " in head
+    assert bodies[b"HEAD"] == b"" and b"too_many_requests" in bodies[b"GET"]
+    for connection in held:
+        connection.close()
 
 
 @needs_root
