@@ -241,6 +241,21 @@ static int out_of_bytes(const struct http_parser *p, size_t end, const char **re
 		       : refuse(431, "the request header is larger than 16 KiB", ret_reason);
 }
 
+/* Behind such a path a proxy puts the one that it was asked for itself, as its client wrote it, and
+ * browsers and libraries leave more as it is than RFC 3986 does. Nothing there is read. */
+static bool is_foreign(const struct http_parser *p, const char *bytes)
+{
+	static const char path[] = HTTP_PATH_FOREIGN;
+
+	return p->at - p->path_at >= (int)strlen(path) &&
+	       !memcmp(bytes + p->path_at, path, strlen(path));
+}
+
+static bool is_foreign_byte(char c)
+{
+	return (unsigned char)c > ' ' && c != '#' && c != 0x7f;
+}
+
 /* '?' is a target's byte like others, but the first one divides it. */
 static void target_take(struct http_parser *p, const char *bytes)
 {
@@ -326,16 +341,21 @@ static int line_run(
 				}
 				p->mark = (uint16_t)(p->at + 1);
 				p->state = IN_VERSION;
-			} else {
+			} else if (!is_foreign_byte(bytes[p->at]) || !is_foreign(p, bytes)) {
 				return refuse(400, "malformed request target", ret_reason);
 			}
 			p->at++;
 			break;
 		case IN_ESCAPE_1:
 		case IN_ESCAPE_2:
-			if (!byte_is(bytes[p->at], BYTE_HEX))
-				return refuse(400, "malformed percent-escape in the request target",
-					ret_reason);
+			if (!byte_is(bytes[p->at], BYTE_HEX)) {
+				if (!is_foreign(p, bytes))
+					return refuse(400,
+						"malformed percent-escape in the request target",
+						ret_reason);
+				p->state = IN_TARGET; /* which takes this byte */
+				break;
+			}
 			p->state = p->state == IN_ESCAPE_1 ? IN_ESCAPE_2 : IN_TARGET;
 			p->at++;
 			break;

@@ -18,6 +18,10 @@
 #define HTTP_REQUEST_HEADER_MAX \
 	16384 /* request line, header fields and the empty line; beyond: 431 */
 
+/* What follows in a target that begins so may be any bytes but blanks, '#' and control characters.
+ */
+#define HTTP_PATH_FOREIGN "/v1/authorization/"
+
 struct api_note;
 
 struct http_span {

@@ -80,13 +80,18 @@ static void check_same(const struct verdict *a, const struct verdict *b)
 	CHECK(a->request.length == b->request.length);
 }
 
-static void check_span(const struct http_span *span, const char *bytes, size_t length)
+static void check_span(const struct http_span *span, bool foreign, const char *bytes, size_t length)
 {
+	static const char never[] = "\"#<>[\\]^`{|}";
+
 	CHECK(span->at >= bytes && span->at <= bytes + length);
 	CHECK(span->length <= length - (size_t)(span->at - bytes));
-	for (size_t i = 0; i < span->length; i++)
-		CHECK(span->at[i] > 0x20 && span->at[i] < 0x7f &&
-			!strchr("\"#<>[\\]^`{|}", span->at[i]));
+	for (size_t i = 0; i < span->length; i++) {
+		unsigned char c = (unsigned char)span->at[i];
+
+		CHECK(c > 0x20 && c != 0x7f && c != '#');
+		CHECK(foreign || (c < 0x7f && !strchr(never, c)));
+	}
 }
 
 /* The request as the parser understood it, in our own words. */
@@ -411,8 +416,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(whole.request.length <= left);
 		CHECK(whole.request.length <= HTTP_REQUEST_HEADER_MAX);
 		CHECK(whole.request.path.length >= 1 && *whole.request.path.at == '/');
-		check_span(&whole.request.path, at, whole.request.length);
-		check_span(&whole.request.query, at, whole.request.length);
+		const struct http_span *path = &whole.request.path;
+		bool foreign = path->length >= strlen(HTTP_PATH_FOREIGN) &&
+			       !memcmp(path->at, HTTP_PATH_FOREIGN, strlen(HTTP_PATH_FOREIGN));
+
+		check_span(path, foreign, at, whole.request.length);
+		check_span(&whole.request.query, foreign, at, whole.request.length);
 		CHECK(!memchr(whole.request.path.at, '?', whole.request.path.length));
 		check_header(at, whole.request.length);
 		check_written_again(at, &whole.request);

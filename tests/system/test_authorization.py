@@ -16,7 +16,8 @@ def test_the_answer_has_the_token_in_its_header_alone(server, daemon):
     d = daemon(server)
     token = d.token()
     with_body = {"Content-Type", "Content-Length"}
-    for target in (ROUTE, ROUTE + "/api/v2/users/me?wait=soon&x", ROUTE + "?expand=team&x&wait=1"):
+    for target in (ROUTE, ROUTE + "/api/v2/users/me?wait=soon&x", ROUTE + "?expand=team&x&wait=1",
+                   ROUTE + "/api/a|b?filter[]={100%}&x=^`", ROUTE + "?filter[]=100%&wait=1"):
         connection = d.connect()
         for method in METHODS:
             answer = exchange(connection, method, target)
