@@ -114,7 +114,10 @@ static void tell_fleet(struct doctor *d, const struct status_row *r)
 	duration_text(r->fleet_for, lasts);
 	if (!strcmp(r->fleet_state, "down") || !strcmp(r->fleet_state, "alone"))
 		doctor_say(d, AREA_FLEET, FOUND_PROBLEM,
-			"The checks below may show the reason. The daemon tries again by itself",
+			"The checks below may show the reason, and the daemon tries again by "
+			"itself. If they find nothing: has its user come into the store's group "
+			"since "
+			"it was started? Then: systemctl restart gctokend",
 			"profile %s: the daemon has been without the store for %s%s%s%s", r->name,
 			lasts,
 			!strcmp(r->fleet_state, "alone") ? ", and has fetched a token for itself"

@@ -100,7 +100,8 @@ static void print_fleet(const struct terminal *t, const struct status_row *r)
 		return;
 	duration_text(r->fleet_for, lasts);
 	if (r->fleet_hosts != STATUS_ABSENT)
-		snprintf(hosts, sizeof(hosts), ", %.0f hosts", r->fleet_hosts);
+		snprintf(hosts, sizeof(hosts), ", %.0f host%s", r->fleet_hosts,
+			r->fleet_hosts == 1 ? "" : "s");
 	snprintf(text, sizeof(text), "fleet: %s for %s%s; this host is a %s and %s the token%s%s",
 		r->fleet_state, lasts, hosts, r->fleet_role,
 		r->fetched_here ? "fetched" : "was given", *r->fleet_problem ? ": " : "",

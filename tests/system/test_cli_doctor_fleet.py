@@ -113,6 +113,9 @@ def test_a_daemon_without_its_store(fleet, server, redis):  # noqa: F811
     found = words(told(d), "problem")
     assert "profile default: the daemon has been without the store for" in found
     assert "it cannot be connected to" in found
+    [lost] = [one for one in told(d) if "has been without the store" in one["words"]]
+    # What it tried itself, with the groups of today, may have worked.
+    assert "systemctl restart gctokend" in lost["todo"]
 
 
 def test_a_daemon_with_another_key(fleet, server, redis):  # noqa: F811

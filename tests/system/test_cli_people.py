@@ -113,6 +113,13 @@ def test_status_tells_what_a_person_has_to_do_about_a_login(folder, scripted):
     assert "  the login's file x.login cannot be read" in lines
 
 
+@pytest.mark.parametrize("number, words", [(1, "1 host;"), (2, "2 hosts;")])
+def test_status_counts_the_hosts_of_a_fleet(folder, scripted, number, words):
+    fleet = {"state": "up", "for": 9, "role": "minter", "hosts": number, "problem": None}
+    scripted(answer(200, {"profiles": [profile("default", fleet=fleet)]}))
+    assert words in run(folder, "status").stdout
+
+
 def test_status_tells_how_a_revoked_profile_works_again(folder, scripted):
     """It was revoked when it was removed, perhaps, and somebody else has brought it back."""
     scripted(answer(200, {"profiles": [profile("back", **NO_TOKEN, state="revoked"),
