@@ -189,6 +189,7 @@ void rig_answer(struct rig *r, struct fetch *f, long status, const char *body)
 	assert_non_null(f);
 	gmtime_r(&wall, &tm);
 	strftime(x.date, sizeof(x.date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	snprintf(x.retry_after, sizeof(x.retry_after), "%s", r->retry_after ? r->retry_after : "");
 	finish(r, f, &x);
 }
 

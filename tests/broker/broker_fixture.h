@@ -49,7 +49,8 @@ struct rig {
 	unsigned fetches_begun;
 	int fetch_error; /* while not 0, what fetch_start says */
 	unsigned ca_forgotten;
-	int64_t server_ahead_s; /* the login servers' clocks, of our wall clock */
+	int64_t server_ahead_s;  /* the login servers' clocks, of our wall clock */
+	const char *retry_after; /* their Retry-After; NULL: there is none */
 	TAILQ_HEAD(, disk_job) disk;
 	bool disk_hangs;
 	int disk_refuses; /* while not 0, what begins to be written is refused with it */

@@ -279,19 +279,20 @@ static void test_a_lease_is_kept_while_the_request_runs(void **state)
 
 struct failure {
 	long status;
-	const char *body;
+	const char *body, *retry_after;
 	enum response_class class;
-	int64_t least_s;
+	int64_t least_s; /* nobody asks for so long */
 };
 
 static void test_a_failure_is_told_to_all(void **state)
 {
 	static const struct failure failures[] = {
-		{503, "", RESPONSE_UNAVAILABLE, 0},
-		{429, "", RESPONSE_THROTTLED, 0},
-		{400, "{\"error\":\"invalid_client\"}", RESPONSE_CLIENT_REJECTED, 0},
-		/* what no class of the fleet's is */
-		{200, "{}", RESPONSE_UNAVAILABLE, 0},
+		{503, "", NULL, RESPONSE_UNAVAILABLE, 0},
+		{503, "", "20", RESPONSE_UNAVAILABLE, 21},
+		{429, "", "40", RESPONSE_THROTTLED, 41},
+		{400, "{\"error\":\"invalid_client\"}", NULL, RESPONSE_CLIENT_REJECTED, 900},
+		/* nobody's login is in question */
+		{400, "{\"error\":\"invalid_grant\"}", NULL, RESPONSE_CLIENT_REJECTED, 900},
 	};
 
 	(void)state;
@@ -304,11 +305,13 @@ static void test_a_failure_is_told_to_all(void **state)
 		found(r, NULL);
 		snprintf(tag, sizeof(tag), "%s", asked(r, FLEET_ACQUIRE)->tag);
 		grants(r, 7);
+		r->retry_after = failures[i].retry_after;
 		rig_answer(r, rig_post(r), failures[i].status, failures[i].body);
 		answer_reads(r, NULL);
 		t = asked(r, FLEET_FAIL);
 		assert_int_equal(t->fail.fence, 7);
 		assert_int_equal(t->fail.class, failures[i].class);
+		assert_int_equal(t->fail.least.ns, failures[i].least_s * NS_PER_S);
 		assert_int_equal(t->fail.most.ns, 15 * NS_PER_S);
 		assert_string_equal(t->tag, tag);
 		answer_word(r, FLEET_FAIL, FLEET_SAYS_FAILED);
@@ -545,8 +548,10 @@ static void test_a_token_that_came_too_late(void **state)
 	assert_string_equal(rig_token(r, "a"), "token-8");
 	assert_int_equal(told(r, "a", "came too late: the fleet has a newer one"), 1);
 	assert_false(core(r)->minting);
+	/* and another can begin */
+	post(r, "/v1/refresh?profile=a", 0);
 	answer_reads(r, &other);
-	assert_false(shared(r, "a")->busy);
+	asked(r, FLEET_ACQUIRE);
 	fleet_rig_free(r);
 }
 
@@ -831,6 +836,9 @@ static void test_the_stores_coming_and_going(void **state)
 	assert_true(status_has(r, "\"state\":\"up\",\"for\":0,\"problem\":null"));
 	rig_pass(r, 5);
 	assert_true(status_has(r, "\"state\":\"up\",\"for\":5"));
+	assert_true(status_has(r, "\"hosts\":null"));
+	shared(r, "a")->store->hosts = 1;
+	assert_true(status_has(r, "\"hosts\":1"));
 	rig_forget_log(r);
 	store_goes(r, true, "the connection was lost");
 	assert_true(rig_logged(r, "cannot be reached: the connection was lost"));
@@ -849,6 +857,7 @@ static void test_a_token_is_served_without_the_store(void **state)
 	rig_pass(r, 600);
 	assert_string_equal(rig_token(r, "a"), "token-7");
 	assert_null(rig_post(r));
+	expect_state(r, "down"); /* it is not alone with a token that all have */
 	fleet_rig_free(r);
 }
 

@@ -543,7 +543,7 @@ static void test_a_host_that_only_follows_from_now_on(void **state)
 static void test_without_memory_it_joins_later(void **state)
 {
 	struct rig *r = rig_new("[profile a]\nprefetch = no\n");
-	struct caller *c;
+	struct caller *c, *status;
 
 	(void)state;
 	fleet_rig_configure(r, "", "[profile a]\nprefetch = no\n");
@@ -551,6 +551,10 @@ static void test_without_memory_it_joins_later(void **state)
 	rig_reload(r);
 	c = caller_ask(r, "GET", "/v1/token?profile=a&wait=30");
 	assert_null(rig_post(r));
+	status = caller_ask(r, "GET", "/v1/status");
+	assert_int_equal(caller_status(r, status), 200);
+	assert_null(strstr(caller_body(status), "\"fleet\":"));
+	caller_gone(r, status);
 	store_error = 0;
 	rig_pass(r, 2);
 	store_connects(r);
