@@ -116,6 +116,7 @@ def test_mistakes_leave_nothing(conf, arguments, status, words):
 def test_help(conf, option):
     done = add(conf, option)
     assert done.returncode == 0 and done.stdout.startswith("Usage:") and "-c FILE" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert add(conf, "--colour").returncode == 2
 
 
