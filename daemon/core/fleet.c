@@ -349,11 +349,13 @@ void fleet_refused(struct fleet *f, struct boot_time now)
 	switch (f->operation) {
 	case FLEET_READ:
 		f->read_at = later;
+		if (!f->settings.may_mint)
+			f->check.since = FLEET_LONG_AGO; /* asked from here */
 		break;
 	case FLEET_ACQUIRE:
 	case FLEET_STOP:
 		if (f->for_check)
-			f->check.since = FLEET_LONG_AGO; /* asked from here */
+			f->check.since = FLEET_LONG_AGO; /* the same */
 		else
 			f->not_before = later;
 		break;

@@ -7,24 +7,39 @@
 
 #include "core/fleet_key.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #define ONE "[profile a]\nclock_probe = no\n"
 
-/* Another host's token, which an API knows for certain by now, and a caller has rejected it. */
-static struct rig *start_reported(struct sealed *ret, struct caller **ret_caller)
+/* Another host's token, which an API knows for certain by now. */
+static struct rig *start(struct sealed *ret, const char *profile)
 {
-	struct rig *r = fleet_rig_new("", ONE);
-	char path[128];
+	struct rig *r = fleet_rig_new("", profile);
 
 	seal(r, ret, 7, "token-7", 0);
 	store_connects(r);
 	found(r, ret);
 	pass_reading(r, 60, ret);
+	return r;
+}
+
+/* A caller rejects it. */
+static struct caller *report(struct rig *r)
+{
+	char path[128];
+
 	snprintf(path, sizeof(path), "/v1/token/reject?profile=a&wait=30&generation=%llu",
 		(unsigned long long)rig_profile(r, "a")->source.current.generation);
-	*ret_caller = caller_ask(r, "POST", path);
+	return caller_ask(r, "POST", path);
+}
+
+static struct rig *start_reported(struct sealed *ret, struct caller **ret_caller)
+{
+	struct rig *r = start(ret, ONE);
+
+	*ret_caller = report(r);
 	answer_reads(r, ret);
 	return r;
 }
@@ -203,6 +218,25 @@ static void test_it_asks_for_itself(void **state)
 	}
 }
 
+/* A store that cannot even be asked holds nobody up: not the caller, and not the daemon. */
+static void test_what_cannot_be_asked_is_not_asked_again_and_again(void **state)
+{
+	(void)state;
+	for (int follows = 0; follows < 2; follows++) {
+		struct sealed other;
+		struct caller *c;
+		struct rig *r = start(&other, follows ? ONE "client_secret_file =\n" : ONE);
+
+		store_error = -ENOMEM;
+		c = report(r);
+		rig_answer(r, question(r), 204, "");
+		expect_reply(r, c, 429, "accepts this token");
+		assert_in_range(told(r, "a", "could not be made"), 1, 3);
+		store_error = 0;
+		fleet_rig_free(r);
+	}
+}
+
 /* ... and where another host has found out that it is refused. */
 static void test_it_was_refused_elsewhere(void **state)
 {
@@ -252,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_proven_is_not_believed),
 		cmocka_unit_test(test_another_token_replaced_one_only_just),
 		cmocka_unit_test(test_it_asks_for_itself),
+		cmocka_unit_test(test_what_cannot_be_asked_is_not_asked_again_and_again),
 		cmocka_unit_test(test_it_was_refused_elsewhere),
 		cmocka_unit_test(test_the_same_token_under_another_number),
 	};

@@ -265,6 +265,28 @@ static void without_the_store_each_asks(void **state)
 	assert_int_equal(decide(&h), FLEET_TODO_CHECK);
 }
 
+/* Nor does one that only follows ask the store for ever what it cannot be asked. */
+static void a_read_that_is_refused_is_not_due_again(void **state)
+{
+	struct host h;
+
+	(void)state;
+	reported(&h);
+	h.f.settings.may_mint = false;
+	expect_operation(&h, FLEET_READ);
+	fleet_refused(&h.f, h.now);
+	assert_int_equal(decide(&h), FLEET_TODO_CHECK);
+	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+	assert_true(boot_since(h.d.wake_at, h.now).ns >= NS_PER_S);
+
+	/* one that was for something else, while a host that may ask for a lease does */
+	reported(&h);
+	h.f.read_at = h.now;
+	expect_operation(&h, FLEET_READ);
+	fleet_refused(&h.f, h.now);
+	expect_check_acquire(&h);
+}
+
 static void it_is_moot_once_the_token_is_another(void **state)
 {
 	struct fleet_stored r;
@@ -377,6 +399,7 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_ever),
 		cmocka_unit_test(a_store_that_lies_is_doubted),
 		cmocka_unit_test(without_the_store_each_asks),
+		cmocka_unit_test(a_read_that_is_refused_is_not_due_again),
 		cmocka_unit_test(it_is_moot_once_the_token_is_another),
 		cmocka_unit_test(what_has_only_just_replaced_another_is_not_asked_about),
 		cmocka_unit_test(who_only_follows_looks),
