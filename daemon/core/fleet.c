@@ -244,9 +244,14 @@ static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 		fleet_give_up(f, FLEET_BECAUSE_LIMIT, boot_since(f->not_before, now));
 		break;
 	case FLEET_SAYS_COOLDOWN:
+		if (!fleet_may_be_new(f, now)) {
+			f->not_before = boot_in_s(now, 1);
+			break;
+		}
 		f->counters.cooled_down++;
 		f->current.rejected = false;
-		fleet_give_up(f, FLEET_BECAUSE_COOLDOWN, a->wait);
+		fleet_give_up(
+			f, FLEET_BECAUSE_COOLDOWN, duration_min(a->wait, f->settings.cooldown));
 		break;
 	default: /* no honest store says so */
 		f->not_before = boot_in_s(now, 1);

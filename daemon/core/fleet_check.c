@@ -97,6 +97,10 @@ void fleet_check_acquired(struct fleet *f, struct boot_time now, const struct fl
 		c->doubted = a->verdict.fence;
 		break;
 	case FLEET_SAYS_COOLDOWN:
+		if (!fleet_may_be_new(f, now)) {
+			c->since = FLEET_LONG_AGO; /* asked from here */
+			break;
+		}
 		f->counters.cooled_down++;
 		end(c, false);
 		break;

@@ -78,6 +78,13 @@ void fleet_forget_check(struct fleet *f)
 	f->check = (struct fleet_check){.good_until = FLEET_LONG_AGO};
 }
 
+bool fleet_may_be_new(const struct fleet *f, struct boot_time now)
+{
+	struct boot_time over = boot_add(f->current.received, f->settings.cooldown);
+
+	return f->current.generation && boot_before(now, boot_in_s(over, FLEET_OVERDUE_S));
+}
+
 struct boot_time fleet_wait_for(struct fleet *f, struct boot_time now, struct fleet_obstacle *o,
 	const struct fleet_answer *a, struct duration jitter)
 {

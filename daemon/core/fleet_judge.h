@@ -52,6 +52,9 @@ void fleet_give_up(struct fleet *f, enum fleet_reason reason, struct duration wa
 void fleet_take(struct fleet *f, const struct fleet_token *token);
 /* There is none, or another one: whatever the API says is of no use. */
 void fleet_forget_check(struct fleet *f);
+/* The store may say that the current one has only just replaced a reported token: for as long as
+ * that can be so by our own clock. */
+bool fleet_may_be_new(const struct fleet *f, struct boot_time now);
 /* A lease or hold of another host is in the way: when to ask again, the jitter included. By our own
  * clock it ends, whatever the store's does. */
 struct boot_time fleet_wait_for(struct fleet *f, struct boot_time now, struct fleet_obstacle *o,

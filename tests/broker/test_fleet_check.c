@@ -13,15 +13,15 @@
 
 #define ONE "[profile a]\nclock_probe = no\n"
 
-/* Another host's token, which an API knows for certain by now. */
-static struct rig *start(struct sealed *ret, const char *profile)
+/* Another host's token, which is here since so long. */
+static struct rig *start(struct sealed *ret, const char *profile, int64_t since_s)
 {
 	struct rig *r = fleet_rig_new("", profile);
 
 	seal(r, ret, 7, "token-7", 0);
 	store_connects(r);
 	found(r, ret);
-	pass_reading(r, 60, ret);
+	pass_reading(r, since_s, ret);
 	return r;
 }
 
@@ -37,7 +37,7 @@ static struct caller *report(struct rig *r)
 
 static struct rig *start_reported(struct sealed *ret, struct caller **ret_caller)
 {
-	struct rig *r = start(ret, ONE);
+	struct rig *r = start(ret, ONE, 60);
 
 	*ret_caller = report(r);
 	answer_reads(r, ret);
@@ -175,14 +175,16 @@ static void test_what_is_not_proven_is_not_believed(void **state)
 	}
 }
 
+/* For as long as that can be so. */
 static void test_another_token_replaced_one_only_just(void **state)
 {
 	struct sealed other;
 	struct fleet_answer a;
-	struct caller *c;
-	struct rig *r = start_reported(&other, &c);
+	struct rig *r = start(&other, ONE, 20);
+	struct caller *c = report(r);
 
 	(void)state;
+	answer_reads(r, &other);
 	check_asked_for(r);
 	a = says(r, FLEET_SAYS_COOLDOWN);
 	a.wait = duration_s(9);
@@ -190,6 +192,16 @@ static void test_another_token_replaced_one_only_just(void **state)
 	expect_reply(r, c, 429, "only a moment ago");
 	assert_true(TAILQ_EMPTY(&r->fetches));
 	assert_string_equal(rig_token(r, "a"), "token-7");
+
+	pass_reading(r, 20, &other);
+	c = report(r);
+	answer_reads(r, &other);
+	check_asked_for(r);
+	a = says(r, FLEET_SAYS_COOLDOWN);
+	a.wait = duration_s(9);
+	answers(r, &a);
+	rig_answer(r, question(r), 204, "");
+	expect_reply(r, c, 429, "accepts this token");
 	fleet_rig_free(r);
 }
 
@@ -225,7 +237,7 @@ static void test_what_cannot_be_asked_is_not_asked_again_and_again(void **state)
 	for (int follows = 0; follows < 2; follows++) {
 		struct sealed other;
 		struct caller *c;
-		struct rig *r = start(&other, follows ? ONE "client_secret_file =\n" : ONE);
+		struct rig *r = start(&other, follows ? ONE "client_secret_file =\n" : ONE, 60);
 
 		store_error = -ENOMEM;
 		c = report(r);

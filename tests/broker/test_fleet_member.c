@@ -777,7 +777,7 @@ static void test_a_report_of_what_was_replaced_only_just(void **state)
 	seal(r, &other, 7, "token-7", 0);
 	store_connects(r);
 	found(r, &other);
-	pass_reading(r, 60, &other);
+	pass_reading(r, 20, &other);
 	snprintf(path, sizeof(path), "/v1/token/reject?profile=a&generation=%llu",
 		(unsigned long long)rig_profile(r, "a")->source.current.generation);
 	post(r, path, 0);

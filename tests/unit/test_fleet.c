@@ -222,6 +222,29 @@ static void a_report_names_what_is_rejected(void **state)
 	assert_int_equal(h.d.reason, FLEET_BECAUSE_COOLDOWN);
 	assert_true(h.d.wait.ns == 20 * NS_PER_S);
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+
+	/* no honest store lets it wait for longer */
+	fleet_want(&h.f, h.now, FLEET_WISH_REPORT);
+	expect_operation(&h, FLEET_ACQUIRE);
+	a.wait = duration_s(3600);
+	answer(&h, &a, &no_sight);
+	assert_int_equal(decide(&h), FLEET_TODO_GIVE_UP);
+	assert_true(h.d.wait.ns == 30 * NS_PER_S);
+
+	/* nor says so of a token that has been here for as long: it stays rejected, is not asked
+	 * for in a loop, and replaced once the store lets it be */
+	pass_ms(&h, 32000);
+	fleet_want(&h.f, h.now, FLEET_WISH_REPORT);
+	while (decide(&h) == FLEET_TODO_OPERATION && h.d.operation == FLEET_READ)
+		answer_word(&h, FLEET_SAYS_RECORD);
+	assert_int_equal(h.d.operation, FLEET_ACQUIRE);
+	answer_word(&h, FLEET_SAYS_COOLDOWN);
+	assert_true(h.f.current.rejected);
+	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+	pass_ms(&h, 1000);
+	expect_operation(&h, FLEET_ACQUIRE);
+	answer_granted(&h, 9);
+	assert_int_equal(decide(&h), FLEET_TODO_MINT);
 }
 
 static void a_report_is_late_where_the_store_has_a_newer_one(void **state)

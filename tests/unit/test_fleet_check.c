@@ -346,6 +346,41 @@ static void what_has_only_just_replaced_another_is_not_asked_about(void **state)
 	expect_checked(&h, false);
 }
 
+/* ... which a store may say for ever. */
+static void nothing_stays_new(void **state)
+{
+	struct boot_time received;
+	struct fleet_answer a;
+	struct host h;
+	int questions = 0;
+
+	(void)state;
+	host_init(&h);
+	connect_with(&h, 7);
+	received = h.now;
+	for (int64_t s = 0; s < 3000; s++) {
+		bool is_new = boot_since(h.now, received).ns < (COOLDOWN_S + 2) * NS_PER_S;
+
+		fleet_check(&h.f, h.now);
+		while (decide(&h) == FLEET_TODO_OPERATION) {
+			a = says(&h, h.d.operation == FLEET_ACQUIRE ? FLEET_SAYS_COOLDOWN
+								    : FLEET_SAYS_RECORD);
+			a.wait = duration_s(20);
+			answer(&h, &a, &no_sight);
+		}
+		if (h.d.todo == FLEET_TODO_CHECKED) {
+			assert_int_equal(h.d.accepted, !is_new);
+		} else {
+			assert_int_equal(h.d.todo, FLEET_TODO_CHECK);
+			assert_false(is_new);
+			fleet_checked(&h.f, h.now, true);
+			questions++;
+		}
+		pass_ms(&h, 1000);
+	}
+	assert_in_range(questions, 98, 100);
+}
+
 /* It is granted nothing: it looks whether another host has asked, and then asks for itself. */
 static void who_only_follows_looks(void **state)
 {
@@ -402,6 +437,7 @@ int main(void)
 		cmocka_unit_test(a_read_that_is_refused_is_not_due_again),
 		cmocka_unit_test(it_is_moot_once_the_token_is_another),
 		cmocka_unit_test(what_has_only_just_replaced_another_is_not_asked_about),
+		cmocka_unit_test(nothing_stays_new),
 		cmocka_unit_test(who_only_follows_looks),
 	};
 
