@@ -85,7 +85,6 @@ static void newcomer_forget(struct connection *c)
 		return;
 	link_remove(&c->turn);
 	c->newcomer = false;
-	c->all->newcomer_count--;
 }
 
 void connection_free(struct connection *c)
@@ -151,19 +150,20 @@ static enum stream_watch watch_wanted(const struct connection *c)
 	return WATCH_READ;
 }
 
-static bool is_let_in_now(const struct connection *c)
+/* Answered as soon as it was let in, so that it may leave as soon: nothing is owed to it. */
+static bool may_leave_now(const struct connection *c)
 {
-	return c->all->letting_in && c->watch == WATCH_NOTHING && link_alone(&c->turn);
+	return c->all->letting_in && c->watch == WATCH_NOTHING && c->sent_some &&
+	       place_wanted(c) == PLACE_IDLE;
 }
 
 static int watch_for(struct connection *c, enum stream_watch watch)
 {
 	if (c->watch == watch)
 		return 0;
-	if (watch == WATCH_READ && is_let_in_now(c)) {
-		link_append(&c->all->newcomers, &c->turn);
+	if (may_leave_now(c)) {
+		link_append(&c->all->newcomers[c->all->pass], &c->turn);
 		c->newcomer = true;
-		c->all->newcomer_count++;
 		return 0;
 	}
 	c->watch = watch & 15;
@@ -514,8 +514,10 @@ void connection_expired(struct connection *c)
 void connection_read_last(struct connection *c)
 {
 	char *bytes = c->all->read_bytes;
-	ssize_t n = stream_receive(&c->stream, reaper_of(c), bytes, STREAM_READ_SIZE);
+	ssize_t n;
 
+	newcomer_forget(c);
+	n = stream_receive(&c->stream, reaper_of(c), bytes, STREAM_READ_SIZE);
 	if (n > 0)
 		received(c, (size_t)n);
 	else if (n == -EBADMSG)

@@ -23,6 +23,10 @@ struct reaper;
  * takes; a request only until the rest of it comes. */
 #define KEPT_MOST (32 * 1024 * 1024)
 
+/* So many passes let others in before who was answered is looked at again: time enough for most of
+ * them to leave, and little for those who ask again, whoever else comes meanwhile. */
+#define NEWCOMER_PASSES 4
+
 /* When three of four have gone, where there were so many, the kernel gets their memory back: some
  * MiB, which libc would keep. */
 #define CROWD_LEAST 1000
@@ -58,9 +62,10 @@ struct connections {
 	/* Those with whole requests left over from this pass, for the next. */
 	struct link resume;
 	struct event resume_event;
-	/* Those let in last, if they are not watched yet: see connections_let_in_begin. */
-	struct link newcomers;
-	uint32_t newcomer_count;
+	/* Those let in by each of the latest passes, in turn from `pass`, if they are not watched
+	 * yet: see connections_let_in_begin. */
+	struct link newcomers[NEWCOMER_PASSES];
+	unsigned pass;
 	struct event newcomers_event;
 	bool letting_in;
 

@@ -18,9 +18,6 @@
  * timeout is housekeeping, and waking seldom is worth more than being exact. */
 #define BUSY_PERIOD_MS 250
 #define IDLE_PERIOD_MS 10000
-/* How many of those let in last are not watched: some passes' worth, so that most of them have had
- * the time to leave, and few enough that a second request does not wait for a millisecond. */
-#define NEWCOMERS_MOST 32
 
 /* ---- what the loop tells ---- */
 
@@ -43,15 +40,16 @@ static void resume_event(evutil_socket_t fd, short what, void *context)
 		connection_resume_or_wait(LINK_ELEMENT(turn.next, struct connection, turn));
 }
 
-static struct connection *newcomer_oldest(const struct connections *all)
+static void newcomers_each(struct link *newcomers, void (*leaves)(struct connection *newcomer))
 {
-	return LINK_ELEMENT(all->newcomers.next, struct connection, turn);
+	while (!link_alone(newcomers))
+		leaves(LINK_ELEMENT(newcomers->next, struct connection, turn));
 }
 
 static void watch_newcomers(struct connections *all)
 {
-	while (!link_alone(&all->newcomers))
-		connection_watch(newcomer_oldest(all));
+	for (unsigned i = 0; i < NEWCOMER_PASSES; i++)
+		newcomers_each(&all->newcomers[i], connection_watch);
 }
 
 static void newcomers_event(evutil_socket_t fd, short what, void *context)
@@ -116,7 +114,8 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	link_init(&all->held);
 	link_init(&all->resume);
 	evtimer_assign(&all->resume_event, base, resume_event, all);
-	link_init(&all->newcomers);
+	for (unsigned i = 0; i < NEWCOMER_PASSES; i++)
+		link_init(&all->newcomers[i]);
 	evtimer_assign(&all->newcomers_event, base, newcomers_event, all);
 	evtimer_assign(&all->gone_event, base, gone_event, all);
 	evtimer_assign(&all->kept_event, base, kept_event, all);
@@ -280,8 +279,8 @@ static enum admission admission_of(struct connections *all, int fd, struct peer 
 
 void connections_let_in_begin(struct connections *all)
 {
-	while (all->newcomer_count > NEWCOMERS_MOST)
-		connection_see_newcomer(newcomer_oldest(all));
+	all->pass = (all->pass + 1) % NEWCOMER_PASSES;
+	newcomers_each(&all->newcomers[all->pass], connection_see_newcomer);
 	all->letting_in = true;
 }
 
@@ -291,7 +290,7 @@ void connections_let_in_end(struct connections *all, bool more)
 
 	all->letting_in = false;
 	/* A timer and not event_active(): that would run before the loop looks at other sockets. */
-	if (!more || link_alone(&all->newcomers) || event_add(&all->newcomers_event, &at_once) < 0)
+	if (!more || event_add(&all->newcomers_event, &at_once) < 0)
 		watch_newcomers(all);
 }
 

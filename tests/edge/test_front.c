@@ -79,6 +79,119 @@ static void of_a_crowd_that_leaves_few_are_watched(void **state)
 	assert_true(calls.epoll_ctl <= COUNT(c.fds) / 2);
 }
 
+/* More than one pass takes in, however often it is called: each asks once, and is done with. */
+static void queue_refill(int *fds, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct got g = {0};
+
+		if (fds[i] >= 0 && !has_ended(fds[i], &g)) {
+			got_free(&g);
+			continue;
+		}
+		got_free(&g);
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = client_new();
+		client_write(fds[i], "GET /now HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+	}
+}
+
+static void queue_end(int *fds, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+}
+
+/* Those do not stay, and so make nobody else's turn come sooner or later. */
+static void whoever_else_comes_a_second_request_is_answered(void **state)
+{
+	int fd = client_new(), others[40];
+	struct got g = {0};
+
+	(void)state;
+	memset(others, -1, sizeof(others));
+	client_write(fd, REQUEST("/now?first"));
+	queue_refill(others, COUNT(others));
+	turn();
+	assert_true(has_answers(fd, &g, 1));
+	client_write(fd, REQUEST("/now?second"));
+	for (unsigned turns = 0; !has_answers(fd, &g, 2); turns++) {
+		assert_true(turns < 8);
+		queue_refill(others, COUNT(others));
+		turn();
+	}
+	close(fd);
+	got_free(&g);
+	queue_end(others, COUNT(others));
+}
+
+/* Who has not asked yet, or waits, will not leave in a moment: it is watched. */
+static void whoever_else_comes_nobody_waits_unwatched(void **state)
+{
+	int late = client_new(), waiting = client_new(), others[40];
+	struct got g = {0};
+
+	(void)state;
+	memset(others, -1, sizeof(others));
+	client_write(waiting, REQUEST("/hold"));
+	queue_refill(others, COUNT(others));
+	turn();
+	assert_int_equal(held_count, 1);
+	client_write(late, REQUEST("/now?late"));
+	close(waiting);
+	queue_refill(others, COUNT(others));
+	turn();
+	queue_refill(others, COUNT(others));
+	turn();
+	assert_true(has_answers(late, &g, 1));
+	assert_int_equal(abandoned_count, 1);
+	close(late);
+	got_free(&g);
+	queue_end(others, COUNT(others));
+}
+
+/* More than are served in a turn, and all there before the first one. */
+static void many_requests_come_with_the_connection(unsigned others, unsigned requests)
+{
+	struct crowd c;
+	struct got g = {0};
+	int fd = client_new();
+
+	for (unsigned i = 0; i < requests; i++)
+		client_write(fd, REQUEST("/now?many"));
+	for (unsigned i = 0; i < others; i++) {
+		c.fds[i] = client_new();
+		c.got[i] = (struct got){0};
+		for (unsigned j = 0; j < requests; j++)
+			client_write(c.fds[i], REQUEST("/now?other"));
+	}
+	WAIT_UNTIL(has_answers(fd, &g, requests));
+	assert_int_equal(g.answers, requests);
+	got_free(&g);
+	close(fd);
+	for (unsigned i = 0; i < others; i++) {
+		WAIT_UNTIL(has_answers(c.fds[i], &c.got[i], requests));
+		got_free(&c.got[i]);
+		close(c.fds[i]);
+	}
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+}
+
+static void all_that_comes_with_a_connection_is_answered(void **state)
+{
+	static const unsigned counts[] = {16, 17, 100};
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(counts); i++) {
+		many_requests_come_with_the_connection(0, counts[i]);
+		many_requests_come_with_the_connection(7, counts[i]);
+		many_requests_come_with_the_connection(8, counts[i]);
+		many_requests_come_with_the_connection(100, counts[i]);
+	}
+}
+
 /* Some ask again while others are let in, some wait for their answer, and some say nothing more for
  * a while. */
 static void a_crowd_that_stays_is_served(void **state)
@@ -815,6 +928,9 @@ int main(void)
 		TEST(requests_are_answered),
 		TEST(who_comes_alone_is_watched),
 		TEST(of_a_crowd_that_leaves_few_are_watched),
+		TEST(whoever_else_comes_a_second_request_is_answered),
+		TEST(whoever_else_comes_nobody_waits_unwatched),
+		TEST(all_that_comes_with_a_connection_is_answered),
 		TEST(a_crowd_that_stays_is_served),
 		TEST(what_a_large_crowd_leaves_goes_back),
 		TEST(steady_state_is_one_read_and_one_write),

@@ -2,10 +2,13 @@
 answer, nobody else suffers, and nothing of it stays behind in the daemon."""
 
 import contextlib
+import json
 import resource
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -16,6 +19,7 @@ from users import account, as_user, connect_as, needs_root
 from waiting import PATIENCE, wait_until
 
 GOOD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 KEPT, CLOSED = "kept", "closed"
 
 
@@ -34,7 +38,7 @@ def with_header(size):
 REQUESTS = {
     # What is right, or harmless.
     "a good one": (GOOD, 200, KEPT),
-    "asked to close": (get(fields=b"Host: x\r\nConnection: close\r\n"), 200, CLOSED),
+    "asked to close": (LAST, 200, CLOSED),
     "HTTP/1.0": (get(version=b"HTTP/1.0"), 200, CLOSED),
     "expects 100-continue": (get(fields=b"Host: x\r\nExpect: 100-Continue\r\n"), 200, KEPT),
     "a header of 16 KiB": (with_header(16384), 200, KEPT),
@@ -300,6 +304,80 @@ def test_a_pipeline_behind_a_held_request(fake, make_daemon):
         assert client.answer()[0] in (200, 504, 503)
         for _ in range(sent // len(GOOD)):
             assert client.answer()[0] == 200
+
+
+@contextlib.contextmanager
+def stopped(d):
+    d.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        d.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("connections", [1, 50])
+def test_a_pipeline_that_comes_with_its_connection(idle, connections):
+    """More than a turn of the loop serves, and all of it there before the daemon looks."""
+    d = idle()
+    with contextlib.ExitStack() as stack:
+        with stopped(d):
+            clients = [stack.enter_context(Raw(d)) for _ in range(connections)]
+            for client in clients:
+                client.send(GOOD * 100)
+        for client in clients:
+            for _ in range(100):
+                assert client.answer()[0] == 200
+
+
+# Ends by itself, should nobody be left to end it.
+COME_AND_GO = f"""
+import itertools, socket, sys, time
+end = time.monotonic() + 120
+for number in itertools.count():
+    if number == 1000: print("begun", flush=True)
+    if time.monotonic() > end: sys.exit()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(sys.argv[1])
+        try: s.sendall({LAST!r})
+        except OSError: pass
+"""
+
+
+@contextlib.contextmanager
+def coming_and_going(d):
+    """As many connections as there can be, each for one request."""
+    crowd = [subprocess.Popen([sys.executable, "-c", COME_AND_GO, d.socket], cwd="/",
+                              stdout=subprocess.PIPE) for _ in range(4)]
+    try:
+        for process in crowd:
+            assert process.stdout.readline() == b"begun\n"
+        yield
+        assert all(process.poll() is None for process in crowd)
+    finally:
+        for process in crowd:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_whoever_else_comes_and_goes(fake, make_daemon):
+    """Who has come through the queue is served like those who were there before."""
+    f = fake()
+    f.fault("token", "hang", seconds=600)
+    d = make_daemon(f).start()
+    with Raw(d) as watcher, coming_and_going(d):
+        def waiting():
+            watcher.send(get(b"/v1/status"))
+            return json.loads(watcher.answer()[2])["profiles"][0]["waiting"]
+
+        for _ in range(10):
+            with Raw(d) as client:
+                for _ in range(3):
+                    client.send(GOOD)
+                    assert client.answer()[0] == 200
+                client.send(get(b"/v1/token?wait=60"))
+                wait_until(lambda: waiting() == 1, "it is held")
+            wait_until(lambda: waiting() == 0, "its end to be noticed")
 
 
 def test_connect_and_leave(idle):
