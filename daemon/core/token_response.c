@@ -378,7 +378,7 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 	retry_after_read(x, &a);
 	if (x->status == 0 || x->failure) {
 		/* nobody knows what became of it */
-		a.minted = x->status == 200 || (x->status == 0 && !x->unsent);
+		a.minted = success(x) || (x->status == 0 && !x->unsent);
 		/* Half a body proves nothing, but a status that needs none stands. */
 		if (x->status == 429)
 			a.class = RESPONSE_THROTTLED;

@@ -422,6 +422,7 @@ static void tokens_that_are_thrown_away(void **state)
 			false, false, false},
 		{503, "", NULL, false, false, false},
 		{200, GOOD_BODY, "the response was cut short", false, true, false},
+		{201, GOOD_BODY, "the response was cut short", false, true, false},
 		{503, "", "the response was cut short", false, false, false},
 		{0, "", "timed out", false, true, false},
 		{0, "", NULL, false, true, false},
