@@ -16,6 +16,8 @@ struct exchange {
 	bool silence; /* for all the time there was, nothing came: no connection, or no response */
 	const char
 		*failure; /* why there is no complete response, in a phrase; NULL: it is complete */
+	bool oversize;    /* a failure by the server's own will: it sends more than is taken, and
+			     `body`    is the front of it */
 	const char *body;
 	size_t body_length;
 	/* Header fields of the final response; "" if absent, repeated or too long. */

@@ -219,11 +219,83 @@ static bool words_show(const struct exchange *x, const struct body *b, char *ret
 	return true;
 }
 
-/* What has been read of a body that is refused stays in `b`: a refresh token in it counts. */
-static int body_read(const struct exchange *x, struct body *b, const char **ret_problem)
+/* The end of the quoted text that begins at `at`, behind its closing quote; NULL if it has none. */
+static const char *quoted_end(const char *at, const char *end)
+{
+	for (at++; at < end && *at != '"'; at++)
+		if (*at == '\\')
+			at++;
+	return at < end ? at + 1 : NULL;
+}
+
+/* The next refresh_token that is a text, name and value as they stand in the bytes. */
+static const char *find_refresh_token(const char *at, const char *end, size_t *ret_length)
+{
+	static const char name[] = "\"refresh_token\"";
+	const char *value, *behind;
+
+	while ((at = memmem(at, (size_t)(end - at), name, strlen(name)))) {
+		value = at + strlen(name);
+		while (value < end && memchr(" \t\r\n:", *value, 5))
+			value++;
+		behind = value < end && *value == '"' ? quoted_end(value, end) : NULL;
+		if (behind) {
+			*ret_length = (size_t)(behind - at);
+			return at;
+		}
+		at += strlen(name);
+	}
+	return NULL;
+}
+
+/* Of a body that the reader refuses, before or at whatever is wrong with it: the one member that
+ * must not be lost is looked for in the bytes, and read by itself. Where there are two, nobody can
+ * tell which of them counts. */
+static int refresh_token_salvage(const struct exchange *x, struct body *b)
+{
+	const char *end = x->body + x->body_length, *problem;
+	size_t length, other, size;
+	const char *member = find_refresh_token(x->body, end, &length);
+	char *object;
+	int r;
+
+	if (!member || find_refresh_token(member + length, end, &other))
+		return 0;
+	size = length + sizeof("{}");
+	object = secret_alloc(size);
+	if (!object)
+		return -ENOMEM;
+	object[0] = '{';
+	memcpy(object + 1, member, length);
+	object[length + 1] = '}';
+	r = json_read_object(object, length + 2, body_member, b, &problem);
+	secret_free(object, size);
+	if (r == -EBADMSG)
+		b->bad_refresh_token = true;
+	return r == -ENOMEM ? r : 0;
+}
+
+static int object_read(const struct exchange *x, struct body *b, const char **ret_problem)
 {
 	size_t skipped;
 	bool marked;
+	int r;
+
+	marked = x->body_length > strlen(BYTE_ORDER_MARK) &&
+		 !memcmp(x->body, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK));
+	skipped = marked ? strlen(BYTE_ORDER_MARK) : 0;
+	r = json_read_object(
+		x->body + skipped, x->body_length - skipped, body_member, b, ret_problem);
+	if (r == 0 && marked) {
+		*ret_problem = "is not valid JSON: it begins with a byte order mark";
+		return -EBADMSG;
+	}
+	return r;
+}
+
+/* What has been read of a body that is refused stays in `b`: a refresh token in it counts. */
+static int body_read(const struct exchange *x, struct body *b, const char **ret_problem)
+{
 	int r;
 
 	*ret_problem = NULL;
@@ -235,15 +307,9 @@ static int body_read(const struct exchange *x, struct body *b, const char **ret_
 		*ret_problem = "is larger than 64 KiB";
 		return -EBADMSG;
 	}
-	marked = x->body_length > strlen(BYTE_ORDER_MARK) &&
-		 !memcmp(x->body, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK));
-	skipped = marked ? strlen(BYTE_ORDER_MARK) : 0;
-	r = json_read_object(
-		x->body + skipped, x->body_length - skipped, body_member, b, ret_problem);
-	if (r == 0 && marked) {
-		*ret_problem = "is not valid JSON: it begins with a byte order mark";
-		return -EBADMSG;
-	}
+	r = object_read(x, b, ret_problem);
+	if (r == -EBADMSG && !b->refresh_token.text && !b->bad_refresh_token)
+		r = refresh_token_salvage(x, b) < 0 ? -ENOMEM : r;
 	if (r == -ENOMEM)
 		*ret_problem = "could not be read: out of memory";
 	return r;
@@ -351,18 +417,21 @@ static void retry_after_read(const struct exchange *x, struct token_response *a)
 				     &a->retry_after) == 0;
 }
 
+static bool success(const struct exchange *x)
+{
+	return x->status >= 200 && x->status <= 299;
+}
+
 /* Was a token made that cannot be taken? Looked for in the bytes: one was, also where they are no
- * JSON, as with a byte order mark in front. */
+ * JSON, as with a byte order mark in front. Where only the front of an object was taken, it may be
+ * in the rest. */
 static bool has_token(const struct exchange *x, const struct body *b)
 {
 	static const char name[] = "\"access_token\"";
 
-	return b->has_token || memmem(x->body, x->body_length, name, strlen(name));
-}
-
-static bool success(const struct exchange *x)
-{
-	return x->status >= 200 && x->status <= 299;
+	if (b->has_token || memmem(x->body, x->body_length, name, strlen(name)))
+		return true;
+	return x->oversize && success(x) && x->body_length && x->body[0] == '{';
 }
 
 void token_response_read(const struct exchange *x, struct token_response *ret)
@@ -407,7 +476,9 @@ void token_response_read(const struct exchange *x, struct token_response *ret)
 			failure_read(x, &b, &a);
 		}
 	}
-	if (a.class != RESPONSE_TOKEN && !x->failure && has_token(x, &b)) {
+	/* What is cut short by the network comes whole the next time; what is too large does not.
+	 */
+	if (a.class != RESPONSE_TOKEN && (!x->failure || x->oversize) && has_token(x, &b)) {
 		a.minted = true;
 		a.unfit = success(x) && r != -ENOMEM;
 	}

@@ -91,6 +91,7 @@ static void fetch_finish(struct fetch *x, const char *failure)
 		x->exchange.received = x->exchange.sent;
 	x->exchange.unsent = !x->left;
 	x->exchange.failure = failure;
+	x->exchange.oversize = x->reply.oversize;
 	x->exchange.body = x->reply.body ? x->reply.body : "";
 	x->exchange.body_length = x->reply.body_length;
 	x->ended = true;

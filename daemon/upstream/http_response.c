@@ -162,7 +162,8 @@ bool http_response_header_line(struct http_response *r, struct exchange *x, cons
 
 bool http_response_body(struct http_response *r, const char *bytes, size_t length)
 {
-	if (length > HTTP_RESPONSE_BODY_MAX - r->body_length)
+	r->oversize = length > HTTP_RESPONSE_BODY_MAX - r->body_length;
+	if (r->oversize)
 		return refuse(r, "response larger than 64 KiB");
 	/* All of it at once: growing would leave copies of a token behind. */
 	if (!r->body)

@@ -24,6 +24,7 @@ struct http_response {
 	char *folding;       /* the field a continuation line would belong to */
 	size_t body_length;  /* of `body`, which holds HTTP_RESPONSE_BODY_MAX and a NUL */
 	char *body;          /* NULL until the first byte */
+	bool oversize;       /* the content is larger than that */
 	const char *problem; /* why the response was refused, NULL if it was not */
 };
 

@@ -546,6 +546,7 @@ static void bounds_what_it_reads(void **state)
 		if (strcmp(o->failure, cases[i].failure) != 0)
 			fail_msg("case %zu: %s", i, o->failure);
 		assert_true(o->x.body_length <= 64 * 1024);
+		assert_int_equal(o->x.oversize, !strcmp(o->failure, "response larger than 64 KiB"));
 		assert_true(now_ms() - start < 5000);
 		server_stop(&s);
 		assert_int_equal(s.requests, 1);
@@ -570,6 +571,7 @@ static void accepts_64_kib(void **state)
 		server_start(&s, &good);
 		post_to(&s, o);
 		assert_string_equal(o->failure, extra ? "response larger than 64 KiB" : "");
+		assert_int_equal(o->x.oversize, extra);
 		if (!extra)
 			assert_int_equal(o->x.body_length, 65536);
 		server_stop(&s);

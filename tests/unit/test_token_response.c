@@ -441,6 +441,39 @@ static void tokens_that_are_thrown_away(void **state)
 	}
 }
 
+/* Sent again it is as large, unlike one that was cut short. The front of an object may have a token
+ * behind it; a page of some gateway has none. */
+static void a_response_that_is_too_large(void **state)
+{
+	static const struct {
+		long status;
+		const char *front;
+		bool minted, unfit;
+	} cases[] = {
+		{200, "{" T "\"scope\":\"", true, true},
+		{200, "{\"scope\":\"", true, true},
+		{201, "{" T "\"scope\":\"", true, true},
+		{200, "<html>", true, false},
+		{200, "", true, false},
+		{503, "<html>", false, false},
+		{503, "{\"message\":\"", false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct exchange x = {.failure = "response larger than 64 KiB", .oversize = true};
+		struct token_response a;
+
+		read_bytes(cases[i].status, cases[i].front, strlen(cases[i].front), &x, &a);
+		assert_no_token(&a);
+		assert_int_equal(a.class, RESPONSE_UNAVAILABLE);
+		assert_string_equal(a.words, "response larger than 64 KiB");
+		if (a.minted != cases[i].minted || a.unfit != cases[i].unfit)
+			fail_msg("case %zu: minted %d, unfit %d", i, a.minted, a.unfit);
+		token_response_fini(&a);
+	}
+}
+
 /* A token that is refused because it is as good as over may be the one that is there already. */
 static void a_life_too_short_has_a_fingerprint(void **state)
 {
@@ -831,6 +864,26 @@ static void refresh_tokens_come_along(void **state)
 		"{\"access_token\":\"a b\"," B E ",\"refresh_token\":\"R1\"}",
 		"{\"refresh_token\":\"R1\"," T B E "}x",
 		"\xef\xbb\xbf{\"refresh_token\":\"R1\"," T B E "}",
+		"{\"access_token\":\"a\\u0000\"," B E ",\"refresh_token\":\"R1\"}",
+		"{" T B E ",\"refresh_token\" :\t\"R1\",\"scope\":\"\\u0000\"}",
+		"{" T B E ",\"scope\":\"\\ud800\",\"refresh_token\":\"\\u00521\"}",
+		"{" T B E ",\"scope\":\"\xff\",\"refresh_token\":\"R1\"}",
+		"{" T B E ",\"scope\":\"\n\\q\x01\",\"refresh_token\":\"R1\"}",
+		"{" T B E ",\"scope\":1,\"scope\":2,\"refresh_token\":\"R1\"}",
+		"{" T B E ",\"a\":\"refresh_token\",,\"refresh_token\":\"R1\",,}",
+	};
+	/* which of two counts, or what it is, cannot be told */
+	static const struct {
+		const char *body;
+		bool bad;
+	} unclear[] = {
+		{"{\"refresh_token\":\"R1\",\"x\":\"\\u0000\",\"refresh_token\":\"R2\"}", false},
+		{"{\"x\":\"\\u0000\",\"refresh_token\":null}", false},
+		{"{\"x\":\"\\u0000\",\"refresh_token\":\"R1\\\"}", false},
+		{"{\"x\":\"\\\"refresh_token\\\":\\\"R1\\\"\\u0000\"}", false},
+		{"{\"refresh_token\":\"R1\\u0000\"}", true},
+		{"{\"refresh_token\":\"R1\\ud800\"}", true},
+		{"{\"x\":\"\\u0000\",\"refresh_token\":\"a b\"}", true},
 	};
 	char body[TOKEN_MAX + 200], *to;
 	struct token_response a;
@@ -868,6 +921,14 @@ static void refresh_tokens_come_along(void **state)
 		assert_null(strstr(a.words, "R1"));
 		token_response_fini(&a);
 	}
+	for (size_t i = 0; i < LENGTH(unclear); i++) {
+		read_body(200, unclear[i].body, &a);
+		assert_no_token(&a);
+		assert_null(a.refresh_token.text);
+		if (a.bad_refresh_token != unclear[i].bad)
+			fail_msg("unclear %zu: %d", i, a.bad_refresh_token);
+		token_response_fini(&a);
+	}
 	/* but only one that came whole */
 	for (size_t length = 0; length < strlen(unfit[0]); length++) {
 		struct exchange cut = {.failure = "the response was cut short"};
@@ -902,6 +963,7 @@ int main(void)
 		cmocka_unit_test(a_cut_answer_is_never_a_token),
 		cmocka_unit_test(who_may_come_back_is_not_refused_for_good),
 		cmocka_unit_test(tokens_that_are_thrown_away),
+		cmocka_unit_test(a_response_that_is_too_large),
 		cmocka_unit_test(a_life_too_short_has_a_fingerprint),
 		cmocka_unit_test(every_prefix_of_a_token_is_none),
 		cmocka_unit_test(classifies_failures),
