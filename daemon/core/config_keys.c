@@ -99,7 +99,7 @@ static const char *environment_problem(const char *text)
 	return region_find(text) ? "is a region's name; use region for it" : "is not a domain";
 }
 
-static const char *client_id_problem(const char *text)
+const char *client_id_problem(const char *text)
 {
 	for (const char *c = text; *c; c++) {
 		if (*c < 0x21 || *c > 0x7e)

@@ -71,4 +71,8 @@ const struct config_key *config_key_find(enum config_section section, const char
 /* The key of that section someone may have meant, NULL if none is near. */
 const struct config_key *config_key_nearest(enum config_section section, const char *name);
 
+/* What is wrong with a client's id, which a file may hold as well: a phrase that follows it; NULL:
+ * nothing. */
+const char *client_id_problem(const char *text);
+
 #endif

@@ -1,5 +1,6 @@
 #include "credential.h"
 #include "core/config.h"
+#include "core/config_keys.h"
 #include "core/secret.h"
 #include "core/secret_file.h"
 #include "secret_reader.h"
@@ -66,6 +67,25 @@ int credential_read(const struct secret_source *s, char **ret)
 	return error;
 }
 
+/* The same rules as for an id in the configuration. */
+static int read_id_file(const struct secret_source *s, char **ret)
+{
+	const char *problem;
+	char *id = NULL, words[160];
+	int error = credential_read(s, &id);
+
+	if (error)
+		return error;
+	problem = client_id_problem(id);
+	if (problem) {
+		secret_text_free(id);
+		snprintf(words, sizeof(words), "%s; it must hold only the client's id", problem);
+		return secret_complain(s, -EINVAL, words);
+	}
+	*ret = id;
+	return 0;
+}
+
 static int read_id(const struct profile_settings *profile, struct secret_source s, char **ret)
 {
 	s.key = profile->client_id ? "client_id" : "client_id_file";
@@ -73,7 +93,7 @@ static int read_id(const struct profile_settings *profile, struct secret_source 
 	s.is_public = true;
 	if (profile->client_id)
 		return keep(&s, profile->client_id, strlen(profile->client_id), ret);
-	return credential_read(&s, ret);
+	return read_id_file(&s, ret);
 }
 
 static int read_client_secret(
@@ -118,15 +138,26 @@ int credential_load(const struct profile_settings *profile, struct credential *r
 	return 0;
 }
 
-int credential_check(const struct secret_source *source)
+static int check(const struct secret_source *source,
+	int (*read_value)(const struct secret_source *source, char **ret))
 {
 	char *value = NULL, doubt[160];
-	int error = credential_read(source, &value);
+	int error = read_value(source, &value);
 
 	if (!error && secret_file_doubt(value, strlen(value), doubt, sizeof(doubt)))
 		secret_complain(source, 0, doubt);
 	secret_text_free(value);
 	return error;
+}
+
+int credential_check(const struct secret_source *source)
+{
+	return check(source, credential_read);
+}
+
+int credential_check_id(const struct secret_source *source)
+{
+	return check(source, read_id_file);
 }
 
 void credential_fini(struct credential *c)

@@ -29,6 +29,8 @@ int credential_read(const struct secret_source *source, char **ret);
 /* Could the value be used that the source holds? As credential_load; where it could, but has
  * something at its ends that was hardly meant, the problem is that. */
 int credential_check(const struct secret_source *source);
+/* Likewise of a client's id, which a file may hold as the configuration may. */
+int credential_check_id(const struct secret_source *source);
 void credential_fini(struct credential *c);
 
 #endif

@@ -171,8 +171,9 @@ static bool is_fit(enum config_file what, bool thorough, const char *path, gid_t
 		return tls_key_fit(&s, thorough);
 	case CONFIG_FILE_SOCKET:
 		return socket_fit(path, thorough, problem, problem_size);
-	case CONFIG_FILE_SECRET:
 	case CONFIG_FILE_ID:
+		return credential_check_id(&s) == 0;
+	case CONFIG_FILE_SECRET:
 	case CONFIG_FILE_CREDENTIAL:
 		break;
 	}

@@ -294,15 +294,28 @@ static void links_are_followed_and_judged_at_their_end(void **state)
 static void an_id_from_a_file(void **state)
 {
 	struct profile_settings p = a_profile(secret_path());
-	char id_path[256];
+	static const char *const unfit[] = {
+		"an id\n", " id", "id \n", "\xef\xbb\xbfid", "i\xc3\xa9"};
+	char id_path[256], text[255 + 2];
 
 	(void)state;
 	snprintf(id_path, sizeof(id_path), "%s/id", directory);
 	p.client_id = NULL;
 	p.client_id_file = id_path;
 	write_text("secret", "hunter2\n", 0600);
-	write_text("id", "id from a file\n", 0644);
-	must_load(&p, "id from a file", "hunter2");
+	write_text("id", "id-from-a-file\n", 0644);
+	must_load(&p, "id-from-a-file", "hunter2");
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	write_text("id", text, 0644);
+	must_fail(&p, -EINVAL, "is too long; it must hold only the client's id");
+	text[sizeof(text) - 2] = '\0';
+	write_text("id", text, 0644);
+	must_load(&p, text, "hunter2");
+	for (size_t i = 0; i < sizeof(unfit) / sizeof(*unfit); i++) {
+		write_text("id", unfit[i], 0644);
+		must_fail(&p, -EINVAL, "/id holds a space or a byte that is not printable ASCII");
+	}
 	write_text("id", "", 0644);
 	must_fail(&p, -EINVAL, "client_id_file: /tmp/test_credential.");
 	unlink(id_path);

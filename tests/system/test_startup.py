@@ -687,7 +687,8 @@ def test_check_config_reads_secrets_as_the_daemon_does(make_daemon, server, cont
 
 
 @pytest.mark.parametrize("key, content", [
-    ("ca_file", "no certificate"), ("client_id_file", "two\nlines\n"), ("state_key_file", "short")])
+    ("ca_file", "no certificate"), ("client_id_file", "two\nlines\n"), ("client_id_file", "an id\n"),
+    ("client_id_file", "x" * 256), ("state_key_file", "short")])
 def test_check_config_reads_the_other_files_too(make_daemon, server, key, content):
     d = make_daemon(server)
     with open(d.path("file"), "w", encoding="ascii") as file:
