@@ -41,6 +41,8 @@ static void put_profile(struct buffer *to, const struct profile_settings *p)
 		to, "\"everybody\":%s", p->allow.lists[ACCESS_USERS].everybody ? "true" : "false");
 	for (enum access_list i = 0; i < ACCESS_LISTS; i++)
 		put_names(to, access_list_name(i), &p->allow.lists[i]);
+	put_names(to, "login_users", &p->login.lists[ACCESS_USERS]);
+	put_names(to, "login_groups", &p->login.lists[ACCESS_GROUPS]);
 	buffer_put_char(to, '}');
 }
 

@@ -27,6 +27,7 @@ struct doctor_profile {
 	bool everybody;
 	/* Names with ", " between them; "" where none is named. */
 	char users[256], groups[256], units[256];
+	char login_users[256], login_groups[256]; /* who may log the profile in */
 };
 
 struct doctor_plan {

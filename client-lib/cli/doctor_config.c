@@ -60,6 +60,8 @@ static void see_profile(struct doctor_profile *p, const struct json_value *v)
 	take_name(v, "profiles[].allow_users[]", p->users, sizeof(p->users));
 	take_name(v, "profiles[].allow_groups[]", p->groups, sizeof(p->groups));
 	take_name(v, "profiles[].allow_units[]", p->units, sizeof(p->units));
+	take_name(v, "profiles[].login_users[]", p->login_users, sizeof(p->login_users));
+	take_name(v, "profiles[].login_groups[]", p->login_groups, sizeof(p->login_groups));
 }
 
 static void see_value(void *context, const struct json_value *v)

@@ -48,7 +48,9 @@ static void look_at_user(struct outside *o, const char *name)
 		snprintf(o->names + n, sizeof(o->names) - n, "%s%s", n ? ", " : "", name);
 }
 
-static void look_at_profile(struct doctor *d, const struct doctor_profile *p, struct outside *o)
+/* `may` is what the rule that names them grants: "is for", "may be logged in by". */
+static void look_at_rule(struct doctor *d, const char *profile, const char *may, const char *users,
+	const char *groups, struct outside *o)
 {
 	char list[256], todo[256], *rest, *name;
 	const struct group *g;
@@ -56,10 +58,10 @@ static void look_at_profile(struct doctor *d, const struct doctor_profile *p, st
 
 	o->count = 0;
 	*o->names = '\0';
-	strcpy(list, p->users);
+	strcpy(list, users);
 	for (name = strtok_r(list, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest))
 		look_at_user(o, name);
-	strcpy(list, p->groups);
+	strcpy(list, groups);
 	for (name = strtok_r(list, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest)) {
 		/* cppcheck-suppress getgrnamCalled ; likewise */
 		g = getgrnam(name);
@@ -73,8 +75,14 @@ static void look_at_profile(struct doctor *d, const struct doctor_profile *p, st
 	snprintf(todo, sizeof(todo),
 		"usermod -aG %s USER for each of them; a program notices once it is started anew",
 		g ? g->gr_name : "GROUP");
-	doctor_say(d, "Sockets", FOUND_PROBLEM, todo,
-		"profile %s is for %s, who may not connect to %s", p->name, o->names, d->s->socket);
+	doctor_say(d, "Sockets", FOUND_PROBLEM, todo, "profile %s %s %s, who may not connect to %s",
+		profile, may, o->names, d->s->socket);
+}
+
+static void look_at_profile(struct doctor *d, const struct doctor_profile *p, struct outside *o)
+{
+	look_at_rule(d, p->name, "is for", p->users, p->groups, o);
+	look_at_rule(d, p->name, "may be logged in by", p->login_users, p->login_groups, o);
 }
 
 void doctor_look_at_members(struct doctor *d)

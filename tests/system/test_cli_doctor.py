@@ -1,5 +1,6 @@
 """gctoken doctor: each thing that can be wrong is found, named, and told what to do about."""
 
+import grp
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import pytest
 
 from daemon import GCTOKEN, GCTOKEND, Daemon, environment
 from fake_calls import ID, SECRET
+from logging_in import login_profile
 from scripted_daemon import folder, on_terminal, run  # noqa: F401
 from users import account, become, needs_root
 
@@ -326,6 +328,17 @@ def test_who_may_have_a_token_and_cannot_connect(make_daemon, server):
     d.start()
     the_problem(doctor(d), "Sockets", "profile default is for nobody, daemon, who may not connect",
                 "usermod -aG root")
+
+
+@needs_root
+def test_who_may_log_in_and_cannot_connect(make_daemon, server):
+    group = grp.getgrgid(account("daemon").gid).gr_name
+    d = make_daemon(server, broker={"socket_mode": "0660", "socket_group": group},
+                    profile=login_profile(server, login_users="root, nobody, daemon"))
+    d.start(ready=False)
+    the_problem(doctor(d), "Sockets",
+                "profile default may be logged in by nobody, who may not connect",
+                f"usermod -aG {group}")
 
 
 # The configuration as the daemon tells it
