@@ -41,8 +41,10 @@ static const struct command commands[] = {
 		"moment later, since an API may learn of it late. On a 429 it waits as long as\n"
 		"the API asks. The exit code follows the status: 0 for 2xx, 77 for 401 and 403,\n"
 		"75 for 429, 408, 502, 503, 504 and a server that cannot be reached, otherwise\n"
-		"1. The token goes to the profile's own API and nowhere else. On a terminal\n"
-		"JSON is indented; with --json, or into a file or pipe, it is as it came.\n",
+		"1. The token goes to the profile's own API and nowhere else, and gets there\n"
+		"through the proxy that https_proxy or all_proxy names, unless no_proxy has the\n"
+		"host. On a terminal JSON is indented; with --json, or into a file or pipe, it\n"
+		"is as it came.\n",
 		command_api,
 		"  gctoken api GET /api/v2/users/me\n"
 		"  gctoken api GET '/api/v2/routing/queues?pageSize=100' --paginate\n"

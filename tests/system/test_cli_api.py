@@ -1,6 +1,7 @@
 """gctoken api: calls of the API through the real daemon, and what is done about 401, 429, pages,
 and everything that goes wrong."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 
 import pytest
 
+from connect_proxy import ConnectProxy
 from daemon import GCTOKEN, Daemon, environment
 from raw_http import is_sanitized
 from scripted_daemon import (TOKEN_JSON, answer, folder, on_terminal, problem, run,  # noqa: F401
@@ -492,3 +494,11 @@ def test_the_helper_beside_a_copy_is_not_taken_from_anybody(folder, scripted):
 def test_the_small_command_stays_small():
     linked = subprocess.run(["ldd", GCTOKEN], text=True, capture_output=True).stdout
     assert sorted(re.findall(r"^\s*(lib\w+)\.so", linked, re.M)) == ["libc", "libyajl"]
+
+
+def test_through_the_proxy_that_the_environment_names(api, shared_fake):
+    with contextlib.closing(ConnectProxy()) as proxy:
+        assert api("GET", ME, https_proxy=proxy.url).returncode == 0
+        assert len(proxy.carried) == 1
+        assert api("GET", ME, https_proxy=proxy.url, no_proxy="localhost").returncode == 0
+        assert len(proxy.carried) == 1
