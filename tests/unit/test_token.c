@@ -121,7 +121,8 @@ static void falls_back_when_the_secure_heap_is_full(void **state)
 
 	first = tokens[0].text;
 	token_fini(&tokens[0]);
-	assert_null(memchr(first, 'x', sizeof(text)));
+	/* The heap keeps two addresses at the front of what is free, in which any byte may come. */
+	assert_null(memmem(first, sizeof(text), "xxxxxxxx", 8));
 	for (size_t i = 0; i < count; i++)
 		token_fini(&tokens[i]);
 	assert_int_equal(CRYPTO_secure_used(), 0);
