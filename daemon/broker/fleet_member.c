@@ -257,12 +257,19 @@ bool fleet_member_check(struct fleet_member *m, const struct clock_reading *now)
 	return true;
 }
 
+static enum fleet_found found(const struct token_source *s)
+{
+	if (s->verification.state == VERIFICATION_ENDED && s->verification.accepted)
+		return FLEET_FOUND_ACCEPTED;
+	return s->current.rejected ? FLEET_FOUND_REJECTED : FLEET_FOUND_NOTHING;
+}
+
 static void look_at_check(struct fleet_member *m, const struct clock_reading *now)
 {
 	const struct token_verification *v = &m->profile->source.verification;
 
 	if (m->fleet.check.state == FLEET_CHECK_UNDER_WAY && v->state != VERIFICATION_UNDER_WAY)
-		fleet_checked(&m->fleet, now->boot, v->state == VERIFICATION_ENDED && v->accepted);
+		fleet_checked(&m->fleet, now->boot, found(&m->profile->source));
 	/* the fleet has another token, but this host cannot take it */
 	if (m->fleet.check.state == FLEET_CHECK_NONE && awaits_verdict(m->profile))
 		token_api_verify(m->profile);

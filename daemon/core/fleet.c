@@ -433,8 +433,10 @@ void fleet_want(struct fleet *f, struct boot_time now, enum fleet_wish wish)
 	if (wish == FLEET_WISH_ADMIN)
 		f->not_before = boot_min(f->not_before, now);
 	f->want_give_up = false;
-	if (wish == FLEET_WISH_REPORT)
+	if (wish == FLEET_WISH_REPORT) {
 		f->check.state = FLEET_CHECK_NONE;
+		f->check.want_release = false; /* it is for this, too */
+	}
 	if (wish == FLEET_WISH_REPORT && f->current.generation && !f->current.rejected) {
 		f->current.rejected = true;
 		f->not_before = boot_min(f->not_before, now);

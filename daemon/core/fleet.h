@@ -172,12 +172,20 @@ enum fleet_check_state {
 	FLEET_CHECK_ENDED,     /* nobody need ask: what is known is to be told */
 };
 
+/* What this host's own question came to. */
+enum fleet_found {
+	FLEET_FOUND_NOTHING,
+	FLEET_FOUND_ACCEPTED, /* the API takes the token */
+	FLEET_FOUND_REJECTED, /* it counts as rejected: fleet_want of a report follows */
+};
+
 /* Whether the API takes the current token, which a caller reported. */
 struct fleet_check {
 	enum fleet_check_state state;
 	bool leased;            /* GRANTED, UNDER_WAY: no other host asks meanwhile */
 	bool accepted;          /* ENDED */
 	bool want_accept;       /* the store is to be told that the API takes it */
+	bool want_release;      /* no report follows: the lease is of no more use */
 	uint64_t fence;         /* of the lease */
 	struct boot_time since; /* when it was wanted */
 	struct boot_time at;    /* the store is asked then */
@@ -291,8 +299,8 @@ void fleet_mint_failed(struct fleet *f, struct boot_time now, enum response_clas
 /* A caller says that the API refused the current token, and the API is to be asked, once for the
  * fleet. Ends with CHECK or CHECKED, or with FLEET_TAKEN_TOKEN or FLEET_TAKEN_REJECTED. */
 void fleet_check(struct fleet *f, struct boot_time now);
-/* What CHECK asked for ended: the API takes the token, or it does not say so. */
-void fleet_checked(struct fleet *f, struct boot_time now, bool accepted);
+/* What CHECK asked for ended. */
+void fleet_checked(struct fleet *f, struct boot_time now, enum fleet_found found);
 /* The current token ends at `end`, says what was learnt of the login server's clock. */
 void fleet_ends(struct fleet *f, struct boot_time end);
 /* An admin stops the token for the whole fleet; only where this host may mint. */

@@ -33,15 +33,15 @@ void fleet_check(struct fleet *f, struct boot_time now)
 		end(c, true);
 }
 
-void fleet_checked(struct fleet *f, struct boot_time now, bool accepted)
+void fleet_checked(struct fleet *f, struct boot_time now, enum fleet_found found)
 {
 	struct fleet_check *c = &f->check;
 
 	if (c->state != FLEET_CHECK_UNDER_WAY)
 		return;
 	c->state = FLEET_CHECK_NONE;
-	/* If not, the lease stays for the report that follows. */
-	if (!accepted)
+	c->want_release = found == FLEET_FOUND_NOTHING && c->leased && f->up;
+	if (found != FLEET_FOUND_ACCEPTED)
 		return;
 	c->good_until = boot_add(now, f->settings.cooldown);
 	c->want_accept = c->leased && f->up;

@@ -88,6 +88,15 @@ static void begin_accept(struct fleet *f, struct boot_time now, struct fleet_dec
 	d->generation = f->current.generation;
 }
 
+/* The lease is this host's for a moment more, and then nobody's. */
+static void begin_release(struct fleet *f, struct boot_time now, struct fleet_decision *d)
+{
+	begin(f, now, FLEET_RENEW, d);
+	d->fence = f->check.fence;
+	d->lease = duration_ms(1);
+	f->check.want_release = false; /* at the worst it ends by itself */
+}
+
 /* What it is for takes its time. */
 static void keep_lease(
 	struct fleet *f, struct boot_time now, uint64_t fence, struct fleet_decision *d)
@@ -127,6 +136,8 @@ static bool decide_upkeep(struct fleet *f, struct boot_time now, struct fleet_de
 		begin_fail(f, now, d);
 	} else if (f->check.want_accept) {
 		begin_accept(f, now, d);
+	} else if (f->check.want_release) {
+		begin_release(f, now, d);
 	} else if (fleet_is_foreign(f, now)) {
 		d->wake_at = boot_min(d->wake_at, f->foreign_until);
 	} else if (f->want_stop && boot_before(now, f->not_before)) {

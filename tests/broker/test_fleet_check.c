@@ -134,6 +134,33 @@ static void test_what_the_api_refuses_is_replaced(void **state)
 	fleet_rig_free(r);
 }
 
+/* A token so new that the API may not know it yet is not judged: others need not wait for that. */
+static void test_what_the_api_cannot_know_yet(void **state)
+{
+	struct sealed other;
+	struct fleet_answer a;
+	struct rig *r = start(&other, ONE, 0);
+	struct caller *c = report(r);
+	const struct store_token *t;
+
+	(void)state;
+	answer_reads(r, &other);
+	check_asked_for(r);
+	grants(r, 9);
+	rig_answer(r, question(r), 401, "");
+	t = asked(r, FLEET_RENEW);
+	assert_true(t->fence == 9 && t->lease.ns == NS_PER_MS);
+	a = says(r, FLEET_SAYS_KEPT);
+	answers(r, &a);
+	assert_int_equal(caller_status(r, c), 0);
+	pass_reading(r, 3, &other);
+	check_asked_for(r);
+	grants(r, 10);
+	rig_answer(r, question(r), 204, "");
+	expect_reply(r, c, 429, "accepts this token");
+	fleet_rig_free(r);
+}
+
 static void test_another_host_has_asked(void **state)
 {
 	struct sealed other;
@@ -294,6 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_this_host_asks_for_all),
 		cmocka_unit_test(test_what_the_api_refuses_is_replaced),
+		cmocka_unit_test(test_what_the_api_cannot_know_yet),
 		cmocka_unit_test(test_another_host_has_asked),
 		cmocka_unit_test(test_what_is_not_proven_is_not_believed),
 		cmocka_unit_test(test_another_token_replaced_one_only_just),

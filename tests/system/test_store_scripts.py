@@ -194,6 +194,10 @@ def test_a_renewed_lease_is_another_one_to_those_who_wait(hosts):
     assert (word, identity, whole) == ("held", fence + ".1", "20000")
     assert int(ms) > 1000
     assert b.renew(fence + "1") == "late"
+    # for so short a time it is given back
+    assert a.renew(fence, lease=1) == "kept"
+    wait_until(lambda: not a.redis("EXISTS", LEASE), "the lease to be over")
+    assert b.acquire()[0] == "granted"
     a.redis("DEL", LEASE)
     assert a.renew(fence) == "late"
 

@@ -53,7 +53,7 @@ static void whoever_is_granted_asks_and_tells(void **state)
 	reported(&h);
 	granted(&h, 9);
 	assert_false(h.f.current.rejected);
-	fleet_checked(&h.f, h.now, true);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_ACCEPTED);
 	expect_operation(&h, FLEET_ACCEPT);
 	assert_true(h.d.fence == 9 && h.d.generation == 7);
 	answer_word(&h, FLEET_SAYS_PUT);
@@ -71,13 +71,52 @@ static void what_the_api_refuses_is_replaced_by_the_same_host(void **state)
 	(void)state;
 	reported(&h);
 	granted(&h, 9);
-	fleet_checked(&h.f, h.now, false);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_REJECTED);
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
 	fleet_want(&h.f, h.now, FLEET_WISH_REPORT);
 	expect_operation(&h, FLEET_ACQUIRE);
 	assert_true(!h.d.check && h.d.reject == 7);
 	answer_granted(&h, 10);
 	assert_int_equal(decide(&h), FLEET_TODO_MINT);
+}
+
+/* The API says nothing, and so nothing follows: others may ask, or fetch the next token. */
+static void a_lease_that_came_to_nothing_is_given_back(void **state)
+{
+	struct host h;
+
+	(void)state;
+	for (int refused = 0; refused < 2; refused++) {
+		reported(&h);
+		granted(&h, 9);
+		fleet_checked(&h.f, h.now, FLEET_FOUND_NOTHING);
+		expect_operation(&h, FLEET_RENEW);
+		assert_true(h.d.fence == 9 && h.d.lease.ns == NS_PER_MS);
+		if (refused)
+			fleet_refused(&h.f, h.now);
+		else
+			answer_word(&h, FLEET_SAYS_KEPT);
+		assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+		/* whoever reports it next asks again */
+		fleet_check(&h.f, h.now);
+		expect_check_acquire(&h);
+	}
+
+	/* not where a report follows all the same */
+	reported(&h);
+	granted(&h, 9);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_NOTHING);
+	fleet_want(&h.f, h.now, FLEET_WISH_REPORT);
+	expect_operation(&h, FLEET_ACQUIRE);
+	assert_false(h.d.check);
+
+	/* and there is none to give back where the store was of no help */
+	reported(&h);
+	expect_check_acquire(&h);
+	fleet_refused(&h.f, h.now);
+	assert_int_equal(decide(&h), FLEET_TODO_CHECK);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_NOTHING);
+	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
 }
 
 /* The API takes its time, and the lease is kept. */
@@ -185,7 +224,7 @@ static void nobody_waits_for_ever(void **state)
 	}
 	assert_in_range(boot_since(h.now, begun).ns, 10 * NS_PER_S, 10 * NS_PER_S + 20 * NS_PER_MS);
 	/* it told nobody to wait, and tells nobody what it learns */
-	fleet_checked(&h.f, h.now, true);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_ACCEPTED);
 	while (decide(&h) == FLEET_TODO_OPERATION) {
 		assert_int_equal(h.d.operation, FLEET_READ);
 		answer_word(&h, FLEET_SAYS_RECORD);
@@ -236,7 +275,7 @@ static void a_store_that_lies_is_doubted(void **state)
 	assert_true(h.d.doubted == 10);
 	answer_granted(&h, 12);
 	assert_int_equal(decide(&h), FLEET_TODO_CHECK);
-	fleet_checked(&h.f, h.now, true);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_ACCEPTED);
 	pass_ms(&h, 40000);
 	/* one from before that is brought back does not count again */
 	fleet_check(&h.f, h.now);
@@ -256,7 +295,7 @@ static void without_the_store_each_asks(void **state)
 	expect_check_acquire(&h);
 	fleet_down(&h.f, h.now);
 	assert_int_equal(decide(&h), FLEET_TODO_CHECK);
-	fleet_checked(&h.f, h.now, true);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_ACCEPTED);
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
 
 	reported(&h);
@@ -323,7 +362,7 @@ static void it_is_moot_once_the_token_is_another(void **state)
 	/* nor does a verdict on the one before count */
 	reported(&h);
 	granted(&h, 9);
-	fleet_checked(&h.f, h.now, true);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_ACCEPTED);
 	r = stored(&h, 11, 0, LIFE_S);
 	assert_int_equal(push(&h, &r, &good_sight), FLEET_TAKEN_TOKEN);
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
@@ -373,7 +412,7 @@ static void nothing_stays_new(void **state)
 		} else {
 			assert_int_equal(h.d.todo, FLEET_TODO_CHECK);
 			assert_false(is_new);
-			fleet_checked(&h.f, h.now, true);
+			fleet_checked(&h.f, h.now, FLEET_FOUND_ACCEPTED);
 			questions++;
 		}
 		pass_ms(&h, 1000);
@@ -428,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whoever_is_granted_asks_and_tells),
 		cmocka_unit_test(what_the_api_refuses_is_replaced_by_the_same_host),
+		cmocka_unit_test(a_lease_that_came_to_nothing_is_given_back),
 		cmocka_unit_test(the_lease_is_kept_meanwhile),
 		cmocka_unit_test(others_wait_for_it_and_ask_again),
 		cmocka_unit_test(a_lease_of_a_dead_host_stops_nobody),

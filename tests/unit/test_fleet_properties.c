@@ -104,7 +104,7 @@ static void any_event(struct world *w)
 	switch (below(w, 11)) {
 	case 10:
 		if (f->check.state == FLEET_CHECK_UNDER_WAY)
-			fleet_checked(f, h->now, below(w, 2));
+			fleet_checked(f, h->now, (enum fleet_found)below(w, 3));
 		else if (f->current.generation && !f->current.stopped && !f->current.rejected)
 			fleet_check(f, h->now);
 		break;

@@ -86,12 +86,19 @@ static void begin_check(struct host *h, const struct clock_reading *now)
 		h->fleet.check.since = boot_sub(now->boot, duration_s(3600));
 }
 
+static enum fleet_found found(const struct token_source *s)
+{
+	if (s->verification.state == VERIFICATION_ENDED && s->verification.accepted)
+		return FLEET_FOUND_ACCEPTED;
+	return s->current.rejected ? FLEET_FOUND_REJECTED : FLEET_FOUND_NOTHING;
+}
+
 static void look_at_check(struct host *h, const struct clock_reading *now)
 {
 	const struct token_verification *v = &h->source.verification;
 
 	if (h->fleet.check.state == FLEET_CHECK_UNDER_WAY && v->state != VERIFICATION_UNDER_WAY)
-		fleet_checked(&h->fleet, now->boot, v->state == VERIFICATION_ENDED && v->accepted);
+		fleet_checked(&h->fleet, now->boot, found(&h->source));
 	if (h->fleet.check.state == FLEET_CHECK_NONE && !h->asking_api &&
 		v->state == VERIFICATION_UNDER_WAY && v->generation == h->source.current.generation)
 		host_ask_api(h);
