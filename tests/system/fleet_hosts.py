@@ -44,6 +44,14 @@ def share(d):
     return d.status().get("fleet", {"state": "none"})
 
 
+def grow_older(hosts, seconds):
+    """Once their token has lived for so long more, by each host's clock."""
+    before = {d: d.status()["expires_in"] for d in hosts}
+    # whole seconds, rounded down: one more
+    wait_until(lambda: all(d.status()["expires_in"] < before[d] - seconds for d in hosts),
+               f"{seconds} s of the token's life to be over", seconds + 10.0, pause=0.05)
+
+
 def settle(hosts, server, but=()):
     """Once all serve one token that the API takes, and none of `but`; it."""
     def one():
