@@ -23,7 +23,7 @@
  *   - a record that is sealed with another key is not overwritten while it lives
  *   - a token that the store has lost is put there again by a host that has it
  *   - that the API takes a reported token is believed of other hosts alone, each time for a
- *     cool-down by this host's clock
+ *     cool-down by this host's clock, and not for ever without a question of its own
  *
  * fleet.c has the events, fleet_look.c what a record of the store means, fleet_check.c who asks the
  * API about a reported token, fleet_decide.c what is to be done, and fleet_judge.c what these ask
@@ -191,8 +191,10 @@ struct fleet_check {
 	struct boot_time at;    /* the store is asked then */
 	/* That the API takes it, by whichever host's word. */
 	uint64_t verdict;            /* the fence of the latest that counted; 0: none did */
+	unsigned in_a_row;           /* so many of others counted since the API was asked here */
 	struct boot_time good_until; /* by our own clock */
-	uint64_t doubted;            /* the fence of one that does not count; 0: none */
+	uint64_t doubted;            /* since it was wanted: the fence of one that does not
+					count; 0: none */
 };
 
 /* A reading of the store's clock: it was so at some instant between these two. */

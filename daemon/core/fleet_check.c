@@ -11,6 +11,12 @@
 #define AGAIN_MS 500
 #define AGAIN_SPREAD_MS 1000
 
+/* A store could have kept what hosts really told it, and give it out bit by bit. So many verdicts
+ * of others in a row count at the most; mostly some fewer, so that hosts that have believed the
+ * same ones do not all ask at once. */
+#define IN_A_ROW_MOST 20
+#define IN_A_ROW_FEWER 10
+
 static void end(struct fleet_check *c, bool accepted)
 {
 	c->state = FLEET_CHECK_ENDED;
@@ -29,6 +35,7 @@ void fleet_check(struct fleet *f, struct boot_time now)
 
 	c->state = FLEET_CHECK_WANTED;
 	c->since = c->at = now;
+	c->doubted = 0;
 	if (boot_before(now, c->good_until))
 		end(c, true);
 }
@@ -43,10 +50,16 @@ void fleet_checked(struct fleet *f, struct boot_time now, enum fleet_found found
 	c->want_release = found == FLEET_FOUND_NOTHING && c->leased && f->up;
 	if (found != FLEET_FOUND_ACCEPTED)
 		return;
+	c->in_a_row = 0;
 	c->good_until = boot_add(now, f->settings.cooldown);
 	c->want_accept = c->leased && f->up;
 	if (c->leased)
 		c->verdict = c->fence;
+}
+
+static bool enough_in_a_row(struct fleet *f)
+{
+	return f->check.in_a_row + random_next(&f->random) % IN_A_ROW_FEWER >= IN_A_ROW_MOST;
 }
 
 /* The end of a verdict never moves out, and none counts that is older than what was known. */
@@ -60,6 +73,9 @@ static bool believe(struct fleet *f, struct boot_time now, const struct fleet_an
 	if (!sight->proven || a->verdict.fence < c->verdict || left.ns <= 0)
 		return false;
 	if (a->verdict.fence > c->verdict) {
+		if (enough_in_a_row(f))
+			return false;
+		c->in_a_row++;
 		fleet_see(f, a->verdict.fence);
 		c->verdict = a->verdict.fence;
 		c->good_until = boot_add(now, left);
@@ -92,8 +108,8 @@ void fleet_check_acquired(struct fleet *f, struct boot_time now, const struct fl
 			end(c, true);
 			break;
 		}
-		/* no honest store says it again */
-		c->at = c->doubted == a->verdict.fence ? boot_in_s(now, 1) : now;
+		/* an honest store hardly says so again */
+		c->at = c->doubted ? boot_in_s(now, 1) : now;
 		c->doubted = a->verdict.fence;
 		break;
 	case FLEET_SAYS_COOLDOWN:

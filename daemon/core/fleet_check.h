@@ -5,8 +5,9 @@
  *
  * What the store says of another host's question counts if that host had the fleet's key, for as
  * long as a cool-down by our own clock, and then no more: a store that says it for ever, or brings
- * it back, stops nobody. Nor does one that says that the token has only just replaced another: that
- * counts for as long after it came. For the other files of core/fleet alone. */
+ * it back, stops nobody; nor does one that gives out one after another, as a host asks itself after
+ * some of them. Nor does one that says that the token has only just replaced another: that counts
+ * for as long after it came. For the other files of core/fleet alone. */
 #ifndef GCTOKEND_CORE_FLEET_CHECK_H
 #define GCTOKEND_CORE_FLEET_CHECK_H
 

@@ -38,6 +38,17 @@ static void answer_accepted(struct host *h, uint64_t fence, int64_t age_ms, bool
 	assert_int_equal(answer(h, &a, &sight), FLEET_TAKEN_NOTHING);
 }
 
+/* Reads find generation 7 until something else is to be done, or nothing is. */
+static enum fleet_todo decide_reading(struct host *h)
+{
+	while (decide(h) == FLEET_TODO_OPERATION && h->d.operation == FLEET_READ) {
+		struct fleet_stored r = stored(h, 7, 0, LIFE_S);
+
+		answer_record(h, FLEET_SAYS_RECORD, &r, &good_sight);
+	}
+	return h->d.todo;
+}
+
 static void expect_checked(struct host *h, bool accepted)
 {
 	assert_int_equal(decide(h), FLEET_TODO_CHECKED);
@@ -256,8 +267,7 @@ static void a_store_that_lies_is_doubted(void **state)
 	for (int64_t s = 1; s < COOLDOWN_S + 60; s++) {
 		pass_ms(&h, 1000);
 		fleet_check(&h.f, h.now);
-		while (decide(&h) == FLEET_TODO_OPERATION && h.d.operation == FLEET_READ)
-			answer_word(&h, FLEET_SAYS_RECORD);
+		decide_reading(&h);
 		if (s < COOLDOWN_S) {
 			assert_int_equal(h.d.todo, FLEET_TODO_CHECKED);
 			continue;
@@ -279,11 +289,158 @@ static void a_store_that_lies_is_doubted(void **state)
 	pass_ms(&h, 40000);
 	/* one from before that is brought back does not count again */
 	fleet_check(&h.f, h.now);
-	while (decide(&h) == FLEET_TODO_OPERATION && h.d.operation != FLEET_ACQUIRE)
-		answer_word(&h, h.d.operation == FLEET_READ ? FLEET_SAYS_RECORD : FLEET_SAYS_LATE);
+	while (decide_reading(&h) == FLEET_TODO_OPERATION && h.d.operation != FLEET_ACQUIRE)
+		answer_word(&h, FLEET_SAYS_LATE);
 	answer_accepted(&h, 11, 0, true);
 	expect_check_acquire(&h);
 	assert_true(h.d.doubted == 11);
+}
+
+/* Genuine ones that it has kept, one after another. */
+static void a_store_cannot_go_on_with_what_it_has_kept(void **state)
+{
+	struct host h;
+	uint64_t fence = 10;
+
+	(void)state;
+	host_init(&h);
+	connect_with(&h, 7);
+	for (int round = 0; round < 5; round++) {
+		int believed = 0;
+
+		while (h.d.todo != FLEET_TODO_CHECK) {
+			fleet_check(&h.f, h.now);
+			while (decide_reading(&h) < FLEET_TODO_CHECK) {
+				if (h.d.todo == FLEET_TODO_NOTHING) {
+					h.now = h.d.wake_at;
+					continue;
+				}
+				assert_int_equal(h.d.operation, FLEET_ACQUIRE);
+				answer_accepted(&h, fence++, 0, true);
+			}
+			believed += h.d.todo == FLEET_TODO_CHECKED;
+			assert_true(believed <= 20);
+			pass_ms(&h, 31000);
+		}
+		assert_in_range(believed, 11, 20);
+		fleet_checked(&h.f, h.now, FLEET_FOUND_ACCEPTED);
+		pass_ms(&h, 31000);
+		decide_reading(&h);
+	}
+}
+
+/* ... and an honest one has nobody ask in vain: whoever has believed enough of others asks for all.
+ */
+static void whoever_has_believed_enough_asks_for_all(void **state)
+{
+	struct host h;
+	uint64_t fence = 10;
+
+	(void)state;
+	host_init(&h);
+	connect_with(&h, 7);
+	for (;;) {
+		fleet_check(&h.f, h.now);
+		assert_int_equal(decide_reading(&h), FLEET_TODO_OPERATION);
+		assert_int_equal(h.d.operation, FLEET_ACQUIRE);
+		answer_accepted(&h, fence, 0, true);
+		if (decide(&h) != FLEET_TODO_CHECKED)
+			break;
+		assert_true(++fence <= 30);
+		pass_ms(&h, 31000);
+	}
+	assert_in_range(fence - 10, 11, 20);
+	assert_int_equal(h.d.operation, FLEET_ACQUIRE);
+	assert_true(h.d.check && h.d.doubted == fence);
+	answer_granted(&h, fence + 1);
+	assert_int_equal(decide(&h), FLEET_TODO_CHECK);
+	fleet_checked(&h.f, h.now, FLEET_FOUND_ACCEPTED);
+	expect_operation(&h, FLEET_ACCEPT);
+}
+
+/* A store that is honest. */
+struct verdict_store {
+	uint64_t seq, fence; /* of the verdict; 0: there is none */
+	int64_t at_us;
+};
+
+static void answer_honestly(struct host *h, struct verdict_store *s)
+{
+	const struct fleet_sight sight = {
+		.seal = FLEET_SEAL_GOOD, .issued = {LIFE_S * NS_PER_S}, .ceiling = {INT64_MAX}};
+	struct fleet_answer a = says(h, FLEET_SAYS_RECORD);
+
+	switch (h->d.operation) {
+	case FLEET_READ:
+		a.record = stored(h, 7, 0, LIFE_S);
+		answer(h, &a, &sight);
+		break;
+	case FLEET_ACQUIRE:
+		if (s->fence && s->fence != h->d.doubted &&
+			a.stamp_us - s->at_us < COOLDOWN_S * US_PER_S)
+			answer_accepted(h, s->fence, (a.stamp_us - s->at_us) / 1000, true);
+		else
+			answer_granted(h, ++s->seq);
+		break;
+	default:
+		assert_int_equal(h->d.operation, FLEET_ACCEPT);
+		s->fence = h->d.fence;
+		s->at_us = a.stamp_us;
+		answer_word(h, FLEET_SAYS_PUT);
+		break;
+	}
+}
+
+/* Every ten seconds each of them has a false report, for most of the token's life: how
+ * often the API is asked in a cool-down, in hundredths. */
+static int64_t questions_of(unsigned count)
+{
+	static struct host hosts[100];
+	struct verdict_store store = {.seq = 100};
+	struct random dice = {count};
+	int64_t cooldowns = 100, questions = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		host_init(&hosts[i]);
+		hosts[i].f.random.state = i;
+		connect_with(&hosts[i], 7);
+	}
+	for (int64_t ms = 0; ms < cooldowns * COOLDOWN_S * 1000; ms += 10000) {
+		uint64_t first = random_next(&dice);
+
+		for (unsigned i = 0; i < count; i++) {
+			struct host *h = &hosts[(first + i) % count];
+
+			pass_ms(h, 10000);
+			fleet_check(&h->f, h->now);
+			while (decide(h) != FLEET_TODO_NOTHING) {
+				if (h->d.todo == FLEET_TODO_OPERATION)
+					answer_honestly(h, &store);
+				if (h->d.todo != FLEET_TODO_CHECK)
+					continue;
+				questions++;
+				fleet_checked(&h->f, h->now, FLEET_FOUND_ACCEPTED);
+			}
+		}
+	}
+	return questions * 100 / cooldowns;
+}
+
+static void questions_of_many_hosts_are_few(void **state)
+{
+	static const struct {
+		unsigned hosts;
+		int64_t most;
+	} fleets[] = {{1, 100}, {3, 110}, {10, 150}, {50, 400}, {100, 800}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fleets) / sizeof(*fleets); i++) {
+		int64_t questions = questions_of(fleets[i].hosts);
+
+		print_message("%u hosts: %lld.%02lld questions in a cool-down\n", fleets[i].hosts,
+			(long long)questions / 100, (long long)questions % 100);
+		assert_in_range(questions, 50, fleets[i].most);
+	}
 }
 
 static void without_the_store_each_asks(void **state)
@@ -473,6 +630,9 @@ int main(void)
 		cmocka_unit_test(a_lease_of_a_dead_host_stops_nobody),
 		cmocka_unit_test(nobody_waits_for_ever),
 		cmocka_unit_test(a_store_that_lies_is_doubted),
+		cmocka_unit_test(a_store_cannot_go_on_with_what_it_has_kept),
+		cmocka_unit_test(whoever_has_believed_enough_asks_for_all),
+		cmocka_unit_test(questions_of_many_hosts_are_few),
 		cmocka_unit_test(without_the_store_each_asks),
 		cmocka_unit_test(a_read_that_is_refused_is_not_due_again),
 		cmocka_unit_test(it_is_moot_once_the_token_is_another),
