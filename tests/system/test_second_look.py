@@ -1,6 +1,7 @@
 """tests/all.py: what failed beside others runs once more, and the last lines tell of it."""
 
 import importlib.util
+import json
 import os
 
 import pytest
@@ -72,6 +73,26 @@ def test_all_runs_again_where_no_report_was_written(runner, tmp_path):
     found = runner.second_look("system", cases, lambda: [runner.Case("a", runner.PASSED)],
                                lambda: pytest.fail("there is nothing to go by"))
     assert runner.count(found) == "1 passed, 0 failed, 0 skipped"
+
+
+@pytest.mark.parametrize("ran, counts", [
+    (["wheel", "brake"], "6 passed, 0 failed, 0 skipped"),
+    (["wheel"], "0 passed, 1 failed, 0 skipped"),
+])
+def test_a_program_that_did_not_run_has_failed(runner, monkeypatch, tmp_path, ran, counts):
+    """meson gave up on two programs of one name, and had written what it had by then."""
+    (tmp_path / "meson-logs").mkdir()
+    (tmp_path / "written").write_text("".join(
+        json.dumps({**WHOLE, "name": f"gctokend:edge / {name}"}) + "\n" for name in ran))
+    (tmp_path / "meson").write_text(f"""#!/bin/sh
+case "$*" in
+*--list*) echo "gctokend:edge / wheel"; echo "gctokend:edge / brake" ;;
+*) cp {tmp_path}/written {tmp_path}/meson-logs/testlog-edge.json; exit 1 ;;
+esac
+""")
+    (tmp_path / "meson").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert runner.count(runner.meson_suite("edge")(str(tmp_path))) == counts
 
 
 @pytest.mark.parametrize("first, line", [
