@@ -89,7 +89,8 @@ static bool folder_is_missing(const char *path)
 	return missing;
 }
 
-/* What stands in its way is told when it is made, too, where it is not systemd that makes it. */
+/* Who makes it is not known here. The daemon replaces nothing but a socket, and tells so then, too;
+ * systemd removes all but a folder. */
 static bool socket_fit(const char *path, bool thorough, char *problem, size_t size)
 {
 	struct stat st;
@@ -99,9 +100,11 @@ static bool socket_fit(const char *path, bool thorough, char *problem, size_t si
 	if (!lstat(path, &st)) {
 		if (S_ISSOCK(st.st_mode))
 			return true;
-		snprintf(problem, size,
-			"is there and is not a socket: remove it, or choose another path");
-		return false;
+		snprintf(problem, size, "is there and is not a socket: remove it, or %s",
+			S_ISDIR(st.st_mode) ? "choose another path"
+					    : "choose another path, unless systemd makes the "
+					      "socket, which removes it");
+		return !S_ISDIR(st.st_mode);
 	}
 	if (errno == ENOENT && folder_is_missing(path))
 		snprintf(problem, size,

@@ -703,17 +703,23 @@ def test_check_config_reads_the_other_files_too(make_daemon, server, key, conten
     assert re.search(rf"^\S+:\d+: {key}: ", told.stdout, re.M), told.stdout
 
 
-@pytest.mark.parametrize("key, place", [
-    ("socket", "file"), ("page_socket", "folder"), ("socket", "dangling link"), ("state_dir", "file")])
-def test_check_config_finds_what_is_in_the_way(make_daemon, server, key, place):
+@pytest.mark.parametrize("key, place, wrong", [
+    ("socket", "file", False), ("page_socket", "folder", True), ("socket", "dangling link", False),
+    ("state_dir", "file", True)])
+def test_check_config_finds_what_is_in_the_way(make_daemon, server, key, place, wrong):
+    """systemd would remove a file at a socket's path, and the daemon would not."""
     d = make_daemon(server, broker={key: "/"})
     path = d.broker[key] = d.path("place")
     d.write_config()
     {"file": lambda: open(path, "w", encoding="ascii").close(), "folder": lambda: os.mkdir(path),
      "dangling link": lambda: os.symlink("nowhere", path)}[place]()
     told = check(d)
-    assert told.returncode == EX_CONFIG
-    assert re.search(rf"^\S+:\d+: {key}: {path} is (there and is )?not a ", told.stdout, re.M), told.stdout
+    assert told.returncode == (EX_CONFIG if wrong else 0)
+    warning = "" if wrong else "warning: "
+    assert re.search(rf"^\S+:\d+: {key}: {warning}{path} is (there and is )?not a ", told.stdout,
+                     re.M), told.stdout
+    assert ("unless systemd makes the socket, which removes it" in told.stdout) != wrong
+    assert (run("-c", d.config_file, "--print-config").returncode != 0) == wrong
     fail_to_start(d)
 
 
