@@ -39,15 +39,26 @@ static rlim_t descriptors_possible(void)
 }
 
 /* A low limit of descriptors lowers ours: better to refuse a caller than to accept one who cannot
- * be served. */
+ * be served. Below what the daemon itself may need, callers get a share. */
 static uint32_t connections_possible(rlim_t descriptors, uint32_t wanted)
 {
-	uint32_t possible = CONNECTIONS_MIN;
+	uint32_t possible;
 
 	if (descriptors == RLIM_INFINITY || descriptors >= (rlim_t)wanted + DESCRIPTORS_ELSEWHERE)
 		return wanted;
-	if (descriptors > DESCRIPTORS_ELSEWHERE + CONNECTIONS_MIN)
-		possible = (uint32_t)descriptors - DESCRIPTORS_ELSEWHERE;
+	if (descriptors < DESCRIPTORS_ELSEWHERE + CONNECTIONS_MIN) {
+		possible = (uint32_t)descriptors / (DESCRIPTORS_ELSEWHERE / CONNECTIONS_MIN);
+		possible = possible < 1                 ? 1
+			   : possible > CONNECTIONS_MIN ? CONNECTIONS_MIN
+							: possible;
+		possible = possible < wanted ? possible : wanted;
+		log_line(LOG_WARNING,
+			"RLIMIT_NOFILE of %llu is too low: the daemon itself may need %d "
+			"descriptors. Callers at a time are limited to %u: raise LimitNOFILE",
+			(unsigned long long)descriptors, DESCRIPTORS_ELSEWHERE, possible);
+		return possible;
+	}
+	possible = (uint32_t)descriptors - DESCRIPTORS_ELSEWHERE;
 	/* Telling those who are refused takes a descriptor for a moment, too. */
 	if (possible > TURNED_AWAY_MIN * 4)
 		possible -= possible / 4;

@@ -549,6 +549,18 @@ def test_a_low_limit_of_descriptors_lowers_ours(make_daemon):
         connection.close()
 
 
+@pytest.mark.parametrize("descriptors, callers", [(143, 16), (60, 7), (32, 4)])
+def test_a_limit_too_low_for_the_daemon_itself(make_daemon, descriptors, callers):
+    d = make_daemon(profile={"token_url": "https://localhost:1/oauth/token", "prefetch": False},
+                    wrap=["prlimit", f"--nofile={descriptors}"]).start()
+    d.wait_log(rf"RLIMIT_NOFILE of {descriptors} is too low: .* need 128 .* limited to {callers}:")
+    alone(d)
+    held = fill(d, callers)
+    assert refused(d)[0] == 503
+    for connection in held:
+        connection.close()
+
+
 @needs_root  # another process's limit is changed
 def test_out_of_descriptors(idle):
     """Those connected are served, the loop does not spin, the log is not filled, and it ends."""
