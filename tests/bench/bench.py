@@ -39,6 +39,8 @@ REASONS = {
                   "which the others make as well",
     "new connection": "nine tenths of the time are the kernel's, to make and to end a connection",
     "one connection": "nearly all of the time is the kernel's, which wakes one and then the other",
+    "idle daemon in a fleet": "six times a minute each it asks whether messages still come and what "
+                              "the store has, and wakes for the replies as well",
     "idle daemon: PSS": "most of it is libraries, which libcurl brings along",
     "page read": "all but a cache line or two is the clock's, and clocks differ",
     "10,000 waiting clients": "other work on this machine",
@@ -239,6 +241,21 @@ class Bench:
         self.row("idle daemon: wake-ups a minute", (gctokend.wake_ups() - before) * 60 / seconds,
                  1, unit="")
 
+    def fleet(self, world, fake, redis):
+        """A host that shares its token, when nobody asks for it: it looks after the store."""
+        key = os.path.join(world.folder, "fleet.key")
+        with open(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+            file.write("ab" * 32 + "\n")
+        host = world.gctokend(fake, name="a host of a fleet", broker={
+            "fleet_store": f"unix:{redis.socket}", "fleet_key_file": key})
+        wait_until(lambda: host.daemon.status()["fleet"]["state"] == "up", "it has the store")
+        time.sleep(0 if self.quick else 12)
+        seconds = 10 if self.quick else 120
+        before = host.wake_ups()
+        time.sleep(seconds)
+        self.row("idle daemon in a fleet: wake-ups a minute",
+                 (host.wake_ups() - before) * 60 / seconds, 12, unit="")
+
     def profiles(self, world):
         """The cost of a request, all profiles being asked in turn."""
         counts = [1, 10, 100] if self.quick else [1, 10, 100, 1000]
@@ -299,7 +316,7 @@ class Bench:
                     ("requests", (servers,)), ("same_core", (servers,)),
                     ("waiters", (gctokend, redis, fake)), ("command", (gctokend,)),
                     ("restart", (world,)), ("idle", (gctokend, redis)),
-                    ("page", (gctokend,)),
+                    ("fleet", (world, fake, redis)), ("page", (gctokend,)),
                     ("profiles", (world,)), ("rules", (world,))):
                 if not parts or part in parts:
                     self.say(part)
