@@ -103,7 +103,8 @@ def test_those_who_wait_give_way(crowded, uids):
     for client in waiting:
         client.sendall(b"GET /v1/token?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n")
     with contextlib.closing(connect_as(crowded, account("mail"))) as admin:
-        wait_until(lambda: metric(admin, "gctokend_connections") == MOST, "all are there")
+        wait_until(lambda: metric(admin, 'gctokend_waiting_requests{profile="default"}') ==
+                   len(waiting), "all wait")
         others = [served(crowded, name) for name in ("games", "bin", "www-data", "news")]
         assert metric(admin, "gctokend_connections_gave_way_total") > 0
     told = []
