@@ -208,7 +208,7 @@ static void bench_getting(const char *socket, const char *profile, unsigned turn
 		after = request_turn(socket, profile);
 		ratios[i] = ns[i] / ((request + after) / 2);
 	}
-	report("page_getting", ratios, ns, turns, 2.0);
+	report("page_getting", ratios, ns, turns, 1.5);
 	free(ratios);
 	free(ns);
 }
