@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 
-from estate import FLEET, LIFETIME, LOCK, Estate, LockHosts, Monitor, new_fake
+from estate import FLEET, LIFETIME, LOCK, Daemon, Estate, LockHosts, Monitor, new_fake
 from fleet_hosts import events, share
 from fleet_store import FleetStore
 from programs import latencies
@@ -102,36 +102,47 @@ def false_report(rows: Rows, e: Estate) -> None:
              span.posts == 0 and heads == 1 and set(answers) == {429} and e.tokens() == first)
 
 
+def due_first(e: Estate, victim: Daemon) -> bool:
+    """Its token is due, and it asks. Another host may be earlier that read the token late, and so
+    is less sure how long it lives."""
+    count = len(e.posts())
+    wait_until(lambda: len(e.posts()) > count, "the refresh", LIFETIME, pause=0.1)
+    lease = e.store.ask("HGET", e.store.key(":lease"), "host")
+    return lease is not None and lease.decode() == share(victim)["host"]
+
+
 def fault_in_post(rows: Rows, e: Estate, number: int, what: str, begin, end) -> None:
     """The host of that number asks when its token is due, and then it happens."""
     victim, program = e.hosts[number], e.programs[number]
     others = [d for d in e.hosts if d is not victim]
-    e.refresh(victim)
-    e.settle()
-    first = e.tokens()
-    e.fake.fault("token", "delay", client=FLEET, work=3, times=1)
-    with e.span() as span:
-        count = len(e.posts())
-        wait_until(lambda: len(e.posts()) > count, "the refresh", LIFETIME, pause=0.1)
-        lease = e.store.ask("HGET", e.store.key(":lease"), "host")
-        asked = lease is not None and lease.decode() == share(victim)["host"]
-        if what in ("killed", "stopped"):
-            program.away = True
-        began = time.monotonic()
-        begin(number)
-        try:
-            e.settle(others, but=first, timeout=LIFETIME)
-            taken = time.monotonic() - began
-        finally:
-            end(number)
-        e.settle(timeout=LIFETIME)
-        program.away = False
-        time.sleep(2)
+    for _ in range(3):
+        e.refresh(victim)
+        e.settle()
+        first = e.tokens()
+        e.fake.fault("token", "delay", client=FLEET, work=3, times=1)
+        with e.span() as span:
+            asked = due_first(e, victim)
+            if not asked:
+                e.settle(but=first)
+                continue
+            if what in ("killed", "stopped"):
+                program.away = True
+            began = time.monotonic()
+            begin(number)
+            try:
+                e.settle(others, but=first, timeout=LIFETIME)
+                taken = time.monotonic() - began
+            finally:
+                end(number)
+            e.settle(timeout=LIFETIME)
+            program.away = False
+            time.sleep(2)
+        break
+    assert asked, "another host was earlier, three times"
     rows.add(f"the host that fetches is {what} in its POST",
              "0 failed calls, at most 1 POST more",
-             f"{span}; the others had a new one after {taken:.1f} s"
-             + ("" if asked else "; ANOTHER HOST ASKED"),
-             asked and span.failed == 0 and span.posts <= 2)
+             f"{span}; the others had a new one after {taken:.1f} s",
+             span.failed == 0 and span.posts <= 2)
 
 
 def faults_in_post(rows: Rows, e: Estate) -> None:
