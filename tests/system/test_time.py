@@ -15,6 +15,7 @@ from clock_shim import ShimmedClock
 from daemon import Daemon, canary
 from fake import Fake
 from token_user import TokenUser
+from waiting import wait_until
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -207,7 +208,8 @@ def held_back_for_seconds(world: World) -> None:
 def two_clocks_far_apart(world: World) -> None:
     """Each answer disagrees with the other clock; so many HEADs are no reason to ask again."""
     begun = time.monotonic()
-    world.user.look_until(lambda: world.user.skew()["clocks_seen"] == 2, "both clocks")
+    # Nobody else asks meanwhile, so that the clocks answer the broker in turn.
+    wait_until(lambda: world.user.skew()["clocks_seen"] == 2, "both clocks")
     world.user.look_until(lambda: time.monotonic() - begun > 12, "twelve seconds")
     # the series at the start, three because of conflicts, and the series by age
     assert world.fake.heads <= 6 + 3 + 12
