@@ -10,12 +10,19 @@ static const char *behind(const char *text, const char *prefix)
 	return strncmp(text, prefix, length) == 0 ? text + length : text;
 }
 
-/* libcurl's and OpenSSL's words without their own names in front. */
-static const char *tls_reason(const struct failure_evidence *e)
+/* libcurl's and OpenSSL's words without their own names in front, and numbers behind. */
+static const char *tls_reason(const struct failure_evidence *e, size_t *ret_length)
 {
-	const char *words = e->words;
+	const char *words = behind(e->words, "SSL certificate OpenSSL verify result: ");
 	const char *reason;
 
+	if (words != e->words) {
+		*ret_length = strcspn(words, "(");
+		while (*ret_length > 0 && words[*ret_length - 1] == ' ')
+			--*ret_length;
+		return words;
+	}
+	*ret_length = FAILURE_MAX;
 	if (strstr(words, "SSL_ERROR_SYSCALL"))
 		return "the server broke off the handshake";
 	words = behind(words, "SSL certificate problem: ");
@@ -31,7 +38,8 @@ static const char *tls_reason(const struct failure_evidence *e)
  */
 static void put_tls(char ret[FAILURE_MAX], const struct failure_evidence *e)
 {
-	const char *reason = tls_reason(e);
+	size_t length;
+	const char *reason = tls_reason(e, &length);
 	time_t wall = (time_t)(e->wall.ns / NS_PER_S);
 	char now[32] = "";
 	struct tm tm;
@@ -39,8 +47,8 @@ static void put_tls(char ret[FAILURE_MAX], const struct failure_evidence *e)
 	if ((strstr(reason, "not yet valid") || strstr(reason, "has expired")) &&
 		gmtime_r(&wall, &tm))
 		strftime(now, sizeof(now), "%Y-%m-%d %H:%M UTC", &tm);
-	snprintf(ret, FAILURE_MAX, "TLS%s: %s%s%s%s", e->proxy_verify ? " with the proxy" : "",
-		reason, *now ? " (this host's clock says " : "", now, *now ? ")" : "");
+	snprintf(ret, FAILURE_MAX, "TLS%s: %.*s%s%s%s", e->proxy_verify ? " with the proxy" : "",
+		(int)length, reason, *now ? " (this host's clock says " : "", now, *now ? ")" : "");
 }
 
 static void sanitise(char *text)
@@ -55,6 +63,16 @@ bool failure_is_silent_end(CURLcode code, const char *words)
 	return code == CURLE_RECV_ERROR && strstr(words, "unexpected eof");
 }
 
+/* libcurl says that the connection broke, and from 8.20 on that it could not be made. */
+static bool put_refusal_by_proxy(char ret[FAILURE_MAX], const struct failure_evidence *e)
+{
+	if (e->connect_status == 0 || e->connect_status == 200)
+		return false;
+	snprintf(ret, FAILURE_MAX, "the proxy answered HTTP %ld%s", e->connect_status,
+		e->connect_status == 407 ? ": it wants another proxy_user or password" : "");
+	return true;
+}
+
 void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 {
 	switch (e->code) {
@@ -66,8 +84,10 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 		break;
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_OPERATION_TIMEDOUT: /* likewise, of the latest address; ours ends it otherwise */
-		snprintf(ret, FAILURE_MAX, "could not connect to %s: %s", e->host,
-			e->os_error ? strerrordesc_np((int)e->os_error) : "no address answered");
+		if (!put_refusal_by_proxy(ret, e))
+			snprintf(ret, FAILURE_MAX, "could not connect to %s: %s", e->host,
+				e->os_error ? strerrordesc_np((int)e->os_error)
+					    : "no address answered");
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
@@ -89,13 +109,9 @@ void failure_of_curl(char ret[FAILURE_MAX], const struct failure_evidence *e)
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
 	case CURLE_ABORTED_BY_CALLBACK: /* a second POST was wanted, see fetch.c */
-		if (e->connect_status != 0 && e->connect_status != 200)
-			snprintf(ret, FAILURE_MAX, "the proxy answered HTTP %ld%s",
-				e->connect_status,
-				e->connect_status == 407 ? ": it wants another proxy_user or "
-							   "password"
-							 : "");
-		else if (e->status && failure_is_silent_end(e->code, e->words))
+		if (put_refusal_by_proxy(ret, e))
+			break;
+		if (e->status && failure_is_silent_end(e->code, e->words))
 			snprintf(ret, FAILURE_MAX, "the response was cut short");
 		else
 			snprintf(ret, FAILURE_MAX, "the connection to %s broke", e->host);
