@@ -1,8 +1,9 @@
 /* Which of a host's addresses an exchange tries. libcurl goes through them in the resolver's order,
  * and stays with the first one for long: one that swallows what is sent to it (a dead node behind
  * the name) has half of libcurl's own time to connect, and one that takes the connection and then
- * says nothing has all of it. So addresses that were silent are remembered for a while, by all
- * exchanges, and passed over as long as the host has another one. */
+ * says nothing has all of it. (From 8.16 on it tries the next one beside the first after 200 ms.)
+ * So addresses that were silent are remembered for a while, by all exchanges, and passed over as
+ * long as the host has another one. */
 #ifndef GCTOKEND_UPSTREAM_ADDRESS_TRIES_H
 #define GCTOKEND_UPSTREAM_ADDRESS_TRIES_H
 

@@ -9,7 +9,8 @@
  * resolves a name is not destroyed: its thread sits in getaddrinfo, which can take half a minute
  * when no resolver answers. It is given up instead: secrets wiped, sockets and requests refused by
  * the callbacks, its place among FETCHES_MAX still taken, until libcurl ends it by itself. That
- * bounds the threads. CURLOPT_QUICK_EXIT lets go of them when the whole fetcher ends.
+ * bounds the threads. Quick exit lets go of them when the whole fetcher ends. From 8.20 on they
+ * are a pool of the multi handle's, in which some names that hang must not keep others waiting.
  *
  * libcurl formats the header with the Authorization field into a buffer of its own, and OpenSSL
  * keeps records. Both get their memory from core/wiping, and an exchange's is freed with it. */
@@ -24,6 +25,11 @@
 
 #define TRUSTED_MAX_S 86400L
 #define TURNS_MAX 3 /* of further addresses of a host */
+/* CURLMOPT_s of 8.20, by number: the libcurl that runs may be newer than the header. Without them
+ * its pool has 20 threads, and curl_multi_cleanup waits for each. */
+#define MULTI_RESOLVE_THREADS_MAX ((CURLMoption)20)
+#define MULTI_QUICK_EXIT ((CURLMoption)21)
+#define THREADS_A_NAME 2L /* of that pool: IPv4 and IPv6 */
 /* Of exchanges that have ended: a HEAD uses that of the POST before it, which it follows soon. */
 #define CONNECTIONS_KEPT 16L
 
@@ -428,6 +434,17 @@ static bool multi_set(struct fetcher *f)
 	       curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT) == CURLM_OK;
 }
 
+/* A libcurl without a pool knows neither option, and needs none. */
+static bool pool_set(struct fetcher *f)
+{
+	CURLMcode threads = curl_multi_setopt(
+		f->multi, MULTI_RESOLVE_THREADS_MAX, FETCHES_MAX * THREADS_A_NAME);
+	CURLMcode quick = curl_multi_setopt(f->multi, MULTI_QUICK_EXIT, 1L);
+
+	return (threads == CURLM_OK || threads == CURLM_UNKNOWN_OPTION) &&
+	       (quick == CURLM_OK || quick == CURLM_UNKNOWN_OPTION);
+}
+
 int fetcher_new(struct fetcher **ret, struct event_base *base,
 	void (*clock_read)(struct clock_reading *ret))
 {
@@ -451,7 +468,7 @@ int fetcher_new(struct fetcher **ret, struct event_base *base,
 	}
 	f->timer = evtimer_new(base, timer_due, f);
 	f->multi = curl_multi_init();
-	if (!f->timer || !f->multi || !multi_set(f)) {
+	if (!f->timer || !f->multi || !multi_set(f) || !pool_set(f)) {
 		fetcher_free(f);
 		return -ENOMEM;
 	}

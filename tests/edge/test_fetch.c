@@ -38,12 +38,13 @@ static struct fetcher *fetcher;
 static struct identity authority, good;
 static char ca_file[] = "/tmp/test_fetch_ca.XXXXXX";
 
-/* Names below dead.test hang until they are let go; then they are 127.0.0.1. two.test has two
+/* Names below dead.test hang until they are let go; then they are 127.0.0.1. libcurl from 8.20 on
+ * asks for IPv6 addresses by themselves, in another thread: both hang. two.test has two
  * addresses, and first.test the first of them. libcurl calls this one, because a program's own
  * symbols come first. */
 static pthread_mutex_t dns_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t dns_let_go = PTHREAD_COND_INITIALIZER;
-static int dns_inside;
+static int dns_inside, dns_inside_ipv6;
 static bool dns_released;
 
 /* 127.0.0.2 and then 127.0.0.1. Each entry of glibc's lists is freed by itself. */
@@ -63,19 +64,23 @@ int getaddrinfo(
 	const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
 {
 	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	bool ipv6 = hints && hints->ai_family == AF_INET6;
+	int *inside = ipv6 ? &dns_inside_ipv6 : &dns_inside;
 	const char *name = node;
 
 	pthread_mutex_lock(&dns_lock);
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
 	if (node && strstr(node, "dead.test")) {
-		dns_inside++;
+		++*inside;
 		while (!dns_released)
 			pthread_cond_wait(&dns_let_go, &dns_lock);
-		dns_inside--;
+		--*inside;
 		name = "127.0.0.1";
 	}
 	pthread_mutex_unlock(&dns_lock);
+	if (node && ipv6 && strstr(node, ".test"))
+		return EAI_NONAME;
 	if (node && !strcmp(node, "two.test"))
 		return find_two(service, hints, ret);
 	if (node && !strcmp(node, "first.test"))
@@ -182,12 +187,22 @@ static void run_for_ms(int ms)
 	run_until(&fired, 1);
 }
 
-/* Until so many threads sit in getaddrinfo; the loop runs on. */
+static bool dns_waiting_ipv6(void)
+{
+	bool any;
+
+	pthread_mutex_lock(&dns_lock);
+	any = dns_inside_ipv6 > 0;
+	pthread_mutex_unlock(&dns_lock);
+	return any;
+}
+
+/* Until so many names sit in getaddrinfo; the loop runs on. */
 static void dns_wait_for(int inside)
 {
 	int64_t end = now_ms() + 10000;
 
-	while (dns_waiting() != inside) {
+	while (dns_waiting() != inside || (inside == 0 && dns_waiting_ipv6())) {
 		assert_true(now_ms() < end);
 		run_for_ms(2);
 	}
@@ -1113,7 +1128,9 @@ static void a_dead_address_leaves_time_for_the_next(void **state)
 	fetch_now(&q, o);
 	assert_string_equal(o->failure, "");
 	assert_int_equal(o->x.status, 200);
-	assert_true(now_ms() - start >= timeout_ms / 2 - 10); /* the first one had its turn */
+	/* The first one had its turn: half of the time, or the 200 ms after which libcurl, from
+	 * 8.16 on, tries the next one beside it. */
+	assert_true(now_ms() - start >= 190);
 	/* and the next one need not wait for it */
 	start = now_ms();
 	fetch_now(&q, o);
