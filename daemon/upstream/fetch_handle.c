@@ -3,6 +3,7 @@
 #include "core/secret.h"
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -72,9 +73,13 @@ static size_t header_line(char *line, size_t size, size_t length, void *context)
 static size_t body_bytes(char *bytes, size_t size, size_t length, void *context)
 {
 	struct fetch *x = context;
+	bool taken;
 
 	(void)size;
-	return x->given_up || !http_response_body(&x->reply, bytes, length) ? 0 : length;
+	taken = !x->given_up && http_response_body(&x->reply, bytes, length);
+	/* They lie in a buffer that libcurl, from 8.7 on, keeps for all exchanges to come. */
+	secret_wipe(bytes, length);
+	return taken ? length : 0;
 }
 
 /* -EINVAL unless it is https, with a host, without user and password. */
@@ -205,6 +210,22 @@ static int callbacks_set(struct fetch *x)
 	return 0;
 }
 
+/* A connection that is kept would keep the record in which a token came. libcurl 7.88 sees to that
+ * by itself, 8.14 does not any more. */
+static CURLcode tls_made(CURL *easy, void *tls, void *context)
+{
+	(void)easy, (void)context;
+	SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
+	return CURLE_OK;
+}
+
+static bool tls_is_openssl(void)
+{
+	const char *tls = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+	return tls && strncmp(tls, "OpenSSL/", strlen("OpenSSL/")) == 0;
+}
+
 /* Secrets go to the configured origin, verified, and nowhere else. */
 static int security_set(struct fetch *x, const struct fetch_request *q, long trusted_s)
 {
@@ -218,6 +239,8 @@ static int security_set(struct fetch *x, const struct fetch_request *q, long tru
 	SET(CURLOPT_HTTPPROXYTUNNEL, 1L);
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+	if (tls_is_openssl())
+		SET(CURLOPT_SSL_CTX_FUNCTION, tls_made);
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
