@@ -69,14 +69,7 @@ static void count_kept(struct connection *c, size_t bytes)
 /* One more, or one less. */
 static void count_connection(struct connections *all, int change)
 {
-	static const struct timeval in_a_moment = {.tv_sec = 1};
-	uint32_t now = all->serving.counters.connections += (uint32_t)change;
-
-	if (now > all->most)
-		all->most = now;
-	else if (all->most >= CROWD_LEAST && now <= all->most / 4 &&
-		 !evtimer_pending(&all->gone_event, NULL))
-		event_add(&all->gone_event, &in_a_moment);
+	heap_trim_count(&all->trim, all->serving.counters.connections += (uint32_t)change);
 }
 
 static void newcomer_forget(struct connection *c)
@@ -153,16 +146,14 @@ static enum stream_watch watch_wanted(const struct connection *c)
 /* Answered as soon as it was let in, so that it may leave as soon: nothing is owed to it. */
 static bool may_leave_now(const struct connection *c)
 {
-	return c->all->letting_in && c->watch == WATCH_NOTHING && c->sent_some &&
-	       place_wanted(c) == PLACE_IDLE;
+	return c->watch == WATCH_NOTHING && c->sent_some && place_wanted(c) == PLACE_IDLE;
 }
 
 static int watch_for(struct connection *c, enum stream_watch watch)
 {
 	if (c->watch == watch)
 		return 0;
-	if (may_leave_now(c)) {
-		link_append(&c->all->newcomers[c->all->pass], &c->turn);
+	if (may_leave_now(c) && newcomers_add(&c->all->newcomers, &c->turn)) {
 		c->newcomer = true;
 		return 0;
 	}

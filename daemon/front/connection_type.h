@@ -5,7 +5,9 @@
 
 #include "deadlines.h"
 #include "handler.h"
+#include "heap_trim.h"
 #include "links.h"
+#include "newcomers.h"
 #include "peer.h"
 #include "pool.h"
 #include "protocol.h"
@@ -22,14 +24,6 @@ struct reaper;
  * behind another. A reply that is read is never kept, unless it is larger than what the kernel
  * takes; a request only until the rest of it comes. */
 #define KEPT_MOST (32 * 1024 * 1024)
-
-/* So many passes let others in before who was answered is looked at again: time enough for most of
- * them to leave, and little for those who ask again, whoever else comes meanwhile. */
-#define NEWCOMER_PASSES 4
-
-/* When three of four have gone, where there were so many, the kernel gets their memory back: some
- * MiB, which libc would keep. */
-#define CROWD_LEAST 1000
 
 struct connections {
 	struct event_base *base;
@@ -56,18 +50,12 @@ struct connections {
 		uint32_t count;
 		int64_t looked_ms;
 	} untaken;
-	/* As many were there at a time, since what they leave was given back. */
-	uint32_t most;
-	struct event gone_event;
+	struct heap_trim trim;
 	/* Those with whole requests left over from this pass, for the next. */
 	struct link resume;
 	struct event resume_event;
-	/* Those let in by each of the latest passes, in turn from `pass`, if they are not watched
-	 * yet: see connections_let_in_begin. */
-	struct link newcomers[NEWCOMER_PASSES];
-	unsigned pass;
-	struct event newcomers_event;
-	bool letting_in;
+	/* Those that are not watched yet. */
+	struct newcomers newcomers;
 
 	/* To a held request: apart from serving.replies, because the handler may give it while it
 	 * is being asked something else. */
@@ -92,8 +80,8 @@ struct connection {
 	struct deadline deadline;
 	struct peer peer;
 	struct peer_user *user;
-	struct link turn; /* of those behind others, see share.h; in all->resume: `resuming`; or in
-			     all->newcomers */
+	struct link turn; /* of those behind others, see share.h; in all->resume: `resuming`; or
+			     among all->newcomers */
 	void *hold;
 	char *unit;
 	uint8_t place : 4, watch : 4; /* enum connection_place, enum stream_watch */

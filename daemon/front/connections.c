@@ -11,7 +11,6 @@
 #include "toll.h"
 #include <errno.h>
 #include <event2/event.h>
-#include <malloc.h>
 #include <stdlib.h>
 
 /* How late after T a connection may be cut: two ticks. Half a second for requests; the idle
@@ -40,23 +39,14 @@ static void resume_event(evutil_socket_t fd, short what, void *context)
 		connection_resume_or_wait(LINK_ELEMENT(turn.next, struct connection, turn));
 }
 
-static void newcomers_each(struct link *newcomers, void (*leaves)(struct connection *newcomer))
+static void see_newcomer(struct link *turn)
 {
-	while (!link_alone(newcomers))
-		leaves(LINK_ELEMENT(newcomers->next, struct connection, turn));
+	connection_see_newcomer(LINK_ELEMENT(turn, struct connection, turn));
 }
 
-static void watch_newcomers(struct connections *all)
+static void watch_newcomer(struct link *turn)
 {
-	for (unsigned i = 0; i < NEWCOMER_PASSES; i++)
-		newcomers_each(&all->newcomers[i], connection_watch);
-}
-
-static void newcomers_event(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	watch_newcomers(context);
+	connection_watch(LINK_ELEMENT(turn, struct connection, turn));
 }
 
 static void expired(struct deadline *d)
@@ -69,16 +59,6 @@ static void kept_event(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	crowd_keep_less(context);
-}
-
-static void gone_event(evutil_socket_t fd, short what, void *context)
-{
-	struct connections *all = context;
-
-	(void)fd;
-	(void)what;
-	all->most = all->serving.counters.connections;
-	malloc_trim(0);
 }
 
 /* ---- from beginning to end ---- */
@@ -114,10 +94,8 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	link_init(&all->held);
 	link_init(&all->resume);
 	evtimer_assign(&all->resume_event, base, resume_event, all);
-	for (unsigned i = 0; i < NEWCOMER_PASSES; i++)
-		link_init(&all->newcomers[i]);
-	evtimer_assign(&all->newcomers_event, base, newcomers_event, all);
-	evtimer_assign(&all->gone_event, base, gone_event, all);
+	newcomers_init(&all->newcomers, base, see_newcomer, watch_newcomer);
+	heap_trim_init(&all->trim, base);
 	evtimer_assign(&all->kept_event, base, kept_event, all);
 	*ret = all;
 	return 0;
@@ -142,8 +120,8 @@ void connections_free(struct connections *all)
 		while (!link_alone(lists[i]))
 			connection_free(connection_first(lists[i]));
 	event_del(&all->resume_event);
-	event_del(&all->newcomers_event);
-	event_del(&all->gone_event);
+	newcomers_fini(&all->newcomers);
+	heap_trim_fini(&all->trim);
 	event_del(&all->kept_event);
 	share_fini(&all->serving.sharing);
 	peer_table_trim(&all->peers);
@@ -279,19 +257,12 @@ static enum admission admission_of(struct connections *all, int fd, struct peer 
 
 void connections_let_in_begin(struct connections *all)
 {
-	all->pass = (all->pass + 1) % NEWCOMER_PASSES;
-	newcomers_each(&all->newcomers[all->pass], connection_see_newcomer);
-	all->letting_in = true;
+	newcomers_begin(&all->newcomers);
 }
 
 void connections_let_in_end(struct connections *all, bool more)
 {
-	static const struct timeval at_once = {0};
-
-	all->letting_in = false;
-	/* A timer and not event_active(): that would run before the loop looks at other sockets. */
-	if (!more || event_add(&all->newcomers_event, &at_once) < 0)
-		watch_newcomers(all);
+	newcomers_end(&all->newcomers, more);
 }
 
 enum admission connections_admit(

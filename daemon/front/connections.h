@@ -36,10 +36,8 @@ void connections_set_limits(struct connections *all, const struct front_limits *
 void connections_stop(struct connections *all);
 struct front_counters *connections_counters(struct connections *all);
 
-/* Around some calls of connections_admit. Who asks once leaves as soon as it is answered, and to
- * watch it until then costs two system calls. So where `more` may be waiting to be let in, who
- * has been answered, and is owed nothing, is not watched, but looked at once more some passes
- * later, and watched if it is still there; at once when there is a pass that lets nobody in. */
+/* Around some calls of connections_admit. `more`: others may be waiting to be let in, so that those
+ * need not be watched at once who have been answered, see newcomers.h. */
 void connections_let_in_begin(struct connections *all);
 void connections_let_in_end(struct connections *all, bool more);
 /* `fd` has connected and would speak `protocol`; `guarded`: see passing.h. It is consumed if
