@@ -124,29 +124,37 @@ def second_look(layer: str, cases: list[Case], run_again: Callable[[], list[Case
         case for case in again.values() if case.outcome == FAILED]
 
 
+# Of a whole suite, whose programs have deadlines of their own: a meson that gave up on them may hang.
+MESON_DEADLINE_S = 3600.0
+
+
 def meson_suite(suite: str):
     """A layer whose programs meson knows."""
-    def known(build: str) -> int:
+    def known(build: str) -> list[str]:
         listed = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--list", "--suite", suite],
                                 cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                 check=True).stdout
-        return sum(" / " in line for line in listed.splitlines())
+        return [line.partition(" / ")[2] for line in listed.splitlines() if " / " in line]
 
     def records(build: str, *programs: str) -> list[dict] | Case:
         """A meson that gives up on the way has written what it had."""
         log = os.path.join(build, "meson-logs", f"testlog-{suite}.json")
         if os.path.exists(log):
             os.unlink(log)
-        result = subprocess.run(
-            ["meson", "test", "-C", build, "--no-rebuild", "--suite", suite, "--logbase",
-             f"testlog-{suite}", *programs], cwd=ROOT, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            check=False)
+        try:
+            result = subprocess.run(
+                ["meson", "test", "-C", build, "--no-rebuild", "--suite", suite, "--logbase",
+                 f"testlog-{suite}", *programs], cwd=ROOT, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                check=False, timeout=MESON_DEADLINE_S)
+        except subprocess.TimeoutExpired as late:
+            return Case(f"{suite}: meson did not end within {MESON_DEADLINE_S:g} s", FAILED,
+                        (late.output or b"").decode(errors="replace"))
         if not os.path.exists(log):
             return Case(f"{suite}: meson ran no test", FAILED, result.stdout)
         with open(log, encoding="utf-8") as file:
             found = [json.loads(line) for line in file]
-        wanted = len(programs) or known(build)
+        wanted = len(programs) or len(known(build))
         if len(found) != wanted:
             return Case(f"{suite}: {len(found)} of {wanted} programs ran", FAILED, result.stdout)
         return found
@@ -157,6 +165,10 @@ def meson_suite(suite: str):
             case for record in found for case in program_cases(record)]
 
     def run(build: str) -> list[Case]:
+        # Two of one name are more than meson can bear.
+        names = known(build)
+        if shared := sorted({name for name in names if names.count(name) > 1}):
+            return [Case(f"{suite}: several programs are called {', '.join(shared)}", FAILED)]
         found = records(build)
         if isinstance(found, Case):
             return [found]

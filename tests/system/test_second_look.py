@@ -75,24 +75,49 @@ def test_all_runs_again_where_no_report_was_written(runner, tmp_path):
     assert runner.count(found) == "1 passed, 0 failed, 0 skipped"
 
 
+@pytest.fixture(name="meson")
+def make_meson(monkeypatch, tmp_path):
+    """meson(LISTED, RAN, THEN): one that lists these programs and writes what those did, and then?"""
+    def make(listed: list[str], ran: list[str], then: str) -> str:
+        (tmp_path / "meson-logs").mkdir()
+        (tmp_path / "listed").write_text("".join(f"gctokend:edge / {name}\n" for name in listed))
+        (tmp_path / "written").write_text("".join(
+            json.dumps({**WHOLE, "name": f"gctokend:edge / {name}"}) + "\n" for name in ran))
+        (tmp_path / "meson").write_text(f"""#!/bin/sh
+case "$*" in
+*--list*) cat {tmp_path}/listed ;;
+*) cp {tmp_path}/written {tmp_path}/meson-logs/testlog-edge.json; {then} ;;
+esac
+""")
+        (tmp_path / "meson").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        return str(tmp_path)
+    return make
+
+
 @pytest.mark.parametrize("ran, counts", [
     (["wheel", "brake"], "6 passed, 0 failed, 0 skipped"),
     (["wheel"], "0 passed, 1 failed, 0 skipped"),
 ])
-def test_a_program_that_did_not_run_has_failed(runner, monkeypatch, tmp_path, ran, counts):
-    """meson gave up on two programs of one name, and had written what it had by then."""
-    (tmp_path / "meson-logs").mkdir()
-    (tmp_path / "written").write_text("".join(
-        json.dumps({**WHOLE, "name": f"gctokend:edge / {name}"}) + "\n" for name in ran))
-    (tmp_path / "meson").write_text(f"""#!/bin/sh
-case "$*" in
-*--list*) echo "gctokend:edge / wheel"; echo "gctokend:edge / brake" ;;
-*) cp {tmp_path}/written {tmp_path}/meson-logs/testlog-edge.json; exit 1 ;;
-esac
-""")
-    (tmp_path / "meson").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert runner.count(runner.meson_suite("edge")(str(tmp_path))) == counts
+def test_a_program_that_did_not_run_has_failed(runner, meson, ran, counts):
+    """meson gave up on the way, and had written what it had by then."""
+    build = meson(["wheel", "brake"], ran, "exit 1")
+    assert runner.count(runner.meson_suite("edge")(build)) == counts
+
+
+def test_two_programs_of_one_name_are_not_even_tried(runner, meson):
+    """They are more than meson can bear: it gives up on the way, or hangs."""
+    build = meson(["wheel", "brake", "wheel"], ["wheel", "brake", "wheel"], "exit 0")
+    [case] = runner.meson_suite("edge")(build)
+    assert (case.outcome, case.name) == (runner.FAILED, "edge: several programs are called wheel")
+
+
+def test_a_meson_that_hangs_has_failed(runner, meson, monkeypatch):
+    monkeypatch.setattr(runner, "MESON_DEADLINE_S", 0.5)
+    build = meson(["wheel"], ["wheel"], "echo turning; exec sleep 1000")
+    [case] = runner.meson_suite("edge")(build)
+    assert (case.outcome, case.name, case.text) == (
+        runner.FAILED, "edge: meson did not end within 0.5 s", "turning\n")
 
 
 @pytest.mark.parametrize("first, line", [
