@@ -382,6 +382,14 @@ static int line_run(
 	return out_of_bytes(p, end, ret_reason);
 }
 
+bool http_begins_as_head(const char *bytes, size_t length)
+{
+	static const char head[] = "HEAD ";
+	size_t known = strlen(head);
+
+	return length && !memcmp(bytes, head, length < known ? length : known);
+}
+
 int http_parser_run(struct http_parser *p, const char *bytes, size_t length,
 	struct http_request *ret, const char **ret_reason)
 {

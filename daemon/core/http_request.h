@@ -68,6 +68,10 @@ struct http_parser {
 	uint8_t seen;   /* bits */
 };
 
+/* Whether a request that begins so, be it with a single byte, is a HEAD as far as can be told: for
+ * what is said to one that is not read any further. */
+bool http_begins_as_head(const char *bytes, size_t length);
+
 /* Goes on with one request: `bytes` is all of it that has come, from its first byte on; every call
  * looks only at what the calls before have not, so that a byte at a time costs no more than all at
  * once. The result does not depend on how the bytes were cut up.

@@ -42,14 +42,13 @@ static void turn_away(
 	const struct listening *l, int fd, struct reaper *reaper, const struct refusal *refusal)
 {
 	bool head;
-	ssize_t n = stream_discard(fd, reaper, &head);
 
-	/* Whoever has not asked yet is told all of it, since it may be a GET. */
+	if (stream_discard(fd, reaper, &head) == -EAGAIN) {
+		lingering_add(&l->acceptor->lingering, fd, reaper, l->protocol, refusal);
+		return;
+	}
 	l->protocol->refuse(fd, refusal, head, NULL);
-	if (n == -EAGAIN)
-		lingering_add(&l->acceptor->lingering, fd, reaper);
-	else
-		passing_close(fd, reaper);
+	passing_close(fd, reaper);
 }
 
 static void reserve_open(struct acceptor *a)
@@ -70,6 +69,7 @@ static void reserve_use(const struct listening *l, int listening_fd)
 		503, "temporarily_unavailable", "out of file descriptors", 1};
 	struct acceptor *a = l->acceptor;
 	struct reaper *reaper;
+	bool head;
 	int fd;
 
 	if (a->reserve < 0)
@@ -78,9 +78,10 @@ static void reserve_use(const struct listening *l, int listening_fd)
 	a->reserve = -1;
 	fd = accept_one(listening_fd);
 	if (fd >= 0) {
-		l->protocol->refuse(fd, &no_descriptors, false, NULL);
-		/* at once, because it is the reserve */
+		/* at once, whether it has asked or not, because it is the reserve */
 		reaper = guard_of(l, fd);
+		stream_discard(fd, reaper, &head);
+		l->protocol->refuse(fd, &no_descriptors, head, NULL);
 		if (reaper || !toll_close_here(fd))
 			passing_close(fd, reaper);
 	}

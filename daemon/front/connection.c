@@ -101,12 +101,14 @@ void connection_free(struct connection *c)
 	pool_give(&all->pool, c);
 }
 
-/* As far as can be told of a request that is not whole. */
-static bool is_head(struct connection *c)
+/* As far as can be told of a request that is not whole, or that nobody has looked at. */
+static bool is_head(const struct connection *c)
 {
+	const struct stream *s = &c->stream;
+
 	if (c->held)
 		return c->head;
-	return stream_unparsed(&c->stream) && stream_parser(&c->stream)->method == HTTP_HEAD;
+	return stream_unparsed(s) && http_begins_as_head(stream_kept(s), stream_unparsed(s));
 }
 
 void connection_refuse(struct connection *c, const struct refusal *refusal)

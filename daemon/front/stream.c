@@ -110,12 +110,11 @@ ssize_t stream_receive(
 
 ssize_t stream_discard(int fd, const struct reaper *reaper, bool *ret_head)
 {
-	static const char head[] = "HEAD ";
 	char bytes[STREAM_READ_SIZE];
 	ssize_t n = passing_receive(fd, reaper, bytes, sizeof(bytes));
 
 	if (ret_head)
-		*ret_head = n >= (ssize_t)strlen(head) && !memcmp(bytes, head, strlen(head));
+		*ret_head = n > 0 && http_begins_as_head(bytes, (size_t)n);
 	if (n > 0)
 		secret_wipe(bytes, (size_t)n);
 	return n;

@@ -860,6 +860,35 @@ static void an_answer_to_head_has_no_body(void **state)
 	close(late);
 }
 
+/* Nor where it is turned away before it has asked, be it in pieces. */
+static void a_head_that_is_turned_away_gets_no_body(void **state)
+{
+	static const char *const pieces[] = {"H", "HEAD", "HEAD /now HTTP/1.1\r\n" H "\r\n"};
+	struct front_limits limits = limits_default();
+	int first = client_served(), over, silent;
+	struct got g = {0};
+	char body[256];
+
+	(void)state;
+	limits.max_connections_per_user = 1;
+	front_set_limits(front, &limits);
+	for (unsigned i = 0; i < COUNT(pieces); i++) {
+		over = client_new();
+		WAIT_UNTIL(front_counters(front)->refused_user_limit == i + 1);
+		client_write(over, pieces[i]);
+		assert_bare(over, "HTTP/1.1 429 ");
+		close(over);
+	}
+	/* who never asks may be anybody, and is told all of it */
+	silent = client_new();
+	WAIT_UNTIL(has_ended(silent, &g));
+	assert_int_equal(answer_at(&g, 0, body, sizeof(body)), 429);
+	assert_non_null(strstr(body, "\"too_many_requests\""));
+	got_free(&g);
+	close(silent);
+	close(first);
+}
+
 /* In whole seconds that are certainly left; also after a reload. */
 static void how_long_it_may_idle_is_told(void **state)
 {
@@ -950,6 +979,7 @@ int main(void)
 		TEST(only_listening_unix_sockets_are_taken),
 		TEST(stopping_answers_what_was_asked),
 		TEST(an_answer_to_head_has_no_body),
+		TEST(a_head_that_is_turned_away_gets_no_body),
 		TEST(how_long_it_may_idle_is_told),
 		TEST(idle_connections_are_small),
 	};

@@ -528,6 +528,45 @@ static void who_is_held_off_takes_nobodys_place(void **state)
 	close_all(empty, COUNT(empty));
 }
 
+#define HEADS 32 /* more than are answered in a turn */
+
+/* Also a HEAD that nobody has looked at yet gets no body, where its connection gives way. */
+static void a_head_that_waits_gives_way_without_a_body(void **state)
+{
+	static char bytes[HEADS * 64], text[HEADS * 512];
+	int crowd[CROWD - 2], newcomer;
+	struct front_limits limits;
+	uint64_t told;
+
+	(void)state;
+	set_crowd(&limits);
+	for (unsigned i = 0; i < HEADS; i++)
+		strcat(bytes, "HEAD /now HTTP/1.1\r\n" H "\r\n");
+	for (unsigned i = 0; i < COUNT(crowd); i++)
+		crowd[i] = client_of(SOMEBODY);
+	for (unsigned i = 0; i < COUNT(crowd); i++)
+		client_write(crowd[i], bytes);
+	turn();
+	pretended_uid = SOMEBODY + 1;
+	newcomer = client_new();
+	WAIT_UNTIL(front_counters(front)->gave_way > 0);
+	pretended_uid = 0;
+	told = front_counters(front)->requests[503];
+	assert_int_equal(told, front_counters(front)->gave_way);
+	turn_for(50);
+	for (unsigned i = 0; i < COUNT(crowd); i++) {
+		ssize_t n = read(crowd[i], text, sizeof(text) - 1);
+
+		assert_true(n > 0);
+		text[n] = '\0';
+		assert_null(strchr(text, '{'));
+		told -= strstr(text, "HTTP/1.1 503 ") != NULL;
+	}
+	assert_int_equal(told, 0);
+	close_all(crowd, COUNT(crowd));
+	close(newcomer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -539,6 +578,7 @@ int main(void)
 		TEST(the_last_are_kept),
 		TEST(those_who_wait_give_way),
 		TEST(those_who_wait_go_last),
+		TEST(a_head_that_waits_gives_way_without_a_body),
 		TEST(what_is_being_closed_costs_nobody),
 		TEST(what_is_being_closed_is_the_users),
 		TEST(who_is_held_off_takes_nobodys_place),

@@ -194,6 +194,7 @@ static void those_turned_away_by_thousands_are_told(void **state)
 		fd = client_new();
 		WAIT_UNTIL(n->refused_user_rate > refused || n->accepted > accepted);
 		if (n->refused_user_rate > refused) {
+			client_write(fd, REQUEST("/now"));
 			WAIT_UNTIL(has_ended(fd, &g));
 			assert_int_equal(g.answers, 1);
 			told++;
