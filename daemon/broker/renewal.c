@@ -1,6 +1,7 @@
 #include "renewal.h"
 
 #include "broker.h"
+#include "profile_log.h"
 #include "profile_type.h"
 
 #include "core/token_judge.h"
@@ -15,11 +16,11 @@
 
 #define LOOK_AGAIN_S 5
 
-/* Any change of what the paths lead to makes another number. */
+/* Any change of what the paths lead to makes another number, one of owner or mode, too. */
 static void mark(uint64_t *sum, const char *path)
 {
 	struct stat st = {.st_size = -1};
-	int64_t parts[5];
+	int64_t parts[4];
 
 	if (!path)
 		return;
@@ -27,9 +28,8 @@ static void mark(uint64_t *sum, const char *path)
 		st = (struct stat){.st_size = -1};
 	parts[0] = (int64_t)st.st_ino;
 	parts[1] = (int64_t)st.st_size;
-	parts[2] = (int64_t)st.st_mtim.tv_sec;
-	parts[3] = (int64_t)st.st_mtim.tv_nsec;
-	parts[4] = (int64_t)st.st_mode;
+	parts[2] = (int64_t)st.st_ctim.tv_sec;
+	parts[3] = (int64_t)st.st_ctim.tv_nsec;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
 		*sum = (*sum ^ (uint64_t)parts[i]) * UINT64_C(0x100000001b3);
 }
@@ -73,6 +73,7 @@ static void tell_secrets(struct profile *p, const char *problem, bool changed)
 		history_add(&p->history, &now, EVENT_SECRETS, 0,
 			"%.220s; those that were read before stay in use", problem);
 	snprintf(p->secrets_problem, sizeof(p->secrets_problem), "%s", problem);
+	profile_log(p);
 }
 
 void renewal_read_secrets(struct profile *p)
@@ -138,17 +139,22 @@ static bool files_may_help(const struct profile *p)
 static bool look(struct profile *p)
 {
 	uint64_t files;
+	bool changed;
 
 	if (!files_may_help(p))
 		return false;
 	files = files_now(p->settings);
-	if (p->files_failed_with && p->files_failed_with != files) {
-		fetcher_forget_ca(p->broker->fetcher);
-		renewal_read_secrets(p);
-		token_source_mended(&p->source);
-		turn_soon(&p->broker->turn);
-	}
+	changed = p->files_failed_with && p->files_failed_with != files;
 	p->files_failed_with = files;
+	if (changed)
+		fetcher_forget_ca(p->broker->fetcher);
+	/* What keeps one from being read may be a folder above it, and be mended there. */
+	if (changed || p->secrets_problem[0])
+		renewal_read_secrets(p);
+	if (changed)
+		token_source_mended(&p->source);
+	if (token_source_needs_turn(&p->source))
+		turn_soon(&p->broker->turn);
 	return true;
 }
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REFUSAL "{\"error\":\"invalid_client\",\"error_description\":\"authentication failed\"}"
@@ -147,6 +148,41 @@ static void refresh(struct rig *r)
 	refuse(r);
 	assert_int_equal(caller_status(r, c), 503);
 	caller_gone(r, c);
+}
+
+/* The file as it is would do; what is around it is mended. */
+static void test_a_folder_that_is_mended_lets_the_secret_be_read(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+
+	(void)state;
+	rig_secret(r, "a", "another");
+	assert_int_equal(chmod(r->directory, 0777), 0);
+	refuse(r);
+	assert_true(rig_logged(r, "others could change"));
+	rig_pass(r, 20);
+	assert_int_equal(rig_posts(r), 0);
+	assert_int_equal(chmod(r->directory, 0700), 0);
+	rig_pass(r, 6);
+	assert_true(rig_logged(r, "the secrets on disk have changed"));
+	assert_int_equal(rig_posts(r), 1);
+	assert_string_equal(rig_profile(r, "a")->credential.client_secret, "another");
+	rig_free(r);
+}
+
+/* Read again and found to be the one that was refused, it is not sent again. */
+static void test_a_folder_that_is_mended_around_the_refused_secret(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+
+	(void)state;
+	assert_int_equal(chmod(r->directory, 0777), 0);
+	refuse(r);
+	assert_int_equal(chmod(r->directory, 0700), 0);
+	rig_pass(r, 20);
+	assert_true(rig_logged(r, "can be read again, and are those that are in use"));
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
 }
 
 static unsigned lines(const struct rig *r, const char *text)
@@ -341,6 +377,8 @@ int main(void)
 		cmocka_unit_test(test_of_two_profiles_each_has_its_own),
 		cmocka_unit_test(test_another_client_takes_a_reload),
 		cmocka_unit_test(test_a_secret_that_cannot_be_read_changes_nothing),
+		cmocka_unit_test(test_a_folder_that_is_mended_lets_the_secret_be_read),
+		cmocka_unit_test(test_a_folder_that_is_mended_around_the_refused_secret),
 		cmocka_unit_test(test_what_cannot_be_read_is_told_once),
 		cmocka_unit_test(test_authorities_that_are_renewed_are_read_again),
 		cmocka_unit_test(test_what_no_file_can_mend_is_not_looked_for),
