@@ -107,6 +107,21 @@ static void file_read(struct login *l, struct token *found)
 		l->exchange->kept(l->exchange);
 }
 
+static void tell_source(struct login *l)
+{
+	struct broker *b = l->client->broker;
+	struct profile *p = profile_set_find_client(&b->profiles, l->client);
+
+	if (p)
+		token_source_set_login(&p->source, login_state(l));
+}
+
+static void file_mended(struct login *l)
+{
+	tell_source(l);
+	turn_soon(&l->client->broker->turn);
+}
+
 /* True: there is nothing to wait for. */
 static bool look_for_another(struct login *l)
 {
@@ -129,6 +144,7 @@ int login_new(struct login **ret, struct oauth_client *c)
 	l->client = c;
 	l->file.written = file_written;
 	l->file.read = file_read;
+	l->file.mended = file_mended;
 	TAILQ_INIT(&l->file.erasers);
 	evtimer_assign(&l->patience, c->broker->base, patience_ended, l);
 	r = login_load(l);
@@ -235,16 +251,12 @@ bool login_keep(struct login *l, struct token_exchange *x)
 /* The profile that uses the login now need not be the one that sent the request. */
 void login_served(struct login *l)
 {
-	struct profile *p;
-
 	if (!l)
 		return;
-	p = profile_set_find_client(&l->client->broker->profiles, l->client);
 	evtimer_del(&l->patience);
 	l->storing = l->reading = 0;
 	l->exchange = NULL;
-	if (p)
-		token_source_set_login(&p->source, login_state(l));
+	tell_source(l);
 }
 
 static bool any_under_way(const struct broker *b)

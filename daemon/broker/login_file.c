@@ -2,6 +2,7 @@
 
 #include "broker.h"
 #include "login.h"
+#include "login_key.h"
 #include "login_waiters.h"
 #include "oauth_client.h"
 #include "profile_log.h"
@@ -25,6 +26,7 @@
 #include <string.h>
 
 #define AGAIN_S 5
+#define MENDED_AGAIN_S 30
 /* How much longer the next record may be. Not much: what the file that is replaced gives back has
  * to do for the one after it. */
 #define ROOM_BEYOND 1024
@@ -74,6 +76,13 @@ static enum sealed_verdict judge(const struct login *l, int error, const char *b
 		   : SEALED_OTHER_KEY;
 }
 
+static void await_mending(struct login *l)
+{
+	const struct timeval again = {.tv_sec = MENDED_AGAIN_S};
+
+	evtimer_add(&l->file.again, &again);
+}
+
 static void note_bad(struct login *l, int error, enum sealed_verdict verdict)
 {
 	l->file.keep_aside = true;
@@ -86,6 +95,7 @@ static void note_bad(struct login *l, int error, enum sealed_verdict verdict)
 		"kept as %s.damaged-TIME",
 		l->client->broker->state_dir, l->file.name, error ? "cannot be read: " : "",
 		error ? strerror(-error) : sealed_verdict_words(verdict), l->file.name);
+	await_mending(l);
 }
 
 /* What an earlier run was writing when it ended. If it is complete it is newer than the file, whose
@@ -159,6 +169,13 @@ static void reserve(struct login *l)
 		reserved(l, r);
 }
 
+/* Whatever was wrong with the file, or with the key that opens it. */
+static void look_again(struct login *l)
+{
+	if (!login_key_there(l->client->broker) || !login_begin_reading(l))
+		await_mending(l);
+}
+
 static void again_due(int fd, short events, void *context)
 {
 	struct login *l = context;
@@ -169,6 +186,8 @@ static void again_due(int fd, short events, void *context)
 		login_store(l);
 	else if (l->refresh.text)
 		reserve(l);
+	else if (l->file.keep_aside)
+		look_again(l);
 }
 
 int login_load(struct login *l)
@@ -289,7 +308,7 @@ static int begin_write(struct login *l, struct buffer *out)
 	struct clock_reading now;
 	int r;
 
-	if (!b->state_key)
+	if (!login_key_there(b))
 		return -ENOKEY;
 	if (RAND_bytes(nonce, sizeof(nonce)) != 1)
 		return -EIO;
@@ -337,11 +356,37 @@ void login_erase(struct login *l, struct login_eraser *e)
 	waiter_wait(&e->waiter, &l->file.erasers);
 }
 
+/* What could not be read is, unless a login has come, or the file is to go, meanwhile. */
+static void take_mended(struct login *l, int error, const char *bytes, size_t length)
+{
+	struct login_record record;
+
+	if (!l->file.keep_aside || l->refresh.text || l->file.failing ||
+		l->file.writes_ended != l->file.writes_begun)
+		return;
+	if (error != -ENOENT && judge(l, error, bytes, length, &record) != SEALED_GOOD) {
+		await_mending(l);
+		return;
+	}
+	l->file.keep_aside = false;
+	l->file.problem[0] = '\0';
+	if (error)
+		return;
+	take_record(l, &record);
+	l->file.stored = true;
+	l->file.length = length;
+	tell(l, LOG_NOTICE, "%s/%s can be read now: the login in it is used",
+		l->client->broker->state_dir, l->file.name);
+	reserve(l);
+	l->file.mended(l);
+}
+
 static void was_read(void *context, int error, const char *bytes, size_t length)
 {
 	struct login_record record = LOGIN_RECORD_NONE;
 	struct login *l = context;
 
+	take_mended(l, error, bytes, length);
 	/* A file that says refused as well, or cannot be read, is of no help. */
 	if (judge(l, error, bytes, length, &record) == SEALED_GOOD && record.refused)
 		login_record_fini(&record);

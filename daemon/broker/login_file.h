@@ -1,5 +1,6 @@
 /* The sealed file of a login. If what is in it cannot be read it is never overwritten: the log and
- * the status name it, it stays where it is until somebody logs in again, and then it is renamed. */
+ * the status name it, and it stays where it is until it can be read, or until somebody logs in
+ * again, and then it is renamed. */
 #ifndef GCTOKEND_BROKER_LOGIN_FILE_H
 #define GCTOKEND_BROKER_LOGIN_FILE_H
 
@@ -30,10 +31,11 @@ struct login_file {
 	char problem[200];                   /* with it; "": none */
 	struct event again;                  /* what failed is tried again */
 	struct waiter_list erasers;          /* who wait for it to be removed: login_eraser */
-	/* Hooks of the login: a write has ended; and what was read, whose token is taken,
-	 * TOKEN_NONE if there was none. */
+	/* Hooks of the login: a write has ended; what was read, whose token is taken, TOKEN_NONE if
+	 * there was none; and the login has what a file holds that could not be read before. */
 	void (*written)(struct login *l);
 	void (*read)(struct login *l, struct token *found);
+	void (*mended)(struct login *l);
 };
 
 /* Names the file, and takes what an earlier run left in it. 0; -ENOMEM. */

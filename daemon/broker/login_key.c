@@ -12,9 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* A key that is configured has to be there. If only the daemon's own cannot be had, that is no
- * reason to keep everybody else from their tokens. */
-int login_key_get(
+static int get(
 	struct broker *b, const struct broker_settings *s, char *problem, size_t problem_size)
 {
 	unsigned char *key;
@@ -31,10 +29,7 @@ int login_key_get(
 	r = state_key_load(s, b->state_dir, key, &made, problem, problem_size);
 	if (r) {
 		secret_free(key, SEALED_KEY_LENGTH);
-		if (s->state_key_file || s->state_key_credential)
-			return r;
-		log_line(LOG_ERR, "%s", problem);
-		return 0;
+		return r;
 	}
 	if (made)
 		log_line(LOG_NOTICE,
@@ -44,6 +39,26 @@ int login_key_get(
 			b->state_dir);
 	b->state_key = key;
 	return 0;
+}
+
+/* A key that is configured has to be there. If only the daemon's own cannot be had, that is no
+ * reason to keep everybody else from their tokens. */
+int login_key_get(
+	struct broker *b, const struct broker_settings *s, char *problem, size_t problem_size)
+{
+	int r = get(b, s, problem, problem_size);
+
+	if (!r || r == -ENOMEM || s->state_key_file || s->state_key_credential)
+		return r;
+	log_line(LOG_ERR, "%s", problem);
+	return 0;
+}
+
+bool login_key_there(struct broker *b)
+{
+	char problem[512];
+
+	return get(b, &b->config->broker, problem, sizeof(problem)) == 0;
 }
 
 void login_key_forget(struct broker *b)

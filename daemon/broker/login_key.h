@@ -2,6 +2,7 @@
 #ifndef GCTOKEND_BROKER_LOGIN_KEY_H
 #define GCTOKEND_BROKER_LOGIN_KEY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct broker;
@@ -12,6 +13,8 @@ struct broker_settings;
  * only. Negative errno with the problem if it is a configured one. */
 int login_key_get(struct broker *b, const struct broker_settings *settings, char *problem,
 	size_t problem_size);
+/* Is there one by now? One that could not be had before is tried again, silently. May block. */
+bool login_key_there(struct broker *b);
 void login_key_forget(struct broker *b);
 
 #endif

@@ -471,6 +471,14 @@ void rig_file_write(struct rig *r, const char *suffix, const char *bytes, size_t
 	write_file(path, bytes, length);
 }
 
+void rig_file_remove(struct rig *r, const char *suffix)
+{
+	char path[256];
+
+	assert_true(find_file(r, suffix, path));
+	assert_int_equal(unlink(path), 0);
+}
+
 /* ---- the clocks ---- */
 
 /* libevent's timers go by it as well. */

@@ -116,6 +116,7 @@ bool rig_file_exists(struct rig *r, const char *suffix);
 /* Its bytes, to be freed; and others in their place. */
 char *rig_file_read(struct rig *r, const char *suffix, size_t *ret_length);
 void rig_file_write(struct rig *r, const char *suffix, const char *bytes, size_t length);
+void rig_file_remove(struct rig *r, const char *suffix);
 
 /* ---- callers ---- */
 

@@ -1500,6 +1500,149 @@ static void test_a_stop_wipes_a_code_whose_profile_is_gone(void **state)
 	rig_free(r);
 }
 
+/* ---- what could not be read ---- */
+
+/* A broker that found the login's file, or its key, damaged; and what is to be put back. */
+static struct rig *with_damaged(const char *suffix, char **ret_bytes, size_t *ret_length)
+{
+	struct rig *r = logged_in(LOGIN);
+
+	rig_stop(r);
+	*ret_bytes = rig_file_read(r, suffix, ret_length);
+	rig_file_write(r, suffix, "damaged", 7);
+	rig_start(r);
+	assert_true(rig_logged(r, "the login in it cannot be used"));
+	rig_pass(r, 100);
+	assert_int_equal(rig_posts(r), 0);
+	assert_string_equal(rig_token(r, "a"), "");
+	return r;
+}
+
+static void test_a_file_that_is_put_back_is_used(void **state)
+{
+	static const char *const spoilt[] = {".login", ".key"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		size_t length;
+		char *bytes;
+		struct rig *r = with_damaged(spoilt[i], &bytes, &length);
+		struct caller *c;
+
+		rig_file_write(r, spoilt[i], bytes, length);
+		rig_pass(r, 31);
+		assert_true(rig_logged(r, "can be read now: the login in it is used"));
+		c = caller_ask(r, "GET", "/v1/status");
+		assert_int_equal(caller_status(r, c), 200);
+		assert_string_equal(caller_member(c, "stored"), "true");
+		assert_null(strstr(caller_body(c), "cannot be used"));
+		caller_gone(r, c);
+		rig_answer_token(
+			r, rig_post_with(r, "refresh_token=refresh-1"), "token-2", "refresh-2");
+		assert_serves(r, "token-2");
+		rig_stop(r);
+		rig_start(r);
+		assert_non_null(rig_post_with(r, "refresh_token=refresh-2"));
+		rig_free(r);
+		free(bytes);
+	}
+}
+
+/* Then there is nothing to be repaired any more. */
+static void test_a_damaged_file_that_is_taken_away(void **state)
+{
+	size_t length;
+	char *bytes;
+	struct rig *r = with_damaged(".login", &bytes, &length);
+	struct caller *c;
+
+	(void)state;
+	rig_file_remove(r, ".login");
+	rig_pass(r, 31);
+	c = caller_ask(r, "GET", "/v1/status");
+	assert_int_equal(caller_status(r, c), 200);
+	assert_null(strstr(caller_body(c), "is damaged"));
+	caller_gone(r, c);
+	rig_free(r);
+	free(bytes);
+}
+
+static void test_a_login_before_the_file_is_put_back_counts(void **state)
+{
+	size_t length;
+	char *bytes;
+	struct rig *r = with_damaged(".login", &bytes, &length);
+	struct caller *c = rig_log_in(r, "a", "code-2");
+
+	(void)state;
+	rig_answer_token(r, rig_post_with(r, "code=code-2"), "token-2", "refresh-2");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_pass(r, 100);
+	assert_serves(r, "token-2");
+	assert_int_equal(rig_posts(r), 0);
+	assert_false(rig_logged(r, "can be read now"));
+	rig_free(r);
+	free(bytes);
+}
+
+/* What was read before it is removed is not what the person wants back. */
+static void test_logged_out_while_a_file_that_was_put_back_is_read(void **state)
+{
+	size_t length;
+	char *bytes;
+	struct rig *r = with_damaged(".login", &bytes, &length);
+	struct caller *c;
+
+	(void)state;
+	rig_file_write(r, ".login", bytes, length);
+	r->disk_hangs = true;
+	rig_pass(r, 31);
+	assert_int_equal(rig_disk_jobs(r), 1);
+	c = caller_ask(r, "POST", "/v1/logout?profile=a");
+	assert_int_equal(rig_disk_jobs(r), 2);
+	rig_disk_heal(r);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_pass(r, 100);
+	assert_false(rig_logged(r, "can be read now"));
+	assert_false(rig_file_exists(r, ".login"));
+	assert_int_equal(rig_posts(r), 0);
+	rig_free(r);
+	free(bytes);
+}
+
+/* The daemon's own key could not be had at the start. */
+static void test_a_login_is_stored_as_soon_as_there_is_a_key(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	struct caller *c;
+	size_t length;
+	char *key;
+
+	(void)state;
+	end_by(r, "/v1/logout?profile=a");
+	rig_stop(r);
+	key = rig_file_read(r, ".key", &length);
+	rig_file_write(r, ".key", "damaged", 7);
+	rig_start(r);
+	c = rig_log_in(r, "a", "code-2");
+	rig_answer_token(r, rig_post_with(r, "code=code-2"), "token-2", "refresh-2");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_pass(r, 30);
+	assert_true(rig_logged(r, "cannot be written"));
+	assert_false(rig_file_exists(r, ".login"));
+	rig_file_write(r, ".key", key, length);
+	rig_pass(r, 6);
+	assert_true(rig_logged(r, "is written"));
+	rig_stop(r);
+	rig_start(r);
+	assert_non_null(rig_post_with(r, "refresh_token=refresh-2"));
+	rig_free(r);
+	free(key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1569,6 +1712,11 @@ int main(void)
 		cmocka_unit_test(test_revoked_while_it_is_stored),
 		cmocka_unit_test(test_revoked_while_a_code_is_sent),
 		cmocka_unit_test(test_revoked_before_a_code_is_sent),
+		cmocka_unit_test(test_a_file_that_is_put_back_is_used),
+		cmocka_unit_test(test_a_damaged_file_that_is_taken_away),
+		cmocka_unit_test(test_a_login_before_the_file_is_put_back_counts),
+		cmocka_unit_test(test_logged_out_while_a_file_that_was_put_back_is_read),
+		cmocka_unit_test(test_a_login_is_stored_as_soon_as_there_is_a_key),
 		cmocka_unit_test(test_a_stop_waits_for_a_refresh),
 		cmocka_unit_test(test_a_stop_waits_for_a_refresh_no_longer_than_a_minute),
 		cmocka_unit_test(test_a_stop_wipes_a_code_whose_profile_is_gone),
