@@ -158,8 +158,11 @@ static void note_failure(struct token_source *s, const struct clock_reading *now
 	struct source_failure *f = &s->last_failure;
 
 	s->failures++;
-	*f = (struct source_failure){
-		.any = true, .class = response->class, .status = response->status, .at = now->boot};
+	*f = (struct source_failure){.any = true,
+		.unfit = response->unfit,
+		.class = response->class,
+		.status = response->status,
+		.at = now->boot};
 	snprintf(f->error, sizeof(f->error), "%s", response->error);
 	snprintf(f->words, sizeof(f->words), "%s", response->words);
 	snprintf(f->correlation_id, sizeof(f->correlation_id), "%s", response->correlation_id);
@@ -229,8 +232,8 @@ static void fetch_failed(struct token_source *s, const struct clock_reading *now
 
 	note_failure(s, now, response);
 	note_silence(s, x, response, fetch);
-	if (refused && (fetch->request_outdated || fetch->credential_outdated))
-		/* what was refused is not what would be sent now */
+	if ((refused || response->unfit) && (fetch->request_outdated || fetch->credential_outdated))
+		/* what was refused, or got that, is not what would be sent now */
 		token_source_retry_at(s, now->boot);
 	else if (s->knock.silence && fetch->give_up_at.ns != BOOT_TIME_NEVER.ns)
 		ask_the_one_who_answers(s, now);

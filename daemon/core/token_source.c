@@ -153,7 +153,7 @@ void token_source_mended(struct token_source *s)
 	const struct source_failure *f = &s->last_failure;
 	bool refused = f->class == RESPONSE_CLIENT_REJECTED || f->class == RESPONSE_LOGIN_REQUIRED;
 
-	if (!f->any || (!refused && f->status != 0))
+	if (!f->any || (!refused && !f->unfit && f->status != 0))
 		return;
 	token_source_retry_at(s, SOURCE_LONG_AGO);
 	s->failures = s->refusals = 0;

@@ -55,6 +55,7 @@ struct token_source_settings {
 
 struct source_failure {
 	bool any;
+	bool unfit; /* a token came, in a form that is refused; of an earlier run not known */
 	enum response_class class;
 	long status;
 	char error[64];
@@ -219,7 +220,8 @@ void token_source_configure(struct token_source *s, const struct clock_reading *
  * the previous one: the next fetch need not wait. */
 void token_source_credential_changed(struct token_source *s);
 /* What the latest fetch failed at may have been mended: the next one need not wait, unless the
- * login server has answered and refused neither the client nor a login. */
+ * login server has answered and neither refused the client or a login, nor given a token of no
+ * use. */
 void token_source_mended(struct token_source *s);
 
 /* An admin stops it. Forgets its tokens (moved into ret_tokens[0] and [1], either may be

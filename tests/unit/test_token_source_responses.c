@@ -170,6 +170,47 @@ static void a_reload_tries_at_once_what_may_be_mended(void **state)
 	}
 }
 
+static void answer_unfit(struct rig *r)
+{
+	struct token_response unfit = {.class = RESPONSE_UNAVAILABLE,
+		.status = 200,
+		.minted = true,
+		.unfit = true,
+		.words = "expires_in is not a number"};
+
+	rig_fetched(r, &unfit);
+}
+
+/* How long its tokens live is set at the server, where nobody tells us of it. */
+static void a_reload_tries_at_once_what_came_in_a_form_of_no_use(void **state)
+{
+	struct token_source_settings settings = usual_settings();
+	struct rig *r = rig_new(NULL, 1);
+
+	(void)state;
+	rig_decide(r);
+	answer_unfit(r);
+	assert_false(rig_decide(r));
+	assert_int_equal(r->d.wake_at.ns, r->now.boot.ns + 900 * S);
+	token_source_configure(&r->s, &r->now, &settings, false, false);
+	assert_true(rig_decide(r));
+	/* and another request is another token, if that was under way meanwhile */
+	token_source_configure(&r->s, &r->now, &settings, true, false);
+	answer_unfit(r);
+	assert_true(rig_decide(r));
+	answer_unfit(r);
+	assert_false(rig_decide(r));
+	/* as many as may have made one are counted all the same */
+	assert_int_equal(r->mint.count, 3);
+	/* what is merely down is not */
+	rig_pass(r, 900 * S);
+	assert_true(rig_decide(r));
+	rig_answer_failure(r, RESPONSE_UNAVAILABLE, -1);
+	token_source_configure(&r->s, &r->now, &settings, false, false);
+	assert_false(rig_decide(r));
+	rig_free(r);
+}
+
 /* Also where there is a token yet, and no refresh is due. */
 static void new_credentials_are_tried_while_a_token_lives(void **state)
 {
@@ -389,6 +430,7 @@ int main(void)
 		cmocka_unit_test(failures_by_class),
 		cmocka_unit_test(refused_credentials_are_not_hammered),
 		cmocka_unit_test(a_reload_tries_at_once_what_may_be_mended),
+		cmocka_unit_test(a_reload_tries_at_once_what_came_in_a_form_of_no_use),
 		cmocka_unit_test(new_credentials_are_tried_while_a_token_lives),
 		cmocka_unit_test(answer_to_an_old_request_settles_nothing),
 		cmocka_unit_test(backoff_begins_anew_after_a_success),
