@@ -111,7 +111,7 @@ void client_state_write(const struct client_state *s, const char *clock_id, stru
 			buffer_printf(out, "%" PRIu32 "\n", s->fleet_rank);
 	}
 	write_revoked(s, out);
-	/* Only where it counts, since an earlier version does not know the line. */
+	/* Only where it counts: the first versions take a line that they do not know for damage. */
 	if (mint_window_limit(&s->mint, MINT_LIMIT_AUTO) > MINT_LIMIT_AUTO_LEAST)
 		buffer_printf(out, "pace %" PRId64 "\n", s->mint.pace.ns);
 	for (unsigned i = s->mint.count; i-- > 0;)
@@ -158,6 +158,20 @@ static bool read_fleet(struct client_state *s, const char *text)
 	       !text[end] && s->fleet_lowest <= GENERATION_MAX;
 }
 
+/* Each of these is held to its form. What a later version adds has another name, and is skipped:
+ * who goes back to this one must not lose what is revoked. */
+static bool is_known(const char *line)
+{
+	static const char *const names[] = {"boot", "generation", "credential", "not_before",
+		"failure", "error", "words", "correlation", "fleet", "revoked", "pace", "mint"};
+	size_t length = strcspn(line, " ");
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strlen(names[i]) == length && !memcmp(line, names[i], length))
+			return true;
+	return false;
+}
+
 static bool read_line(
 	struct client_state *s, const char *line, const char *clock_id, bool *same_clock)
 {
@@ -166,6 +180,8 @@ static bool read_line(
 	int64_t ns;
 	int class, end = 0;
 
+	if (!is_known(line))
+		return true;
 	if (!strncmp(line, "boot ", 5)) {
 		*same_clock = is_same_clock(line + 5, clock_id);
 		return true;

@@ -48,7 +48,8 @@ void client_state_write(const struct client_state *s, const char *clock_id, stru
 
 /* 0, and *ret is to be ended with client_state_fini; -EINVAL: damaged; -ENOMEM; *ret untouched. By
  * another clock: only generations and what is revoked count, since its instants say nothing now. Of
- * a version that wrote no time namespace, the boot alone has to agree. */
+ * a version that wrote no time namespace, the boot alone has to agree; lines that a later one has
+ * added are skipped. */
 int client_state_read(
 	const char *text, size_t length, const char *clock_id, struct client_state *ret);
 /* Drops what cannot have happened by `now`, nor wait for so long: a file from elsewhere must not

@@ -162,31 +162,62 @@ static void what_a_fleet_had_is_remembered(void **state)
 	}
 }
 
-/* Lines that no version writes, with a checksum that holds. */
-static void a_fleet_that_cannot_be_is_damage(void **state)
+/* Some state with one more line, and a checksum that holds. */
+static int read_with_line(const char *line, struct client_state *ret)
+{
+	struct client_state s = some_state();
+	char sum[65], *whole;
+	const char *parts[1];
+	struct buffer text;
+	int r;
+
+	buffer_init(&text, NULL, 0);
+	client_state_write(&s, HERE, &text);
+	text.length -= strlen("sum \n") + 64;
+	buffer_printf(&text, "%s\n", line);
+	buffer_put_char(&text, '\0');
+	parts[0] = text.data;
+	digest_hex(parts, 1, sum, 64);
+	assert_true(asprintf(&whole, "%ssum %s\n", text.data, sum) > 0);
+	r = client_state_read(whole, strlen(whole), HERE, ret);
+	free(whole);
+	buffer_fini(&text);
+	return r;
+}
+
+/* Lines that no version writes. */
+static void lines_that_cannot_be_are_damage(void **state)
 {
 	static const char *const lines[] = {"fleet ", "fleet 7", "fleet 7 ", "fleet - 7",
 		"fleet x 7", "fleet 7 x", "fleet 7 -7", "fleet 7 - 7", "fleet 7 7 7",
-		"fleet 9007199254740992 7"};
+		"fleet 9007199254740992 7", "mint", "mint x", "pace 0", "generation 7",
+		"generation 9 8", "failure 9 0 0", "not_before soon", "revoked A", "revoked",
+		"credential a"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		struct client_state read;
+
+		assert_int_equal(read_with_line(lines[i], &read), -EINVAL);
+	}
+}
+
+/* As when somebody goes back to this version. */
+static void lines_of_a_later_version_are_skipped(void **state)
+{
+	static const char *const lines[] = {
+		"colour red", "fleets 7", "mints 7", "x", " mint x", "words_of 7"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		struct client_state s = some_state(), read;
-		char sum[65], *whole;
-		const char *parts[1];
-		struct buffer text;
 
-		buffer_init(&text, NULL, 0);
-		client_state_write(&s, HERE, &text);
-		text.length -= strlen("sum \n") + 64;
-		buffer_printf(&text, "%s\n", lines[i]);
-		buffer_put_char(&text, '\0');
-		parts[0] = text.data;
-		digest_hex(parts, 1, sum, 64);
-		assert_true(asprintf(&whole, "%ssum %s\n", text.data, sum) > 0);
-		assert_int_equal(client_state_read(whole, strlen(whole), HERE, &read), -EINVAL);
-		free(whole);
-		buffer_fini(&text);
+		assert_int_equal(read_with_line(lines[i], &read), 0);
+		assert_int_equal(read.generation_reserved, s.generation_reserved);
+		assert_int_equal(read.not_before.ns, s.not_before.ns);
+		assert_int_equal(read.failure.class, s.failure.class);
+		assert_int_equal(read.mint.count, s.mint.count);
+		client_state_fini(&read);
 	}
 }
 
@@ -196,7 +227,8 @@ int main(void)
 		cmocka_unit_test(instants_are_of_one_clock),
 		cmocka_unit_test(the_future_is_dropped),
 		cmocka_unit_test(what_a_fleet_had_is_remembered),
-		cmocka_unit_test(a_fleet_that_cannot_be_is_damage),
+		cmocka_unit_test(lines_that_cannot_be_are_damage),
+		cmocka_unit_test(lines_of_a_later_version_are_skipped),
 		cmocka_unit_test(nothing_waits_for_longer_than_an_hour),
 	};
 
