@@ -14,6 +14,7 @@
 
 #define RATE_LIMIT "rate limit exceeded"
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
+#define GZIP "\x1f\x8b"
 /* Longer than a UUID, shorter than any token of entropy that was seen. */
 #define RUN_LIKE_A_TOKEN 40
 
@@ -307,6 +308,10 @@ static int body_read(const struct exchange *x, struct body *b, const char **ret_
 		*ret_problem = "is larger than 64 KiB";
 		return -EBADMSG;
 	}
+	if (x->body_length >= strlen(GZIP) && !memcmp(x->body, GZIP, strlen(GZIP))) {
+		*ret_problem = "is compressed, although the request allowed no coding";
+		return -EBADMSG;
+	}
 	r = object_read(x, b, ret_problem);
 	if (r == -EBADMSG && !b->refresh_token.text && !b->bad_refresh_token)
 		r = refresh_token_salvage(x, b) < 0 ? -ENOMEM : r;
@@ -422,6 +427,16 @@ static bool success(const struct exchange *x)
 	return x->status >= 200 && x->status <= 299;
 }
 
+/* Compressed, or in another encoding: what is in it no search finds. */
+static bool is_no_text(const struct exchange *x)
+{
+	for (size_t i = 0; i < x->body_length; i++)
+		if ((unsigned char)x->body[i] < 0x20 &&
+			!memchr("\t\n\f\r\x1b", x->body[i], strlen("\t\n\f\r\x1b")))
+			return true;
+	return false;
+}
+
 /* Was a token made that cannot be taken? Looked for in the bytes: one was, also where they are no
  * JSON, as with a byte order mark in front. Where only the front of an object was taken, it may be
  * in the rest. */
@@ -431,7 +446,9 @@ static bool has_token(const struct exchange *x, const struct body *b)
 
 	if (b->has_token || memmem(x->body, x->body_length, name, strlen(name)))
 		return true;
-	return x->oversize && success(x) && x->body_length && x->body[0] == '{';
+	if (!success(x) || !x->body_length)
+		return false;
+	return is_no_text(x) || (x->oversize && x->body[0] == '{');
 }
 
 void token_response_read(const struct exchange *x, struct token_response *ret)

@@ -175,7 +175,7 @@ TROUBLES = [
     Trouble("two-tokens-one-escaped", _ok(GOOD[:-1] + ',"access\\u005ftoken":"x"}'),
             "the response body"),
     Trouble("compressed-body", _ok(gzip.compress(GOOD.encode(), mtime=0),
-                                   **{"Content-Encoding": "gzip"}), "the response body"),
+                                   **{"Content-Encoding": "gzip"}), "the response body is compressed"),
     Trouble("utf-16-body", _ok(GOOD.encode("utf-16-le")), "the response body"),
     Trouble("nul-behind-the-body", _ok(GOOD + "\x00"), "the response body"),
     Trouble("nothing-but-null", _ok("null"), "the response body"),

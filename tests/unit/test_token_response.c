@@ -415,6 +415,7 @@ static void tokens_that_are_thrown_away(void **state)
 		{400, GOOD_BODY, NULL, false, true, false},
 		{302, GOOD_BODY, NULL, false, true, false},
 		{200, "<html>", NULL, false, false, false},
+		{200, "<html>\r\n\tG\xe4ste\f</html>\n", NULL, false, false, false},
 		{200, "", NULL, false, false, false},
 		{200, "{\"error\":\"invalid_client\"}", NULL, false, false, false},
 		{400, "{\"error\":\"invalid_client\"}", NULL, false, false, false},
@@ -437,6 +438,38 @@ static void tokens_that_are_thrown_away(void **state)
 		read_bytes(cases[i].status, cases[i].body, strlen(cases[i].body), &x, &a);
 		if (a.minted != cases[i].minted || a.unfit != cases[i].unfit)
 			fail_msg("case %zu: minted %d, unfit %d", i, a.minted, a.unfit);
+		token_response_fini(&a);
+	}
+}
+
+/* A token may be in what nobody can search. */
+static void a_body_that_is_no_text(void **state)
+{
+	static const struct {
+		long status;
+		const char *body;
+		size_t length;
+		bool minted;
+		const char *words;
+	} cases[] = {
+		{200, "\x1f\x8b\x08\0\0\0\0\0\0\3\xab\x56\x4a", 13, true,
+			"the response body is compressed, although the request allowed no coding"},
+		{200, "{\0\"\0a\0", 6, true, "the response body is not valid JSON"},
+		{201, "\x1f\x8b\x08\0", 4, true, "the server answered HTTP 201"},
+		{503, "\x1f\x8b\x08\0", 4, false, "the server answered HTTP 503"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct exchange x = {0};
+		struct token_response a;
+
+		read_bytes(cases[i].status, cases[i].body, cases[i].length, &x, &a);
+		assert_no_token(&a);
+		assert_int_equal(a.class, RESPONSE_UNAVAILABLE);
+		assert_string_equal(a.words, cases[i].words);
+		assert_int_equal(a.minted, cases[i].minted);
+		assert_int_equal(a.unfit, cases[i].minted);
 		token_response_fini(&a);
 	}
 }
@@ -963,6 +996,7 @@ int main(void)
 		cmocka_unit_test(a_cut_answer_is_never_a_token),
 		cmocka_unit_test(who_may_come_back_is_not_refused_for_good),
 		cmocka_unit_test(tokens_that_are_thrown_away),
+		cmocka_unit_test(a_body_that_is_no_text),
 		cmocka_unit_test(a_response_that_is_too_large),
 		cmocka_unit_test(a_life_too_short_has_a_fingerprint),
 		cmocka_unit_test(every_prefix_of_a_token_is_none),
