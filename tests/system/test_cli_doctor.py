@@ -49,8 +49,9 @@ def problems(checks):
 
 
 def the_problem(checks, area, words, todo):
-    """The only one of that area."""
-    [found] = of(checks, area, "problem")
+    """The only one of that area. Debian gives localhost a second address; nobody listens there."""
+    [found] = [one for one in of(checks, area, "problem")
+               if ", address ::1: " not in one["words"]]
     assert words in found["words"], found
     assert todo in found["todo"], found
 
@@ -65,9 +66,10 @@ def test_all_is_well(well):
     for expected in ("1 profile, nothing wrong", "(client_credentials): for users root, nobody",
                      "default.secret (root:root, mode 0600)", "MB are free",
                      "every user of this machine may",
-                     "it answers, version", "profile default: fresh", "localhost is 127.0.0.1",
+                     "it answers, version", "profile default: fresh", "localhost is ",
                      "is trusted, certificate good for", "agrees with that of localhost"):
         assert expected in words
+    assert "127.0.0.1" in of(checks, "DNS")[0]["words"]
 
 
 def test_the_socket_by_another_name(well):

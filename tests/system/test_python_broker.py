@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -37,12 +39,12 @@ def broker(d):
         yield one
 
 
-def python(d, text, **options):
+def python(d, text, path=PYTHON_PATH, **options):
     """Runs it as a program of its own, in which a warning is an error."""
     run = subprocess.run([PYTHON, "-X", "dev", "-W", "error", "-c", text], text=True,
                          capture_output=True, stdin=subprocess.DEVNULL, check=False,
                          timeout=50 * PATIENCE, cwd="/",
-                         env=environment(GCTOKEN_SOCKET=d.socket, PYTHONPATH=PYTHON_PATH,
+                         env=environment(GCTOKEN_SOCKET=d.socket, PYTHONPATH=path,
                                          PYTHONDONTWRITEBYTECODE="1"), **options)
     assert run.returncode == 0 and not run.stderr, run.stderr
     d.assert_no_leak(run.stdout, "its output")
@@ -349,12 +351,20 @@ try:
 except BrokerError as error:
     print(type(error).__name__, error.status, error.error, error, sep="|")
 """
-    d = daemon(server, broker={"socket_mode": "0660"})
-    kind, status, error, text = python(d, program, user=54321, group=54321).strip().split("|")
+
+    def refused(mode):
+        d = daemon(server, broker={"socket_mode": mode})
+        # A copy of the package where others may read it.
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            shutil.copytree(os.path.dirname(gctoken.__file__), os.path.join(folder, "gctoken"))
+            said = python(d, program, folder, user=54321, group=54321)
+        return said.strip().split("|")
+
+    kind, status, error, text = refused("0660")
     assert (kind, status, error) == ("BrokerUnreachable", "0", "unreachable")
     assert "54321 may not connect" in text and "group" in text
-    d = daemon(server, broker={"socket_mode": "0666"})
-    kind, status, error, text = python(d, program, user=54321, group=54321).strip().split("|")
+    kind, status, error, text = refused("0666")
     assert (kind, status, error) == ("AccessDenied", "403", "access_denied")
     assert "54321" in text and "allow_users" in text
 
