@@ -40,10 +40,12 @@ second_looks: list[str] = []
 
 
 def command_case(name: str, *command: str, env: dict[str, str] | None = None) -> Case:
-    """A command that is a test by itself: passed if it succeeds."""
+    """A command that is a test by itself: passed if it succeeds, skipped if it says so by status 77."""
     result = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})},
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    if result.returncode == 77:
+        return Case(name, SKIPPED, result.stdout.partition("skipped: ")[2].strip())
     return Case(name, FAILED if result.returncode else PASSED, result.stdout)
 
 

@@ -74,10 +74,13 @@ static bool ca_fit(const char *path, bool thorough, char *problem, size_t size)
 /* The folder that `path` would be made in. */
 static bool folder_is_missing(const char *path)
 {
-	char *folder = strdup(path), *end = folder + (folder ? strlen(folder) : 0);
+	char *folder = strdup(path), *end;
 	struct stat st;
 	bool missing;
 
+	if (!folder)
+		return false;
+	end = folder + strlen(folder);
 	while (end > folder && end[-1] == '/')
 		end--;
 	while (end > folder && end[-1] != '/')

@@ -120,6 +120,12 @@ def test_a_meson_that_hangs_has_failed(runner, meson, monkeypatch):
         runner.FAILED, "edge: meson did not end within 0.5 s", "turning\n")
 
 
+def test_a_check_that_is_for_another_release_is_skipped_and_says_so(runner):
+    case = runner.command_case("format", "sh", "-c", "echo tests/lint: format skipped: why; exit 77")
+    assert (case.outcome, case.text) == (runner.SKIPPED, "why")
+    assert runner.command_case("format", "false").outcome == runner.FAILED
+
+
 @pytest.mark.parametrize("first, line", [
     (WHOLE, "edge    3 passed, 0 failed, 0 skipped"),
     (FAILS, "1 had a second look: edge wheel: stops"),
