@@ -126,27 +126,15 @@ static void see_new_token(void *context, const struct json_value *v)
 /* In how many seconds it is served; 0: it is already, or that cannot be told. */
 static double serves_in(const struct settings *s, double generation)
 {
-	const struct daemon_request request = {
-		.method = "GET",
-		.path = "/v1/status",
-		.wait_s = -1,
-		.timeout_s = 2,
-		.repeatable = true,
-		.quiet = true,
-	};
-	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	struct status_report report = STATUS_REPORT_NONE;
+	const struct status_row *row = NULL;
 	double seconds = 0;
-	size_t i;
 
-	if (daemon_call(s, &request, &reply) == EXIT_OK &&
-		!status_report_read(reply.body, reply.length, &report))
-		for (i = 0; i < report.count; i++)
-			if (!strcmp(report.rows[i].name, s->profile) &&
-				report.rows[i].next_generation >= generation)
-				seconds = report.rows[i].next_serves_in;
+	if (!status_report_ask(s, 2, 0, &report))
+		row = status_report_find(&report, s->profile);
+	if (row && row->next_generation >= generation)
+		seconds = row->next_serves_in;
 	status_report_fini(&report);
-	daemon_reply_fini(&reply);
 	return seconds;
 }
 

@@ -1,5 +1,4 @@
 /* What the daemon itself says. */
-#include "daemon_call.h"
 #include "doctor.h"
 #include "status_report.h"
 #include "version.h"
@@ -11,20 +10,6 @@
 #define AREA_DAEMON "Daemon"
 #define AREA_TOKENS "Tokens"
 #define AREA_FLEET "Fleet"
-
-static int ask(const struct doctor *d, struct daemon_reply *ret)
-{
-	const struct daemon_request request = {
-		.method = "GET",
-		.path = "/v1/status",
-		.wait_s = -1,
-		.timeout_s = 5,
-		.patience_ms = 1000,
-		.repeatable = true,
-	};
-
-	return daemon_ask(d->s, &request, ret);
-}
 
 static void tell_silence(struct doctor *d, int error)
 {
@@ -139,20 +124,17 @@ static void tell_fleet(struct doctor *d, const struct status_row *r)
 
 bool doctor_look_at_daemon(struct doctor *d)
 {
-	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	struct status_report report = STATUS_REPORT_NONE;
-	int error = ask(d, &reply);
+	int r = status_report_ask(d->s, 5, 1000, &report);
 	size_t i;
 
-	if (error) {
-		tell_silence(d, error);
+	if (r < 0 && r != -EPROTO) {
+		tell_silence(d, r);
 		return false;
 	}
-	error = reply.status == 200 ? status_report_read(reply.body, reply.length, &report)
-				    : -EBADMSG;
-	if (error)
+	if (r)
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM, NULL,
-			"its reply makes no sense (HTTP %d)", reply.status);
+			"its reply makes no sense (HTTP %d)", r > 0 ? r : 200);
 	else if (*report.version && strcmp(report.version, GCTOKEN_VERSION))
 		doctor_say(d, AREA_DAEMON, FOUND_PROBLEM,
 			"Was it updated and not restarted? systemctl restart gctokend",
@@ -176,12 +158,11 @@ bool doctor_look_at_daemon(struct doctor *d)
 		tell_profile(d, &report.rows[i]);
 	for (i = 0; i < report.count; i++)
 		tell_fleet(d, &report.rows[i]);
-	if (!error && !report.count)
+	if (!r && !report.count)
 		doctor_say(d, AREA_TOKENS, FOUND_PROBLEM,
 			"allow_users and allow_groups of a profile in gctokend.conf say who may "
 			"have its token",
 			"there is no profile whose token this user may have");
 	status_report_fini(&report);
-	daemon_reply_fini(&reply);
-	return !error;
+	return !r;
 }

@@ -30,16 +30,6 @@ struct finding {
 	double expires_in;
 };
 
-static const struct status_row *find_row(const struct status_report *r, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < r->count; i++)
-		if (!strcmp(r->rows[i].name, name))
-			return &r->rows[i];
-	return NULL;
-}
-
 static void judge(const struct status_row *row, int64_t min_ttl_s, struct finding *ret)
 {
 	char good_for[DURATION_TEXT_SIZE], error[700] = "";
@@ -78,30 +68,21 @@ static void judge(const struct status_row *row, int64_t min_ttl_s, struct findin
 
 static void look(const struct settings *s, int64_t min_ttl_s, struct finding *ret)
 {
-	const struct daemon_request request = {
-		.method = "GET",
-		.path = "/v1/status",
-		.wait_s = -1,
-		.timeout_s = 5,
-		.patience_ms = 2000, /* a restart is no reason to wake anybody */
-		.repeatable = true,
-	};
-	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	struct status_report report = STATUS_REPORT_NONE;
 	const struct status_row *row;
-	int error = daemon_ask(s, &request, &reply);
+	/* a restart is no reason to wake anybody */
+	int r = status_report_ask(s, 5, 2000, &report);
 
-	ret->verdict = error == -EINVAL || error == -ENAMETOOLONG ? CHECK_UNKNOWN : CHECK_CRITICAL;
-	if (error)
-		snprintf(ret->words, sizeof(ret->words), "the daemon at %s cannot be reached: %s",
-			s->socket, strerror(-error));
-	else if (reply.status != 200)
-		snprintf(
-			ret->words, sizeof(ret->words), "the daemon answers HTTP %d", reply.status);
-	else if (status_report_read(reply.body, reply.length, &report))
+	ret->verdict = r == -EINVAL || r == -ENAMETOOLONG ? CHECK_UNKNOWN : CHECK_CRITICAL;
+	if (r == -EPROTO)
 		snprintf(ret->words, sizeof(ret->words), "the reply at %s makes no sense",
 			s->socket);
-	else if (!(row = find_row(&report, s->profile)))
+	else if (r < 0)
+		snprintf(ret->words, sizeof(ret->words), "the daemon at %s cannot be reached: %s",
+			s->socket, strerror(-r));
+	else if (r)
+		snprintf(ret->words, sizeof(ret->words), "the daemon answers HTTP %d", r);
+	else if (!(row = status_report_find(&report, s->profile)))
 		snprintf(ret->words, sizeof(ret->words),
 			"there is no such profile, or this user may not see it");
 	else
@@ -113,7 +94,6 @@ static void look(const struct settings *s, int64_t min_ttl_s, struct finding *re
 			     : !strcmp(ret->state, "stale") ? "stale"
 							    : "none";
 	status_report_fini(&report);
-	daemon_reply_fini(&reply);
 }
 
 /* One line, whatever a server's words or a socket's path hold. */

@@ -1,5 +1,6 @@
 #include "status_report.h"
 
+#include "daemon_call.h"
 #include "json_read.h"
 
 #include <errno.h>
@@ -128,4 +129,34 @@ void status_report_fini(struct status_report *r)
 {
 	free(r->rows);
 	*r = STATUS_REPORT_NONE;
+}
+
+int status_report_ask(
+	const struct settings *s, int64_t timeout_s, int64_t patience_ms, struct status_report *ret)
+{
+	const struct daemon_request request = {
+		.method = "GET",
+		.path = "/v1/status",
+		.wait_s = -1,
+		.timeout_s = timeout_s,
+		.patience_ms = patience_ms,
+		.repeatable = true,
+	};
+	struct daemon_reply reply = DAEMON_REPLY_NONE;
+	int r = daemon_ask(s, &request, &reply);
+
+	if (!r && reply.status != 200)
+		r = reply.status;
+	else if (!r && status_report_read(reply.body, reply.length, ret))
+		r = -EPROTO;
+	daemon_reply_fini(&reply);
+	return r;
+}
+
+const struct status_row *status_report_find(const struct status_report *r, const char *profile)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (!strcmp(r->rows[i].name, profile))
+			return &r->rows[i];
+	return NULL;
 }

@@ -2,8 +2,10 @@
 #ifndef GCTOKEN_CLI_STATUS_REPORT_H
 #define GCTOKEN_CLI_STATUS_REPORT_H
 
+#include "cli.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define STATUS_CELL_SIZE 64
 /* A number that the reply does not have. */
@@ -49,5 +51,13 @@ struct status_report {
  * status_report_fini in either case. */
 int status_report_read(const char *json, size_t length, struct status_report *ret);
 void status_report_fini(struct status_report *r);
+
+/* Asks the daemon for it; says nothing. `patience_ms`: how long an absent socket is tried again. 0;
+ * a positive HTTP status: of a reply that is not 200; -EPROTO: of one that is, and is no status;
+ * another negative errno of daemon_ask. *ret is to be ended with status_report_fini in any case. */
+int status_report_ask(const struct settings *s, int64_t timeout_s, int64_t patience_ms,
+	struct status_report *ret);
+/* NULL: there is no such profile, or this user may not see it. Lives as long as `r`. */
+const struct status_row *status_report_find(const struct status_report *r, const char *profile);
 
 #endif

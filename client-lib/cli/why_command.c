@@ -189,27 +189,14 @@ static void print_title(const struct terminal *t, const struct layout *l)
 /* The state now; nothing if the daemon does not give it: the history has been shown. */
 static void print_now(const struct settings *s, const struct terminal *t)
 {
-	const struct daemon_request request = {
-		.method = "GET",
-		.path = "/v1/status",
-		.wait_s = -1,
-		.timeout_s = 5,
-		.repeatable = true,
-	};
-	struct daemon_reply reply = DAEMON_REPLY_NONE;
 	struct status_report report = STATUS_REPORT_NONE;
+	const struct status_row *r = NULL;
 	char text[256], time[DURATION_TEXT_SIZE];
-	size_t i, n;
+	size_t n;
 
-	if (daemon_ask(s, &request, &reply))
-		return;
-	if (reply.status == 200)
-		status_report_read(reply.body, reply.length, &report);
-	for (i = 0; i < report.count; i++) {
-		const struct status_row *r = &report.rows[i];
-
-		if (strcmp(r->name, s->profile))
-			continue;
+	if (!status_report_ask(s, 5, 0, &report))
+		r = status_report_find(&report, s->profile);
+	if (r) {
 		n = (size_t)snprintf(text, sizeof(text), "Now: %s", r->state);
 		if (r->expires_in > 0) {
 			duration_text(r->expires_in, time);
@@ -228,7 +215,6 @@ static void print_now(const struct settings *s, const struct terminal *t)
 		terminal_style(t, STYLE_PLAIN);
 	}
 	status_report_fini(&report);
-	daemon_reply_fini(&reply);
 }
 
 static void print_report(const struct settings *s, const struct history_report *r, int64_t last)
