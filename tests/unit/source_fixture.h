@@ -64,6 +64,23 @@ static inline struct rig *rig_new(const struct token_source_settings *settings, 
 	return r;
 }
 
+static inline struct rig *rig_without_prefetch(void)
+{
+	struct token_source_settings settings = usual_settings();
+
+	settings.prefetch = false;
+	return rig_new(&settings, 1);
+}
+
+/* There is an API that can be asked about its tokens. */
+static inline struct rig *rig_verifiable(void)
+{
+	struct token_source_settings settings = usual_settings();
+
+	settings.verifiable = true;
+	return rig_new(&settings, 1);
+}
+
 static inline void rig_free(struct rig *r)
 {
 	token_source_fini(&r->s);
@@ -225,6 +242,16 @@ static inline struct token_ask rig_refresh(const struct rig *r, int64_t wait_s)
 }
 
 /* Asks; holds every outcome against what no outcome may break. */
+/* By an admin. */
+static inline void rig_revoke(struct rig *r)
+{
+	struct token tokens[2];
+
+	token_source_revoke(&r->s, &r->now, tokens);
+	token_fini(&tokens[0]);
+	token_fini(&tokens[1]);
+}
+
 static inline enum ask_outcome rig_ask(struct rig *r, struct token_ask *ask)
 {
 	token_source_ask(&r->s, &r->now, ask, &r->o);

@@ -132,13 +132,10 @@ static void a_second_rejection_comes_too_soon(void **state)
 
 static void the_api_accepts_what_is_rejected(void **state)
 {
-	struct token_source_settings settings = usual_settings();
 	struct token_ask ask;
-	struct rig *r;
+	struct rig *r = rig_verifiable();
 
 	(void)state;
-	settings.verifiable = true;
-	r = rig_new(&settings, 1);
 	rig_fetch_token(r, "one", 3600);
 	ask = rig_reject(r, 1, 5);
 	rig_ask(r, &ask);
@@ -170,12 +167,10 @@ static void a_wait_ends_before_the_fetch(void **state)
 static void an_admin_revoked(void **state)
 {
 	struct rig *r = rig_new(NULL, 1);
-	struct token tokens[2];
 
 	(void)state;
 	rig_fetch_token(r, "one", 3600);
-	token_source_revoke(&r->s, &r->now, tokens);
-	token_fini(&tokens[0]);
+	rig_revoke(r);
 	expect_refusal(r, rig_get(r, 5), 503, "revoked",
 		"an admin revoked the token; POST /v1/refresh fetches a new one", -1);
 	rig_free(r);

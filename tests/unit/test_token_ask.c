@@ -468,7 +468,6 @@ static void overdue_refresh_is_stale(void **state)
 
 static void last_second_is_not_handed_out(void **state)
 {
-	struct token_source_settings settings = usual_settings();
 	struct rig *r = rig_new(NULL, 1);
 	struct token_ask ask;
 
@@ -482,8 +481,7 @@ static void last_second_is_not_handed_out(void **state)
 	rig_free(r);
 
 	/* nor is it waited for */
-	settings.prefetch = false;
-	r = rig_new(&settings, 1);
+	r = rig_without_prefetch();
 	rig_served(r);
 	rig_fetch_token(r, "one", 3600);
 	rig_pass_until(r, lifetime_dead(&r->s.current.life));
@@ -529,7 +527,6 @@ static void late_answer_is_judged_anew(void **state)
 	for (int what = DEAD; what <= REVOKED; what++) {
 		struct rig *r = rig_new(NULL, 1);
 		struct token_ask ask = rig_refresh(r, 5000), reject;
-		struct token tokens[2];
 
 		rig_ask(r, &ask);
 		rig_decide(r);
@@ -546,8 +543,7 @@ static void late_answer_is_judged_anew(void **state)
 			r->now.wall.ns += 3593 * S;
 			break;
 		case REVOKED:
-			token_source_revoke(&r->s, &r->now, tokens);
-			token_fini(&tokens[0]);
+			rig_revoke(r);
 			assert_int_equal(rig_ask(r, &ask), OUTCOME_REVOKED);
 			rig_free(r);
 			continue;

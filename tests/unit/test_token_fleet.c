@@ -193,13 +193,10 @@ static void an_end_moves_in_and_never_out(void **state)
 static void a_revoked_source_takes_nothing(void **state)
 {
 	struct rig *r = shared_rig();
-	struct token tokens[2];
 
 	(void)state;
 	rig_fetch_token(r, "ours", 3600);
-	token_source_revoke(&r->s, &r->now, tokens);
-	token_fini(&tokens[0]);
-	token_fini(&tokens[1]);
+	rig_revoke(r);
 	assert_false(adopt(r, "theirs", 9, 3600));
 	assert_null(rig_served(r));
 	rig_free(r);

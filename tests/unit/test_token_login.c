@@ -373,12 +373,10 @@ static void a_refused_login_has_ended(void **state)
 static void a_login_starts_what_was_revoked(void **state)
 {
 	struct rig *r = rig_with(SOURCE_LOGIN_READY);
-	struct token tokens[2];
 
 	(void)state;
 	rig_fetch_token(r, "one", 3600);
-	token_source_revoke(&r->s, &r->now, tokens);
-	token_fini(&tokens[0]);
+	rig_revoke(r);
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_state(r), SOURCE_REVOKED);
 	/* not one that comes to nothing */
@@ -392,8 +390,7 @@ static void a_login_starts_what_was_revoked(void **state)
 	/* nor one that is revoked itself on its way */
 	token_source_code_came(&r->s, 1000);
 	assert_true(rig_decide(r));
-	token_source_revoke(&r->s, &r->now, tokens);
-	token_fini(&tokens[0]);
+	rig_revoke(r);
 	assert_false(rig_answer_token(r, "three", 3600));
 	assert_false(rig_decide(r));
 	assert_int_equal(rig_state(r), SOURCE_REVOKED);
@@ -444,9 +441,7 @@ static void whatever_people_do(uint64_t seed)
 			rig_ask(r, &ask);
 			break;
 		case 5:
-			token_source_revoke(&r->s, &r->now, tokens);
-			token_fini(&tokens[0]);
-			token_fini(&tokens[1]);
+			rig_revoke(r);
 			with_code = false;
 			assert_null(rig_served(r));
 			break;

@@ -234,13 +234,10 @@ static void in_an_outage_even_the_margin_is_served(void **state)
 /* Without an outage nobody gets it: a fetch is not waited for in vain. */
 static void without_one_the_margin_is_kept(void **state)
 {
-	struct token_source_settings settings = usual_settings();
-	struct rig *r;
+	struct rig *r = rig_without_prefetch();
 	struct token_ask ask;
 
 	(void)state;
-	settings.prefetch = false;
-	r = rig_new(&settings, 1);
 	rig_served(r);
 	rig_fetch_token(r, "one", 3600);
 	rig_pass_until(r, lifetime_dead(&r->s.current.life));
@@ -341,7 +338,6 @@ static void refusals_do_not_use_up_the_limit(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		struct rig *r = rig_new(NULL, 1);
-		struct token tokens[2];
 		struct token_response late = cases[i].response;
 
 		assert_true(rig_decide(r));
@@ -352,7 +348,7 @@ static void refusals_do_not_use_up_the_limit(void **state)
 		while (!rig_wake(r))
 			;
 		assert_int_equal(r->mint.count, cases[i].counted + 1);
-		token_source_revoke(&r->s, &r->now, tokens);
+		rig_revoke(r);
 		rig_fetched(r, &late);
 		assert_int_equal(r->mint.count, 2 * cases[i].counted);
 		rig_free(r);

@@ -102,13 +102,10 @@ static void a_doubt_shortens_it(void **state)
 
 static void without_prefetch_it_ends_at_the_refresh(void **state)
 {
-	struct token_source_settings settings = usual_settings();
 	struct token_ask ask;
-	struct rig *r;
+	struct rig *r = rig_without_prefetch();
 
 	(void)state;
-	settings.prefetch = false;
-	r = rig_new(&settings, 1);
 	ask = rig_get(r, 5);
 	rig_ask(r, &ask);
 	rig_fetch_token(r, "one", 3600);

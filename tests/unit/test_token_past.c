@@ -243,12 +243,10 @@ static void a_rejected_token_that_was_not_replaced(void **state)
 static void a_revoked_source_stays_stopped(void **state)
 {
 	struct rig *r = rig_new(NULL, 1);
-	struct token tokens[2];
 
 	(void)state;
 	rig_fetch_token(r, "one", 3600);
-	token_source_revoke(&r->s, &r->now, tokens);
-	token_fini(&tokens[0]);
+	rig_revoke(r);
 	r = rig_restarted(r);
 	assert_int_equal(rig_told(r, EVENT_STARTED), 1);
 	assert_string_equal(

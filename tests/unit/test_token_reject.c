@@ -621,13 +621,10 @@ static void report_ends_when_no_attempt_is_in_its_wait(void **state)
 /* Without prefetch it is those who wait that have it fetched, and fetched again. */
 static void report_without_prefetch(void **state)
 {
-	struct token_source_settings settings = usual_settings();
 	struct token_ask ask;
-	struct rig *r;
+	struct rig *r = rig_without_prefetch();
 
 	(void)state;
-	settings.prefetch = false;
-	r = rig_new(&settings, 1);
 	ask = rig_get(r, 5);
 	rig_ask(r, &ask);
 	assert_true(rig_decide(r));
@@ -909,12 +906,9 @@ static void api_is_asked_about_what_nothing_can_replace(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
-		struct token_source_settings settings = usual_settings();
 		struct token_ask ask;
-		struct rig *r;
+		struct rig *r = rig_verifiable();
 
-		settings.verifiable = true;
-		r = rig_new(&settings, 1);
 		rig_fetch_token(r, "one", 3600);
 		token_source_set_login(&r->s, i % 2 ? SOURCE_LOGIN_NONE : SOURCE_LOGIN_REFUSED);
 		rig_pass(r, 10 * S);
@@ -938,11 +932,8 @@ static void api_is_asked_about_what_nothing_can_replace(void **state)
 static struct rig *rig_unreplaced(
 	enum response_class class, struct token_ask *ret_reporter, struct token_ask *ret_other)
 {
-	struct token_source_settings settings = usual_settings();
-	struct rig *r;
+	struct rig *r = rig_verifiable();
 
-	settings.verifiable = true;
-	r = rig_new(&settings, 1);
 	rig_fetch_token(r, "one", 3600);
 	*ret_reporter = rig_reject(r, 1, 5);
 	assert_int_equal(rig_ask(r, ret_reporter), OUTCOME_HOLD);
@@ -1147,13 +1138,10 @@ static bool ended_and_rejected(struct rig *r, struct token_ask *ask)
  * window's fifteen places is for that. The current one has ended and is rejected as well. */
 static struct rig *rig_share_used_up(int64_t life_s)
 {
-	struct token_source_settings settings = usual_settings();
 	struct token_ask ask;
-	struct rig *r;
+	struct rig *r = rig_verifiable();
 	char text[32];
 
-	settings.verifiable = true;
-	r = rig_new(&settings, 1);
 	rig_fetch_token(r, "first", life_s);
 	for (int i = 0; i < 10; i++) {
 		assert_true(ended_and_rejected(r, &ask));
@@ -1223,14 +1211,11 @@ static void refreshes_are_not_of_the_share(void **state)
 /* What brings none has used none: a server that is silent is tried as before. */
 static void unanswered_replacements_are_not_of_the_share(void **state)
 {
-	struct token_source_settings settings = usual_settings();
 	struct token_response silence = {.class = RESPONSE_UNAVAILABLE, .minted = true};
 	struct token_ask ask;
-	struct rig *r;
+	struct rig *r = rig_verifiable();
 
 	(void)state;
-	settings.verifiable = true;
-	r = rig_new(&settings, 1);
 	rig_fetch_token(r, "first", 3600);
 	assert_true(ended_and_rejected(r, &ask));
 	rig_pass(r, 10 * S);

@@ -41,13 +41,10 @@ static void prefetch_fetches_at_once(void **state)
 
 static void without_prefetch_nothing_is_fetched_unasked(void **state)
 {
-	struct token_source_settings settings = usual_settings();
 	struct token_ask ask;
-	struct rig *r;
+	struct rig *r = rig_without_prefetch();
 
 	(void)state;
-	settings.prefetch = false;
-	r = rig_new(&settings, 1);
 	assert_false(rig_decide(r));
 	assert_int_equal(r->d.wake_at.ns, BOOT_TIME_NEVER.ns);
 	ask = rig_get(r, 5);
@@ -416,7 +413,6 @@ static void revoked_stays_stopped(void **state)
 static void nothing_is_told_where_nothing_changed(void **state)
 {
 	struct rig *r = rig_new(NULL, 1);
-	struct token tokens[2];
 
 	(void)state;
 	assert_true(rig_decide(r));
@@ -448,9 +444,7 @@ static void nothing_is_told_where_nothing_changed(void **state)
 	assert_true(rig_answer_token(r, "two", 3600));
 	rig_decide(r);
 	assert_int_equal(r->s.previous.generation, 1);
-	token_source_revoke(&r->s, &r->now, tokens);
-	token_fini(&tokens[0]);
-	token_fini(&tokens[1]);
+	rig_revoke(r);
 	assert_int_equal(r->s.current.generation, 0);
 	assert_int_equal(r->s.previous.generation, 0);
 	rig_free(r);

@@ -194,13 +194,10 @@ static void doubt_without_a_remedy_holds_nobody(void **state)
 /* Without prefetch a doubt is settled for whoever asks, and for nobody else. */
 static void doubt_waits_for_demand_without_prefetch(void **state)
 {
-	struct token_source_settings settings = usual_settings();
 	struct token_ask ask;
-	struct rig *r;
+	struct rig *r = rig_without_prefetch();
 
 	(void)state;
-	settings.prefetch = false;
-	r = rig_new(&settings, 1);
 	ask = rig_get(r, 5);
 	rig_ask(r, &ask);
 	rig_fetch_token(r, "one", 3600);

@@ -235,7 +235,6 @@ static void new_caller(struct world *w)
 static void happen(struct world *w)
 {
 	struct rig *r = w->r;
-	struct token tokens[2];
 
 	switch (roll(w, 40)) {
 	case 0:
@@ -259,9 +258,7 @@ static void happen(struct world *w)
 		break;
 	case 6:
 		if (roll(w, 10) == 0) {
-			token_source_revoke(&r->s, &r->now, tokens);
-			token_fini(&tokens[0]);
-			token_fini(&tokens[1]);
+			rig_revoke(r);
 		}
 		break;
 	case 7:
