@@ -13,12 +13,4 @@ import daemon  # noqa: E402
 daemon.GCTOKEND = os.path.join(os.path.dirname(os.path.dirname(daemon.GCTOKEND)),
                                "tests", "faults", "gctokend-faults")
 
-from figures import FIGURES  # noqa: E402
-
-
-def pytest_terminal_summary(terminalreporter):
-    """How many calls there were, and how many were made to fail."""
-    if FIGURES:
-        terminalreporter.section("measured")
-        for row in FIGURES:
-            terminalreporter.line(row)
+from figures import pytest_terminal_summary  # noqa: E402, F401

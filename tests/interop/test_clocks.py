@@ -13,8 +13,8 @@ from typing import Callable
 import pytest
 
 from clock_shim import ShimmedClock
-from conftest import FIGURES
 from daemon import Daemon
+from figures import FIGURES
 from oidc import JWT_RESOURCE, OidcServer
 from token_user import TokenUser
 from unix_http import Answer
@@ -197,11 +197,11 @@ def worlds(request):
     """All scenarios whose tests were chosen, running."""
     chosen = [item.callspec.params["scenario"] for item in request.session.items
               if item.module is request.module and hasattr(item, "callspec")]
-    request.config.stash[FIGURES] += HEAD
+    FIGURES.extend(HEAD)
     with concurrent.futures.ThreadPoolExecutor(len(chosen)) as pool:
         yield {scenario.name: pool.submit(scenario.run) for scenario in chosen}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_skew_holds_the_truth_and_tokens_are_active_with(scenario, worlds, request):
-    request.config.stash[FIGURES].append(worlds[scenario.name].result())
+def test_skew_holds_the_truth_and_tokens_are_active_with(scenario, worlds):
+    FIGURES.append(worlds[scenario.name].result())

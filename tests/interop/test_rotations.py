@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from conftest import FIGURES
+from figures import FIGURES
 from rotations import HEAD, Rotations
 
 # So many of each kind; a short run belongs to ./dev test.
@@ -23,9 +23,9 @@ def rotations(make_daemon):
 
 
 @pytest.fixture(scope="module")
-def table(request):
-    request.config.stash[FIGURES] += HEAD
-    return request.config.stash[FIGURES]
+def table():
+    FIGURES.extend(HEAD)
+    return FIGURES
 
 
 def test_killed_once_the_successor_is_kept_the_login_lives_on(rotations, table):

@@ -3,8 +3,11 @@
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 import person
 from daemon import Daemon
+from disk_shim import ShimmedDisk
 from unix_http import Answer
 
 REDIRECT_URI = "http://127.0.0.1:8484/callback"
@@ -36,3 +39,13 @@ def finish(d: Daemon, landing: dict[str, str], profile: str = "default") -> Answ
 def log_in(d: Daemon, server, profile: str = "default") -> Answer:
     """All of it; the answer of the finish."""
     return finish(d, come_back(server, begin(d, profile)), profile)
+
+
+@pytest.fixture
+def shimmed(server, make_daemon) -> tuple[Daemon, ShimmedDisk]:
+    """Logged in, with its disk."""
+    d = make_daemon(server, profile=login_profile(server, clock_probe=False))
+    disk = ShimmedDisk(d)
+    d.start()
+    assert log_in(d, server).status == 200
+    return d, disk

@@ -1,5 +1,6 @@
 """A daemon that answers what a test tells it to, and the command run against it."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -97,6 +98,34 @@ class ScriptedDaemon:
         self._thread.join(10)
         self._listener.close()
         os.unlink(self.path)
+
+
+@contextlib.contextmanager
+def answering(path, reply):
+    """Something else at a socket: each connection gets this reply, whatever it asks, and is closed.
+    What was asked, in a list."""
+    asked = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            while True:
+                try:
+                    connection = listener.accept()[0]
+                except OSError:
+                    return
+                with connection:
+                    asked.append(connection.recv(4096))
+                    connection.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield asked
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def run(folder, *arguments, stdin="", env=None, **more):

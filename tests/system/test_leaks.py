@@ -10,13 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 
 import pytest
 
 import daemon as daemon_module
 from daemon import GCTOKEND, Daemon, canary, environment
 from fake import Fake
+from scripted_listener import Listener
 from unix_http import ask
 from waiting import PATIENCE, wait_until
 
@@ -273,29 +273,15 @@ def test_the_command_while_it_waits(fake, make_daemon, gctoken):
 
 # The network: nothing goes anywhere but to the configured origin.
 
-class Trap:
-    """Listens, and remembers that somebody came."""
+class Trap(Listener):
+    """Remembers that somebody came."""
 
     def __init__(self):
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
         self.visitors = 0
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        super().__init__()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                visitor, _ = self._listener.accept()
-            except OSError:
-                return
-            self.visitors += 1
-            visitor.close()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self._listener.close()
+    def _talk(self, client: socket.socket) -> None:
+        self.visitors += 1
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import stat
 import time
 
 import pytest
-from disk_shim import ShimmedDisk
-from logging_in import log_in, login_profile
+from logging_in import log_in, login_profile, shimmed  # noqa: F401
 from users import needs_root
 from waiting import PATIENCE, wait_until
 
@@ -175,15 +174,6 @@ def test_a_write_that_was_cut_short_is_used_if_it_is_whole(server, logged_in):
 
 
 # The disk.
-
-@pytest.fixture
-def shimmed(server, make_daemon):
-    d = make_daemon(server, profile=login_profile(server, clock_probe=False))
-    disk = ShimmedDisk(d)
-    d.start()
-    assert log_in(d, server).status == 200
-    return d, disk
-
 
 def stored_metric(d) -> str:
     return re.search(r"^gctokend_login_stored\{profile=\"default\"\} (\d)$", d.get("/metrics").text,

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from disk_shim import ShimmedDisk
 from fake import REPOSITORY
-from logging_in import begin, come_back, finish, log_in, login_profile
+from logging_in import begin, come_back, finish, log_in, login_profile, shimmed  # noqa: F401
 from waiting import wait_until
 
 
@@ -19,15 +19,6 @@ def d(server, daemon):
     d = daemon(server, profile=login_profile(server, clock_probe=False))
     assert log_in(d, server).status == 200
     return d
-
-
-@pytest.fixture
-def shimmed(server, make_daemon):
-    d = make_daemon(server, profile=login_profile(server, clock_probe=False))
-    disk = ShimmedDisk(d)
-    d.start()
-    assert log_in(d, server).status == 200
-    return d, disk
 
 
 def begin_refresh(d, server, delay: float):

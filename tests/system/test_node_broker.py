@@ -14,6 +14,7 @@ import pytest
 
 from fake import REPOSITORY
 from node_program import PACKAGE, NodeProgram, install, needs_node
+from scripted_daemon import answering
 from users import needs_root
 from waiting import PATIENCE, wait_until
 
@@ -269,24 +270,9 @@ console.log(seconds() - begun);
                                    b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", b"what\r\n\r\n"])
 def test_replies_that_are_none(tmp_path, run_alone, reply):
     """Each is asked for again, and none is taken for a token."""
-    path, asked = tmp_path / "odd", []
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def serve():
-            while True:
-                try:
-                    connection = listener.accept()[0]
-                except OSError:
-                    return
-                with connection:
-                    asked.append(connection.recv(4096))
-                    connection.sendall(reply)
-
-        threading.Thread(target=serve, daemon=True).start()
+    path = tmp_path / "odd"
+    with answering(path, reply) as asked:
         lines = run_alone("console.log((await failure(new Broker().token({wait: 0.5}))).name)", path)
-        listener.shutdown(socket.SHUT_RDWR)
     assert lines == ["BrokerUnreachable"] and len(asked) > 1
 
 
@@ -298,17 +284,8 @@ def test_replies_that_are_none(tmp_path, run_alone, reply):
 def test_somebody_elses_socket(tmp_path, run_alone, status, body):
     """What is said there is no token and no time to wait."""
     path = tmp_path / "other"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def serve():
-            with listener.accept()[0] as connection:
-                connection.recv(65536)
-                connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n"
-                                   f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
-
-        threading.Thread(target=serve, daemon=True).start()
+    reply = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    with answering(path, reply.encode()):
         lines = run_alone("const error = await failure(new Broker().token({wait: 5}));" + SHOW, path)
     kind = "TryLater" if status.startswith("503") else "BadRequest"
     assert lines[0].startswith(f"{kind} {status[:3]} unexpected_reply") and "does not know" in lines[0]

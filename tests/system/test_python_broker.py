@@ -15,6 +15,7 @@ import urllib.request
 import pytest
 
 from daemon import environment
+from scripted_daemon import answering
 from snippets import PYTHON_PATH
 from test_clients_doc import PYTHON
 from users import needs_root
@@ -289,33 +290,6 @@ def test_a_reply_that_trickles_holds_nobody(tmp_path, at_once, then, kept):
             over.set()
             thread.join()
     assert told(raised.value, "does not answer")
-
-
-@contextlib.contextmanager
-def answering(path, reply):
-    """Something else at the socket: each connection gets this reply. What was asked, in a list."""
-    asked = []
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-
-        def serve():
-            while True:
-                try:
-                    connection = listener.accept()[0]
-                except OSError:
-                    return
-                with connection:
-                    asked.append(connection.recv(4096))
-                    connection.sendall(reply)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield asked
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 @pytest.mark.parametrize("reply", [b"", OK + b"Content-Length: 3\r\n\r\n{}x", b"what\r\n\r\n",

@@ -15,7 +15,7 @@ if not os.environ.get("GCTOKEN_MANAGER_BUILD"):
 from system_fixtures import pytest_runtest_call  # noqa: E402, F401 (no test hangs)
 from daemon import canary  # noqa: E402
 from fake import Fake  # noqa: E402
-from figures import FIGURES  # noqa: E402
+from figures import pytest_terminal_summary  # noqa: E402, F401
 from service import Service  # noqa: E402
 
 
@@ -34,10 +34,3 @@ def service(genesys):
     one = Service(genesys)
     yield one
     one.assert_no_leak()
-
-
-def pytest_terminal_summary(terminalreporter):
-    if FIGURES:
-        terminalreporter.section("measured")
-        for row in FIGURES:
-            terminalreporter.line(row)

@@ -1,3 +1,0 @@
-"""What was measured, for the end of pytest's report."""
-
-FIGURES: list[str] = []
