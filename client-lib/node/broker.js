@@ -13,14 +13,16 @@ export const DEFAULT_SOCKET = "/run/gctokend/gctokend.sock";
 const ABSENT = 10; // for which a broker that is not there may be restarting
 const FORBIDDEN = 2; // ... and for which its new socket may not have its group yet
 const GRACE = 2; // for which a reply may be late
-const TURN = 60; // that one request waits at most; max_wait of the broker is seldom below
+const TURN = 60; // that one request waits at most, unless max_wait of the broker is below
 const LATE = 2; // that an API may take to learn of a new token
 const TRIES = 10; // of a call
+const LONGEST = 300; // for which a call leaves the API alone
 
 const now = () => performance.now() / 1000;
 
 export class Broker {
   #connections;
+  #turn = TURN;
 
   constructor({profile, socket, wait = 60} = {}) {
     this.profile = profile || process.env.GCTOKEN_PROFILE || "default";
@@ -37,9 +39,8 @@ export class Broker {
     return this.#ask("GET", "/v1/token", min_ttl === undefined ? {} : {min_ttl}, wait);
   }
 
-  reject(token, {wait} = {}) {
-    const query = typeof token === "string" ?
-      {fingerprint: createHash("sha256").update(token).digest("hex").slice(0, 16)} :
+  async reject(token, {wait} = {}) {
+    const query = typeof token === "string" ? {fingerprint: fingerprintOf(token)} :
       {generation: token.generation};
     return this.#ask("POST", "/v1/token/reject", query, wait);
   }
@@ -60,11 +61,12 @@ export class Broker {
         threw = true;
       }
       const status = threw ? statusOfError(outcome) : statusOfResult(outcome);
-      if (left === 0 || (status !== 401 && status !== 429) || (status === 401 && refused === 2)) {
+      const pause = retryAfterOf(outcome);
+      const again = (status === 401 && refused < 2) || (status === 429 && pause <= LONGEST);
+      if (left === 0 || !again) {
         if (threw) throw outcome;
         return outcome;
       }
-      const pause = retryAfterOf(outcome);
       // Nobody will read it; somebody may have, and then it is locked.
       if (!threw) await outcome.body?.cancel?.().catch(() => {});
       if (status === 429) {
@@ -92,11 +94,11 @@ export class Broker {
   // Asks until there is a token, a refusal that time does not mend, or no time left. That does no
   // harm: a second report of the same token joins the first.
   async #ask(method, route, query, wait = this.wait) {
-    const until = now() + wait;
-    let goneSince;
+    const until = now() + Number(wait);
+    let goneSince, most = this.#turn;
     for (;;) {
       const left = Math.max(until - now(), 0);
-      const turn = Math.min(Math.ceil(left), TURN);
+      const turn = Math.min(Math.ceil(left), most);
       const parameters = new URLSearchParams({profile: this.profile, wait: turn, ...query});
       let reply, cause;
       try {
@@ -113,6 +115,12 @@ export class Broker {
           throw unreachable(cause, this.socket, this.profile);
       } else {
         goneSince = undefined;
+        if (reply.status !== 400) {
+          this.#turn = most;
+        } else if (turn > 1) { // perhaps more than its max_wait
+          most = Math.max(Math.floor(turn / 8), 1);
+          continue;
+        }
         if (reply.status === 200) {
           if (bringsToken(reply.body)) return new Token(reply.body);
           throw refusal(200, {}, this.socket, this.profile); // somebody else's socket
@@ -137,4 +145,12 @@ function pauseAfter(error, until) {
   }
   if (now() + pause > until) throw error;
   return pause;
+}
+
+// By which the broker knows a token.
+function fingerprintOf(text) {
+  const token = text.trim();
+  if (!/^[!-~]+$/.test(token))
+    throw new TypeError("gctoken: reject() takes a Token, or the text of one alone");
+  return createHash("sha256").update(token).digest("hex").slice(0, 16);
 }

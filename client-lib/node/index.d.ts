@@ -49,16 +49,17 @@ export interface BrokerOptions {
 }
 
 export interface Wait {
-  /** seconds after which the call ends at the latest, and two more if the broker hangs */
+  /** seconds, rounded up to whole ones, after which the call ends at the latest, and two more if the broker
+   * hangs */
   wait?: number;
 }
 
 /** Where a program gets its tokens. Use one for the whole program. Those who ask the same at the same
  * time share one request, and a few connections are kept, which do not keep the process from ending.
  *
- * Each call ends within `wait` seconds, and two more if the broker hangs. While they last, a broker that
- * is being restarted (for 10 s at most), is busy, or waits for the login server is asked again. What
- * remains is thrown as a BrokerError, whose kinds are in this package. */
+ * Each call ends within `wait` seconds, rounded up to whole ones, and two more if the broker hangs. While
+ * they last, a broker that is being restarted (for 10 s at most), is busy, or waits for the login server is
+ * asked again. What remains is thrown as a BrokerError, whose kinds are in this package. */
 export class Broker {
   readonly profile: string;
   readonly socket: string;
@@ -74,9 +75,10 @@ export class Broker {
   token(options?: Wait & {min_ttl?: number}): Promise<Token>;
 
   /** The API answered 401 to this token: the next one, for which all who reject the same token wait
-   * together. Takes a Token, or the bare text of one.
+   * together. Takes a Token, or the bare text of one, as a file with a token has it.
    *
-   * Throws RejectCooldown if the token is a new one itself, and the API accepts it. */
+   * Throws RejectCooldown if the token is a new one itself, and the API accepts it; TypeError if the text is
+   * no token. */
   reject(token: Token | string, options?: Wait): Promise<Token>;
 
   /** The first token of another generation than this, or null if none came within `wait` seconds, over
@@ -90,8 +92,8 @@ export class Broker {
    *
    * After a 401 the token is rejected, and the call repeated with the next one; if that is refused as
    * well, once more after two seconds, since an API may learn of a new token a moment late. After a 429
-   * it is repeated as Retry-After says. It is made ten times at most, and then what came last is
-   * returned or thrown; so is all else, at once. `wait` is for the broker alone. */
+   * it is repeated as Retry-After says, if that is five minutes at most. It is made ten times at most, and
+   * then what came last is returned or thrown; so is all else, at once. `wait` is for the broker alone. */
   call<T>(send: (token: Token) => Promise<T> | T, options?: Wait): Promise<T>;
 
   /** Ends the idle connections. The next call opens a new one. */

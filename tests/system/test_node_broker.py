@@ -185,6 +185,22 @@ process.stdin.destroy();
     assert program.end() == ["true", "200"]
 
 
+def test_a_max_wait_below_its_own_is_no_mistake_of_the_program(server, daemon, tmp_path):
+    """It asks for as long as it was told to, in turns that the broker accepts."""
+    needs_node()
+    install(tmp_path)
+    d = daemon(server, broker={"max_wait": "2s"})
+    d.token(wait=2)
+    assert NodeProgram(tmp_path, """
+const broker = new Broker({wait: Infinity});
+const token = await broker.token();
+const begun = seconds();
+console.log(await broker.waitChange(token.generation, {wait: "3"}), seconds() - begun >= 2.9);
+console.log((await broker.reject(token)).generation > token.generation);
+console.log((await failure(broker.token({min_ttl: 1e6}))).message.includes("min_ttl: "));
+""", d.socket).end() == ["null true", "true", "true"]
+
+
 def test_wait_change(d, start):
     """It outlasts a stop: the 304 of a broker that stops comes early, and is not the end."""
     program = start("""
@@ -358,6 +374,20 @@ const error = await failure(broker.reject(second));
     assert d.status()["counters"]["fetches"] == 2
 
 
+def test_the_text_of_a_token_may_come_from_a_file(d, run):
+    """With the end of its line, which is no part of it; and what is no token is not taken for one that
+    was replaced long ago."""
+    lines = run("""
+const broker = new Broker();
+const token = await broker.token();
+console.log((await broker.reject(token.access_token + "\\n")).generation > token.generation);
+for (const text of ["", token.authorization]) console.log((await failure(broker.reject(text))).message);
+""")
+    assert lines[0] == "true" and len(lines) == 3
+    assert all("the text of one" in line for line in lines[1:])
+    assert d.status()["counters"]["rejections"] == 1
+
+
 CALL = """
 const broker = new Broker();
 const used = [];
@@ -401,6 +431,12 @@ def test_a_call_waits_as_the_api_says(run, server):
 def test_a_call_is_not_made_for_ever(run, server):
     server.fault("api", "answer", times=-1, status=429, headers={"Retry-After": "0"}, body="{}")
     assert run(CALL + REPORT) == ["429 10 1"]
+
+
+@pytest.mark.parametrize("seconds", ["301", "3000000"])  # more milliseconds than a timer of Node takes
+def test_an_api_that_wants_to_be_left_alone_for_long_is_told_of(run, server, seconds):
+    server.fault("api", "answer", status=429, headers={"Retry-After": seconds}, body="{}")
+    assert run(CALL + REPORT) == ["429 1 1"]
 
 
 @pytest.mark.parametrize("status", [403, 500])

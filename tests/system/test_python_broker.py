@@ -1,7 +1,9 @@
 """The Python package gctoken: its Broker, with the real daemon."""
 
 import contextlib
+import math
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
@@ -70,6 +72,8 @@ def test_the_environment_names_socket_and_profile(server, daemon, monkeypatch):
     monkeypatch.setenv("GCTOKEN_PROFILE", "other")
     assert Broker(wait=20).token().profile == "other"
     assert Broker("default", wait=20).token().profile == "default"
+    monkeypatch.setenv("GCTOKEN_SOCKET", "/nowhere")
+    assert Broker("default", pathlib.Path(d.socket), wait=20).token().profile == "default"
 
 
 def test_min_ttl(d, broker, server):
@@ -109,6 +113,25 @@ broker.close()
 print(len(seen))
 """)
     assert output == "True\n1\n"
+
+
+def test_errors_and_brokers_pass_between_processes(d):
+    """A pool of processes that cannot make an error again would end, or hold who waits for it."""
+    assert python(d, """
+import copy, multiprocessing
+from gctoken import Broker, BrokerError
+broker = Broker()
+broker.token()
+def ask(broker, profile):
+    broker.profile = profile
+    return broker.token(wait=0).generation
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.apply(ask, (broker, "default")) == copy.deepcopy(broker).token().generation)
+    try:
+        pool.apply(ask, (broker, "nobodys"))
+    except BrokerError as error:
+        print(type(error).__name__, error.status, error.error, error.profile, "nobodys" in str(error))
+""") == "True\nBadRequest 404 unknown_profile nobodys True\n"
 
 
 def test_few_connections_are_kept(d, broker):
@@ -178,6 +201,20 @@ def test_a_restart_in_the_middle_of_a_rejection(d, broker, server, ends):
     thread.join()
     assert found[0].generation > token.generation
     assert server.api_status(found[0].access_token) == 200
+
+
+def test_a_max_wait_below_its_own_is_no_mistake_of_the_program(server, daemon):
+    """It asks for as long as it was told to, in turns that the broker accepts."""
+    d = daemon(server, broker={"max_wait": "2s"})
+    d.token(wait=2)
+    with Broker(socket=d.socket, wait=math.inf) as broker:
+        token = broker.token()
+        begun = time.monotonic()
+        assert broker.wait_change(token.generation, wait=3) is None
+        assert time.monotonic() - begun >= 3
+        assert broker.reject(token).generation > token.generation
+        with pytest.raises(gctoken.BadRequest, match="min_ttl: "):
+            broker.token(min_ttl=10 ** 6)
 
 
 def test_wait_change(d, broker):
@@ -381,6 +418,17 @@ def test_rejections_name_a_token_or_its_text(d, broker, server):
     assert d.status()["counters"]["fetches"] == 2
 
 
+def test_the_text_of_a_token_may_come_from_a_file(d, broker):
+    """With the end of its line, which is no part of it; and what is no token is not taken for one that
+    was replaced long ago."""
+    token = broker.token()
+    assert broker.reject(token.access_token + "\n").generation > token.generation
+    for text in ("", "Bearer " + token.access_token):
+        with pytest.raises(ValueError, match="the text of one"):
+            broker.reject(text)
+    assert d.status()["counters"]["rejections"] == 1
+
+
 class Api:
     """Calls the fake API with urllib, as a program would."""
 
@@ -480,6 +528,32 @@ def test_exceptions_of_other_clients_are_known(d, broker, form):
 
     assert broker.call(send) == "good"
     assert seen[1] > seen[0]
+
+
+@pytest.mark.parametrize("headers, pause", [
+    ({"Retry-After": 0}, 0.0), ([("retry-after", " 0 ")], 0.0), ({b"Retry-After": b"0", None: 1}, 10.0),
+    ({"Retry-After": "soon"}, 10.0), (7, 10.0)])
+def test_headers_that_other_clients_have(broker, monkeypatch, headers, pause):
+    """Whatever they are, what the API said is not replaced by an error about them."""
+    slept, error = [], RuntimeError("busy")
+    error.status, error.headers = 429, headers
+
+    def send(_):
+        raise error
+
+    monkeypatch.setattr(time, "sleep", slept.append)
+    with pytest.raises(RuntimeError, match="busy"):
+        broker.call(send)
+    assert slept == [pause] * 9
+
+
+def test_an_api_that_wants_to_be_left_alone_for_long_is_told_of(d, broker, server, api):
+    for seconds in ("301", "9" * 40):
+        server.fault("api", "answer", status=429, headers={"Retry-After": seconds}, body="{}")
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            broker.call(api)
+        assert raised.value.code == 429
+    assert len(api.fingerprints) == 2
 
 
 def test_the_brokers_own_refusal_is_not_the_apis(d, broker):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
@@ -23,8 +24,11 @@ def status_of(error: BaseException) -> int:
 
 def retry_after_of(error: BaseException) -> float:
     """Seconds for which the API wants to be left alone; 10 if it does not say."""
-    headers = getattr(_response_of(error), "headers", None) or {}
-    for name in headers:
-        if name.lower() == "retry-after" and headers[name].strip().isdigit():
-            return float(headers[name])
+    try:
+        headers = dict(getattr(_response_of(error), "headers", None) or {})
+    except (TypeError, ValueError):  # none as we know them
+        headers = {}
+    for name, value in headers.items():
+        if str(name).lower() == "retry-after" and re.fullmatch(r"\s*[0-9]+\s*", str(value)):
+            return float(value)
     return 10.0

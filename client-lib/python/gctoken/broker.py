@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import math
 import os
+import re
 import time
 from typing import Callable, Optional, TypeVar, Union
 from urllib.parse import urlencode
@@ -20,24 +21,26 @@ DEFAULT_SOCKET = "/run/gctokend/gctokend.sock"
 _ABSENT = 10.0  # seconds for which a broker that is not there may be restarting
 _FORBIDDEN = 2.0  # ... and for which its new socket may not have its group yet
 _GRACE = 2.0  # seconds for which a reply may be late
-_TURN = 60  # seconds that one request waits at most; max_wait of the broker is seldom below
+_TURN = 60  # seconds that one request waits at most, unless max_wait of the broker is below
 _LATE = 2.0  # seconds that an API may take to learn of a new token
 _TRIES = 10  # of a call
+_LONGEST = 300.0  # seconds for which a call leaves the API alone
 
 T = TypeVar("T")
 
 
 class Broker:
     """Where a program gets its tokens. Use one for the whole program: any number of threads, and
-    processes forked from it, may use it at the same time.
+    processes forked from it, may use it at the same time, and other processes copies of it.
 
-    Each call ends within ``wait`` seconds, and two more if the broker hangs. While they last, a
-    broker that is being restarted (for 10 s at most), is busy, or waits for the login server is
-    asked again. What remains is raised as a BrokerError, whose kinds are in this package.
+    Each call ends within ``wait`` seconds, rounded up to whole ones, and two more if the broker
+    hangs. While they last, a broker that is being restarted (for 10 s at most), is busy, or waits for
+    the login server is asked again. What remains is raised as a BrokerError, whose kinds are in this
+    package.
     """
 
-    def __init__(self, profile: Optional[str] = None, socket: Optional[str] = None, *,
-                 wait: float = 60.0) -> None:
+    def __init__(self, profile: Optional[str] = None,
+                 socket: Union[str, os.PathLike[str], None] = None, *, wait: float = 60.0) -> None:
         """Does not connect yet.
 
         profile  whose tokens; else the environment's GCTOKEN_PROFILE, else ``default``
@@ -46,8 +49,9 @@ class Broker:
         wait     seconds, for calls that name none themselves
         """
         self.profile = profile or os.environ.get("GCTOKEN_PROFILE") or "default"
-        self.socket = socket or os.environ.get("GCTOKEN_SOCKET") or DEFAULT_SOCKET
+        self.socket = os.fspath(socket or os.environ.get("GCTOKEN_SOCKET") or DEFAULT_SOCKET)
         self.wait = wait
+        self._turn = _TURN
         self._connections = Connections(self.socket)
 
     def __enter__(self) -> Broker:
@@ -73,12 +77,13 @@ class Broker:
 
     def reject(self, token: Union[Token, str], *, wait: Optional[float] = None) -> Token:
         """The API answered 401 to this token: the next one, for which all who reject the same token
-        wait together. Takes a Token, or the bare text of one.
+        wait together. Takes a Token, or the bare text of one, as a file with a token has it.
 
-        Raises RejectCooldown if the token is a new one itself, and the API accepts it.
+        Raises RejectCooldown if the token is a new one itself, and the API accepts it; ValueError if
+        the text is no token.
         """
         query = {"generation": token.generation} if isinstance(token, Token) else \
-            {"fingerprint": hashlib.sha256(token.encode()).hexdigest()[:16]}
+            {"fingerprint": _fingerprint(token)}
         found = self._ask("POST", "/v1/token/reject", query, wait)
         assert found is not None
         return found
@@ -96,8 +101,9 @@ class Broker:
 
         After a 401 the token is rejected, and the call repeated with the next one; if that is
         refused as well, once more after two seconds, since an API may learn of a new token a moment
-        late. After a 429 it is repeated as ``Retry-After`` says. It is made ten times at most, and
-        then what it raised is raised; so is all else, at once. ``wait`` is for the broker alone.
+        late. After a 429 it is repeated as ``Retry-After`` says, if that is five minutes at most. It
+        is made ten times at most, and then what it raised is raised; so is all else, at once.
+        ``wait`` is for the broker alone.
         """
         token = self.token(wait=wait)
         refused = 0
@@ -108,9 +114,10 @@ class Broker:
                 raise  # has a status as well, which is not the API's
             except Exception as error:  # pylint: disable=broad-except
                 status = status_of(error)
-                if left == 0 or status not in (401, 429) or (status == 401 and refused == 2):
-                    raise
                 pause = retry_after_of(error)
+                if left == 0 or not (status == 401 and refused < 2 or
+                                     status == 429 and pause <= _LONGEST):
+                    raise
             if status == 429:
                 time.sleep(pause)
                 token = self.token(wait=wait)
@@ -134,9 +141,10 @@ class Broker:
         no harm: a second report of the same token joins the first."""
         until = time.monotonic() + (self.wait if wait is None else wait)
         gone_since: Optional[float] = None
+        most = self._turn
         while True:
             left = max(until - time.monotonic(), 0.0)
-            turn = min(math.ceil(left), _TURN)
+            turn = math.ceil(min(left, most))
             target = route + "?" + urlencode({"profile": self.profile, "wait": turn, **query})
             try:
                 status, body = self._connections.ask(method, target, min(left, turn) + _GRACE)
@@ -149,6 +157,11 @@ class Broker:
                     raise unreachable(cause, self.socket, self.profile) from cause
             else:
                 gone_since = None
+                if status != 400:
+                    self._turn = most
+                elif turn > 1:  # perhaps more than its max_wait
+                    most = max(turn // 8, 1)
+                    continue
                 if status == 200:
                     try:
                         return token_of(body)
@@ -175,3 +188,11 @@ class Broker:
         if now + pause > until:
             raise error
         return pause
+
+
+def _fingerprint(text: str) -> str:
+    """By which the broker knows a token."""
+    text = text.strip()
+    if not re.fullmatch("[!-~]+", text):
+        raise ValueError("gctoken: reject() takes a Token, or the text of one alone")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

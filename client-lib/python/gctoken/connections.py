@@ -72,6 +72,9 @@ class Connections:
         self._idle: Deque[_Connection] = collections.deque()
         weakref.finalize(self, _close_all, self._idle)  # of one that nobody closed
 
+    def __reduce__(self) -> Tuple[type, Tuple[str]]:
+        return Connections, (self._path,)  # a copy, or another process, makes connections of its own
+
     def _take(self) -> _Connection:
         while True:
             try:

@@ -20,7 +20,8 @@ class BrokerError(Exception):
     retry_after  seconds until the broker's next attempt, if waiting helps, else None
     """
 
-    def __init__(self, what: str, *, socket: str, profile: str, status: int = 0,
+    # Each has a default, or one that a pool of processes hands on could not be made again.
+    def __init__(self, what: str, *, socket: str = "", profile: str = "", status: int = 0,
                  error: str = "unreachable", retry_after: Optional[int] = None) -> None:
         super().__init__(what)
         self.socket = socket
