@@ -159,7 +159,7 @@ int command_metrics(const struct command *self, struct settings *s, int argc, ch
 	if (code != EXIT_OK)
 		return code;
 	/* the collector that reads it is another user */
-	code = output ? replace_file("--output", output, 0644, reply.body, reply.length)
+	code = output ? replace_file("--output", output, 0644, reply.body, reply.length, false)
 		      : print_bytes(reply.body, reply.length);
 	daemon_reply_fini(&reply);
 	return code;

@@ -27,12 +27,13 @@ static bool is_more_than_a_file(const char *path)
 }
 
 static int make_and_rename(
-	char *name, const char *path, mode_t mode, const char *bytes, size_t length)
+	char *name, const char *path, mode_t mode, const char *bytes, size_t length, bool quiet)
 {
 	int fd = mkostemp(name, O_CLOEXEC), error;
 
 	if (fd < 0) {
-		complain("cannot make %s: %s", name, strerror(errno));
+		if (!quiet)
+			complain("cannot make %s: %s", name, strerror(errno));
 		return EXIT_FAILED;
 	}
 	error = write_all(fd, bytes, length);
@@ -46,14 +47,15 @@ static int make_and_rename(
 		error = -errno;
 	if (error) {
 		unlink(name);
-		complain("cannot write %s: %s", path, strerror(-error));
+		if (!quiet)
+			complain("cannot write %s: %s", path, strerror(-error));
 		return EXIT_FAILED;
 	}
 	return EXIT_OK;
 }
 
-int replace_file(
-	const char *option, const char *path, mode_t mode, const char *bytes, size_t length)
+int replace_file(const char *option, const char *path, mode_t mode, const char *bytes,
+	size_t length, bool quiet)
 {
 	/* What people and service managers end a program with. The other file has a secret, and is
 	 * not to be left behind. */
@@ -75,7 +77,7 @@ int replace_file(
 	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
 		sigaddset(&blocked, ends[i]);
 	sigprocmask(SIG_BLOCK, &blocked, &mask);
-	code = make_and_rename(name, path, mode, bytes, length);
+	code = make_and_rename(name, path, mode, bytes, length, quiet);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	return code;
 }

@@ -1,7 +1,7 @@
 /* watch: asks for the token after the one it knows, again and again; the daemon holds the request
  * until there is one. A daemon that restarts, a login server that is down, or a profile that waits
- * for a person is reported once and waited for; what only other arguments or rules can change ends
- * it. */
+ * for a person is reported once and waited for, and so is a disk that was full by the time of a
+ * later token; what only other arguments or rules can change ends it. */
 #include "command.h"
 #include "daemon_call.h"
 #include "options.h"
@@ -33,6 +33,7 @@ struct watch {
 	const char *command; /* NULL: none */
 	const char *file;    /* likewise */
 	mode_t file_mode;
+	bool file_written;
 	double generation; /* 0: none seen */
 	int64_t hold_s;    /* -1: as long as the daemon holds one that does not say */
 	bool reached;      /* the daemon has replied once */
@@ -60,27 +61,39 @@ static bool is_word(const char *text)
 	return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_")];
 }
 
-/* GO_ON, or the exit code. */
-static int write_file(const struct watch *w, const struct token_parts *t)
+#define NOT_WRITTEN "--file"
+
+/* EXIT_OK, GO_ON: not now, or the exit code. */
+static int write_file(struct watch *w, const struct token_parts *t)
 {
+	bool told = !strcmp(w->told, NOT_WRITTEN);
 	char line[TOKEN_MAX + 1];
 	size_t length = strlen(t->token);
 	int code;
 
 	memcpy(line, t->token, length);
 	line[length++] = '\n';
-	code = replace_file("--file", w->file, w->file_mode, line, length);
+	code = replace_file("--file", w->file, w->file_mode, line, length, told);
 	explicit_bzero(line, sizeof(line));
-	return code == EXIT_OK ? GO_ON : code;
+	w->file_written = w->file_written || code == EXIT_OK;
+	if (code != EXIT_FAILED || !w->file_written)
+		return code;
+	if (!told)
+		fputs("gctoken: watch goes on trying\n", stderr);
+	strcpy(w->told, NOT_WRITTEN);
+	return GO_ON;
 }
 
-/* The file comes first: whoever reads the line finds it there. */
-static int hand_out(const struct watch *w, const struct token_parts *t)
+/* The file comes first: whoever reads the line finds it there. GO_ON, or the exit code. */
+static int hand_out(struct watch *w, const struct token_parts *t)
 {
-	int code = w->file ? write_file(w, t) : GO_ON;
+	int code = w->file ? write_file(w, t) : EXIT_OK;
 
-	if (code != GO_ON)
+	if (code != EXIT_OK)
 		return code;
+	w->generation = t->generation;
+	*w->told = '\0';
+	w->pause_ms = PAUSE_FIRST_MS;
 	print_line(w->s, t);
 	if (fflush(stdout))
 		return complain_of_output(-errno);
@@ -99,9 +112,6 @@ static int take_token(struct watch *w, const struct daemon_reply *reply)
 		!is_word(token.fingerprint) || !is_word(token.state)) {
 		code = daemon_reply_odd(w->s);
 	} else if (token.generation != w->generation) {
-		w->generation = token.generation;
-		*w->told = '\0';
-		w->pause_ms = PAUSE_FIRST_MS;
 		code = hand_out(w, &token);
 	}
 	explicit_bzero(&token, sizeof(token));

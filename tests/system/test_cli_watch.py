@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -120,6 +121,30 @@ def test_a_file_that_cannot_be_written_ends_it(daemon, fake, watch, folder):
     assert w.process.wait(20 * PATIENCE) == 1
     assert "nowhere/token" in w.errors() and "No such file or directory" in w.errors()
     assert w.text() == "", "no line without the file"
+
+
+def test_a_later_token_is_written_once_there_is_a_place_for_it(daemon, fake, watch, folder):
+    """A disk may be full or away for a while. It is said once, and the daemon is not asked in a loop."""
+    d = daemon(fake())
+    disk, away = os.path.join(folder, "disk"), os.path.join(folder, "away")
+    os.mkdir(disk)
+    path = os.path.join(disk, "token")
+    w = watch(d.socket, "--file", path)
+    w.wait_lines(1)
+    before = token_in(path)
+    os.rename(disk, away)
+    assert d.gctoken("refresh").returncode == 0
+    wait_until(lambda: "goes on trying" in w.errors(), "it is said")
+    assert w.text().count("\n") == 1
+    served, begun = d.status()["counters"]["served"], time.monotonic()
+    wait_until(lambda: d.status()["counters"]["served"] >= served + 2, "it tries twice", 20)
+    assert time.monotonic() - begun >= 1
+    os.rename(away, disk)
+    assert token_in(path) == before
+    w.wait_lines(2)
+    assert token_in(path) == d.token().json["access_token"] + "\n"
+    assert w.errors().count("No such file or directory") == w.errors().count("trying") == 1
+    assert os.listdir(disk) == ["token"] and w.end() == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("command, option", [("watch", "--file"), ("metrics", "--output")])
