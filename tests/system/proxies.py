@@ -120,7 +120,8 @@ class HAProxy(Proxy):
     def prepare(self) -> list[str]:
         lua = self.write("gctoken.lua", self.recipe("gctoken.lua", {BROKER: self.daemon.socket}))
         text = self.recipe("haproxy.cfg", {
-            f"{HOST}:443": f"localhost:{self.daemon.fake.port}", HOST: "localhost",
+            # It takes the first of a name's addresses, and Debian gives localhost another one.
+            f"{HOST}:443": f"127.0.0.1:{self.daemon.fake.port}", HOST: "localhost",
             "127.0.0.1:8080": f"127.0.0.1:{self.port}",
             "/etc/ssl/certs/ca-certificates.crt": self.daemon.fake.ca_file,
             "/etc/haproxy/gctoken.lua": lua, "/run/haproxy/": f"{self.folder}/"})

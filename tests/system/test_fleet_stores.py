@@ -2,6 +2,7 @@
 its hosts do when there is none."""
 
 import os
+import re
 import secrets
 import signal
 import sys
@@ -76,7 +77,8 @@ def refused(d, words):
 @pytest.mark.parametrize("certificate, address, says", [
     ("wrong-host", "rediss://localhost:{}", "localhost"),
     ("good", "redis://localhost:{}", "needs rediss://"),
-    ("", "rediss://localhost:{}", "TLS was not answered"),
+    # Whether such a server answers depends on the bytes that a version of OpenSSL begins with.
+    ("", "rediss://localhost:{}", "TLS was not answered|does not speak TLS at this port"),
 ], ids=["the certificate is another's", "plain at a port for TLS", "TLS at a plain port"])
 def test_a_store_that_is_not_the_one_is_told_nothing(server, store, fleet, tmp_path, certificate,
                                                      address, says):
@@ -90,7 +92,7 @@ def test_a_store_that_is_not_the_one_is_told_nothing(server, store, fleet, tmp_p
                                   else None})
     host.start()
     problem = wait_until(lambda: share(host).get("problem"), "the problem", 30)
-    assert says in problem, problem
+    assert re.search(says, problem), problem
     wait_until(lambda: refused(host, "the fleet's store cannot be reached"), "the refusal", 20)
     assert at.ask("ACL", "LOG") == [] and at.ask("DBSIZE") == 0
     assert b"user=gctoken" not in at.ask("CLIENT", "LIST")
