@@ -322,13 +322,24 @@ static size_t serve(struct connection *c, const char *bytes, size_t length,
 	return used;
 }
 
+/* So much is kept that nobody is served before some were closed, which is in the next pass: else it
+ * could be any number of times as much by then. Its turn comes after that. */
+static bool waits_for_room(struct connection *c)
+{
+	if (c->all->kept <= KEPT_MOST)
+		return false;
+	if (has_backlog(c) ? resume_later(c) < 0 : watch_for(c, watch_wanted(c)) < 0)
+		connection_free(c);
+	return true;
+}
+
 static void resume(struct connection *c)
 {
 	struct stream *s = &c->stream;
 	bool progress;
 
 	stop_resuming(c);
-	if (!has_backlog(c))
+	if (!has_backlog(c) || waits_for_room(c))
 		return;
 	stream_take(s, serve(c, stream_kept(s), stream_unparsed(s), stream_parser(s), &progress));
 	settle(c, &c->all->serving.replies, progress);
@@ -446,7 +457,7 @@ void connection_ready(struct connection *c)
 	} else if (has_backlog(c)) {
 		/* not read before that is served, or the backlog could grow */
 		resume(c);
-	} else {
+	} else if (!waits_for_room(c)) {
 		read_more(c);
 	}
 }

@@ -50,6 +50,8 @@ static enum served handle(
 		caller->head = reply.head;
 		return SERVED_HELD;
 	}
+	/* written all the same for a HEAD */
+	share_replied(&s->sharing, caller->user, reply.out->length - at);
 	return http_reply_done(&s->counters, &reply, at, status) ? SERVED_REPLIED : SERVED_LAST;
 }
 

@@ -14,8 +14,6 @@
 #define SHARE_PER_SECOND 8000
 #define SHARE_AT_ONCE 128
 #define CONNECTION_COST 4
-/* To understand so many costs about as much as to serve one. */
-#define BYTES_PER_REQUEST 1024
 /* A lower limit of connections at a time is none of new ones. */
 #define CONNECTS_PER_SECOND_LEAST 1000
 
@@ -93,12 +91,20 @@ void share_connected(struct sharing *s, struct share_user *user)
 
 void share_served(struct sharing *s, struct share_user *user, size_t bytes)
 {
-	uint32_t cost = 1 + (uint32_t)(bytes / BYTES_PER_REQUEST);
+	uint32_t cost = 1 + (uint32_t)(bytes / SHARE_BYTES_PER_REQUEST);
 	int64_t now = now_ms(s);
 
 	s->requests += cost;
 	share_fill(&user->served, cost, SHARE_PER_SECOND, now);
 	note_served(s, user, now);
+}
+
+void share_replied_much(struct sharing *s, struct share_user *user, size_t bytes)
+{
+	uint32_t cost = (uint32_t)(bytes / SHARE_BYTES_PER_REQUEST);
+
+	s->requests += cost;
+	share_fill(&user->served, cost, SHARE_PER_SECOND, now_ms(s));
 }
 
 /* As many at once as are allowed a second. */

@@ -58,9 +58,19 @@ void share_user_init(struct share_user *user, uid_t uid);
  * clock that was set empties it, which does no harm. */
 void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now_ms);
 
+/* To understand, or to write, so many bytes costs about as much as to serve a small request. */
+#define SHARE_BYTES_PER_REQUEST 1024
+
 /* One connection more, or one request of so many bytes: a large one counts as several. */
 void share_connected(struct sharing *s, struct share_user *user);
 void share_served(struct sharing *s, struct share_user *user, size_t bytes);
+void share_replied_much(struct sharing *s, struct share_user *user, size_t bytes);
+/* The reply to it has so many: a large one counts as further requests. */
+static inline void share_replied(struct sharing *s, struct share_user *user, size_t bytes)
+{
+	if (bytes >= SHARE_BYTES_PER_REQUEST)
+		share_replied_much(s, user, bytes);
+}
 /* When share_served was called last, in milliseconds of the loop's time. */
 static inline int64_t share_served_ms(const struct sharing *s)
 {

@@ -388,6 +388,29 @@ static void what_nobody_reads_is_bounded(void **state)
 	close(reader);
 }
 
+/* Nor is it more for a moment, where all of them ask at once. */
+static void what_nobody_reads_is_bounded_at_once(void **state)
+{
+	const struct front_counters *n = front_counters(front);
+	int deaf[60];
+	unsigned asked = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(deaf); i++)
+		deaf[i] = client_served();
+	for (unsigned i = 0; i < COUNT(deaf); i++)
+		client_write(deaf[i], REQUEST("/big?4000000"));
+	for (unsigned i = 0; i < 40 && n->kept_cut + 8 < COUNT(deaf); i++) {
+		turn();
+		/* 32 MiB are nine of them, one of which is in excess */
+		assert_in_range(asked_count - asked, 0, 9);
+		asked = asked_count;
+	}
+	WAIT_UNTIL(asked_count == COUNT(deaf));
+	assert_in_range(n->connections, 6, 9);
+	close_all(deaf, COUNT(deaf));
+}
+
 /* Requests that wait behind held ones. Whoever has most of them goes first, and is told why. */
 static void what_waits_behind_others_is_bounded(void **state)
 {
@@ -583,6 +606,7 @@ int main(void)
 		TEST(what_is_being_closed_is_the_users),
 		TEST(who_is_held_off_takes_nobodys_place),
 		TEST(what_nobody_reads_is_bounded),
+		TEST(what_nobody_reads_is_bounded_at_once),
 		TEST(what_waits_behind_others_is_bounded),
 	};
 

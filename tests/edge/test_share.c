@@ -231,6 +231,43 @@ static void large_requests_count_as_many(void **state)
 	share_fini(&s);
 }
 
+/* Nor how few bytes ask for how many. */
+static void large_replies_count_as_many(void **state)
+{
+	int greedy[60], modest = client_of(MODEST);
+	struct got got[COUNT(greedy)] = {{0}}, mine = {0};
+	unsigned before;
+
+	(void)state;
+	assert_answers_now(modest);
+	for (unsigned i = 0; i < COUNT(greedy); i++)
+		greedy[i] = client_of(GREEDY);
+	for (unsigned i = 0; i < COUNT(greedy); i++)
+		client_write(greedy[i],
+			i % 2 ? REQUEST("/big?100000") : "HEAD /big?100000 HTTP/1.1\r\n" H "\r\n");
+	before = asked_count;
+	/* until all of them wait behind */
+	for (unsigned i = 0; i < 5; i++)
+		turn();
+	assert_in_range(asked_count - before, 2, 7);
+	for (size_t answered = 0; answered < 5; answered = mine.answers) {
+		before = asked_count;
+		client_write(modest, REQUEST("/now?me"));
+		turn();
+		/* in one turn its own, and one of theirs */
+		assert_true(has_answers(modest, &mine, answered + 1));
+		assert_in_range(asked_count - before, 1, 2);
+	}
+	for (unsigned i = 1; i < COUNT(greedy); i += 2) {
+		WAIT_UNTIL(has_answers(greedy[i], &got[i], 1));
+		got_free(&got[i]);
+	}
+	for (unsigned i = 0; i < COUNT(greedy); i++)
+		close(greedy[i]);
+	got_free(&mine);
+	close(modest);
+}
+
 #define CROWD 50
 #define PIPELINED 400
 
@@ -399,6 +436,7 @@ int main(void)
 		TEST(what_was_free_is_not_held_against_anybody),
 		TEST(those_turned_away_by_thousands_are_told),
 		TEST(large_requests_count_as_many),
+		TEST(large_replies_count_as_many),
 		TEST(who_asks_without_end_stands_behind),
 		TEST(alone_nobody_stands_behind),
 		TEST(those_behind_may_leave),
