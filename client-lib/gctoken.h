@@ -69,13 +69,13 @@ enum gctoken_error {
 	GCTOKEN_REFUSED,    /* the broker does not accept a parameter: min_ttl_s over half of the
 			       token's lifetime, a wait over its max_wait, an unknown generation */
 	GCTOKEN_BAD_ANSWER, /* what answers at the socket is not the broker, or a faulty one */
-	GCTOKEN_NO_CHANGE,  /* gctoken_wait_change only: the generation is still the same */
+	GCTOKEN_NO_CHANGE   /* gctoken_wait_change only: the generation is still the same */
 };
 
 enum gctoken_state {
 	GCTOKEN_STATE_UNKNOWN, /* the broker did not say */
 	GCTOKEN_STATE_FRESH,
-	GCTOKEN_STATE_STALE, /* valid still, but its replacement is overdue or failing */
+	GCTOKEN_STATE_STALE /* valid still, but its replacement is overdue or failing */
 };
 
 /* Plain data: may be copied, needs no end but gctoken_token_wipe. The layout is fixed for this

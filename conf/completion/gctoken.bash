@@ -79,7 +79,7 @@ _gctoken() {
     case $option in
     --profile) COMPREPLY=($(compgen -W "$(_gctoken_profiles "$broker")" -- "$current")) ;;
     --color) COMPREPLY=($(compgen -W 'auto always never' -- "$current")) ;;
-    --socket | --ca-file) compopt -o default ;;
+    --socket | --ca-file | --file | --output | --config) compopt -o default ;;
     --exec) COMPREPLY=($(compgen -c -- "$current")) ;;
     -d)
         [[ $current == @* ]] || return
@@ -91,10 +91,12 @@ _gctoken() {
         help=$(_gctoken_help "$command")
         if [[ $current == -* ]]; then
             COMPREPLY=($(compgen -W "$(sed -nE 's/^  (--?[a-z-]+) .*/\1/p' <<<"$help")" -- "$current"))
-        elif [[ -z $command ]]; then
-            COMPREPLY=($(compgen -W "$(sed -nE 's/^  ([a-z]+) +[A-Z].*/\1/p' <<<"$help")" -- "$current"))
+        elif [[ -z $command ]] || { [[ $command == help ]] && ((command_at == ${#words[@]} - 2)); }; then
+            COMPREPLY=($(compgen -W "$(_gctoken_help | sed -nE 's/^  ([a-z]+) +[A-Z].*/\1/p')" -- "$current"))
         elif [[ $command == api ]] && ((command_at == ${#words[@]} - 2)); then
             COMPREPLY=($(compgen -W 'GET POST PUT PATCH DELETE HEAD' -- "${current^^}"))
+        elif [[ $command == completion ]] && ((command_at == ${#words[@]} - 2)); then
+            COMPREPLY=($(compgen -W 'bash zsh fish' -- "$current"))
         fi
         ;;
     esac

@@ -90,3 +90,25 @@ def test_the_static_one_has_no_other_names():
     names = {line.split()[-1] for line in run.stdout.splitlines() if len(line.split()) == 3}
     assert PUBLIC <= names
     assert all(name.startswith(("gctoken_", "__odr_asan")) for name in names), names
+
+
+@pytest.mark.skipif(is_sanitized(GCTOKEND), reason="a sanitized library wants a sanitized program")
+@pytest.mark.parametrize("compiler, standard", [
+    ("cc", "gnu89"), ("cc", "c99"), ("cc", "c17"), ("c++", "c++98"), ("c++", "c++20")])
+def test_the_header_is_of_no_standard_in_particular(compiler, standard, tmp_path):
+    """Programs that use it may be old, and take no warning."""
+    if not shutil.which(compiler):
+        pytest.skip(f"{compiler} is not there")
+    source = tmp_path / ("program.c" if compiler == "cc" else "program.cc")
+    source.write_text("""#include <gctoken.h>
+int main(void)
+{
+	struct gctoken *broker;
+	return gctoken_open(&broker, "", "default") >= 0;
+}
+""", encoding="ascii")
+    program = tmp_path / "program"
+    subprocess.run([compiler, f"-std={standard}", "-pedantic-errors", "-Wall", "-Wextra", "-Werror",
+                    "-I", os.path.join(REPOSITORY, "client-lib"), "-o", program, source, LIBRARY],
+                   check=True)
+    subprocess.run([program], check=True, env={"LD_LIBRARY_PATH": os.path.dirname(LIBRARY)})
