@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Holds what the documents say of this source: the files and tests that they name are there, links
 lead somewhere, docs/operations.md has every metric, and docs/architecture.md has layers as in
-tests/layers and, in its table of changes, names that stand in the files beside them. Silent when all
-is well. The tests are asked for their names, for which build/ has to be there."""
+tests/layers and, in its table of changes, names that stand in the files beside them; and ./dev says of
+itself what a terminal of 80 columns takes. Silent when all is well. The tests are asked for their names, for which build/ has to be there."""
 
 import fnmatch
 import os
@@ -161,6 +161,13 @@ def wrong_changes(text: str) -> list[str]:
     return wrong
 
 
+def wide_help() -> list[str]:
+    """Lines of what ./dev says of itself that a terminal would break."""
+    said = subprocess.run(["./dev"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return [f"dev: its help is wider than 80 columns: {line}" for line in said.splitlines()
+            if len(line) > 80] if said.startswith("Usage: ") else ["dev: it has no help"]
+
+
 def main() -> int:
     """Prints what is wrong."""
     os.chdir(ROOT)
@@ -174,7 +181,7 @@ def main() -> int:
         wrong += wrong_names(document, files)
     wrong += wrong_tests(documents, files)
     text = read(ARCHITECTURE)
-    wrong += wrong_metrics() + wrong_layers(text) + wrong_changes(text)
+    wrong += wrong_metrics() + wrong_layers(text) + wrong_changes(text) + wide_help()
     print("".join(line + "\n" for line in wrong), end="")
     return 1 if wrong else 0
 
