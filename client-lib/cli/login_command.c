@@ -38,7 +38,7 @@ static const char *again(const struct settings *s)
 static void show_url(const struct settings *s, const struct login *l, bool opened)
 {
 	fprintf(talk(s),
-		opened ? "A browser should open now. If none does, open this address to log "
+		opened ? "A browser should open now. If none does, open this address to log\n"
 			 "profile %s in:\n\n"
 		       : "Open this address in a browser to log profile %s in:\n\n",
 		s->profile);
@@ -222,9 +222,9 @@ static int without_listening(const struct settings *s, const struct login *l, bo
 		return explain_end(s, l, error);
 	show_url(s, l, !no_browser && browser_open(l->url, &file));
 	fprintf(talk(s),
-		"In the end the browser goes to an address that begins with\n\n  %.*s\n\nand may "
-		"say "
-		"that it cannot show the page. That is expected: copy the whole address.\n\n",
+		"In the end the browser goes to an address that begins with\n\n  %.*s\n\n"
+		"and may say that it cannot show the page. That is expected: copy the whole\n"
+		"address.\n\n",
 		(int)l->target.base.length, l->target.base.at);
 	fflush(talk(s));
 	while (code == GO_ON && tries-- > 0) {
