@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,16 +254,19 @@ static int call_for_token(struct gctoken *g, const char *method, const char *tar
 		.repeatable = true,
 	};
 	struct call_memory *m = malloc(sizeof(*m));
-	int error;
+	int error, cancel;
 
 	if (!m)
 		return -ENOMEM;
+	/* A thread that ended in between would leave a token in memory, and a connection. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	error = call_attempt(g, &call, m, &m->token);
 	if (!error && gctoken_monotonic_ms() - start_ms > HELD_MS)
 		measure_again(g, call.deadline_ms, m);
 	if (!error)
 		*ret = m->token;
 	call_memory_free(m); /* also of a failed call, which may have part of a token */
+	pthread_setcancelstate(cancel, &cancel);
 	return error;
 }
 

@@ -31,9 +31,12 @@
  * Threads. One `struct gctoken` may be used by any number of threads at the same time; calls do not
  * wait for each other. gctoken_open and gctoken_close are called while nobody else uses the handle.
  * A child of fork(2) may go on using the handle: what it asks, it asks by connections of its own.
+ * The broker sees the user that a connection was made by, and connections are kept: a program that
+ * gives up privileges does so before its first call.
  * A program may close descriptors by number or put others in their place, as daemons do when they
  * start: a handle remembers what its descriptors were, and between calls leaves alone what is not
- * its own any more. No call uses, blocks or installs a signal, and none raises SIGPIPE or SIGBUS. A
+ * its own any more. No call uses, blocks or installs a signal, and none raises SIGPIPE or SIGBUS;
+ * none may be made in a signal handler. A thread that is cancelled in a call ends its call first. A
  * handle keeps a connection with its page, and a few idle ones; all descriptors are close-on-exec.
  * A call uses less than 16 KiB of stack; what does not fit there comes from the heap, and is wiped.
  *

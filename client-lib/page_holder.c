@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -173,7 +174,7 @@ static bool broker_is_there(struct page_holder *h, const struct gctoken_page *pa
 	return there;
 }
 
-bool gctoken_page_get_slowly(
+static bool get_slowly(
 	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *how)
 {
 	const struct gctoken_page *page;
@@ -197,6 +198,20 @@ bool gctoken_page_get_slowly(
 			return reading == PAGE_READ_TOKEN;
 	}
 	return false;
+}
+
+bool gctoken_page_get_slowly(
+	struct page_holder *h, struct gctoken_token *ret, int min_ttl_s, struct page_read *how)
+{
+	int cancel;
+	bool found;
+
+	/* Nobody would disown what a thread that ended in between had owned: the broker would not
+	 * be looked for any more, and the page be read without it. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	found = get_slowly(h, ret, min_ttl_s, how);
+	pthread_setcancelstate(cancel, &cancel);
+	return found;
 }
 
 void gctoken_page_init(struct page_holder *h, const char *socket_path, const char *profile)

@@ -967,6 +967,44 @@ static void threads_share_a_handle(void **state)
 	gctoken_close(g);
 }
 
+static int cancelled_results[4];
+
+static void *cancelled_before_it_calls(void *argument)
+{
+	struct gctoken_token t = {.generation = 17};
+	struct gctoken *g = argument;
+
+	pthread_cancel(pthread_self());
+	cancelled_results[0] = gctoken_get(g, &t, 0, 5000);
+	cancelled_results[1] = gctoken_get(g, &t, 0, 5000); /* asks for the page as well */
+	cancelled_results[2] = gctoken_reject(g, &t, &t, 5000);
+	cancelled_results[3] = gctoken_wait_change(g, 1, &t, 5000);
+	pthread_testcancel();
+	return NULL;
+}
+
+/* Who cancels a thread takes nothing from a handle: what the thread did there is brought to its
+ * end, or its descriptors, its copy of a token and its part of the page would be left behind. */
+static void a_cancelled_thread_ends_its_call(void **state)
+{
+	struct daemon *d = *state;
+	struct gctoken *g;
+	pthread_t thread;
+	void *result;
+
+	START(d, {ANSWER, TOKEN_17, 0});
+	g = open_client(d);
+	for (size_t i = 0; i < LENGTH(cancelled_results); i++)
+		cancelled_results[i] = -1;
+	pthread_create(&thread, NULL, cancelled_before_it_calls, g);
+	pthread_join(thread, &result);
+	assert_ptr_equal(result, PTHREAD_CANCELED);
+	for (size_t i = 0; i < LENGTH(cancelled_results); i++)
+		assert_int_equal(cancelled_results[i], 0);
+	assert_int_equal(atomic_load(&d->connections), 1);
+	gctoken_close(g);
+}
+
 /* A thread that waits does not make another one wait. */
 static void a_waiting_call_holds_up_nobody(void **state)
 {
@@ -1126,6 +1164,7 @@ int main(void)
 		TEST(leaves_alone_what_came_during_a_call),
 		TEST(needs_little_stack),
 		TEST(threads_share_a_handle),
+		TEST(a_cancelled_thread_ends_its_call),
 		TEST(a_waiting_call_holds_up_nobody),
 		TEST(refuses_impossible_arguments),
 		TEST(reads_the_environment),
