@@ -5,6 +5,7 @@
 #include "state_file.h"
 #include "core/secret.h"
 #include "durable_file.h"
+#include "fd_table.h"
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -116,8 +117,11 @@ static void do_job(int directory_fd, struct state_job *job)
 static void *writer_main(void *arg)
 {
 	struct state_writer *w = arg;
+	const int used[] = {w->directory_fd, w->finished_fd};
 	struct state_job *job;
 
+	/* For the loop's sake: where that is not possible, it is as well without. */
+	fd_table_own(used, 2);
 	pthread_mutex_lock(&w->mutex);
 	for (;;) {
 		job = job_list_take(&w->queued);

@@ -117,6 +117,8 @@
 	WRAP(int, eventfd_write, (int fd, eventfd_t value), (fd, value), -1) \
 	WRAP(int, poll, (struct pollfd * fds, nfds_t count, int ms), (fds, count, ms), -1) \
 	WRAP(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1) \
+	WRAP(int, close_range, (unsigned first, unsigned last, int flags), (first, last, flags), \
+		-1) \
 	WRAP(int, pthread_create, \
 		(pthread_t * ret, const pthread_attr_t *how, void *(*run)(void *), void *context), \
 		(ret, how, run, context), error) \

@@ -67,6 +67,7 @@ ERRORS = {
     "timerfd_settime": (errno.EINVAL, errno.ECANCELED), "eventfd": (errno.EMFILE,),
     "eventfd_read": (errno.EAGAIN,), "eventfd_write": (errno.EAGAIN,),
     "poll": (errno.EINTR, errno.ENOMEM), "pidfd_open": (errno.EMFILE, errno.ESRCH),
+    "close_range": (errno.ENOSYS, errno.EPERM),
     "pthread_create": (errno.EAGAIN,),
     "getrlimit64": (errno.EPERM,), "setrlimit64": (errno.EPERM,), "prctl": (errno.EPERM,),
     "getpwnam_r": (errno.EIO, errno.EMFILE), "getgrnam_r": (errno.EIO, errno.EMFILE),

@@ -277,6 +277,29 @@ def test_system_calls_of_one_connection(quiet, fields, more, tmp_path):
     assert calls == {name: count * number for name, count in each.items()}, calls
 
 
+def descriptors(d, task):
+    return set(os.listdir(f"/proc/{d.process.pid}/task/{task}/fd"))
+
+
+def test_the_loop_has_its_descriptors_for_itself(quiet):
+    """While a thread shares them, the kernel counts two references more for each read and write."""
+    if tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) < (5, 9):
+        pytest.skip("the kernel gives a thread no table of its own")
+    d = quiet()
+    with Raw(d) as client:
+        client.send(request())
+        assert client.answer()[0] == 200
+        loop = str(d.process.pid)
+        others = set(os.listdir(f"/proc/{loop}/task")) - {loop}
+        assert others
+        # The standard three, the state directory, and what the loop is woken by.
+        for task in others:
+            assert len(descriptors(d, task)) == 5 < len(descriptors(d, loop))
+    # What such a thread writes is still written.
+    d.post("/v1/token/reject?generation=1")
+    wait_until(lambda: at_rest(d) and d.status()["generation"] == 2, "the next one is noted")
+
+
 # Instructions.
 
 def is_instrumented(program):
