@@ -145,6 +145,9 @@ static int read_query(struct http_span query, unsigned allowed, struct api_call 
 	char name[32], value[API_TEXT_SIZE];
 	int more;
 
+	/* Else the last pair could not be read for what is not even in it. */
+	while (allowed & API_IN_PATH && query.length && query.at[query.length - 1] == '&')
+		query.length--;
 	while ((more = http_query_next(&query, name, sizeof(name), value, sizeof(value))) != 0) {
 		const struct api_parameter_name *p = api_parameter_names;
 		unsigned bit;

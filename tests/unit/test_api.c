@@ -101,6 +101,8 @@ static void others_parameters_are_ignored(void **state)
 		"expand=team&wait=7&profile=q&min_ttl=60&generation=x",
 		"flag&wait=7&=&min_ttl=60&a=b=c&",
 		"%00=1&wait=7&min_ttl=60&pageSize=25",
+		"wait=7&min_ttl=60&",
+		"min_ttl=60&wait=7&&",
 	};
 	struct api_call call;
 
