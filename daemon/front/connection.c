@@ -322,11 +322,12 @@ static size_t serve(struct connection *c, const char *bytes, size_t length,
 	return used;
 }
 
-/* So much is kept that nobody is served before some were closed, which is in the next pass: else it
- * could be any number of times as much by then. Its turn comes after that. */
+/* So much is kept that nobody for whom some is kept is served before some were closed, which is in
+ * the next pass: else it could be any number of times as much by then. Its turn comes after that.
+ */
 static bool waits_for_room(struct connection *c)
 {
-	if (c->all->kept <= KEPT_MOST)
+	if (c->all->kept <= KEPT_MOST || !c->user->kept)
 		return false;
 	if (has_backlog(c) ? resume_later(c) < 0 : watch_for(c, watch_wanted(c)) < 0)
 		connection_free(c);

@@ -22,8 +22,8 @@ struct reaper;
 
 /* What is kept, of all connections together: for callers who do not read, and of requests that wait
  * behind another. A reply that is read is never kept, unless it is larger than what the kernel
- * takes; a request only until the rest of it comes. While it is more, nobody is served: some are
- * closed in the next pass, see crowd.h. */
+ * takes; a request only until the rest of it comes. While it is more, the users for whom
+ * it is are not served: some are closed in the next pass, see crowd.h. */
 #define KEPT_MOST (32 * 1024 * 1024)
 
 struct connections {
