@@ -420,6 +420,9 @@ static void drain(struct connection *c)
 {
 	ssize_t n = stream_discard(stream_fd(&c->stream), reaper_of(c), NULL);
 
+	/* There is no end to it, and it takes as long as what is read for a request. */
+	if (n > 0)
+		share_served(&c->all->serving.sharing, &c->user->share, (size_t)n);
 	if (n == -EBADMSG)
 		passed(c);
 	else if (n <= 0 && n != -EAGAIN && n != -EINTR)

@@ -97,8 +97,10 @@ static enum served parse(struct serving *s, struct caller *caller, const char *b
 		share_served(&s->sharing, caller->user, 0);
 		return SERVED_PARTIAL;
 	}
-	if (r)
+	if (r) {
+		share_served(&s->sharing, caller->user, length);
 		return refuse_request(s, caller->parser->method == HTTP_HEAD, r, reason);
+	}
 	*ret_used = request.length;
 	share_served(&s->sharing, caller->user, request.length);
 	return handle_new(s, caller, bytes, &request);

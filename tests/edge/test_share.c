@@ -268,6 +268,47 @@ static void large_replies_count_as_many(void **state)
 	close(modest);
 }
 
+static void send_all_it_takes(int fd)
+{
+	static const char bytes[65536];
+
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+}
+
+/* Nor what is thrown away of those who were refused and do not stop. */
+static void what_is_thrown_away_counts_as_well(void **state)
+{
+	int greedy[60], modest = client_of(MODEST);
+	struct got mine = {0};
+
+	(void)state;
+	assert_answers_now(modest);
+	for (unsigned i = 0; i < COUNT(greedy); i++)
+		greedy[i] = client_of(GREEDY);
+	for (unsigned i = 0; i < COUNT(greedy); i++)
+		send_all_it_takes(greedy[i]);
+	/* until all of them wait behind */
+	for (unsigned i = 0; i < 5; i++)
+		turn();
+	for (size_t answered = 0; answered < 5; answered = mine.answers) {
+		unsigned before = calls.recv;
+
+		for (unsigned i = 0; i < COUNT(greedy); i++)
+			send_all_it_takes(greedy[i]);
+		client_write(modest, REQUEST("/now?me"));
+		turn();
+		/* in one turn its own, and 32 KiB of one of theirs */
+		assert_true(has_answers(modest, &mine, answered + 1));
+		assert_in_range(calls.recv - before, 1, 40);
+	}
+	WAIT_UNTIL(front_counters(front)->requests[400] == COUNT(greedy));
+	for (unsigned i = 0; i < COUNT(greedy); i++)
+		close(greedy[i]);
+	got_free(&mine);
+	close(modest);
+}
+
 #define CROWD 50
 #define PIPELINED 400
 
@@ -437,6 +478,7 @@ int main(void)
 		TEST(those_turned_away_by_thousands_are_told),
 		TEST(large_requests_count_as_many),
 		TEST(large_replies_count_as_many),
+		TEST(what_is_thrown_away_counts_as_well),
 		TEST(who_asks_without_end_stands_behind),
 		TEST(alone_nobody_stands_behind),
 		TEST(those_behind_may_leave),
