@@ -12,7 +12,7 @@
 #include "front/closer.h"
 #include "host/config_files.h"
 #include "host/log.h"
-#include "host/name_lookup.h"
+#include "host/name_table.h"
 #include "host/no_programs.h"
 #include "host/systemd.h"
 

@@ -20,7 +20,7 @@
 #include "front/closer.h"
 #include "host/clock.h"
 #include "host/log.h"
-#include "host/name_lookup.h"
+#include "host/name_table.h"
 #include "host/state_file.h"
 #include "host/systemd.h"
 #include "upstream/fetch.h"

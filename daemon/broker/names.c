@@ -6,7 +6,7 @@
 
 #include "host/config_files.h"
 #include "host/log.h"
-#include "host/name_lookup.h"
+#include "host/name_table.h"
 
 #include <event2/event.h>
 #include <string.h>

@@ -19,7 +19,7 @@
 #include "front/peer_unit.h"
 #include "host/config_files.h"
 #include "host/log.h"
-#include "host/name_lookup.h"
+#include "host/name_table.h"
 #include "upstream/fetch.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 #include "config_files.h"
 #include "account.h"
 #include "file_fit.h"
-#include "name_lookup.h"
-#include "secret_reader.h"
+#include "name_table.h"
+#include "small_file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static int read_whole(int fd, char **ret, size_t *ret_length)
 {
 	char *bytes = malloc(CONFIG_FILE_MAX + 1);
 	size_t length = 0;
-	int error = bytes ? file_read(fd, bytes, CONFIG_FILE_MAX + 1, &length) : -ENOMEM;
+	int error = bytes ? small_file_read(fd, bytes, CONFIG_FILE_MAX + 1, &length) : -ENOMEM;
 
 	if (!error && length > CONFIG_FILE_MAX)
 		error = -EFBIG;
@@ -35,7 +35,7 @@ static void add_file(struct config_builder *b, const char *path)
 	char *text = NULL;
 	size_t length = 0;
 	int fd = -1;
-	int error = file_open(path, &fd, &st);
+	int error = small_file_open(path, &fd, &st);
 
 	if (error == 0 && !S_ISREG(st.st_mode)) {
 		config_builder_add_problem(b, path, "this is not a regular file");

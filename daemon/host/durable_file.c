@@ -1,5 +1,8 @@
 #include "durable_file.h"
+
 #include "core/secret.h"
+#include "small_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -253,27 +256,6 @@ int durable_lock(int directory_fd, int *ret_fd, pid_t *ret_pid)
 	return error;
 }
 
-/* Asked for one byte more than the file had: one that grows meanwhile is noticed. */
-static int read_all(int fd, char *bytes, size_t size, size_t *ret_length)
-{
-	size_t length = 0;
-
-	while (length < size) {
-		ssize_t n = read(fd, bytes + length, size - length);
-
-		if (n < 0) {
-			if (errno == EINTR)
-				continue;
-			return -errno;
-		}
-		if (n == 0)
-			break;
-		length += (size_t)n;
-	}
-	*ret_length = length;
-	return 0;
-}
-
 static int read_file(int directory_fd, const char *name, char **ret, size_t *ret_length)
 {
 	int fd, error;
@@ -300,7 +282,7 @@ static int read_file(int directory_fd, const char *name, char **ret, size_t *ret
 	bytes = malloc(size);
 	if (!bytes)
 		goto out;
-	error = read_all(fd, bytes, size, &length);
+	error = small_file_read(fd, bytes, size, &length);
 	if (error < 0)
 		goto out;
 	error = -EAGAIN;

@@ -4,6 +4,7 @@
 #include "credential.h"
 #include "folder_fit.h"
 #include "secret_reader.h"
+#include "small_file.h"
 #include "state_key.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ static bool ca_fit(const char *path, bool thorough, char *problem, size_t size)
 {
 	struct stat st;
 	FILE *file;
-	int fd, error = file_open(path, &fd, &st);
+	int fd, error = small_file_open(path, &fd, &st);
 
 	if (error)
 		return tell_errno(-error, problem, size);

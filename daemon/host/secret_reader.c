@@ -2,51 +2,14 @@
 
 #include "core/secret_file.h"
 #include "folder_fit.h"
+#include "small_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-int file_open(const char *path, int *ret_fd, struct stat *ret_stat)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	int error = 0;
-	struct stat st;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0) {
-		error = -errno;
-		close(fd);
-		return error;
-	}
-	*ret_fd = fd;
-	*ret_stat = st;
-	return 0;
-}
-
-int file_read(int fd, char *bytes, size_t size, size_t *ret_length)
-{
-	size_t length = 0;
-
-	while (length < size) {
-		ssize_t n = read(fd, bytes + length, size - length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		length += (size_t)n;
-	}
-	*ret_length = length;
-	return 0;
-}
 
 static const char *credentials_directory(void)
 {
@@ -81,10 +44,10 @@ static int open_source(const struct secret_source *s, int *ret_fd, struct stat *
 	int error;
 
 	if (!s->credential)
-		return file_open(s->path, ret_fd, ret_stat);
+		return small_file_open(s->path, ret_fd, ret_stat);
 	if (asprintf(&path, "%s/%s", credentials_directory(), s->credential) < 0)
 		return -ENOMEM;
-	error = file_open(path, ret_fd, ret_stat);
+	error = small_file_open(path, ret_fd, ret_stat);
 	free(path);
 	return error;
 }
@@ -122,7 +85,7 @@ int secret_read(const struct secret_source *s, char *bytes, size_t size, size_t 
 		return cannot_read(s, error);
 	error = judge(s, &st);
 	if (!error) {
-		error = file_read(fd, bytes, size, ret_length);
+		error = small_file_read(fd, bytes, size, ret_length);
 		if (error)
 			cannot_read(s, error);
 	}

@@ -1,20 +1,11 @@
-/* Files that people write, small enough to be read at once: secrets and keys, which have to be
- * strict, and what is no secret. All of it blocks; for starts and reloads. */
+/* Secrets and keys, whose files have to be strict, and what is kept in the same way and is no
+ * secret. All of it blocks; for starts and reloads. */
 #ifndef GCTOKEND_HOST_SECRET_READER_H
 #define GCTOKEND_HOST_SECRET_READER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
-
-struct stat;
-
-/* Opens for reading without waiting: a FIFO in the file's place must not hold the daemon up. A
- * symbolic link is followed, since configuration management makes them; what counts is what has
- * been opened, which *ret_stat describes. 0; negative errno. */
-int file_open(const char *path, int *ret_fd, struct stat *ret_stat);
-/* Reads to the end, but `size` bytes at most. 0; negative errno. */
-int file_read(int fd, char *bytes, size_t size, size_t *ret_length);
 
 /* Where one value of the configuration is kept, and where to say what is wrong with it. */
 struct secret_source {

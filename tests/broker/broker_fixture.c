@@ -7,7 +7,7 @@
 #include "host/clock.h"
 #include "host/config_files.h"
 #include "host/log.h"
-#include "host/name_lookup.h"
+#include "host/name_table.h"
 #include "host/state_file.h"
 #include <dirent.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include "broker/pages.h"
 #include "broker/profile_type.h"
 #include "core/config.h"
-#include "host/name_lookup.h"
+#include "host/name_table.h"
 
 #include <errno.h>
 #include <event2/event.h>

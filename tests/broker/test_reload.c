@@ -12,7 +12,7 @@
 #include "front/peer_unit.h"
 #include "host/config_files.h"
 #include "host/log.h"
-#include "host/name_lookup.h"
+#include "host/name_table.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
