@@ -152,23 +152,14 @@ static int open_state(struct broker *b)
 	return r;
 }
 
-int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
-	struct config *config, struct name_table *names, int closer_fd, const char *version)
+/* What nobody outside sees. Consumes `config` and `names` even on failure. */
+static int init(struct broker *b, struct event_base *base, const char *config_path,
+	struct config *config, struct name_table *names)
 {
-	struct broker *b = calloc(1, sizeof(*b));
-	char problem[512];
-	int r = -ENOMEM;
+	int r;
 
-	if (!b) {
-		log_line(LOG_ERR, "out of memory");
-		config_free(config);
-		name_table_free(names);
-		closer_stop(closer_fd);
-		return -ENOMEM;
-	}
 	b->base = base;
 	names_init(b, names);
-	b->version = version;
 	b->uid = geteuid();
 	b->handover.fd = -1;
 	TAILQ_INIT(&b->oauth_clients);
@@ -181,54 +172,79 @@ int broker_new(struct broker **ret, struct event_base *base, const char *config_
 	b->state_dir = strdup(config->broker.state_dir);
 	if (!b->config_path || !b->state_dir) {
 		log_line(LOG_ERR, "out of memory");
-		goto fail;
+		return -ENOMEM;
 	}
 	if (RAND_bytes((unsigned char *)&b->random.state, sizeof(b->random.state)) != 1) {
-		r = -EIO;
 		log_line(LOG_ERR, "the system gives no random numbers");
-		goto fail;
+		return -EIO;
 	}
 	r = read_clock_id(b);
 	if (r) {
 		log_line(LOG_ERR, "/proc/sys/kernel/random/boot_id cannot be read");
-		goto fail;
+		return r;
 	}
 	r = start_events(b);
-	if (r) {
-		log_line(LOG_ERR, "timers and signals: %s", strerror(-r));
-		goto fail;
-	}
-	/* The socket first: a second daemon on the same path must end before it asks for tokens. */
-	r = sockets_open(b, closer_fd);
-	closer_fd = -1;
 	if (r)
-		goto fail;
+		log_line(LOG_ERR, "timers and signals: %s", strerror(-r));
+	return r;
+}
+
+/* Consumes `closer_fd`. */
+static int start(struct broker *b, int closer_fd)
+{
+	char problem[512];
+	/* The socket first: a second daemon on the same path must end before it asks for tokens. */
+	int r = sockets_open(b, closer_fd);
+
+	if (r)
+		return r;
 	r = open_state(b);
 	if (r)
-		goto fail;
+		return r;
 	oauth_clients_read_generations(b);
 	handover_init(b, &b->started);
-	r = fetcher_new(&b->fetcher, base, clock_read);
+	r = fetcher_new(&b->fetcher, b->base, clock_read);
 	if (r) {
 		log_line(LOG_ERR, "libcurl cannot be set up: %s", strerror(-r));
-		goto fail;
+		return r;
 	}
-	r = broker_adopt(b, config, problem, sizeof(problem));
+	r = broker_adopt(b, b->config, problem, sizeof(problem));
 	if (r) {
 		log_line(LOG_ERR, "%s", problem);
-		goto fail;
+		return r;
 	}
 	handover_restore(b, &b->started);
 	names_started(b);
 	pages_adopt(b);
 	systemd_drop_fds();
+	return 0;
+}
+
+int broker_new(struct broker **ret, struct event_base *base, const char *config_path,
+	struct config *config, struct name_table *names, int closer_fd, const char *version)
+{
+	struct broker *b = calloc(1, sizeof(*b));
+	int r;
+
+	if (!b) {
+		log_line(LOG_ERR, "out of memory");
+		config_free(config);
+		name_table_free(names);
+		closer_stop(closer_fd);
+		return -ENOMEM;
+	}
+	b->version = version;
+	r = init(b, base, config_path, config, names);
+	if (r)
+		closer_stop(closer_fd);
+	else
+		r = start(b, closer_fd);
+	if (r) {
+		broker_free(b);
+		return r;
+	}
 	*ret = b;
 	return 0;
-fail:
-	if (closer_fd >= 0)
-		closer_stop(closer_fd);
-	broker_free(b);
-	return r;
 }
 
 void broker_run(struct broker *b)
