@@ -12,7 +12,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OPERATIONS = "docs/operations.md"
-METRICS = "daemon/core/reply_metrics.c"
+METRICS = ("daemon/core/reply_metrics.c", "daemon/core/reply_metrics_fleet.c")
 ARCHITECTURE = "docs/architecture.md"
 SOURCE = re.compile(r"[\w*./-]+\.(?:c|h|py)")
 # Where the tests are that pytest runs, by the word of ./dev that runs them. (Those of interop and
@@ -104,7 +104,7 @@ def wrong_tests(documents: list[str], files: list[str]) -> list[str]:
 def wrong_metrics() -> list[str]:
     """Metrics that the operator's guide does not have."""
     told = read(OPERATIONS)
-    made = re.findall(r'"(gctokend_[a-z_]+)"', read(METRICS))
+    made = re.findall(r'"(gctokend_[a-z_]+)"', "".join(map(read, METRICS)))
     return [f"{OPERATIONS}: there is no {name}" for name in made if f"`{name}`" not in told]
 
 
