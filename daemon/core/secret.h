@@ -12,15 +12,15 @@
  *                  repeats them is known) -> upstream/fetch, upstream/fetch_handle -> libcurl
  *   password for   a file -> host/secret_reader, host/credential (likewise) -> core/fetch_settings,
  *   a proxy        broker/profile_type -> upstream/fetch_handle (header; libcurl for SOCKS)
- *   access token   upstream/http_response -> core/json, core/token_response -> core/token, in the
- *                  broker/token_exchange that asked for it and the slots of a token source
- *                  (core/token_slot) -> a reply (its body or a field), by core/reply_token into a
- * core/buffer (core/reply cuts it off a reply to HEAD), front/connection, front/stream; a page,
- *                  front/page; the next run, core/handover_write, broker/handover,
- *                  core/handover_read; a revocation, broker/calls_token (call_revoke),
- *                  broker/revoke; the API, about a rejected one, broker/token_api (which a
- *                  revocation passes, too). core/jwt_claims decodes it in
- *                  passing
+ *   access token   upstream/http_response -> core/json, core/token_body, core/token_response ->
+ *                  core/token, in the broker/token_exchange that asked for it and the slots of a
+ *                  token source (core/token_slot) -> a reply (its body or a field), by
+ *                  core/reply_token into a core/buffer (core/reply cuts it off a reply to HEAD),
+ *                  front/connection, front/stream; a page, front/page; the next run,
+ *                  core/handover_write, broker/handover, core/handover_read; a revocation,
+ *                  broker/calls_token (call_revoke), broker/revoke; the API, about a rejected one,
+ *                  broker/token_api (which a revocation passes, too). core/jwt_claims decodes it
+ *                  in passing
  *   refresh token  as an access token up to core/token -> broker/login -> core/token_request; the
  *                  disk, core/login_record -> core/sealed_state (from here on encrypted) ->
  *                  host/state_file, host/durable_file, and back by broker/login_file
@@ -42,8 +42,8 @@
  *                  broker/login_code -> core/token_request
  *
  * What libcurl and OpenSSL hold for an exchange comes from core/wiping and is wiped when they free
- * it. Out of reach: the kernel's buffers. main.c turns core dumps off. libgctoken, which links libc
- * alone, wipes by itself. */
+ * it. Out of reach: the kernel's buffers. protection.c turns core dumps off. libgctoken, which
+ * links libc alone, wipes by itself. */
 #ifndef GCTOKEND_CORE_SECRET_H
 #define GCTOKEND_CORE_SECRET_H
 
