@@ -157,32 +157,29 @@ static void on_down(void *context, const char *why)
 
 /* ---- operations ---- */
 
+/* Consumes `command`. */
 static int start(struct store_token *t, bool permit, enum fleet_operation operation,
 	const struct redis_script *script, struct buffer *command)
 {
+	bool *busy = permit ? &t->asking_permit : &t->busy;
 	struct store *s = t->store;
-	int r = redis_requests_start(
+	int r;
+
+	if (!s->up || *busy) {
+		buffer_fini(command);
+		return s->up ? -EBUSY : -ENOTCONN;
+	}
+	r = redis_requests_start(
 		&s->requests, redis_pair_commands(s->pair), t, permit, operation, script, command);
-
 	if (!r)
-		*(permit ? &t->asking_permit : &t->busy) = true;
+		*busy = true;
 	return r;
-}
-
-static int may_start(const struct store_token *t)
-{
-	if (!t->store->up)
-		return -ENOTCONN;
-	return t->busy ? -EBUSY : 0;
 }
 
 int store_read(struct store_token *t)
 {
 	struct buffer b;
-	int r = may_start(t);
 
-	if (r)
-		return r;
 	buffer_init(&b, NULL, 0);
 	redis_write_read(&b, &t->keys);
 	return start(t, false, FLEET_READ, NULL, &b);
@@ -191,10 +188,7 @@ int store_read(struct store_token *t)
 int store_acquire(struct store_token *t, const struct store_acquire *a)
 {
 	struct buffer b;
-	int r = may_start(t);
 
-	if (r)
-		return r;
 	buffer_init(&b, NULL, 0);
 	redis_write_acquire(&b, &t->keys, t->store->settings.host, a);
 	return start(t, false, FLEET_ACQUIRE, &redis_script_acquire, &b);
@@ -203,10 +197,7 @@ int store_acquire(struct store_token *t, const struct store_acquire *a)
 int store_renew(struct store_token *t, uint64_t fence, struct duration lease)
 {
 	struct buffer b;
-	int r = may_start(t);
 
-	if (r)
-		return r;
 	buffer_init(&b, NULL, 0);
 	redis_write_renew(&b, &t->keys, fence, lease);
 	return start(t, false, FLEET_RENEW, &redis_script_renew, &b);
@@ -215,10 +206,7 @@ int store_renew(struct store_token *t, uint64_t fence, struct duration lease)
 int store_put(struct store_token *t, const struct store_put *p)
 {
 	struct buffer b;
-	int r = may_start(t);
 
-	if (r)
-		return r;
 	buffer_init(&b, NULL, 0);
 	redis_write_put(&b, &t->keys, p);
 	return start(t, false, FLEET_PUT, &redis_script_put, &b);
@@ -227,10 +215,7 @@ int store_put(struct store_token *t, const struct store_put *p)
 int store_fail(struct store_token *t, const struct store_fail *f)
 {
 	struct buffer b;
-	int r = may_start(t);
 
-	if (r)
-		return r;
 	buffer_init(&b, NULL, 0);
 	redis_write_fail(&b, &t->keys, f, (unsigned)(random_next(&t->store->random) % 1001));
 	return start(t, false, FLEET_FAIL, &redis_script_fail, &b);
@@ -239,10 +224,7 @@ int store_fail(struct store_token *t, const struct store_fail *f)
 int store_accept(struct store_token *t, const struct store_accept *a)
 {
 	struct buffer b;
-	int r = may_start(t);
 
-	if (r)
-		return r;
 	buffer_init(&b, NULL, 0);
 	redis_write_accept(&b, &t->keys, a);
 	return start(t, false, FLEET_ACCEPT, &redis_script_accept, &b);
@@ -251,10 +233,7 @@ int store_accept(struct store_token *t, const struct store_accept *a)
 int store_stop(struct store_token *t, const struct store_stop *o)
 {
 	struct buffer b;
-	int r = may_start(t);
 
-	if (r)
-		return r;
 	buffer_init(&b, NULL, 0);
 	redis_write_stop(&b, &t->keys, o);
 	return start(t, false, FLEET_STOP, &redis_script_stop, &b);
@@ -264,10 +243,6 @@ int store_permit(struct store_token *t, uint32_t most, struct duration keep)
 {
 	struct buffer b;
 
-	if (!t->store->up)
-		return -ENOTCONN;
-	if (t->asking_permit)
-		return -EBUSY;
 	buffer_init(&b, NULL, 0);
 	redis_write_permit(&b, &t->keys, t->store->settings.host, most, keep);
 	return start(t, true, FLEET_READ, &redis_script_permit, &b);
