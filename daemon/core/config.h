@@ -36,12 +36,11 @@ struct fleet_config {
 	char *ca_file;                             /* NULL: the system's */
 	char *cert_file, *cert_key_file;           /* NULL: both are, and no certificate is shown */
 	char *prefix;
-	uint32_t alone; /* so many hosts may mint without the store; FLEET_ALONE_ALL */
+	uint32_t alone; /* so many hosts may mint without the store; COUNT_ALL: all */
 	struct duration poll, timeout;
 	bool plain; /* without TLS to another host */
 };
 
-#define FLEET_ALONE_ALL UINT32_MAX
 #define FLEET_OLD_KEYS_MAX 4
 
 struct broker_settings {

@@ -103,7 +103,7 @@ const char *count_or_all_read(const struct config_key *key, const char *text, vo
 {
 	if (strcmp(text, "all") != 0)
 		return count_read(key, text, ret);
-	*(uint32_t *)ret = UINT32_MAX;
+	*(uint32_t *)ret = COUNT_ALL;
 	return NULL;
 }
 

@@ -6,8 +6,11 @@
 #include "times.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct config_key;
+
+#define COUNT_ALL UINT32_MAX
 
 /* Room for whatever a type reads, which begins where it does. */
 union config_value {
@@ -29,7 +32,7 @@ const char *duration_read(const struct config_key *key, const char *text, void *
 const char *duration_or_auto_read(const struct config_key *key, const char *text, void *ret);
 /* "auto" is 0. */
 const char *count_or_auto_read(const struct config_key *key, const char *text, void *ret);
-/* "all" is UINT32_MAX. */
+/* "all" is COUNT_ALL. */
 const char *count_or_all_read(const struct config_key *key, const char *text, void *ret);
 const char *word_read(const struct config_key *key, const char *text, void *ret);
 void count_show(int64_t count, char *text, size_t size);

@@ -46,7 +46,7 @@ struct fleet_settings {
 	bool may_mint; /* there is a client secret */
 	struct duration poll;
 	struct duration use_margin;
-	uint32_t alone; /* so many hosts may mint without the store; FLEET_NO_PERMIT: all */
+	uint32_t alone;           /* so many hosts may mint without the store; UINT32_MAX: all */
 	struct duration cooldown; /* so long the API's word on a reported token is good */
 };
 

@@ -45,7 +45,6 @@ struct fetch {
 	bool given_up;      /* nobody waits for it any more */
 	bool out_of_memory; /* it lost a socket event */
 	bool proxied;
-	bool any_address; /* it passes over none: there was no other */
 	char curl_words[CURL_ERROR_SIZE];
 	char failure[FAILURE_MAX];
 };

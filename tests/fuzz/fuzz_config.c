@@ -71,7 +71,7 @@ static void check_fleet(const struct broker_settings *b)
 	CHECK(!f->key_file != !f->key_credential);
 	CHECK(!f->password_file || !f->password_credential);
 	CHECK(!f->cert_file == !f->cert_key_file && (url.tls || (!f->ca_file && !f->cert_file)));
-	CHECK(f->alone <= 16 || f->alone == FLEET_ALONE_ALL);
+	CHECK(f->alone <= 16 || f->alone == COUNT_ALL);
 	check_fit(f->key_file, b->socket_gid);
 	check_fit(f->password_file, b->socket_gid);
 	check_fit(f->cert_key_file, b->socket_gid);

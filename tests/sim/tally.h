@@ -47,7 +47,7 @@ struct tally {
 	size_t answered_count;
 
 	bool blind, cluster;
-	struct true_time disturbed_at, blind_ends, lost_at;
+	struct true_time disturbed_at, blind_ends;
 	struct duration lost;
 	uint64_t generation_then; /* the newest when it happened */
 	unsigned exchanges_since;

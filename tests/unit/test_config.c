@@ -9,6 +9,7 @@
 #include "config_cases.h"
 #include "config_fixture.h"
 #include "core/config_text.h"
+#include "core/config_value.h"
 #include "core/retry.h"
 
 static struct fake_system no_variables;
@@ -269,7 +270,7 @@ static void the_keys_of_a_fleet_arrive(void **state)
 	assert_string_equal(f->cert_file, "/x/c");
 	assert_string_equal(f->cert_key_file, "/x/ck");
 	assert_string_equal(f->prefix, "test");
-	assert_int_equal(f->alone, FLEET_ALONE_ALL);
+	assert_int_equal(f->alone, COUNT_ALL);
 	assert_int_equal(f->poll.ns, 30 * NS_PER_S);
 	assert_int_equal(f->timeout.ns, 500 * NS_PER_MS);
 	assert_true(c->profiles[0].fleet);
