@@ -146,7 +146,7 @@ static void list_commands(char *ret, size_t size)
 {
 	size_t length = (size_t)snprintf(ret, size, "Commands:\n"), i;
 
-	for (i = 0; i < COMMAND_COUNT; i++)
+	for (i = 0; i < COMMAND_COUNT && length < size; i++)
 		length += (size_t)snprintf(ret + length, size - length, "  %-18s %s\n",
 			commands[i].name, commands[i].summary);
 }
