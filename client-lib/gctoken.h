@@ -64,7 +64,7 @@ enum gctoken_error {
 	GCTOKEN_TIMEOUT,         /* the wait ended before a token came */
 	GCTOKEN_UNAVAILABLE,     /* no token now, and none expected within the wait: try later */
 	GCTOKEN_TOO_MANY,        /* too many requests, or a token of this profile was replaced just
-				    now after another report: try later */
+				    now after another rejection: try later */
 	GCTOKEN_LOGIN_REQUIRED,  /* a person has to log this profile in */
 	GCTOKEN_CLIENT_REJECTED, /* Genesys Cloud refuses the client's credentials */
 	GCTOKEN_REVOKED,         /* an administrator has revoked the token and not yet refreshed */
@@ -110,7 +110,7 @@ int gctoken_open(struct gctoken **ret, const char *socket, const char *profile);
 int gctoken_get(struct gctoken *g, struct gctoken_token *ret, int min_ttl_s, int wait_ms);
 
 /* "The API answered 401 to `bad`." If it is still the current token, the broker replaces it, once
- * for all who report it; if not, the newer one comes back at once. Only `bad->generation` is looked
+ * for all who reject it; if not, the newer one comes back at once. Only `bad->generation` is looked
  * at. `ret` may be `bad`. Safe to repeat.
  * 0 and *ret; any enum gctoken_error but GCTOKEN_NO_CHANGE; negative errno. */
 int gctoken_reject(

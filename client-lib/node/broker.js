@@ -92,7 +92,7 @@ export class Broker {
   }
 
   // Asks until there is a token, a refusal that time does not mend, or no time left. That does no
-  // harm: a second report of the same token joins the first.
+  // harm: a second rejection of the same token joins the first.
   async #ask(method, route, query, wait = this.wait) {
     const until = now() + Number(wait);
     let goneSince, most = this.#turn;

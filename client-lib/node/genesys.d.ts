@@ -8,8 +8,8 @@ import type {Broker} from "./index.js";
  *     await attach(platformClient.ApiClient.instance);
  *     const api = new platformClient.UsersApi();
  *
- * Every request then has the token of its moment. A 401 is reported to the broker and the request
- * repeated, a 429 waited out: see Broker.call(), which says how often. The ApiClient's gateway becomes
+ * Every request then has the token of its moment. On a 401 that token is rejected and the request
+ * repeated, a 429 is waited out: see Broker.call(), which says how often. The ApiClient's gateway becomes
  * the API that belongs to the broker's profile, if the broker knows it and no gateway was set before;
  * from then on the SDK does not read its configuration file again.
  *

@@ -299,9 +299,9 @@ static const struct config_key keys[] = {
 	{"log_level", BROKER(log_level), OF(log_level), "info", NEEDED,
 	 "The least urgent messages that are logged."},
 	{"fleet_store", BROKER(fleet.store), OF(store), "", 0,
-	 "The Redis or Valkey in which many hosts share tokens, each a daemon like this one. Empty: "
-	 "this host is for itself. See docs/fleet.md: one token is about 300 API requests a minute "
-	 "for all of them."},
+	 "The Redis or Valkey in which many hosts share tokens, each with a daemon like this one. "
+	 "Empty: this host shares none. See docs/fleet.md: one token is about 300 API requests a "
+	 "minute for all of them."},
 	{"fleet_user", BROKER(fleet.user), OF(proxy_user), "", 0,
 	 "The user to log in as at the store; needs a password. Empty: its default user."},
 	{"fleet_password_file", BROKER(fleet.password_file), OF(path), "", 0,
@@ -324,8 +324,8 @@ static const struct config_key keys[] = {
 	{"fleet_cert_key_file", BROKER(fleet.cert_key_file), OF(path), "", 0,
 	 "PEM file of its private key, as strict as client_secret_file."},
 	{"fleet_prefix", BROKER(fleet.prefix), OF(prefix), "gct", NEEDED,
-	 "What the names of all keys in the store begin with. Another one where one store serves "
-	 "several fleets."},
+	 "What the names of all keys in the store begin with. Where one store serves several "
+	 "fleets, each needs one of its own."},
 	{"fleet_alone", BROKER(fleet.alone), WITHIN(count_or_all, 0, 16), "3", NEEDED,
 	 "How many hosts may fetch a token for themselves when the store has been away for so long "
 	 "that theirs ends. The server may end a client's oldest token for each of them."},
@@ -336,9 +336,9 @@ static const struct config_key keys[] = {
 	 "How long the store may take for an answer."},
 	{"fleet_plain", BROKER(fleet.plain), OF(yes_no), "no", NEEDED,
 	 "yes: redis:// to another host is allowed, where the network between them is trusted: "
-	 "without TLS the password is sent as it is, and nobody proves to be the store. It is told "
-	 "to whoever listens at a unix:/PATH then, too; else only where nobody but root, the "
-	 "daemon's user and the store's could have made that socket."},
+	 "without TLS the password is sent as it is, and nobody proves to be the store. At a "
+	 "unix:/PATH the password then goes to whoever listens; with no, only where nobody but "
+	 "root, the daemon's user and the store's could have made that socket."},
 
 	{"region", PROFILE(region), OF(region), "", 0,
 	 "The Genesys Cloud region, by its AWS name or its domain. A profile needs region, "

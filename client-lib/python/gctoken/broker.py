@@ -138,7 +138,7 @@ class Broker:
 
     def _ask(self, method: str, route: str, query: dict, wait: Optional[float]) -> Optional[Token]:
         """Asks until there is a token, a refusal that time does not mend, or no time left. That does
-        no harm: a second report of the same token joins the first."""
+        no harm: a second rejection of the same token joins the first."""
         until = time.monotonic() + (self.wait if wait is None else wait)
         gone_since: Optional[float] = None
         most = self._turn

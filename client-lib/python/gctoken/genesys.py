@@ -19,8 +19,8 @@ def attach(api_client: Any, broker: Optional[Broker] = None) -> Any:
 
         api = PureCloudPlatformClientV2.UsersApi(attach(PureCloudPlatformClientV2.ApiClient()))
 
-    Every request then has the token of its moment. A 401 is reported to the broker and the request
-    repeated, a 429 waited out: see Broker.call(), which says how often. ``api_client.host`` becomes
+    Every request then has the token of its moment. On a 401 that token is rejected and the request
+    repeated, a 429 is waited out: see Broker.call(), which says how often. ``api_client.host`` becomes
     the API that belongs to the broker's profile, if the broker knows it. The SDK's ``logger`` sees
     request headers without the token.
 
