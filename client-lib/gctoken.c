@@ -1,6 +1,7 @@
 #include "gctoken.h"
 
 #include "clocks.h"
+#include "defaults.h"
 #include "http_client.h"
 #include "page_holder.h"
 
@@ -12,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_SOCKET "/run/gctokend/gctokend.sock"
-#define DEFAULT_PROFILE "default"
-#define PROFILE_NAME_MAX 48
 #define WAIT_MAX_MS 86400000
 /* What a call may take beyond the wait it asks the broker for: a local round trip, with room for a
  * busy machine. */
@@ -35,7 +33,7 @@ _Static_assert(offsetof(struct gctoken_token, reserved) == 8248, "layout");
 struct gctoken {
 	struct http_client http;
 	struct page_holder page;
-	char profile[PROFILE_NAME_MAX + 1];
+	char profile[GCTOKEN_PROFILE_NAME_MAX + 1];
 };
 
 static bool profile_name_is_valid(const char *name)
@@ -44,7 +42,8 @@ static bool profile_name_is_valid(const char *name)
 	static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
 	size_t n = strlen(name);
 
-	return n >= 1 && n <= PROFILE_NAME_MAX && strchr(first, name[0]) && strspn(name, rest) == n;
+	return n >= 1 && n <= GCTOKEN_PROFILE_NAME_MAX && strchr(first, name[0]) &&
+	       strspn(name, rest) == n;
 }
 
 /* The argument, else the environment's, else the default. */
@@ -63,8 +62,8 @@ int gctoken_open(struct gctoken **ret, const char *socket, const char *profile)
 	struct gctoken *g;
 	int error;
 
-	socket = setting(socket, "GCTOKEN_SOCKET", DEFAULT_SOCKET);
-	profile = setting(profile, "GCTOKEN_PROFILE", DEFAULT_PROFILE);
+	socket = setting(socket, "GCTOKEN_SOCKET", GCTOKEN_DEFAULT_SOCKET);
+	profile = setting(profile, "GCTOKEN_PROFILE", GCTOKEN_DEFAULT_PROFILE);
 	if (!profile_name_is_valid(profile))
 		return -EINVAL;
 	g = malloc(sizeof(*g));

@@ -3,6 +3,7 @@
 #ifndef GCTOKEN_PAGE_HOLDER_H
 #define GCTOKEN_PAGE_HOLDER_H
 
+#include "defaults.h"
 #include "gctoken.h"
 #include "own_fd.h"
 #include "page_reader.h"
@@ -13,7 +14,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define PAGE_PROFILE_MAX 48
 /* How often a reader checks that the broker is still there. */
 #define PAGE_CHECK_NS UINT64_C(1000000000)
 
@@ -33,7 +33,7 @@ struct page_holder {
 
 	struct sockaddr_un address;
 	socklen_t address_length; /* 0: no page socket can be there */
-	char profile[PAGE_PROFILE_MAX + 1];
+	char profile[GCTOKEN_PROFILE_NAME_MAX + 1];
 };
 
 /* What became of a read, besides its result. */

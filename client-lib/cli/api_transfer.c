@@ -1,5 +1,6 @@
 #include "api_transfer.h"
 
+#include "../gctoken.h"
 #include "cli.h"
 #include "output.h"
 #include "version.h"
@@ -14,7 +15,6 @@
 
 #define CONNECT_TIMEOUT_S 10
 #define BODY_MAX (256 * 1024 * 1024)
-#define TOKEN_MAX 8192
 
 struct api_client {
 	CURL *curl;
@@ -219,7 +219,7 @@ static void set_options(
 /* Each line is copied by libcurl; the one with the token is the first. */
 static struct curl_slist *make_headers(const struct api_call *call, const char *token)
 {
-	char line[TOKEN_MAX + 64], type[256];
+	char line[GCTOKEN_TOKEN_MAX + 64], type[256];
 	struct curl_slist *list, *more = NULL;
 
 	snprintf(line, sizeof(line), "Authorization: Bearer %s", token);

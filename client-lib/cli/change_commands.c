@@ -58,7 +58,7 @@ static int read_token(char *ret, size_t size, size_t *ret_length)
 
 static int fingerprint_from_input(char *ret)
 {
-	char token[TOKEN_MAX + 3];
+	char token[GCTOKEN_TOKEN_MAX + 3];
 	size_t length = 0;
 	int code = read_token(token, sizeof(token), &length);
 

@@ -1,6 +1,7 @@
 #include "daemon_call.h"
 
 #include "../clocks.h"
+#include "../defaults.h"
 #include "../http_client.h"
 #include "json_read.h"
 #include "output.h"
@@ -153,7 +154,7 @@ static void print_todo(const struct settings *s, const char *todo)
 	fprintf(stderr, "\n  %.*s", before, todo);
 	if (!todo[before])
 		return;
-	if (strcmp(s->profile, "default"))
+	if (strcmp(s->profile, GCTOKEN_DEFAULT_PROFILE))
 		fprintf(stderr, " --profile %s", s->profile);
 	fputs(todo + before + 1, stderr);
 }

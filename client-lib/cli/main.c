@@ -2,6 +2,8 @@
  * fast: it links the C library and the small yajl, loads libcrypto only to make a fingerprint, and
  * leaves what needs libcurl to gctoken-net, the same program with that linked in. */
 #include "cli.h"
+
+#include "../defaults.h"
 #include "command.h"
 #include "core/text.h"
 #include "options.h"
@@ -235,8 +237,8 @@ static int command_help(const struct command *self, struct settings *s, int argc
 int main(int argc, char **argv)
 {
 	struct settings s = {
-		.socket = environment_or("GCTOKEN_SOCKET", "/run/gctokend/gctokend.sock"),
-		.profile = environment_or("GCTOKEN_PROFILE", "default"),
+		.socket = environment_or("GCTOKEN_SOCKET", GCTOKEN_DEFAULT_SOCKET),
+		.profile = environment_or("GCTOKEN_PROFILE", GCTOKEN_DEFAULT_PROFILE),
 		.color = "auto",
 	};
 	int result;

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "../defaults.h"
 #include "command.h"
 #include "core/text.h"
 #include "output.h"
@@ -23,10 +24,9 @@ static void shared_options(struct settings *s, struct asked *asked, struct optio
 {
 	const struct option_spec shared[SHARED_COUNT] = {
 		{"socket", OPTION_TEXT, &s->socket, "PATH",
-			"the daemon's socket (GCTOKEN_SOCKET, else /run/gctokend/gctokend.sock)",
-			0},
+			"the daemon's socket (GCTOKEN_SOCKET, else " GCTOKEN_DEFAULT_SOCKET ")", 0},
 		{"profile", OPTION_TEXT, &s->profile, "NAME",
-			"whose token (GCTOKEN_PROFILE, else default)", 0},
+			"whose token (GCTOKEN_PROFILE, else " GCTOKEN_DEFAULT_PROFILE ")", 0},
 		{"json", OPTION_FLAG, &s->json, NULL, "print the daemon's JSON as it is", 0},
 		{"color", OPTION_TEXT, &s->color, "WHEN",
 			"auto (on a terminal, unless NO_COLOR is set), always, never", 0},

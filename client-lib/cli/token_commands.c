@@ -65,7 +65,7 @@ static int show_line(
 	const struct settings *s, const struct daemon_reply *reply, const void *context)
 {
 	const char *prefix = context;
-	char line[64 + TOKEN_MAX];
+	char line[64 + GCTOKEN_TOKEN_MAX];
 	size_t n = strlen(prefix);
 	int code;
 

@@ -12,7 +12,7 @@ bool is_token(const char *text, size_t length)
 	for (i = 0; i < length; i++)
 		if (text[i] < 0x21 || text[i] > 0x7e)
 			return false;
-	return length && length <= TOKEN_MAX;
+	return length && length <= GCTOKEN_TOKEN_MAX;
 }
 
 static void see_value(void *context, const struct json_value *v)

@@ -2,13 +2,12 @@
 #ifndef GCTOKEN_CLI_TOKEN_JSON_H
 #define GCTOKEN_CLI_TOKEN_JSON_H
 
+#include "../gctoken.h"
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TOKEN_MAX 8192
-
 struct token_parts {
-	char token[TOKEN_MAX + 1];
+	char token[GCTOKEN_TOKEN_MAX + 1];
 	char region[256];  /* "" where the profile has none */
 	char api_url[512]; /* likewise */
 	char fingerprint[24];

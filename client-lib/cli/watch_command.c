@@ -67,7 +67,7 @@ static bool is_word(const char *text)
 static int write_file(struct watch *w, const struct token_parts *t)
 {
 	bool told = !strcmp(w->told, NOT_WRITTEN);
-	char line[TOKEN_MAX + 1];
+	char line[GCTOKEN_TOKEN_MAX + 1];
 	size_t length = strlen(t->token);
 	int code;
 
