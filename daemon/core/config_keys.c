@@ -295,7 +295,8 @@ static const struct config_key keys[] = {
 	{"idle_timeout", BROKER(idle_timeout), WITHIN(duration, SEC(1), HOUR(24)), "10min", NEEDED,
 	 "A connection without a request for this long is closed."},
 	{"max_wait", BROKER(max_wait), WITHIN(duration, SEC(1), HOUR(1)), "300s", NEEDED,
-	 "The longest wait that a caller may ask for."},
+	 "The longest wait that a caller may ask for; a longer one is refused. Programs, and the "
+	 "recipes for proxies, often ask for up to 60s."},
 	{"log_level", BROKER(log_level), OF(log_level), "info", NEEDED,
 	 "The least urgent messages that are logged."},
 	{"fleet_store", BROKER(fleet.store), OF(store), "", 0,
