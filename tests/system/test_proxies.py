@@ -3,8 +3,10 @@ whatever can become of a token."""
 
 import email
 import json
+import socket
 import subprocess
 import time
+import urllib.parse
 
 import pytest
 
@@ -84,6 +86,29 @@ def test_a_revoked_token(client, body):
     answer = client.query() if body else client.call()
     assert answer.status == 200 and answer.json
     assert client.statuses() == [401, 200] and client.counters() == (1, 2)
+
+
+@pytest.mark.parametrize("expect", [False, True])
+def test_a_body_that_comes_after_its_head(client, expect):
+    """As most programs send one, and many only once they are told to go on."""
+    client.fake.revoke(all=True)
+    url = urllib.parse.urlsplit(client.proxy.url(QUERY))
+    with socket.create_connection((url.hostname, url.port), timeout=30 * PATIENCE) as s:
+        s.sendall(f"POST {url.path} HTTP/1.1\r\nHost: {url.hostname}\r\nConnection: close\r\n"
+                  "Content-Type: application/json\r\n"
+                  f"{'Expect: 100-continue' if expect else 'Accept: */*'}\r\n"
+                  f"Content-Length: {len(BODY)}\r\n\r\n".encode())
+        if expect:
+            assert s.recv(1000).startswith(b"HTTP/1.1 100 ")
+        for part in (BODY[:100], BODY[100:]):
+            time.sleep(0.1)
+            s.sendall(part.encode())
+        answer = b"".join(iter(lambda: s.recv(65536), b""))
+    client.daemon.assert_no_leak(answer.decode(), "what a client was sent")
+    statuses = [line.split()[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    again = client.proxy.program != "caddy"  # which sends its client round
+    assert statuses[-1] == (b"200" if again else b"307")
+    assert client.statuses() == ([401, 200] if again else [401]) and client.counters() == (1, 2)
 
 
 def test_what_the_api_says_else_is_passed_on(client):
