@@ -8,7 +8,7 @@ import math
 import os
 import re
 import time
-from typing import Callable, Optional, TypeVar, Union
+from typing import Callable, Dict, Optional, TypeVar, Union
 from urllib.parse import urlencode
 
 from .api_errors import retry_after_of, status_of
@@ -70,7 +70,7 @@ class Broker:
         min_ttl  seconds that it must still live: if it will not, a new one is fetched first. Half
                  of a new token's lifetime at most; more raises BadRequest
         """
-        query = {} if min_ttl is None else {"min_ttl": min_ttl}
+        query: Dict[str, object] = {} if min_ttl is None else {"min_ttl": min_ttl}
         found = self._ask("GET", "/v1/token", query, wait)
         assert found is not None  # only `after` ends without one
         return found
@@ -82,8 +82,8 @@ class Broker:
         Raises RejectCooldown if the token is a new one itself, and the API accepts it; ValueError if
         the text is no token.
         """
-        query = {"generation": token.generation} if isinstance(token, Token) else \
-            {"fingerprint": _fingerprint(token)}
+        query: Dict[str, object] = {"generation": token.generation} if isinstance(token, Token) \
+            else {"fingerprint": _fingerprint(token)}
         found = self._ask("POST", "/v1/token/reject", query, wait)
         assert found is not None
         return found
@@ -136,7 +136,8 @@ class Broker:
         time.sleep(_LATE)
         return self.token(wait=wait)
 
-    def _ask(self, method: str, route: str, query: dict, wait: Optional[float]) -> Optional[Token]:
+    def _ask(self, method: str, route: str, query: Dict[str, object],
+             wait: Optional[float]) -> Optional[Token]:
         """Asks until there is a token, a refusal that time does not mend, or no time left. That does
         no harm: a second rejection of the same token joins the first."""
         until = time.monotonic() + (self.wait if wait is None else wait)

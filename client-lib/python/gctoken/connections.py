@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import weakref
-from typing import Any, Deque, Optional, Tuple
+from typing import Any, Deque, Dict, Optional, Tuple
 
 # So many are kept for later; more exist only while more threads ask at the same moment.
 _KEPT = 8
@@ -85,7 +85,7 @@ class Connections:
                 return connection
             connection.close()  # this process's copy; the parent's stays open
 
-    def ask(self, method: str, target: str, timeout: float) -> Tuple[int, dict]:
+    def ask(self, method: str, target: str, timeout: float) -> Tuple[int, Dict[str, Any]]:
         """One request: status and body, {} if there is none. Raises OSError or HTTPException if
         there is no complete reply within ``timeout`` seconds, in whatever pieces it comes. A kept
         connection that has ended in the meantime is replaced."""
@@ -100,7 +100,7 @@ class Connections:
                     raise
 
     def _ask(self, connection: _Connection, method: str, target: str,
-             until: float) -> Tuple[int, dict]:
+             until: float) -> Tuple[int, Dict[str, Any]]:
         try:
             connection.give_until(until)
             connection.request(method, target)

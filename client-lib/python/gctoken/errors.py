@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket as sockets
-from typing import Optional
+from typing import Any, Dict, Optional, Type
 
 
 class BrokerError(Exception):
@@ -77,10 +77,10 @@ def _seconds(value: object) -> Optional[int]:
     return value if isinstance(value, int) and value >= 0 else None
 
 
-def refusal(status: int, body: dict, socket: str, profile: str) -> BrokerError:
+def refusal(status: int, body: Dict[str, Any], socket: str, profile: str) -> BrokerError:
     """The exception for a reply that brings no token."""
     error = str(body.get("error", "unexpected_reply"))
-    kind = BadRequest
+    kind: Type[BrokerError] = BadRequest
     if status == 403:
         kind = AccessDenied
     elif error in ("client_rejected", "login_required", "revoked"):

@@ -39,7 +39,7 @@ def attach(api_client: Any, broker: Optional[Broker] = None) -> Any:
                         " set_http_client: it takes an ApiClient of PureCloudPlatformClientV2, of a"
                         " version that has it; update the SDK")
     # Here, because nothing else of this package needs the SDK.
-    from PureCloudPlatformClientV2.default_http_client import DefaultHttpClient
+    from PureCloudPlatformClientV2.default_http_client import DefaultHttpClient  # type: ignore
 
     before = api_client.get_http_client()
     # pylint: disable-next=unidiomatic-typecheck
@@ -47,13 +47,13 @@ def attach(api_client: Any, broker: Optional[Broker] = None) -> Any:
         raise TypeError(f"gctoken.genesys.attach: this ApiClient has an HTTP client of its own,"
                         f" {type(before).__name__}, which would be lost: have it call Broker.call()"
                         " itself")
-    broker = broker or Broker()
-    token = broker.token()
+    source = broker or Broker()
+    token = source.token()
 
-    class BrokerHttpClient(DefaultHttpClient):
+    class BrokerHttpClient(DefaultHttpClient):  # type: ignore
         """The SDK's own client, with a token from the broker in each request that wants one."""
 
-        gctoken_broker = broker
+        gctoken_broker = source
 
         def request(self, http_request_options: Any) -> Any:
             headers = http_request_options.headers or {}
@@ -66,7 +66,7 @@ def attach(api_client: Any, broker: Optional[Broker] = None) -> Any:
                 options.headers = {**headers, "Authorization": token.authorization}
                 return super(BrokerHttpClient, self).request(options)
 
-            return broker.call(send)
+            return source.call(send)
 
     client = BrokerHttpClient(before.timeout)
     for hook in ("pre_hook", "post_hook"):

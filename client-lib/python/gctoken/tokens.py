@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
+from typing import Any, Dict
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Token:
 _MEMBERS = [member.name for member in fields(Token)]
 
 
-def token_of(body: dict) -> Token:
+def token_of(body: Dict[str, Any]) -> Token:
     """Of a reply; what a later broker may add is left out. KeyError if it is no token's, or one that
     could not be sent in a header as it is."""
     for name in ("access_token", "token_type"):
