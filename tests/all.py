@@ -88,9 +88,14 @@ def tap_cases(program: str, output: str) -> list[Case]:
     return cases
 
 
+def program_of(record: dict) -> str:
+    """meson calls it PROJECT:SUITE / NAME, later ones SUITE - PROJECT:NAME."""
+    return re.split(" / | - [^:]*:", record["name"])[-1]
+
+
 def program_cases(record: dict) -> list[Case]:
     """The cases of one test program; what it wrote goes to the first that failed."""
-    program = record["name"].rpartition(" / ")[2]
+    program = program_of(record)
     output = record.get("stdout", "")
     said = output + record.get("stderr", "")
     ended_badly = record.get("returncode") != 0 or record["result"] in ("TIMEOUT", "INTERRUPT")
@@ -133,10 +138,9 @@ MESON_DEADLINE_S = 3600.0
 def meson_suite(suite: str):
     """A layer whose programs meson knows."""
     def known(build: str) -> list[str]:
-        listed = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--list", "--suite", suite],
-                                cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                check=True).stdout
-        return [line.partition(" / ")[2] for line in listed.splitlines() if " / " in line]
+        told = subprocess.run(["meson", "introspect", "--tests", build], cwd=ROOT,
+                              stdout=subprocess.PIPE, text=True, check=True).stdout
+        return [test["name"] for test in json.loads(told) if f"gctokend:{suite}" in test["suite"]]
 
     def records(build: str, *programs: str) -> list[dict] | Case:
         """A meson that gives up on the way has written what it had."""
@@ -176,7 +180,7 @@ def meson_suite(suite: str):
             return [found]
         cases = []
         for record in found:
-            program = record["name"].rpartition(" / ")[2]
+            program = program_of(record)
             cases += second_look(suite, program_cases(record),
                                  functools.partial(of_program, build, program))
         return cases

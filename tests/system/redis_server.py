@@ -44,9 +44,9 @@ def program(later: str = "") -> str:
     return path
 
 
-def libraries() -> dict[str, str]:
+def libraries(folder: str = os.path.join(TOOLS, "lib")) -> dict[str, str]:
     """Where those of the unpacked one are."""
-    return {**os.environ, "LD_LIBRARY_PATH": ":".join(glob.glob(os.path.join(TOOLS, "lib", "*")))}
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(glob.glob(os.path.join(folder, "*")))}
 
 
 class Connection:
@@ -107,12 +107,13 @@ class RedisServer:
         self._program = program(later)
         self.folder = tempfile.mkdtemp(prefix="redis.", dir="/run" if user else None)
         self._wrap = become(user) if user else []
+        self.env = libraries()
         if user:
             os.chown(self.folder, user.uid, user.gid)
             os.chmod(self.folder, 0o755)
             options += ("--unixsocketperm", "770")
+            self._copy_program()
         self.socket = self.path("redis.sock")
-        self.env = libraries()
         self._connections: list[Connection] = []
         if clock:
             self.clock = ShimmedClock(self)
@@ -131,6 +132,13 @@ class RedisServer:
     def path(self, name: str) -> str:
         """A file in its folder."""
         return os.path.join(self.folder, name)
+
+    def _copy_program(self) -> None:
+        """An unpacked one may lie in a home that is closed to other users."""
+        self._program = shutil.copy(self._program, self.path("redis-server"))
+        if os.path.isdir(os.path.join(TOOLS, "lib")):
+            shutil.copytree(os.path.join(TOOLS, "lib"), self.path("lib"), symlinks=True)
+            self.env = libraries(self.path("lib"))
 
     def _is_there(self) -> bool:
         if self.process.poll() is not None:

@@ -17,8 +17,8 @@ def load_runner():
     return module
 
 
-def record(output: str, status: int = 0) -> dict:
-    return {"name": "gctokend:edge / wheel", "stdout": output, "returncode": status,
+def record(output: str, status: int = 0, name: str = "gctokend:edge / wheel") -> dict:
+    return {"name": name, "stdout": output, "returncode": status,
             "result": "FAIL" if status else "OK"}
 
 
@@ -44,6 +44,12 @@ def test_a_program_that_runs_again_counts_as_it_then_ends(runner, first, then, c
     cases = runner.second_look("edge", runner.program_cases(first),
                                lambda: runner.program_cases(then))
     assert runner.count(cases) == counts
+
+
+@pytest.mark.parametrize("name", ["gctokend:edge / a wheel", "edge - gctokend:a wheel"])
+def test_a_program_is_called_by_its_name_whatever_meson_calls_it(runner, name):
+    [case] = runner.program_cases(record("1..1\nok 1 - turns\n", name=name))
+    assert case.name == "a wheel: turns"
 
 
 def test_what_passed_has_no_second_look(runner):
@@ -80,12 +86,14 @@ def make_meson(monkeypatch, tmp_path):
     """meson(LISTED, RAN, THEN): one that lists these programs and writes what those did, and then?"""
     def make(listed: list[str], ran: list[str], then: str) -> str:
         (tmp_path / "meson-logs").mkdir()
-        (tmp_path / "listed").write_text("".join(f"gctokend:edge / {name}\n" for name in listed))
+        (tmp_path / "listed").write_text(json.dumps(
+            [{"name": name, "suite": ["gctokend:edge"]} for name in listed]
+            + [{"name": "other", "suite": ["gctokend:sim"]}]))
         (tmp_path / "written").write_text("".join(
             json.dumps({**WHOLE, "name": f"gctokend:edge / {name}"}) + "\n" for name in ran))
         (tmp_path / "meson").write_text(f"""#!/bin/sh
 case "$*" in
-*--list*) cat {tmp_path}/listed ;;
+introspect*) cat {tmp_path}/listed ;;
 *) cp {tmp_path}/written {tmp_path}/meson-logs/testlog-edge.json; {then} ;;
 esac
 """)
