@@ -9,9 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Of one answer; ROLE names each replica in an array of its own. */
+/* Of one answer; ROLE names each replica in an array of its own, HELLO each module, and in one more
+ * what that was loaded with. */
 #define REDIS_ITEMS_MAX 16
-#define REDIS_DEPTH_MAX 3
+#define REDIS_DEPTH_MAX 4
 #define REDIS_ELEMENTS_MAX 128
 #define REDIS_ANSWER_MAX (16 * 1024)
 

@@ -93,6 +93,10 @@ static void answers_are_read_in_pieces_of_any_size(void **state)
 		{"*0\r\n*-1\r\n", "[] nil "},
 		{"*3\r\n$1\r\na\r\n*2\r\n:1\r\n*1\r\n$-1\r\n-E\r\n+x\r\n",
 			"['a' [1 [nil]] !E'] 'x' "},
+		/* HELLO of a server with modules */
+		{"*2\r\n$7\r\nmodules\r\n*2\r\n*2\r\n$4\r\nargs\r\n*0\r\n"
+		 "*2\r\n$4\r\nargs\r\n*1\r\n$1\r\na\r\n",
+			"['modules' [['args' []] ['args' ['a']]]] "},
 		{"+O", ""},
 		{"$5\r\nabc", ""},
 		{"*2\r\n+a\r\n", ""},
@@ -130,7 +134,7 @@ static void what_is_no_answer_is_refused(void **state)
 		"*2147483647\r\n",
 		"*4294967296\r\n",
 		"*9223372036854775807\r\n",
-		"*1\r\n*1\r\n*1\r\n*1\r\n",
+		"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
 		"*1\r\n*17\r\n",
 		/* RESP3 */
 		"_\r\n",

@@ -1,6 +1,7 @@
 """A redis-server of one's own, at a Unix socket and on demand at a port, and a client that says what
 it answered."""
 
+import contextlib
 import glob
 import os
 import shutil
@@ -94,6 +95,9 @@ class Connection:
         self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """A thread that still reads lines meets their end first: it has the file until then."""
+        with contextlib.suppress(OSError):
+            self.hang_up()
         self._file.close()
         self._socket.close()
 

@@ -13,8 +13,9 @@ import time
 import pytest
 
 from daemon import GCTOKEN, GCTOKEND, environment
-from fleet_store import documented_users
-from redis_server import RedisServer
+from fleet_hosts import fleet_host
+from fleet_store import FleetStore, documented_users
+from redis_server import LATER, RedisServer
 from scripted_store import ScriptedStore, array, bulk
 from test_cli_doctor import doctor, of, the_problem
 from test_fleet import fleet, redis, settle, share, started, write_secret  # noqa: F401
@@ -324,6 +325,30 @@ def test_a_server_that_is_none_for_a_fleet(fleet, server, stores, answer, expect
 
 
 # The server
+
+@pytest.mark.parametrize("later, shown", zip(LATER, ["Redis 8", "Valkey 8"]), ids=["redis-8", "valkey"])
+def test_later_servers_are_looked_at_as_well(make_daemon, server, later, shown):
+    redis = FleetStore(later=later)
+    try:
+        checks = told(fleet_host(make_daemon, server, redis, secrets.token_hex(32)))
+        assert not words(checks, "problem")
+        assert f"the store is {shown}." in words(checks)
+    finally:
+        redis.stop()
+
+
+@pytest.mark.parametrize("modules", [
+    [[]], [["MAXSEARCHRESULTS", "10000", "MAXAGGREGATERESULTS", "10000"], [], [], [], []]],
+    ids=["one built in", "those of Redis Stack"])
+def test_a_server_with_modules(fleet, server, stores, modules):  # noqa: F811
+    """HELLO names each, and what it was loaded with."""
+    each = b"".join(b"*8\r\n" + bulk("name") + bulk("module") + bulk("ver") + b":1\r\n"
+                    + bulk("path") + bulk("/opt/module.so") + bulk("args") + array(*one)
+                    for one in modules)
+    store = stores(HELLO=b"*6\r\n" + bulk("server") + bulk("redis") + bulk("version") + bulk("8.0.2")
+                   + bulk("modules") + b"*%d\r\n" % len(modules) + each)
+    assert "the store is Redis 8.0.2\n" in words(told(at(fleet, f"redis://127.0.0.1:{store.port}")))
+
 
 @pytest.mark.parametrize("version, mode, expected, todo", [
     ("6.0.16", "standalone", "the store is Redis 6.0.16", "6.2 or later"),
