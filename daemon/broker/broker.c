@@ -134,6 +134,18 @@ static int start_events(struct broker *b)
 	return turn_init(&b->turn, b->base, take_turn, b);
 }
 
+static void state_dir_replaced(void *context)
+{
+	struct broker *b = context;
+
+	log_line(LOG_WARNING,
+		"state_dir %s has become another directory: all that is kept there is written to "
+		"it anew",
+		b->state_dir);
+	login_key_lost(b);
+	oauth_clients_write_all(b);
+}
+
 /* Whoever writes to the directory also holds its lock. */
 static int open_state(struct broker *b)
 {
@@ -149,6 +161,8 @@ static int open_state(struct broker *b)
 		log_line(LOG_ERR,
 			"state_dir %s: %s. It has to be a directory the daemon can write to",
 			b->state_dir, strerror(-r));
+	else
+		state_writer_set_hook(b->writer, state_dir_replaced, b);
 	return r;
 }
 

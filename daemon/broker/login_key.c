@@ -61,6 +61,14 @@ bool login_key_there(struct broker *b)
 	return get(b, &b->config->broker, problem, sizeof(problem)) == 0;
 }
 
+void login_key_lost(struct broker *b)
+{
+	const struct broker_settings *s = &b->config->broker;
+
+	if (!s->state_key_file && !s->state_key_credential)
+		login_key_forget(b);
+}
+
 void login_key_forget(struct broker *b)
 {
 	secret_free(b->state_key, SEALED_KEY_LENGTH);

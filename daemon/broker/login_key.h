@@ -15,6 +15,9 @@ int login_key_get(struct broker *b, const struct broker_settings *settings, char
 	size_t problem_size);
 /* Is there one by now? One that could not be had before is tried again, silently. May block. */
 bool login_key_there(struct broker *b);
+/* state_dir is another directory now: if that is where the key is, it is to be read, or made,
+ * again. */
+void login_key_lost(struct broker *b);
 void login_key_forget(struct broker *b);
 
 #endif

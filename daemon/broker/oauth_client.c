@@ -3,6 +3,7 @@
 #include "broker.h"
 #include "fleet_member.h"
 #include "login.h"
+#include "login_file.h"
 #include "profile_type.h"
 
 #include "core/buffer.h"
@@ -187,6 +188,18 @@ void oauth_clients_write_last(struct broker *b)
 	TAILQ_FOREACH(c, &b->oauth_clients, link)
 	if (evtimer_pending(&c->write_again, NULL))
 		begin_write(c);
+}
+
+void oauth_clients_write_all(struct broker *b)
+{
+	struct oauth_client *c;
+
+	TAILQ_FOREACH(c, &b->oauth_clients, link)
+	{
+		begin_write(c);
+		if (c->login && c->login->refresh.text)
+			login_store(c->login);
+	}
 }
 
 int oauth_client_get(struct oauth_client **ret, struct broker *b, const char *token_url,

@@ -56,6 +56,8 @@ void oauth_client_have_generation(struct oauth_client *c, uint64_t generation);
  * NULL) waits for that; it is never told from within this call. 0; negative errno: nothing is being
  * written, and nobody waits. What could not be written is tried again, until it can. */
 int oauth_client_save(struct oauth_client *c, const struct profile *p, struct state_wait *w);
+/* Begins to write all that clients keep on the disk, the files of logins included: it was lost. */
+void oauth_clients_write_all(struct broker *b);
 /* At the end, while the state writer is there: a last attempt at what could not be written. */
 void oauth_clients_write_last(struct broker *b);
 /* It waits no longer, if it does. */

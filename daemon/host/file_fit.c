@@ -208,10 +208,16 @@ bool state_dir_fit(const char *path, bool thorough, char *problem, size_t proble
 
 	/* Who cannot look is told when it is opened. */
 	if (stat(path, &st)) {
-		if (thorough && errno == ENOENT && folder_is_missing(path))
+		if (!thorough || errno != ENOENT)
+			return true;
+		if (folder_is_missing(path))
 			snprintf(problem, problem_size,
 				"is not there, and neither is the folder that it would be made in: "
 				"create that, unless systemd does");
+		else if (!lstat(path, &st))
+			snprintf(problem, problem_size,
+				"is a symbolic link to a folder that is not there: create that, "
+				"unless systemd does");
 		return true;
 	}
 	if (!S_ISDIR(st.st_mode)) {

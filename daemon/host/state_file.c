@@ -6,6 +6,7 @@
 #include "core/secret.h"
 #include "durable_file.h"
 #include "fd_table.h"
+#include "folder_fit.h"
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum job_kind {
@@ -36,6 +38,7 @@ struct state_job {
 	state_was_read *was_read;
 	void *context;
 	int error;
+	bool replaced; /* the directory was found to be another one */
 };
 
 struct job_list {
@@ -44,12 +47,19 @@ struct job_list {
 };
 
 struct state_writer {
+	char *path;
 	int directory_fd;
 	int lock_fd;
+	/* the thread's, whose descriptors are its own: of the directory that has taken the place of
+	 * the first one; -1: none has */
+	int later_fd;
+	int later_lock_fd;
 	int finished_fd;
 	struct event *finished_event;
 	pthread_t thread;
 	bool has_thread;
+	void (*replaced)(void *context);
+	void *context;
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	/* under the mutex */
@@ -93,8 +103,92 @@ static void job_free(struct state_job *job)
 	free(job);
 }
 
-static void do_job(int directory_fd, struct state_job *job)
+/* 0 or negative errno; *ret_fd is as fit as one at a start has to be. */
+static int open_fit(const char *path, int *ret_fd)
 {
+	char problem[256];
+	struct stat st;
+	int fd, error = durable_directory_open(path, &fd);
+
+	if (error < 0)
+		return error;
+	if (fstat(fd, &st) < 0)
+		error = -errno;
+	else if (!is_sticky(&st) && !owner_fit(&st, "", problem, sizeof(problem)))
+		error = -EPERM;
+	if (error < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return error;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int current_fd(const struct state_writer *w)
+{
+	return w->later_fd >= 0 ? w->later_fd : w->directory_fd;
+}
+
+static void later_close(struct state_writer *w)
+{
+	if (w->later_fd >= 0) {
+		close(w->later_lock_fd);
+		close(w->later_fd);
+	}
+	w->later_lock_fd = w->later_fd = -1;
+}
+
+static int later_open(struct state_writer *w)
+{
+	int directory_fd, lock_fd, error = open_fit(w->path, &directory_fd);
+	pid_t holder;
+
+	if (error < 0)
+		return error;
+	error = durable_lock(directory_fd, &lock_fd, &holder);
+	if (error < 0) {
+		close(directory_fd);
+		return error;
+	}
+	later_close(w);
+	w->later_fd = directory_fd;
+	w->later_lock_fd = lock_fd;
+	return 0;
+}
+
+/* What is written to a directory that was removed, or that another was mounted over, is found by
+ * nobody. One that is only out of reach, or was moved away, may come back, and is written to. */
+static int follow_path(struct state_writer *w, bool *ret_replaced)
+{
+	struct stat ours, there, first;
+	bool found = stat(w->path, &there) == 0;
+	int error = 0;
+
+	if (fstat(current_fd(w), &ours) < 0)
+		return 0;
+	if (found ? same_file(&ours, &there) : ours.st_nlink > 0)
+		return 0;
+	/* the first one has been locked all the time */
+	if (found && fstat(w->directory_fd, &first) == 0 && same_file(&first, &there))
+		later_close(w);
+	else
+		error = later_open(w);
+	*ret_replaced = !error;
+	return error;
+}
+
+static void do_job(struct state_writer *w, struct state_job *job)
+{
+	int directory_fd;
+
+	job->error = follow_path(w, &job->replaced);
+	if (job->error)
+		return;
+	directory_fd = current_fd(w);
 	switch (job->kind) {
 	case JOB_WRITE:
 		job->error = *job->kept ? durable_keep(directory_fd, job->name, job->kept) : 0;
@@ -133,7 +227,7 @@ static void *writer_main(void *arg)
 		}
 		pthread_mutex_unlock(&w->mutex);
 
-		do_job(w->directory_fd, job);
+		do_job(w, job);
 
 		pthread_mutex_lock(&w->mutex);
 		job_list_append(&w->finished, job);
@@ -141,6 +235,7 @@ static void *writer_main(void *arg)
 		eventfd_write(w->finished_fd, 1);
 	}
 	pthread_mutex_unlock(&w->mutex);
+	later_close(w);
 	return NULL;
 }
 
@@ -149,6 +244,7 @@ static void writer_finished(evutil_socket_t fd, short what, void *arg)
 	struct state_writer *w = arg;
 	struct job_list finished;
 	struct state_job *job;
+	bool replaced = false;
 	eventfd_t count;
 
 	(void)what;
@@ -161,12 +257,15 @@ static void writer_finished(evutil_socket_t fd, short what, void *arg)
 
 	while ((job = finished.first)) {
 		finished.first = job->next;
+		replaced |= job->replaced;
 		if (job->was_read)
 			job->was_read(job->context, job->error, job->bytes, job->length);
 		else if (job->done)
 			job->done(job->context, job->error);
 		job_free(job);
 	}
+	if (replaced && w->replaced)
+		w->replaced(w->context);
 }
 
 /* No signal is ever handled in the thread: they belong to the loop. */
@@ -198,12 +297,17 @@ int state_writer_new(struct state_writer **ret, struct event_base *base, const c
 		return -ENOMEM;
 	w->directory_fd = -1;
 	w->lock_fd = -1;
+	w->later_fd = w->later_lock_fd = -1;
 	w->finished_fd = -1;
 	job_list_init(&w->queued);
 	job_list_init(&w->finished);
 	pthread_mutex_init(&w->mutex, NULL);
 	pthread_cond_init(&w->wake, NULL);
 
+	error = -ENOMEM;
+	w->path = strdup(directory);
+	if (!w->path)
+		goto fail;
 	error = durable_directory_open(directory, &w->directory_fd);
 	if (error < 0)
 		goto fail;
@@ -228,6 +332,12 @@ int state_writer_new(struct state_writer **ret, struct event_base *base, const c
 fail:
 	state_writer_free(w);
 	return error;
+}
+
+void state_writer_set_hook(struct state_writer *w, void (*replaced)(void *context), void *context)
+{
+	w->replaced = replaced;
+	w->context = context;
 }
 
 void state_writer_free(struct state_writer *w)
@@ -255,6 +365,7 @@ void state_writer_free(struct state_writer *w)
 		close(w->directory_fd);
 	pthread_cond_destroy(&w->wake);
 	pthread_mutex_destroy(&w->mutex);
+	free(w->path);
 	free(w);
 }
 

@@ -240,13 +240,16 @@ struct disk_job {
 };
 
 struct state_writer {
-	char unused;
+	void (*replaced)(void *context);
+	void *context;
 };
 
 static struct state_writer the_writer;
 
 int __wrap_state_writer_new(struct state_writer **ret, struct event_base *base,
 	const char *directory, pid_t *ret_holder);
+void __wrap_state_writer_set_hook(
+	struct state_writer *w, void (*replaced)(void *context), void *context);
 void __wrap_state_writer_free(struct state_writer *w);
 int __wrap_state_write(struct state_writer *w, const char *name, const char *bytes, size_t length,
 	state_written *done, void *context);
@@ -267,6 +270,12 @@ int __wrap_state_writer_new(struct state_writer **ret, struct event_base *base,
 	assert_string_equal(directory, rig->state);
 	*ret = &the_writer;
 	return 0;
+}
+
+void __wrap_state_writer_set_hook(
+	struct state_writer *w, void (*replaced)(void *context), void *context)
+{
+	*w = (struct state_writer){replaced, context};
 }
 
 static void path_of(char path[256], const char *name)
@@ -423,6 +432,20 @@ void rig_disk_heal(struct rig *r)
 {
 	r->disk_hangs = false;
 	r->disk_refuses = 0;
+	rig_run(r);
+}
+
+void rig_state_replaced(struct rig *r)
+{
+	DIR *directory = opendir(r->state);
+	const struct dirent *e;
+
+	assert_non_null(directory);
+	while ((e = readdir(directory)) != NULL)
+		if (*e->d_name != '.')
+			assert_int_equal(unlinkat(dirfd(directory), e->d_name, 0), 0);
+	closedir(directory);
+	the_writer.replaced(the_writer.context);
 	rig_run(r);
 }
 

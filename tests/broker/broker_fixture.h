@@ -111,6 +111,8 @@ unsigned rig_disk_jobs(struct rig *r);
 void rig_disk_end(struct rig *r, int error);
 /* From here on the disk is well again; does all there is to do. */
 void rig_disk_heal(struct rig *r);
+/* All files are gone, and the writer finds another directory where they were. */
+void rig_state_replaced(struct rig *r);
 /* Is there a file whose name ends so? */
 bool rig_file_exists(struct rig *r, const char *suffix);
 /* Its bytes, to be freed; and others in their place. */

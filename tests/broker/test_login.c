@@ -1643,6 +1643,27 @@ static void test_a_login_is_stored_as_soon_as_there_is_a_key(void **state)
 	free(key);
 }
 
+/* The key that was beside it is gone as well. */
+static void test_a_login_is_stored_in_a_directory_that_is_new(void **state)
+{
+	struct rig *r = logged_in(LOGIN);
+	size_t before, after;
+	char *old_key = rig_file_read(r, ".key", &before), *key;
+
+	(void)state;
+	rig_state_replaced(r);
+	assert_true(rig_logged(r, "has become another directory"));
+	key = rig_file_read(r, ".key", &after);
+	assert_string_not_equal(key, old_key);
+	rig_stop(r);
+	rig_start(r);
+	rig_answer_token(r, rig_post_with(r, "refresh_token=refresh-1"), "token-2", "refresh-2");
+	assert_serves(r, "token-2");
+	rig_free(r);
+	free(old_key);
+	free(key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1717,6 +1738,7 @@ int main(void)
 		cmocka_unit_test(test_a_login_before_the_file_is_put_back_counts),
 		cmocka_unit_test(test_logged_out_while_a_file_that_was_put_back_is_read),
 		cmocka_unit_test(test_a_login_is_stored_as_soon_as_there_is_a_key),
+		cmocka_unit_test(test_a_login_is_stored_in_a_directory_that_is_new),
 		cmocka_unit_test(test_a_stop_waits_for_a_refresh),
 		cmocka_unit_test(test_a_stop_waits_for_a_refresh_no_longer_than_a_minute),
 		cmocka_unit_test(test_a_stop_wipes_a_code_whose_profile_is_gone),

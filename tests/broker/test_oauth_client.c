@@ -379,6 +379,30 @@ static void test_what_an_admin_stopped_is_written_when_the_disk_works(void **sta
 	}
 }
 
+/* Of all clients, also of those that ask for nothing. */
+static void test_a_directory_that_is_new_gets_all_there_is(void **state)
+{
+	struct rig *r = with_token("[profile a]\n");
+	struct caller *c = caller_ask(r, "POST", "/v1/revoke?profile=a");
+
+	(void)state;
+	rig_answer(r, rig_delete(r), 200, "");
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	rig_state_replaced(r);
+	assert_true(rig_file_exists(r, ".state"));
+	rig_stop(r);
+	rig_start(r);
+	assert_int_equal(rig_posts(r), 0);
+	c = caller_ask(r, "POST", "/v1/refresh?profile=a");
+	rig_answer_token(r, rig_post(r), "token-2", NULL);
+	assert_int_equal(caller_status(r, c), 200);
+	/* nor does any generation come back */
+	assert_string_equal(caller_member(c, "generation"), "1001");
+	caller_gone(r, c);
+	rig_free(r);
+}
+
 static void test_a_directory_that_cannot_be_listed_is_told(void **state)
 {
 	struct rig *r = with_token(A);
@@ -412,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_what_an_admin_stopped_stays_stopped),
 		cmocka_unit_test(test_a_disk_that_fails_is_told_once_until_it_works),
 		cmocka_unit_test(test_what_an_admin_stopped_is_written_when_the_disk_works),
+		cmocka_unit_test(test_a_directory_that_is_new_gets_all_there_is),
 		cmocka_unit_test(test_a_directory_that_cannot_be_listed_is_told),
 	};
 

@@ -735,6 +735,142 @@ static void test_one_at_a_time(void **state)
 	event_base_free(base);
 }
 
+/* A directory in the fixture's, and a writer to it. */
+struct moving {
+	struct fixture at, away; /* without descriptors */
+	struct run run;
+	int replaced;
+};
+
+static void count_replaced(void *context)
+{
+	((struct moving *)context)->replaced++;
+}
+
+static int write_moving(struct moving *m, const char *text)
+{
+	struct ticket ticket = {.run = &m->run};
+
+	m->run.done = 0;
+	m->run.expected = 1;
+	assert_int_equal(
+		state_write(m->run.writer, "file", text, strlen(text), write_done, &ticket), 0);
+	run_loop(&m->run);
+	return m->run.last_error;
+}
+
+static void empty_and_remove(const char *path)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+
+	while (directory && (entry = readdir(directory)))
+		unlinkat(dirfd(directory), entry->d_name, 0);
+	if (directory)
+		closedir(directory);
+	rmdir(path);
+}
+
+static void moving_init(struct moving *m, const struct fixture *f)
+{
+	*m = (struct moving){.replaced = 0};
+	snprintf(m->at.path, sizeof(m->at.path), "%.40s/state", f->path);
+	snprintf(m->away.path, sizeof(m->away.path), "%.40s/away", f->path);
+	run_init(&m->run, m->at.path);
+	state_writer_set_hook(m->run.writer, count_replaced, m);
+	assert_int_equal(write_moving(m, "one"), 0);
+	assert_content(&m->at, "file", "one");
+}
+
+static void moving_fini(struct moving *m)
+{
+	run_fini(&m->run);
+	empty_and_remove(m->at.path);
+	empty_and_remove(m->away.path);
+}
+
+static void test_a_directory_in_the_place_of_the_first(void **state)
+{
+	struct moving m;
+	pid_t pid;
+
+	moving_init(&m, *state);
+	/* where there is none it may come back */
+	assert_return_code(rename(m.at.path, m.away.path), errno);
+	assert_int_equal(write_moving(&m, "two"), 0);
+	assert_content(&m.away, "file", "two");
+	assert_int_equal(m.replaced, 0);
+	/* one that others can change is none */
+	assert_return_code(mkdir(m.at.path, 0700), errno);
+	assert_return_code(chmod(m.at.path, 0777), errno);
+	assert_int_equal(write_moving(&m, "three"), -EPERM);
+	assert_int_equal(m.replaced, 0);
+	assert_return_code(chmod(m.at.path, 0700), errno);
+	assert_int_equal(write_moving(&m, "four"), 0);
+	assert_content(&m.at, "file", "four");
+	assert_int_equal(m.replaced, 1);
+	assert_int_equal(ask_as_another(&m.at, &pid), -EBUSY);
+	assert_int_equal(write_moving(&m, "five"), 0);
+	assert_int_equal(m.replaced, 1);
+	/* the first one comes back */
+	empty_and_remove(m.at.path);
+	assert_return_code(rename(m.away.path, m.at.path), errno);
+	assert_int_equal(write_moving(&m, "six"), 0);
+	assert_content(&m.at, "file", "six");
+	assert_int_equal(m.replaced, 2);
+	assert_int_equal(ask_as_another(&m.at, &pid), -EBUSY);
+	moving_fini(&m);
+}
+
+static void test_a_directory_that_was_removed(void **state)
+{
+	struct moving m;
+	pid_t pid;
+
+	moving_init(&m, *state);
+	empty_and_remove(m.at.path);
+	assert_int_equal(write_moving(&m, "two"), 0);
+	assert_content(&m.at, "file", "two");
+	assert_int_equal(m.replaced, 1);
+	assert_int_equal(ask_as_another(&m.at, &pid), -EBUSY);
+	moving_fini(&m);
+}
+
+/* Two daemons must not write to one, however it came to its place. */
+static void test_a_directory_that_another_has(void **state)
+{
+	struct moving m;
+	struct run other = {0};
+
+	moving_init(&m, *state);
+	assert_return_code(rename(m.at.path, m.away.path), errno);
+	{
+		int ready[2];
+		pid_t child;
+		char byte;
+
+		assert_return_code(pipe(ready), errno);
+		child = fork();
+		assert_true(child >= 0);
+		if (!child) {
+			run_init(&other, m.at.path);
+			if (write(ready[1], "x", 1) == 1)
+				pause();
+			_exit(1);
+		}
+		assert_int_equal(read(ready[0], &byte, 1), 1);
+		assert_int_equal(write_moving(&m, "two"), -EBUSY);
+		assert_int_equal(m.replaced, 0);
+		assert_return_code(kill(child, SIGKILL), errno);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		close(ready[0]);
+		close(ready[1]);
+	}
+	assert_int_equal(write_moving(&m, "three"), 0);
+	assert_int_equal(m.replaced, 1);
+	moving_fini(&m);
+}
+
 static void test_what_a_crash_left(void **state)
 {
 	struct fixture *f = *state;
@@ -830,6 +966,9 @@ int main(void)
 		WITH_FIXTURE(test_free_finishes_what_is_queued),
 		WITH_FIXTURE(test_kept_removed_and_read_in_order),
 		WITH_FIXTURE(test_one_at_a_time),
+		WITH_FIXTURE(test_a_directory_in_the_place_of_the_first),
+		WITH_FIXTURE(test_a_directory_that_was_removed),
+		WITH_FIXTURE(test_a_directory_that_another_has),
 		WITH_FIXTURE(test_what_a_crash_left),
 		WITH_FIXTURE(test_failure_reaches_the_loop),
 		WITH_FIXTURE(test_callback_may_write),

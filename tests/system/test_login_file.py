@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shutil
 import stat
 import time
 
@@ -252,6 +253,26 @@ def test_it_is_written_as_soon_as_the_disk_allows(server, shimmed):
     assert d.status()["login"]["stored"] is False
     disk.set(write=0)
     wait_until(lambda: d.status()["login"]["stored"], "the login on the disk", 20)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_directory_that_is_replaced_while_the_daemon_runs(server, logged_in, moved):
+    """By somebody who cleans up, or mounts another disk; there is no second daemon in the new one."""
+    d = logged_in
+    os.rename(d.state_dir, d.path("moved"))
+    if moved:
+        os.mkdir(d.state_dir, 0o700)
+    else:
+        wait_until(lambda: shutil.rmtree(d.path("moved"), ignore_errors=True)
+                   or not os.path.exists(d.path("moved")), "its end")
+    assert d.post("/v1/refresh").status == 200
+    d.wait_log(rf"^<4>state_dir {re.escape(d.state_dir)} has become another directory: ")
+    wait_until(lambda: d.status()["login"]["stored"], "the login on the disk")
+    generation = d.token().json["generation"]
+    d.restart()
+    again = d.token(wait=10)
+    assert again.status == 200 and again.json["generation"] > generation
+    assert [one["ended"] for one in server.logins()] == [""]
 
 
 def test_logout_erases(server, shimmed):

@@ -733,6 +733,20 @@ def test_check_config_warns_of_a_folder_that_is_not_there(make_daemon, server, k
     fail_to_start(d)
 
 
+def test_check_config_warns_of_a_state_directory_elsewhere_that_is_not_there(make_daemon, server):
+    d = make_daemon(server, broker={"state_dir": "/"})
+    path = d.broker["state_dir"] = d.path("link")
+    os.symlink(d.path("elsewhere"), path)
+    d.write_config()
+    told = check(d)
+    assert told.returncode == 0
+    assert re.search(rf"^\S+:\d+: state_dir: warning: {path} is a symbolic link to a folder",
+                     told.stdout, re.M)
+    fail_to_start(d)
+    os.mkdir(d.path("elsewhere"), 0o700)
+    assert "warning" not in check(d).stdout
+
+
 def test_check_config_reads_all_certificates(make_daemon, server):
     """The daemon would trust none of a file of which it cannot read one."""
     d = make_daemon(server)
