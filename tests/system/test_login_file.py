@@ -16,6 +16,11 @@ from users import needs_root
 from waiting import PATIENCE, wait_until
 
 
+def set_aside(d) -> str:
+    """What the next refresh token is written to."""
+    return os.path.join(d.state_dir, f".{os.path.basename(login_file(d))}.tmp")
+
+
 def login_file(d) -> str:
     names = [name for name in os.listdir(d.state_dir) if name.endswith(".login")]
     assert len(names) == 1, names
@@ -155,7 +160,7 @@ def test_a_write_that_was_cut_short_is_used_if_it_is_whole(server, logged_in):
     assert d.post("/v1/refresh").status == 200
     d.stop()
     newer = content(path)
-    left = os.path.join(d.state_dir, f".{os.path.basename(path)}.tmp")
+    left = set_aside(d)
     put(path, older)
     put(left, newer)
     inode = os.stat(left).st_ino
@@ -189,6 +194,7 @@ def test_a_disk_that_fails(server, shimmed, call, error):
     d, disk = shimmed
     path = login_file(d)
     assert stored_metric(d) == "1"
+    wait_until(lambda: os.path.exists(set_aside(d)), "room for the next one")
     disk.set(**{call: error})
     if call == "open":
         # This one has been made already, and the lack of the next one is told.
@@ -278,7 +284,7 @@ def test_a_directory_that_is_replaced_while_the_daemon_runs(server, logged_in, m
 def test_logout_erases(server, shimmed):
     d, disk = shimmed
     path = login_file(d)
-    put(os.path.join(d.state_dir, f".{os.path.basename(path)}.tmp"), content(path))
+    put(set_aside(d), content(path))
     token = d.token().json["access_token"]
     answer = d.post("/v1/logout")
     assert (answer.status, answer.json) == (200, {"profile": "default", "state": "login_required"})
@@ -305,7 +311,7 @@ def test_a_full_disk_that_is_one(server, make_daemon):
         d.start()
         assert log_in(d, server).status == 200
         path = login_file(d)
-        aside = os.path.join(d.state_dir, f".{os.path.basename(path)}.tmp")
+        aside = set_aside(d)
         wait_until(lambda: os.path.exists(aside) and os.stat(aside).st_blocks, "room for the next one")
         fill(d.state_dir)
         # The room for a refresh token that comes was set aside, each time again.
