@@ -12,6 +12,8 @@
 
 /* In requests. A tenth of what one processor can do, and as many at once as nobody notices. */
 #define SHARE_PER_SECOND 8000
+/* Alone, in one pass: a twentieth of a second. */
+#define SHARE_OF_PASS 16384
 #define SHARE_AT_ONCE 128
 #define CONNECTION_COST 4
 /* A lower limit of connections at a time is none of new ones. */
@@ -72,6 +74,20 @@ static bool has_rival(
 	return rival_ms(s, user) && passed >= 0 && passed <= within;
 }
 
+/* The time is a coarse one, in which there may be several short passes: taken for one. */
+static uint32_t in_pass(const struct sharing *s, int64_t now)
+{
+	return s->pass_ms == now ? s->in_pass : 0;
+}
+
+static void count(struct sharing *s, struct share_user *user, uint32_t cost, int64_t now)
+{
+	s->requests += cost;
+	s->in_pass = in_pass(s, now) + cost;
+	s->pass_ms = now;
+	share_fill(&user->served, cost, SHARE_PER_SECOND, now);
+}
+
 static void note_served(struct sharing *s, const struct share_user *user, int64_t now)
 {
 	if (s->latest[0].uid != user->uid) {
@@ -94,17 +110,13 @@ void share_served(struct sharing *s, struct share_user *user, size_t bytes)
 	uint32_t cost = 1 + (uint32_t)(bytes / SHARE_BYTES_PER_REQUEST);
 	int64_t now = now_ms(s);
 
-	s->requests += cost;
-	share_fill(&user->served, cost, SHARE_PER_SECOND, now);
+	count(s, user, cost, now);
 	note_served(s, user, now);
 }
 
 void share_replied_much(struct sharing *s, struct share_user *user, size_t bytes)
 {
-	uint32_t cost = (uint32_t)(bytes / SHARE_BYTES_PER_REQUEST);
-
-	s->requests += cost;
-	share_fill(&user->served, cost, SHARE_PER_SECOND, now_ms(s));
+	count(s, user, (uint32_t)(bytes / SHARE_BYTES_PER_REQUEST), now_ms(s));
 }
 
 /* As many at once as are allowed a second. */
@@ -125,11 +137,12 @@ static bool had_its_share(const struct sharing *s, const struct share_user *user
 	int64_t now;
 
 	/* Mostly this much is known without a clock: it has not asked for much, or it is alone. */
-	if (user->served.level <= SHARE_AT_ONCE * 1000 || !rival_ms(s, user))
+	if (user->served.level <= SHARE_AT_ONCE * 1000 ||
+		(!rival_ms(s, user) && s->in_pass < SHARE_OF_PASS))
 		return false;
 	now = now_ms(s);
 	return level_at(&user->served, SHARE_PER_SECOND, now) > SHARE_AT_ONCE * 1000 &&
-	       has_rival(s, user, RIVAL_REQUESTS_MS, now);
+	       (has_rival(s, user, RIVAL_REQUESTS_MS, now) || in_pass(s, now) >= SHARE_OF_PASS);
 }
 
 unsigned share_requests(

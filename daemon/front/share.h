@@ -3,8 +3,9 @@
  * Two measures, neither of which costs anybody anything while nobody else is there. Who has asked
  * for more than a share of the requests stands behind those who have not: the loop only notes that
  * such a connection has something to say, and serves some of them, users in turn, once per pass.
- * And who connects without end is turned away, because a connection costs most of what it costs
- * before it is known what it wants. */
+ * (Also alone, where a pass took long: nobody knows who is to come.) And who connects without end
+ * is turned away, because a connection costs most of what it costs before it is known what it
+ * wants. */
 #ifndef GCTOKEND_FRONT_SHARE_H
 #define GCTOKEND_FRONT_SHARE_H
 
@@ -41,6 +42,8 @@ struct sharing {
 	struct event turn;
 	void (*ready)(struct link *connection);
 	uint64_t requests; /* so far, a large one counted as several */
+	uint32_t in_pass;  /* of those, in the pass of the loop that began at `pass_ms` */
+	int64_t pass_ms;
 };
 
 /* `ready` is called for a connection that waited behind others and whose turn it is. It may free

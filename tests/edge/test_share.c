@@ -268,6 +268,33 @@ static void large_replies_count_as_many(void **state)
 	close(modest);
 }
 
+/* Whoever is to come next does not wait for them either, although nobody else is there yet. */
+static void alone_a_pass_has_an_end_too(void **state)
+{
+	struct got got[40] = {{0}};
+	int fds[COUNT(got)];
+	unsigned before;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(fds); i++)
+		fds[i] = client_of(GREEDY);
+	for (unsigned i = 0; i < COUNT(fds); i++)
+		client_write(fds[i], REQUEST("/big?700000"));
+	do {
+		before = asked_count;
+		turn();
+		/* each is as many as 684 small ones */
+		assert_in_range(asked_count - before, 1, 16384 / 684 + 2);
+		for (unsigned i = 0; i < COUNT(fds); i++)
+			client_pull(fds[i], &got[i]);
+	} while (asked_count < COUNT(fds));
+	for (unsigned i = 0; i < COUNT(fds); i++) {
+		WAIT_UNTIL(has_answers(fds[i], &got[i], 1));
+		got_free(&got[i]);
+		close(fds[i]);
+	}
+}
+
 static void send_all_it_takes(int fd)
 {
 	static const char bytes[65536];
@@ -478,6 +505,7 @@ int main(void)
 		TEST(those_turned_away_by_thousands_are_told),
 		TEST(large_requests_count_as_many),
 		TEST(large_replies_count_as_many),
+		TEST(alone_a_pass_has_an_end_too),
 		TEST(what_is_thrown_away_counts_as_well),
 		TEST(who_asks_without_end_stands_behind),
 		TEST(alone_nobody_stands_behind),
