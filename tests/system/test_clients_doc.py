@@ -70,6 +70,16 @@ def test_a_file(reader, gctoken):
     assert [entry["status"] for entry in fake.log("api")] == [200]
 
 
+def test_a_file_that_never_comes(reader, gctoken):
+    """The command has said why; and what an earlier run has left is not taken for it."""
+    reader.daemon.stop()
+    with open(os.path.join(reader.folder, "token"), "w", encoding="ascii") as file:
+        file.write("old\n")
+    reader.run("sh", "-u", "file.sh", code=1, API=reader.daemon.fake.api_url,
+               PATH=os.path.dirname(os.path.abspath(gctoken)) + ":" + os.environ["PATH"])
+    assert not reader.daemon.fake.log("api")
+
+
 def test_shell_tells_of_a_failure(reader):
     """Neither a broker without a token nor an API that says no looks like success."""
     reader.daemon.fake.fault("api", "answer", status=403, body="{}")
@@ -171,11 +181,24 @@ def go(reader, tmp_path_factory):
 
 @pytest.mark.parametrize("revoked", [False, True])
 def test_go(reader, revoked, go):
+    fake = reader.daemon.fake
+    fake.fault("api", "answer", status=429, headers={"Retry-After": "1"}, body="{}")
     if revoked:
-        reader.daemon.fake.revoke(all=True)
+        fake.revoke(all=True)
     assert '"state": "active"' in go("run", "broker.go", "main.go")
-    statuses = [entry["status"] for entry in reader.daemon.fake.log("api")]
-    assert statuses == ([401, 200] if revoked else [200])
+    statuses = [entry["status"] for entry in fake.log("api")]
+    assert statuses == ([429, 401, 200] if revoked else [429, 200])
+
+
+def test_go_does_not_hang(reader, go):
+    """Its limit, shortened, ends what the documented one would end in a minute."""
+    shorter = PROGRAMS["main.go"].replace("60 * time.Second", "time.Second")
+    assert shorter != PROGRAMS["main.go"]
+    with open(os.path.join(reader.folder, "main.go"), "w", encoding="utf-8") as file:
+        file.write(shorter)
+    reader.daemon.fake.fault("api", "hang", times=-1, seconds=600)
+    go("build", "-o", "users-me", "broker.go", "main.go")
+    reader.run(os.path.join(reader.folder, "users-me"), code=1)
 
 
 GO_MODULE = f"""module program
