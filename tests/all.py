@@ -39,14 +39,29 @@ class Case:
 second_looks: list[str] = []
 
 
+# Of a program that runs many cases, each of which has a deadline of its own: it hangs.
+DEADLINE_S = 3600.0
+
+
+def run_command(*command: str, env: dict[str, str] | None = None) -> tuple[int | None, str]:
+    """Its exit status, None if it did not end in time, and what it wrote."""
+    try:
+        result = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})},
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, errors="replace",
+                                check=False, timeout=DEADLINE_S)
+    except subprocess.TimeoutExpired as late:
+        said = (late.output or b"").decode(errors="replace")
+        return None, f"{said}\n{command[0]} did not end within {DEADLINE_S:g} s"
+    return result.returncode, result.stdout
+
+
 def command_case(name: str, *command: str, env: dict[str, str] | None = None) -> Case:
     """A command that is a test by itself: passed if it succeeds, skipped if it says so by status 77."""
-    result = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})},
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-    if result.returncode == 77:
-        return Case(name, SKIPPED, result.stdout.partition("skipped: ")[2].strip())
-    return Case(name, FAILED if result.returncode else PASSED, result.stdout)
+    status, said = run_command(*command, env=env)
+    if status == 77:
+        return Case(name, SKIPPED, said.partition("skipped: ")[2].strip())
+    return Case(name, PASSED if status == 0 else FAILED, said)
 
 
 def run_lint(_build: str) -> list[Case]:
@@ -131,10 +146,6 @@ def second_look(layer: str, cases: list[Case], run_again: Callable[[], list[Case
         case for case in again.values() if case.outcome == FAILED]
 
 
-# Of a whole suite, whose programs have deadlines of their own: a meson that gave up on them may hang.
-MESON_DEADLINE_S = 3600.0
-
-
 def meson_suite(suite: str):
     """A layer whose programs meson knows."""
     def known(build: str) -> list[str]:
@@ -147,22 +158,17 @@ def meson_suite(suite: str):
         log = os.path.join(build, "meson-logs", f"testlog-{suite}.json")
         if os.path.exists(log):
             os.unlink(log)
-        try:
-            result = subprocess.run(
-                ["meson", "test", "-C", build, "--no-rebuild", "--suite", suite, "--logbase",
-                 f"testlog-{suite}", *programs], cwd=ROOT, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                check=False, timeout=MESON_DEADLINE_S)
-        except subprocess.TimeoutExpired as late:
-            return Case(f"{suite}: meson did not end within {MESON_DEADLINE_S:g} s", FAILED,
-                        (late.output or b"").decode(errors="replace"))
+        status, said = run_command("meson", "test", "-C", build, "--no-rebuild", "--suite", suite,
+                                   "--logbase", f"testlog-{suite}", *programs)
+        if status is None:
+            return Case(f"{suite}: meson hangs", FAILED, said)
         if not os.path.exists(log):
-            return Case(f"{suite}: meson ran no test", FAILED, result.stdout)
+            return Case(f"{suite}: meson ran no test", FAILED, said)
         with open(log, encoding="utf-8") as file:
             found = [json.loads(line) for line in file]
         wanted = len(programs) or len(known(build))
         if len(found) != wanted:
-            return Case(f"{suite}: {len(found)} of {wanted} programs ran", FAILED, result.stdout)
+            return Case(f"{suite}: {len(found)} of {wanted} programs ran", FAILED, said)
         return found
 
     def of_program(build: str, *programs: str) -> list[Case]:
@@ -212,6 +218,7 @@ def pytest_file(build: str, layer: str, file: str, *options: str) -> list[Case]:
     whole = command_case(
         f"{name}: pytest", "/usr/bin/python3", "-m", "pytest", file, "-q", "--tb=short",
         f"--junitxml={report}", "-o", f"cache_dir={os.path.join(build, layer, name)}.cache",
+        "-o", "faulthandler_timeout=900",  # where a test is that hangs
         *options,
         env={"GCTOKEND": os.path.join(build, "daemon", "gctokend"),
              "GCTOKEN": os.path.join(build, "client-lib", "gctoken")})

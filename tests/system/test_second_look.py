@@ -121,11 +121,17 @@ def test_two_programs_of_one_name_are_not_even_tried(runner, meson):
 
 
 def test_a_meson_that_hangs_has_failed(runner, meson, monkeypatch):
-    monkeypatch.setattr(runner, "MESON_DEADLINE_S", 0.5)
+    monkeypatch.setattr(runner, "DEADLINE_S", 0.5)
     build = meson(["wheel"], ["wheel"], "echo turning; exec sleep 1000")
     [case] = runner.meson_suite("edge")(build)
     assert (case.outcome, case.name, case.text) == (
-        runner.FAILED, "edge: meson did not end within 0.5 s", "turning\n")
+        runner.FAILED, "edge: meson hangs", "turning\n\nmeson did not end within 0.5 s")
+
+
+def test_so_has_any_other_command(runner, monkeypatch):
+    monkeypatch.setattr(runner, "DEADLINE_S", 0.5)
+    case = runner.command_case("test_x.py: pytest", "sh", "-c", "echo turning; exec sleep 1000")
+    assert (case.outcome, case.text) == (runner.FAILED, "turning\n\nsh did not end within 0.5 s")
 
 
 def test_a_check_that_is_for_another_release_is_skipped_and_says_so(runner):
