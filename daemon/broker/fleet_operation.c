@@ -1,5 +1,6 @@
 #include "fleet_operation.h"
 
+#include "broker.h"
 #include "fleet_link.h"
 #include "fleet_member.h"
 #include "oauth_client.h"
@@ -137,6 +138,21 @@ static int put_stop(struct fleet_member *m, const struct fleet_decision *d)
 	return r;
 }
 
+/* This host wakes anyhow. */
+static void take_others_along(const struct fleet_member *m, const struct clock_reading *now)
+{
+	struct broker *b = m->profile->broker;
+
+	for (size_t i = 0; i < b->profiles.count; i++) {
+		struct profile *p = b->profiles.items[i];
+
+		if (p->fleet && p->fleet != m && fleet_poll_along(&p->fleet->fleet, now->boot)) {
+			p->wake_at = SOURCE_LONG_AGO;
+			turn_soon(&b->turn);
+		}
+	}
+}
+
 void fleet_operation_begin(
 	struct fleet_member *m, const struct clock_reading *now, const struct fleet_decision *d)
 {
@@ -145,6 +161,8 @@ void fleet_operation_begin(
 	switch (d->operation) {
 	case FLEET_READ:
 		r = store_read(m->token);
+		if (d->poll)
+			take_others_along(m, now);
 		break;
 	case FLEET_ACQUIRE:
 		r = acquire(m, d);

@@ -102,6 +102,15 @@ void fleet_down(struct fleet *f, struct boot_time now)
 	f->busy = false;
 }
 
+bool fleet_poll_along(struct fleet *f, struct boot_time now)
+{
+	if (!f->up || !boot_is_never(f->read_at) ||
+		boot_before(boot_add(now, fleet_poll_slack(f)), f->poll_at))
+		return false;
+	f->read_at = now;
+	return true;
+}
+
 void fleet_anchored(struct fleet *f, struct boot_time sent)
 {
 	f->anchor = boot_max(f->anchor, sent);
@@ -159,8 +168,9 @@ static enum fleet_taken was_read(struct fleet *f, struct boot_time now,
 	enum fleet_taken taken = FLEET_TAKEN_NOTHING;
 
 	f->read_at = BOOT_TIME_NEVER;
-	f->poll_at = boot_add(now, duration_ns(f->settings.poll.ns / 10 * 9));
-	f->poll_at = boot_add(f->poll_at, upto(f, duration_ns(f->settings.poll.ns / 5)));
+	f->poll_at = boot_add(boot_add(now, f->settings.poll),
+		duration_sub(
+			fleet_poll_slack(f), upto(f, duration_ns(fleet_poll_slack(f).ns / 2))));
 	if (r->generation)
 		taken = fleet_look_at_read(f, now, r, sight);
 	else

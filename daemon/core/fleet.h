@@ -117,6 +117,7 @@ enum fleet_todo {
 struct fleet_decision {
 	enum fleet_todo todo;
 	enum fleet_operation operation; /* the numbers of an operation follow it */
+	bool poll;                      /* READ: it was due, and nothing else wants it */
 	uint64_t generation;            /* ACQUIRE: the highest known; PUT, STOP: of what is put;
 					   ACCEPT: of the token */
 	uint64_t reject;                /* ACQUIRE: the reported generation, or 0 */
@@ -274,6 +275,9 @@ void fleet_anchored(struct fleet *f, struct boot_time sent);
 /* The operation under way was answered. `sight`: what opening its record told. */
 enum fleet_taken fleet_answered(struct fleet *f, struct boot_time now,
 	const struct fleet_answer *answer, const struct fleet_sight *sight);
+/* Another token's record is being read, since that was due: true if this one's is soon, and is read
+ * now. A host with many tokens wakes once for all. */
+bool fleet_poll_along(struct fleet *f, struct boot_time now);
 /* It was refused with an error, and the connection stays. */
 void fleet_refused(struct fleet *f, struct boot_time now);
 /* A message on the token's channel. */

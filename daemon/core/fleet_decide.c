@@ -127,7 +127,8 @@ static void decide_minting(struct fleet *f, struct boot_time now, struct fleet_d
 /* True: there is something to tell the store, or to ask it, besides a token. */
 static bool decide_upkeep(struct fleet *f, struct boot_time now, struct fleet_decision *d)
 {
-	if (boot_is_never(f->read_at) && !boot_before(now, f->poll_at))
+	d->poll = boot_is_never(f->read_at) && !boot_before(now, f->poll_at);
+	if (d->poll)
 		f->read_at = now;
 	d->wake_at = boot_min(d->wake_at, boot_is_never(f->read_at) ? f->poll_at : f->read_at);
 	if (!boot_before(now, f->read_at)) {

@@ -30,6 +30,12 @@ static inline bool boot_is_never(struct boot_time t)
 	return t.ns == BOOT_TIME_NEVER.ns;
 }
 
+/* By so much a look at the store may come later than fleet_poll: hosts do not keep step. */
+static inline struct duration fleet_poll_slack(const struct fleet *f)
+{
+	return duration_ns(f->settings.poll.ns / 10);
+}
+
 /* Saturates. */
 struct duration duration_from_us(int64_t us);
 

@@ -106,6 +106,14 @@ int redis_link_send(struct redis_link *l, const char *bytes, size_t length)
 	return bufferevent_write(l->stream, bytes, length) ? -ENOMEM : 0;
 }
 
+void redis_link_hold_answers(struct redis_link *l, bool hold)
+{
+	if (hold)
+		bufferevent_disable(l->stream, EV_READ);
+	else if (!is_over(l))
+		bufferevent_enable(l->stream, EV_READ);
+}
+
 static void wipe_sent(const void *bytes, size_t length, void *memory)
 {
 	(void)bytes;

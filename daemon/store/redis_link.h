@@ -56,6 +56,8 @@ int64_t redis_link_certificate_end(const struct redis_link *l);
 
 /* Sends the bytes of commands, once it is ready. 0 or -ENOMEM. */
 int redis_link_send(struct redis_link *l, const char *bytes, size_t length);
+/* While true answers stay where they are, and nobody is woken for them. */
+void redis_link_hold_answers(struct redis_link *l, bool hold);
 /* It goes down if it is not called again within that time. Zero: it does not. */
 void redis_link_expect(struct redis_link *l, struct duration within);
 

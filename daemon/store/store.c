@@ -3,6 +3,7 @@
 #include "core/random.h"
 #include "redis_channels.h"
 #include "redis_commands.h"
+#include "redis_link.h"
 #include "redis_pair.h"
 #include "redis_requests.h"
 #include "redis_tls.h"
@@ -35,6 +36,7 @@ struct store {
 	struct redis_requests requests;
 	struct redis_channels channels;
 	struct event *ping;
+	struct boot_time pinged_at;
 	bool up;
 	int64_t hosts;
 	struct store_token *tokens;
@@ -46,6 +48,43 @@ static struct boot_time now(const struct store *s)
 
 	s->requests.clock_read(&r);
 	return r.boot;
+}
+
+/* ---- pings ---- */
+
+static struct duration pings_apart(const struct store *s)
+{
+	return s->settings.ping.ns ? s->settings.ping : duration_s(STORE_PING_S);
+}
+
+static void ping_later(struct store *s)
+{
+	struct duration every = pings_apart(s);
+	const struct timeval t = {
+		.tv_sec = every.ns / NS_PER_S, .tv_usec = every.ns % NS_PER_S / 1000};
+
+	s->pinged_at = now(s);
+	event_add(s->ping, &t);
+}
+
+static void on_ping(evutil_socket_t fd, short what, void *context)
+{
+	struct store *s = context;
+
+	(void)fd, (void)what;
+	ping_later(s);
+	if (redis_channels_ping(&s->channels, redis_pair_messages(s->pair)))
+		redis_pair_drop(s->pair, "out of memory");
+}
+
+/* A look at the store is not urgent: what it answers is read when this pass's ping is answered, so
+ * that one wake-up does for both. */
+static void ping_along(struct store *s)
+{
+	if (boot_since(now(s), s->pinged_at).ns < pings_apart(s).ns / 2)
+		return;
+	redis_link_hold_answers(redis_pair_commands(s->pair), true);
+	event_active(s->ping, EV_TIMEOUT, 0);
 }
 
 /* ---- the connection for commands ---- */
@@ -98,13 +137,10 @@ static void on_told(void *context, const struct fleet_element *e)
 static void on_subscribed(void *context)
 {
 	struct store *s = context;
-	struct duration every = s->settings.ping.ns ? s->settings.ping : duration_s(STORE_PING_S);
-	const struct timeval t = {
-		.tv_sec = every.ns / NS_PER_S, .tv_usec = every.ns % NS_PER_S / 1000};
 
 	s->up = true;
 	redis_pair_settled(s->pair);
-	event_add(s->ping, &t);
+	ping_later(s);
 	s->hooks.up(s->context, now(s));
 }
 
@@ -119,16 +155,8 @@ static void on_ponged(void *context, struct boot_time sent)
 {
 	struct store *s = context;
 
+	redis_link_hold_answers(redis_pair_commands(s->pair), false);
 	s->hooks.anchored(s->context, sent);
-}
-
-static void on_ping(evutil_socket_t fd, short what, void *context)
-{
-	struct store *s = context;
-
-	(void)fd, (void)what;
-	if (redis_channels_ping(&s->channels, redis_pair_messages(s->pair)))
-		redis_pair_drop(s->pair, "out of memory");
 }
 
 /* ---- both ---- */
@@ -163,14 +191,19 @@ static int start(struct store_token *t, bool permit, enum fleet_operation operat
 {
 	bool *busy = permit ? &t->asking_permit : &t->busy;
 	struct store *s = t->store;
+	struct redis_link *link;
 	int r;
 
 	if (!s->up || *busy) {
 		buffer_fini(command);
 		return s->up ? -EBUSY : -ENOTCONN;
 	}
-	r = redis_requests_start(
-		&s->requests, redis_pair_commands(s->pair), t, permit, operation, script, command);
+	link = redis_pair_commands(s->pair);
+	if (script)
+		redis_link_hold_answers(link, false); /* is urgent */
+	else
+		ping_along(s);
+	r = redis_requests_start(&s->requests, link, t, permit, operation, script, command);
 	if (!r)
 		*busy = true;
 	return r;
@@ -305,7 +338,7 @@ static int begin(struct store *s, const struct store_settings *settings, char wh
 		if (r)
 			return r;
 	}
-	s->ping = event_new(s->base, -1, EV_PERSIST, on_ping, s);
+	s->ping = evtimer_new(s->base, on_ping, s);
 	if (!s->ping)
 		return -ENOMEM;
 	return redis_pair_new(&s->pair, s->base, &s->settings, s->tls, &hooks, s);

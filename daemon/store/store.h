@@ -29,7 +29,9 @@ struct store_token; /* a token that hosts share, at this store */
 #define STORE_HOSTS_MAX 16
 #define STORE_PREFIX_MAX 32
 #define STORE_CONNECT_S 15 /* to connect, with all that belongs to it */
-#define STORE_PING_S 10    /* on the connection by which messages come */
+/* On the connection by which messages come a ping is sent with a READ, so that the host wakes once
+ * for both, and at the latest so long after the one before. */
+#define STORE_PING_S 12
 
 struct store_host {
 	const char *name; /* or an address, without brackets */

@@ -39,8 +39,8 @@ REASONS = {
                   "which the others make as well",
     "new connection": "nine tenths of the time are the kernel's, to make and to end a connection",
     "one connection": "nearly all of the time is the kernel's, which wakes one and then the other",
-    "idle daemon in a fleet": "six times a minute each it asks whether messages still come and what "
-                              "the store has, and wakes for the replies as well",
+    "idle daemon in a fleet": "every 10 to 11 s it asks what the store has, and wakes again for the "
+                              "answers",
     "idle daemon: PSS": "most of it is libraries, which libcurl brings along",
     "page read": "all but a cache line or two is the clock's, and clocks differ",
     "10,000 waiting clients": "other work on this machine",

@@ -345,9 +345,10 @@ struct fleet_answer says(const struct rig *r, enum fleet_word word)
 	return (struct fleet_answer){.word = word, .stamp_us = store_now_us(r)};
 }
 
-static void end(struct rig *r, const struct fleet_answer *a, const char *problem)
+static void end(
+	struct rig *r, const char *profile, const struct fleet_answer *a, const char *problem)
 {
-	struct store_token *t = shared(r, "a");
+	struct store_token *t = shared(r, profile);
 	const struct store_result result = {
 		.operation = t->operation,
 		.sent = t->sent,
@@ -364,22 +365,28 @@ static void end(struct rig *r, const struct fleet_answer *a, const char *problem
 
 void answers(struct rig *r, const struct fleet_answer *a)
 {
-	end(r, a, NULL);
+	end(r, "a", a, NULL);
 }
 
 void refuses(struct rig *r, const char *problem)
 {
-	end(r, NULL, problem);
+	end(r, "a", NULL, problem);
+}
+
+void found_by(struct rig *r, const char *profile, const struct sealed *s)
+{
+	struct fleet_answer a = says(r, FLEET_SAYS_RECORD);
+
+	assert_int_equal(shared(r, profile)->operation, FLEET_READ);
+	if (s)
+		a.record = s->stored;
+	end(r, profile, &a, NULL);
 }
 
 void found(struct rig *r, const struct sealed *s)
 {
-	struct fleet_answer a = says(r, FLEET_SAYS_RECORD);
-
 	asked(r, FLEET_READ);
-	if (s)
-		a.record = s->stored;
-	answers(r, &a);
+	found_by(r, "a", s);
 }
 
 void answer_reads(struct rig *r, const struct sealed *s)

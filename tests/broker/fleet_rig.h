@@ -111,8 +111,9 @@ void seal_later(struct rig *r, struct sealed *ret, uint64_t generation, const ch
 /* A message brings it, or a failure. */
 void message(struct rig *r, const struct sealed *s);
 void message_failure(struct rig *r, enum response_class class, struct duration hold);
-/* READ, which is under way, finds it. */
+/* READ, which is under way, finds it; "a"'s, or that profile's. */
 void found(struct rig *r, const struct sealed *s);
+void found_by(struct rig *r, const char *profile, const struct sealed *s);
 
 /* ---- stories ---- */
 

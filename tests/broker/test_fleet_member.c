@@ -1003,6 +1003,26 @@ static void test_an_operation_that_cannot_begin(void **state)
 	fleet_rig_free(r);
 }
 
+/* A host with many profiles wakes once for all. */
+static void test_profiles_look_at_the_store_together(void **state)
+{
+	struct rig *r = fleet_rig_new("", ONE "[profile b]\nmint_limit = 10\n");
+	struct sealed s;
+
+	(void)state;
+	seal(r, &s, 7, "token-7", 0);
+	store_connects(r);
+	for (unsigned n = 0; n < 4; n++) {
+		/* whichever is due first */
+		while (!shared(r, "a")->busy && !shared(r, "b")->busy)
+			rig_pass_ms(r, 5);
+		assert_true(shared(r, "a")->busy && shared(r, "b")->busy);
+		found(r, &s);
+		found_by(r, "b", &s);
+	}
+	fleet_rig_free(r);
+}
+
 static void test_what_the_store_lost_is_put_there_again(void **state)
 {
 	struct rig *r = start_with_own();
@@ -1300,6 +1320,7 @@ int main(void)
 		cmocka_unit_test(test_with_a_permit_it_fetches_for_itself),
 		cmocka_unit_test(test_a_refused_command),
 		cmocka_unit_test(test_an_operation_that_cannot_begin),
+		cmocka_unit_test(test_profiles_look_at_the_store_together),
 		cmocka_unit_test(test_what_the_store_lost_is_put_there_again),
 		cmocka_unit_test(test_a_step_of_the_stores_clock_is_told),
 		cmocka_unit_test(test_a_token_of_the_future_is_told),

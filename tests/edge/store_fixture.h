@@ -47,8 +47,9 @@ struct heard {
 
 static struct event_base *base;
 static struct heard heard;
-static int64_t slowest_ms; /* how long one pass of the loop stood, at the most */
-static size_t most_memory; /* in use, of this thread's heap */
+static int64_t slowest_ms;    /* how long one pass of the loop stood, at the most */
+static size_t most_memory;    /* in use, of this thread's heap */
+static struct duration ahead; /* the clock that the store is given goes ahead by so much */
 
 static int64_t now_ms(void)
 {
@@ -78,7 +79,8 @@ static void read_clocks(struct clock_reading *ret)
 	struct timespec t;
 
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	*ret = (struct clock_reading){.boot = {t.tv_sec * NS_PER_S + t.tv_nsec}};
+	*ret = (struct clock_reading){
+		.boot = boot_add((struct boot_time){t.tv_sec * NS_PER_S + t.tv_nsec}, ahead)};
 }
 
 static void on_up(void *context, struct boot_time at)
@@ -192,6 +194,7 @@ static struct store *store_begin(const struct store_settings *s, struct store_to
 	memset(&heard, 0, sizeof(heard));
 	slowest_ms = 0;
 	most_memory = 0;
+	ahead = DURATION_ZERO;
 	if (store_new(&store, base, read_clocks, s, &store_hooks, NULL, why) != 0)
 		fail_msg("store_new: %s", why);
 	assert_int_equal(store_token_new(ret_token, store, &subject, 0, NULL), 0);

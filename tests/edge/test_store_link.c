@@ -205,6 +205,30 @@ static void tls_by_name_and_by_address(void **state)
 	SSL_CTX_free(by_address.tls);
 }
 
+static void a_ping_goes_with_a_read_by_tls(void **state)
+{
+	struct redis_fake f = {.password = PASSWORD, .tls = tls_as(&good)};
+	struct store_settings s;
+	struct store_token *token;
+	struct store *store;
+
+	(void)state;
+	fake_start(&f);
+	s = secured(&f, "store.test");
+	s.timeout = duration_s(20);
+	store = store_begin(&s, &token);
+	assert_true(run_until(&heard.ups, 1, 15000));
+	for (unsigned n = 1; n <= 3; n++) {
+		ahead = duration_add(ahead, duration_s(10));
+		assert_int_equal(store_read(token), 0);
+		assert_true(run_until(&heard.results, n, 10000));
+		assert_int_equal(heard.anchors, n);
+	}
+	store_end(store, token);
+	fake_stop(&f);
+	SSL_CTX_free(f.tls);
+}
+
 /* Nothing of what this host would say arrives: not a command, and least of all the password. */
 static void nothing_is_told_to_the_wrong_server(void **state)
 {
@@ -582,6 +606,7 @@ int main(void)
 		cmocka_unit_test(a_path_a_password_without_a_user_and_a_database),
 		cmocka_unit_test(the_password_is_told_to_nobody_else_at_a_path),
 		cmocka_unit_test(tls_by_name_and_by_address),
+		cmocka_unit_test(a_ping_goes_with_a_read_by_tls),
 		cmocka_unit_test(nothing_is_told_to_the_wrong_server),
 		cmocka_unit_test(old_tls_is_refused),
 		cmocka_unit_test(tls_where_there_is_none_and_the_reverse),

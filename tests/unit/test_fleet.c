@@ -22,10 +22,34 @@ static void what_the_store_has_is_taken(void **state)
 	/* a second is taken off for the rounding of the life */
 	assert_true(boot_since(h.f.current.end, h.now).ns == (LIFE_S - 1) * NS_PER_S);
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
-	/* it is looked at again after about fleet_poll */
-	assert_in_range(boot_since(h.d.wake_at, h.now).ns, 9 * NS_PER_S, 11 * NS_PER_S);
+	/* it is looked at again after fleet_poll and a tenth of it at the most */
+	assert_in_range(boot_since(h.d.wake_at, h.now).ns, 10 * NS_PER_S, 11 * NS_PER_S);
 	pass_ms(&h, 11000);
 	expect_operation(&h, FLEET_READ);
+	assert_true(h.d.poll);
+}
+
+static void a_look_that_is_nearly_due_goes_along_with_anothers(void **state)
+{
+	struct fleet_stored r;
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	assert_false(fleet_poll_along(&h.f, h.now)); /* no connection */
+	connect_with(&h, 7);
+	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+	assert_false(fleet_poll_along(&h.f, h.now));
+	assert_false(fleet_poll_along(&h.f, boot_sub(h.d.wake_at, duration_ms(1001))));
+	h.now = boot_sub(h.d.wake_at, duration_ms(999));
+	assert_true(fleet_poll_along(&h.f, h.now));
+	assert_false(fleet_poll_along(&h.f, h.now)); /* it is wanted already */
+	expect_operation(&h, FLEET_READ);
+	assert_false(h.d.poll); /* this one takes no others along */
+	r = stored(&h, 7, 0, LIFE_S);
+	answer_record(&h, FLEET_SAYS_RECORD, &r, &good_sight);
+	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+	assert_in_range(boot_since(h.d.wake_at, h.now).ns, 10 * NS_PER_S, 11 * NS_PER_S);
 }
 
 static void the_age_of_a_record_counts(void **state)
@@ -1025,6 +1049,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_asked_without_a_connection),
 		cmocka_unit_test(what_the_store_has_is_taken),
+		cmocka_unit_test(a_look_that_is_nearly_due_goes_along_with_anothers),
 		cmocka_unit_test(the_age_of_a_record_counts),
 		cmocka_unit_test(one_host_mints_and_puts),
 		cmocka_unit_test(a_put_is_dated_by_a_fresh_clock),

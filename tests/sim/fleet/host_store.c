@@ -4,13 +4,13 @@
 #include "core/lifetime_adopt.h"
 #include "core/token_fetch.h"
 #include "core/token_fleet.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TIMEOUT_S 2
-#define PING_S 10
 #define HEAD_SPREAD_S 60
 #define WAY_NS NS_PER_MS /* the longest to the store or back */
 
@@ -283,7 +283,7 @@ static void ping(void *context, uint64_t link)
 	f = host_flight(h);
 	f->sent = host_clock(h);
 	sim_after(&h->world->sim, duration_add(way(h), way(h)), SIM_WORLD, pong, f, 0);
-	sim_after(&h->world->sim, duration_s(PING_S), SIM_WORLD, ping, h, link);
+	sim_after(&h->world->sim, duration_s(STORE_PING_S), SIM_WORLD, ping, h, link);
 }
 
 void host_connect(void *context, uint64_t link)
