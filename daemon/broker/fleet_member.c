@@ -318,6 +318,12 @@ static void end_fetch(
 			m->fleet.settings.may_mint ? "has no permit to fetch alone"
 						   : "has no client secret");
 		break;
+	case FLEET_BECAUSE_REFUSED:
+		snprintf(words, sizeof(words),
+			"the fleet's store refuses what this host asks of it since %lld s, and "
+			"this host has no permit to fetch alone",
+			(long long)duration_floor_s(boot_since(now->boot, m->fleet.refused_since)));
+		break;
 	case FLEET_BECAUSE_FOREIGN:
 		snprintf(words, sizeof(words),
 			"the fleet's token is sealed with a key that is not known here; see "

@@ -3,6 +3,7 @@
 #include "fleet_check.h"
 #include "fleet_judge.h"
 #include "fleet_look.h"
+#include "retry.h"
 
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #define STEP_NOISE_NS (300 * NS_PER_MS)
 #define STALE_WAIT_MS 200
 #define FAIL_WAIT_REJECTED_S 900
+/* Of an honest store, whose clock may be set a second ahead of what it has. */
+#define LIMIT_WAIT_MOST_S (MINT_WINDOW_S + 2)
 
 static struct duration upto(struct fleet *f, struct duration most)
 {
@@ -34,6 +37,7 @@ void fleet_init(
 		.read_at = BOOT_TIME_NEVER,
 		.poll_at = BOOT_TIME_NEVER,
 		.put_at = BOOT_TIME_NEVER,
+		.refused_since = BOOT_TIME_NEVER,
 		.foreign_since = FLEET_LONG_AGO,
 		.foreign_until = FLEET_LONG_AGO,
 		.check.good_until = FLEET_LONG_AGO,
@@ -194,6 +198,10 @@ static enum fleet_taken was_read(struct fleet *f, struct boot_time now,
 
 static void granted(struct fleet *f, struct boot_time now, uint64_t fence)
 {
+	if (!fleet_may_be_fence(f, fence)) {
+		f->not_before = boot_in_s(now, 1);
+		return;
+	}
 	fleet_see(f, fence);
 	/* Its token came meanwhile, and the lease ends by itself. */
 	if (f->wish == FLEET_WISH_NONE)
@@ -217,6 +225,7 @@ static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 	uint64_t known = fleet_highest_known(f);
 	enum fleet_taken taken;
 
+	f->refused_since = BOOT_TIME_NEVER;
 	if (f->for_check && a->word != FLEET_SAYS_NEWER) {
 		fleet_check_acquired(f, now, a, sight);
 		return FLEET_TAKEN_NOTHING;
@@ -250,7 +259,9 @@ static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 			fleet_give_up(f, FLEET_BECAUSE_HOLD, boot_since(f->not_before, now));
 		break;
 	case FLEET_SAYS_LIMIT:
-		f->not_before = boot_add(boot_add(now, a->wait), upto(f, duration_s(1)));
+		f->not_before = boot_add(
+			boot_add(now, duration_min(a->wait, duration_s(LIMIT_WAIT_MOST_S))),
+			upto(f, duration_s(1)));
 		fleet_give_up(f, FLEET_BECAUSE_LIMIT, boot_since(f->not_before, now));
 		break;
 	case FLEET_SAYS_COOLDOWN:
@@ -311,7 +322,7 @@ static enum fleet_taken was_stopped(struct fleet *f, struct boot_time now,
 	if (!f->want_stop)
 		return FLEET_TAKEN_NOTHING;
 	/* somebody may be minting: it is to be above that */
-	if (a->fence > f->current.generation)
+	if (a->fence > f->current.generation && fleet_may_be_fence(f, a->fence))
 		f->current.generation = f->seen = a->fence;
 	else /* no honest store says so */
 		f->not_before = boot_in_s(now, 1);
@@ -369,10 +380,12 @@ void fleet_refused(struct fleet *f, struct boot_time now)
 		break;
 	case FLEET_ACQUIRE:
 	case FLEET_STOP:
-		if (f->for_check)
+		if (f->for_check) {
 			f->check.since = FLEET_LONG_AGO; /* the same */
-		else
-			f->not_before = later;
+			break;
+		}
+		f->not_before = later;
+		f->refused_since = boot_min(f->refused_since, now);
 		break;
 	case FLEET_RENEW:
 		f->renew_at = later;
@@ -398,6 +411,12 @@ enum fleet_taken fleet_pushed(struct fleet *f, struct boot_time now,
 	struct fleet_dating when = {.from = f->anchor};
 	enum fleet_taken taken;
 
+	/* Maybe another credential than this host's: what the store says when it is asked, it says
+	 * to those whom it concerns. */
+	if (message->failure && message->class == RESPONSE_CLIENT_REJECTED) {
+		f->not_before = boot_min(f->not_before, boot_add(now, upto(f, duration_s(1))));
+		return FLEET_TAKEN_NOTHING;
+	}
 	if (message->failure) {
 		f->class = message->class;
 		f->not_before = boot_add(boot_add(now, message->hold), upto(f, duration_s(1)));

@@ -13,8 +13,8 @@
  *    ▲                       │ newer: take it       │ fleet_mint_failed: FAIL
  *    └── a message, a poll ──┴ held, hold, limit: wait, or give up
  *
- * While it is not, a token is served to its end; then those hosts that have a permit mint for
- * themselves, and when it is back the highest generation wins.
+ * While it is not, or refuses to say who may mint, a token is served to its end; then those hosts
+ * that have a permit mint for themselves, and when it is back the highest generation wins.
  *
  * Invariants:
  *   - the end of a generation never moves out, whatever is read or pushed
@@ -101,7 +101,8 @@ enum fleet_reason {
 	FLEET_BECAUSE_LIMIT,    /* the fleet's mint_limit is used up */
 	FLEET_BECAUSE_COOLDOWN, /* a reported token was replaced only just */
 	FLEET_BECAUSE_DOWN,     /* the store cannot be reached, and this host may not mint alone */
-	FLEET_BECAUSE_FOREIGN,  /* the store's token is sealed with a key that is not known here */
+	FLEET_BECAUSE_REFUSED, /* the store refuses to be asked, and this host may not mint alone */
+	FLEET_BECAUSE_FOREIGN, /* the store's token is sealed with a key that is not known here */
 	FLEET_BECAUSE_FOLLOWER, /* this host has no secret, and no other has a token */
 };
 
@@ -230,7 +231,9 @@ struct fleet {
 
 	enum fleet_wish wish;
 	struct boot_time wished_at;
-	struct boot_time not_before; /* of the next ACQUIRE */
+	struct boot_time not_before;    /* of the next ACQUIRE */
+	struct boot_time refused_since; /* the store answers each ACQUIRE with an error, since then;
+					   BOOT_TIME_NEVER: it does not */
 	struct fleet_obstacle lease, hold;
 	bool minting, alone, want_mint;
 	uint64_t fence;

@@ -92,6 +92,10 @@ void fleet_check_acquired(struct fleet *f, struct boot_time now, const struct fl
 		return; /* meanwhile it was moot; a lease ends by itself */
 	switch (a->word) {
 	case FLEET_SAYS_GRANTED:
+		if (!fleet_may_be_fence(f, a->fence)) {
+			c->at = boot_in_s(now, 1);
+			break;
+		}
 		fleet_see(f, a->fence);
 		c->state = FLEET_CHECK_GRANTED;
 		c->leased = true;

@@ -166,9 +166,9 @@ static bool decide_upkeep(struct fleet *f, struct boot_time now, struct fleet_de
 }
 
 /* Before a permit counts: whoever has a lower rank goes first, and what lives is served first. */
-static struct boot_time alone_at(const struct fleet *f, struct boot_time now)
+static struct boot_time alone_at(
+	const struct fleet *f, struct boot_time now, struct boot_time since)
 {
-	struct boot_time since = fleet_is_foreign(f, now) && f->up ? f->foreign_since : f->since;
 	struct duration left =
 		duration_max(duration_s(ALONE_LEFT_S), duration_ns(f->current.issued.ns / 20));
 	int64_t place = f->rank < RANK_LAST ? f->rank : RANK_LAST;
@@ -183,11 +183,11 @@ static struct boot_time alone_at(const struct fleet *f, struct boot_time now)
 	return boot_max(at, f->not_before);
 }
 
-/* A token is wanted, and the store is of no help. */
-static void decide_alone(
-	struct fleet *f, struct boot_time now, enum fleet_reason reason, struct fleet_decision *d)
+/* A token is wanted, and the store has been of no help since then. */
+static void decide_alone(struct fleet *f, struct boot_time now, enum fleet_reason reason,
+	struct boot_time since, struct fleet_decision *d)
 {
-	struct boot_time at = alone_at(f, now);
+	struct boot_time at = alone_at(f, now, since);
 	struct boot_time patience = boot_in_s(boot_max(f->wished_at, f->since), DOWN_PATIENCE_S);
 
 	if (!boot_before(now, at)) {
@@ -246,12 +246,15 @@ static void decide_idle(struct fleet *f, struct boot_time now, struct fleet_deci
 {
 	if (f->wish != FLEET_WISH_NONE && !f->want_give_up) {
 		if (!f->up)
-			decide_alone(f, now, FLEET_BECAUSE_DOWN, d);
+			decide_alone(f, now, FLEET_BECAUSE_DOWN, f->since, d);
 		else if (fleet_is_foreign(f, now))
-			decide_alone(f, now, FLEET_BECAUSE_FOREIGN, d);
-		else
-			decide_asking(f, now, d);
+			decide_alone(f, now, FLEET_BECAUSE_FOREIGN, f->foreign_since, d);
+		else if (!boot_is_never(f->refused_since))
+			decide_alone(f, now, FLEET_BECAUSE_REFUSED, f->refused_since, d);
 	}
+	if (f->wish != FLEET_WISH_NONE && !f->want_give_up && !f->minting && f->up &&
+		!fleet_is_foreign(f, now))
+		decide_asking(f, now, d);
 	if (d->todo == FLEET_TODO_NOTHING)
 		decide_check(f, now, d);
 }

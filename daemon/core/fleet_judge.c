@@ -2,6 +2,13 @@
 
 #include <string.h>
 
+/* Numbers of leases are the store's time of day in ms, or follow on the highest that was heard of.
+ * No clock is set behind the year 10000, and no host misses a million of them. What is beyond is a
+ * lie: a token of the highest number of all would be the last one that any host of the fleet takes,
+ * and they would remember that for longer than the store does. */
+#define FENCE_BY_CLOCK_MAX (UINT64_C(1) << 48)
+#define FENCES_MISSED_MAX (UINT64_C(1) << 20)
+
 struct duration duration_from_us(int64_t us)
 {
 	int64_t ns;
@@ -39,6 +46,11 @@ uint64_t fleet_highest_known(const struct fleet *f)
 	return f->current.generation > f->refused ? f->current.generation : f->refused;
 }
 
+bool fleet_may_be_fence(const struct fleet *f, uint64_t fence)
+{
+	return fence <= FENCE_BY_CLOCK_MAX || fence <= f->seen + FENCES_MISSED_MAX;
+}
+
 void fleet_see(struct fleet *f, uint64_t generation)
 {
 	if (generation > f->seen)
@@ -70,6 +82,7 @@ void fleet_take(struct fleet *f, const struct fleet_token *token)
 	f->put_at = BOOT_TIME_NEVER;
 	f->unpublished = false;
 	f->foreign_until = FLEET_LONG_AGO;
+	f->refused_since = BOOT_TIME_NEVER;
 	fleet_forget_check(f);
 }
 

@@ -48,6 +48,9 @@ bool fleet_is_foreign(const struct fleet *f, struct boot_time now);
 /* What ACQUIRE need not tell. */
 uint64_t fleet_highest_known(const struct fleet *f);
 
+/* A lease of that number may be used. */
+bool fleet_may_be_fence(const struct fleet *f, uint64_t fence);
+
 /* A generation was heard of. */
 void fleet_see(struct fleet *f, uint64_t generation);
 /* The fetch that wished for a token ends with what came. */

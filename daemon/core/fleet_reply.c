@@ -1,13 +1,16 @@
 #include "fleet_reply.h"
 
 #include "fleet_record.h"
+#include "retry.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define NUMBER_MAX ((INT64_C(1) << 53) - 1) /* a script counts in doubles */
 #define DIGITS_MAX 16
-#define MS_MAX INT64_C(86400000)
+/* What no host asks for: a lie may cost some time, but not for ever. */
+#define LEASE_MAX_MS INT64_C(60000)
+#define HOLD_MAX_MS (INT64_C(1000) * RETRY_AFTER_CAP_S)
 #define US_PER_S 1000000
 #define RANK_MAX 1000000
 
@@ -94,11 +97,11 @@ static bool read_wait(struct text t, struct duration *ret)
 	return true;
 }
 
-static bool read_whole(struct text t, struct duration *ret)
+static bool read_whole(struct text t, int64_t most_ms, struct duration *ret)
 {
 	int64_t ms;
 
-	if (!read_number(t, 1, MS_MAX, &ms))
+	if (!read_number(t, 1, most_ms, &ms))
 		return false;
 	*ret = duration_ms(ms);
 	return true;
@@ -227,13 +230,13 @@ static bool read_cooldown(const struct text *t, struct fleet_answer *ret)
 static bool read_hold(const struct text *t, struct fleet_answer *ret)
 {
 	return read_wait(t[0], &ret->wait) && read_class(t[1], &ret->class) &&
-	       read_id(t[2], ret->id.text) && read_whole(t[3], &ret->whole);
+	       read_id(t[2], ret->id.text) && read_whole(t[3], HOLD_MAX_MS, &ret->whole);
 }
 
 static bool read_held(const struct text *t, struct fleet_answer *ret)
 {
 	return read_wait(t[0], &ret->wait) && read_id(t[1], ret->host) &&
-	       read_id(t[2], ret->id.text) && read_whole(t[3], &ret->whole);
+	       read_id(t[2], ret->id.text) && read_whole(t[3], LEASE_MAX_MS, &ret->whole);
 }
 
 static bool read_granted(const struct text *t, struct fleet_answer *ret)
@@ -323,7 +326,7 @@ int fleet_reply_message(const char *bytes, size_t length, struct fleet_message *
 	if (is_word(kind, "F")) {
 		m.failure = true;
 		if (!cut(&rest, field) || !read_wait(field[0], &m.hold) ||
-			!read_class(rest, &m.class))
+			m.hold.ns > HOLD_MAX_MS * NS_PER_MS || !read_class(rest, &m.class))
 			return -EPROTO;
 	} else {
 		for (size_t i = 0; i < 4; i++)

@@ -371,6 +371,20 @@ def test_a_wrong_secret_is_one_request_and_the_right_one_need_not_wait(fleet, se
     assert server.posts == 2
 
 
+def test_who_has_the_right_secret_already_does_not_wait(fleet, server):
+    """A refusal on another host is told to all while this one waits for its request."""
+    old, new = fleet(2)
+    old.set_secret("default", "wrong")
+    server.set(delay_work=3)
+    old.start()
+    server.wait_for("token", 1)
+    new.start()
+    wait_until(lambda: "is fetching a token for all" in new.get("/v1/history").text, "it waits")
+    server.set(delay_work=0)
+    settle([old, new], server)
+    assert server.posts == 2
+
+
 def test_the_fleets_key_is_changed_host_by_host(fleet, server):
     """By way of old keys; the last step is for when the token was sealed with the new key."""
     hosts = started(fleet())

@@ -208,3 +208,35 @@ def test_a_few_that_may_fetch_alone_and_the_others_say_why(server, store, fleet)
     at.start()
     assert settle(hosts, server, but=[first]) == alone.token().json["access_token"]
     assert server.posts == 2
+
+
+def test_a_store_that_refuses_to_write_is_as_if_it_were_away(server, store, fleet):
+    server.set(lifetime=60)
+    at = store()
+    hosts = fleet(at, broker={"fleet_alone": 1, "fleet_poll": "1s"}, use_margin="1s", clock_probe="no")
+    clocks = [ShimmedClock(d) for d in hosts]
+
+    def later(seconds):
+        for clock in clocks:
+            clock.suspend(seconds)
+        server.step(seconds)
+
+    started(hosts)
+    first = settle(hosts, server)
+    wait_until(lambda: at.key(":alone"), "the permit")
+    at.ask("ACL", "SETUSER", "gctoken", "-evalsha")
+    later(61)
+    for d in hosts:
+        wait_until(lambda d=d: "refused a command: ACQUIRE" in d.get("/v1/history").text, "the refusal")
+    later(31)
+    alone = wait_until(lambda: next((d for d in hosts if d.token(wait=0).status == 200), None),
+                       "a token", 20)
+    for d in hosts:
+        assert share(d)["state"] == "up"
+        if d is not alone:
+            wait_until(lambda d=d: refused(d, "the fleet's store refuses what this host asks of it"),
+                       "the words", 20)
+    assert server.posts == 2
+    at.ask("ACL", "SETUSER", "gctoken", "+evalsha")
+    assert settle(hosts, server, but=[first]) == alone.token().json["access_token"]
+    assert server.posts == 2

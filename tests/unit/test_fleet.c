@@ -1,6 +1,8 @@
 /* A host's part in a fleet: what each answer of the store leads to, state by state. */
 #include "fleet_fixture.h"
 
+#include "core/fleet_record.h"
+
 static void nothing_is_asked_without_a_connection(void **state)
 {
 	struct host h;
@@ -223,6 +225,16 @@ static void holds_and_limits_end_the_fetch(void **state)
 	assert_in_range(h.d.wait.ns, 200 * NS_PER_S, 201 * NS_PER_S);
 	fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+	/* no window is longer than 300 s */
+	pass_ms(&h, 201000);
+	decide(&h);
+	answer_word(&h, FLEET_SAYS_RECORD);
+	expect_operation(&h, FLEET_ACQUIRE);
+	a = says(&h, FLEET_SAYS_LIMIT);
+	a.wait = duration_s(86400);
+	answer(&h, &a, &no_sight);
+	assert_int_equal(decide(&h), FLEET_TODO_GIVE_UP);
+	assert_in_range(h.d.wait.ns, 300 * NS_PER_S, 303 * NS_PER_S);
 }
 
 static void a_report_names_what_is_rejected(void **state)
@@ -342,6 +354,149 @@ static void a_failed_request_is_told_to_all(void **state)
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
 	pass_ms(&h, 9000); /* before the next poll */
 	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+}
+
+static void a_refusal_elsewhere_may_be_of_another_secret(void **state)
+{
+	const struct fleet_message m = {
+		.failure = true, .hold = {900 * NS_PER_S}, .class = RESPONSE_CLIENT_REJECTED};
+	struct fleet_answer a;
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	connect_empty(&h);
+	fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+	expect_operation(&h, FLEET_ACQUIRE);
+	a = obstacle(&h, FLEET_SAYS_HELD, "7:0", 4000, 5000);
+	answer(&h, &a, &no_sight);
+	assert_int_equal(fleet_pushed(&h.f, h.now, &m, &no_sight), FLEET_TAKEN_NOTHING);
+	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+	/* the store is asked, and knows whose it was */
+	assert_in_range(boot_since(h.d.wake_at, h.now).ns, 0, NS_PER_S);
+	pass_ms(&h, 1000);
+	expect_operation(&h, FLEET_ACQUIRE);
+	answer_granted(&h, 8);
+	assert_int_equal(decide(&h), FLEET_TODO_MINT);
+}
+
+/* Full, read-only by some rule, without the rights: it answers, but each ACQUIRE with an error. */
+static void a_store_that_refuses_is_of_no_help(void **state)
+{
+	for (uint32_t rank = 0; rank <= 3; rank++) {
+		bool permitted = rank < 3; /* fleet_alone */
+		struct host h;
+		int64_t s;
+
+		(void)state;
+		host_init(&h);
+		fleet_permitted(&h.f, rank);
+		connect_empty(&h);
+		fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+		for (s = 0; s < 60 && decide(&h) != FLEET_TODO_MINT; s++) {
+			if (h.d.todo == FLEET_TODO_OPERATION) {
+				if (h.d.operation == FLEET_READ)
+					answer_word(&h, FLEET_SAYS_RECORD);
+				else
+					fleet_refused(&h.f, h.now);
+			} else if (h.d.todo == FLEET_TODO_GIVE_UP) {
+				assert_int_equal(h.d.reason, FLEET_BECAUSE_REFUSED);
+				assert_true(s >= 5);
+				fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+			}
+			pass_ms(&h, 1000);
+		}
+		assert_int_equal(h.d.todo == FLEET_TODO_MINT, permitted);
+		if (permitted) {
+			assert_true(h.d.alone);
+			/* and 2 s between two ranks, and up to 2 s until it is asked again */
+			assert_in_range(s, 30 + 2 * (int64_t)rank, 32 + 2 * (int64_t)rank);
+		}
+	}
+}
+
+static void a_store_that_refused_once_is_asked_again(void **state)
+{
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	fleet_permitted(&h.f, 0);
+	connect_with(&h, 7);
+	fleet_want(&h.f, h.now, FLEET_WISH_REFRESH);
+	expect_operation(&h, FLEET_ACQUIRE);
+	fleet_refused(&h.f, h.now);
+	assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+	pass_ms(&h, 2000);
+	expect_operation(&h, FLEET_ACQUIRE);
+	answer_granted(&h, 8);
+	assert_int_equal(decide(&h), FLEET_TODO_MINT);
+	assert_false(h.d.alone);
+	assert_true(fleet_minted(
+		&h.f, h.now, boot_add(h.now, duration_s(LIFE_S - 1)), duration_s(LIFE_S)));
+	expect_operation(&h, FLEET_PUT);
+	answer_word(&h, FLEET_SAYS_PUT);
+	/* what was long ago is no reason to fetch alone */
+	pass_ms(&h, 60000);
+	expect_operation(&h, FLEET_READ);
+	fleet_refused(&h.f, h.now);
+	fleet_want(&h.f, h.now, FLEET_WISH_ADMIN);
+	expect_operation(&h, FLEET_ACQUIRE);
+	fleet_refused(&h.f, h.now);
+	for (int64_t s = 0; s < 25; s++) {
+		if (decide(&h) == FLEET_TODO_OPERATION)
+			fleet_refused(&h.f, h.now);
+		assert_int_not_equal(h.d.todo, FLEET_TODO_MINT);
+		pass_ms(&h, 1000);
+	}
+}
+
+/* A token of the highest number would be the last one that a host takes. */
+static void a_lease_of_a_number_that_cannot_be(void **state)
+{
+	static const uint64_t lies[] = {
+		FLEET_GENERATION_MAX, (UINT64_C(1) << 48) + 1, UINT64_C(1) << 52};
+	struct fleet_stored r;
+	struct fleet_answer a;
+	struct host h;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lies) / sizeof(*lies); i++) {
+		host_init(&h);
+		connect_with(&h, 7);
+		fleet_want(&h.f, h.now, FLEET_WISH_REFRESH);
+		expect_operation(&h, FLEET_ACQUIRE);
+		answer_granted(&h, lies[i]);
+		assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+		assert_int_equal(h.f.seen, 7);
+		pass_ms(&h, 1000);
+		expect_operation(&h, FLEET_ACQUIRE);
+		/* nor for a question to the API, or an admin's stop */
+		host_init(&h);
+		connect_with(&h, 7);
+		fleet_check(&h.f, h.now);
+		expect_operation(&h, FLEET_ACQUIRE);
+		answer_granted(&h, lies[i]);
+		assert_int_equal(decide(&h), FLEET_TODO_NOTHING);
+		host_init(&h);
+		connect_with(&h, 7);
+		fleet_stop(&h.f, h.now);
+		expect_operation(&h, FLEET_STOP);
+		a = says(&h, FLEET_SAYS_GRANTED);
+		a.fence = lies[i];
+		answer(&h, &a, &no_sight);
+		assert_int_equal(h.f.seen, 8);
+	}
+	/* what follows on something that others had is fine, however high */
+	host_init(&h);
+	r = stored(&h, UINT64_C(1) << 49, 0, LIFE_S);
+	fleet_up(&h.f, h.now);
+	expect_operation(&h, FLEET_READ);
+	assert_int_equal(answer_record(&h, FLEET_SAYS_RECORD, &r, &good_sight), FLEET_TAKEN_TOKEN);
+	fleet_want(&h.f, h.now, FLEET_WISH_REFRESH);
+	expect_operation(&h, FLEET_ACQUIRE);
+	answer_granted(&h, (UINT64_C(1) << 49) + 1000);
+	assert_int_equal(decide(&h), FLEET_TODO_MINT);
 }
 
 static void a_failure_elsewhere_ends_the_fetch(void **state)
@@ -1056,6 +1211,10 @@ int main(void)
 		cmocka_unit_test(who_is_in_the_way_is_waited_for),
 		cmocka_unit_test(what_stands_too_long_is_broken),
 		cmocka_unit_test(holds_and_limits_end_the_fetch),
+		cmocka_unit_test(a_refusal_elsewhere_may_be_of_another_secret),
+		cmocka_unit_test(a_store_that_refuses_is_of_no_help),
+		cmocka_unit_test(a_store_that_refused_once_is_asked_again),
+		cmocka_unit_test(a_lease_of_a_number_that_cannot_be),
 		cmocka_unit_test(a_report_names_what_is_rejected),
 		cmocka_unit_test(a_report_is_late_where_the_store_has_a_newer_one),
 		cmocka_unit_test(a_rejection_elsewhere_is_learnt),

@@ -73,6 +73,7 @@ static const struct {
 	{FLEET_ACQUIRE, {{"accepted", STAMP, "8 5 " PROOF}}, FLEET_SAYS_ACCEPTED},
 	{FLEET_ACCEPT, {{"put", STAMP}}, FLEET_SAYS_PUT},
 	{FLEET_ACCEPT, {{"late", STAMP}}, FLEET_SAYS_LATE},
+	{FLEET_ACQUIRE, {{"hold", STAMP, "1", "throttled", "7", "3600000"}}, FLEET_SAYS_HOLD},
 };
 #define GOOD_COUNT (sizeof(good) / sizeof(*good))
 
@@ -208,9 +209,10 @@ static void texts_are_read_strictly(void **state)
 		{FLEET_ACQUIRE, {{"hold", STAMP, "1", "throttled", "", "1000"}}},
 		{FLEET_ACQUIRE, {{"hold", STAMP, "1", "throttled", "7", "0"}}},
 		{FLEET_ACQUIRE, {{"hold", STAMP, "1", "throttled", "7", "-1"}}},
-		{FLEET_ACQUIRE, {{"hold", STAMP, "1", "throttled", "7", "86400001"}}},
+		{FLEET_ACQUIRE, {{"hold", STAMP, "1", "throttled", "7", "3600001"}}},
 		{FLEET_ACQUIRE, {{"held", STAMP, "1", "", "7", "1000"}}},
 		{FLEET_ACQUIRE, {{"held", STAMP, "1", "a b", "7", "1000"}}},
+		{FLEET_ACQUIRE, {{"held", STAMP, "1", "host", "7", "60001"}}},
 		{FLEET_ACQUIRE, {{"held", STAMP, "1", "host", "\x7f", "1000"}}},
 		{FLEET_ACQUIRE, {{"held", STAMP, "1", "0123456789012345678901234567890123456789",
 					"7", "1000"}}},
@@ -328,7 +330,7 @@ static void messages(void **state)
 	static const char *const bad[] = {"", " ", "T", "T ", "T 7 5 3 9", "T 7 5 3 9 ",
 		"T  5 3 9 x", "T 0 5 3 9 x", "T 7 5 3 0 x", "t 7 5 3 9 x", "T 7 5 3 x x",
 		" T 7 5 3 9 x", "F", "F ", "F 5", "F 5 ", "F x throttled", "F 5 throttled ",
-		"F 5  throttled", "F 5 token", "X 7 5 3 9 x"};
+		"F 5  throttled", "F 5 token", "F 3600001 throttled", "X 7 5 3 9 x"};
 	char *longest = malloc(FLEET_SEALED_MAX + 11);
 	struct fleet_message m;
 
@@ -344,6 +346,7 @@ static void messages(void **state)
 	assert_int_equal(m.class, RESPONSE_UNAVAILABLE);
 	assert_int_equal(message("F -2 throttled", 14, &m), 0);
 	assert_true(m.hold.ns == 0);
+	assert_int_equal(message("F 3600000 throttled", 19, &m), 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_int_equal(message(bad[i], strlen(bad[i]), &m), -EPROTO);
 	assert_non_null(longest);
