@@ -530,6 +530,45 @@ def test_exceptions_of_other_clients_are_known(d, broker, form):
     assert seen[1] > seen[0]
 
 
+class Returned(Response):
+    """A response of requests or httpx that a program has not asked to raise."""
+
+    closed = False
+
+    def raise_for_status(self):
+        raise AssertionError("that is the program's own business")
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("statuses", [[401, 200], [429, 401, 404], [401, 401, 401]])
+def test_a_response_that_is_returned_is_known(d, broker, statuses):
+    made = [Returned(status, {"Retry-After": "0"}) for status in statuses]
+    left, seen = iter(made), []
+
+    def send(token):
+        seen.append(token.generation)
+        return next(left)
+
+    assert broker.call(send) is made[-1]
+    assert [one.closed for one in made] == [True] * (len(made) - 1) + [False]
+    assert len(set(seen)) == 2 and d.status()["counters"]["rejections"] == 1
+
+
+def test_a_coroutine_is_not_taken_for_a_call(d):
+    assert "asyncio.to_thread" in python(d, """
+from gctoken import Broker
+async def send(token):
+    raise AssertionError("it is run")
+with Broker() as broker:
+    try:
+        broker.call(send)
+    except TypeError as error:
+        print(error)
+""")
+
+
 @pytest.mark.parametrize("headers, pause", [
     ({"Retry-After": 0}, 0.0), ([("retry-after", " 0 ")], 0.0), ({b"Retry-After": b"0", None: 1}, 10.0),
     ({"Retry-After": "soon"}, 10.0), (7, 10.0)])

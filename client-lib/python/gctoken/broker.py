@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import inspect
 import math
 import os
 import re
@@ -11,7 +12,7 @@ import time
 from typing import Callable, Dict, Optional, TypeVar, Union
 from urllib.parse import urlencode
 
-from .api_errors import retry_after_of, status_of
+from .api_errors import retry_after_of, status_of, status_of_result
 from .connections import Connections
 from .errors import BrokerError, RejectCooldown, refusal, unreachable
 from .tokens import Token, token_of
@@ -94,30 +95,35 @@ class Broker:
         return self._ask("GET", "/v1/token", {"after": generation}, wait)
 
     def call(self, send: Callable[[Token], T], *, wait: Optional[float] = None) -> T:
-        """What ``send(token)`` returns: a call of the API, with the token that it is given. It must
-        raise when the API answers 401 or 429, an exception of urllib, of requests
-        (``raise_for_status()``) or of the official SDK, or another one with the HTTP status in
-        ``status`` or ``code``; and it must bear to be repeated.
+        """What ``send(token)`` returns: a call of the API, with the token that it is given. When the
+        API answers 401 or 429 it must raise an exception of urllib, requests, httpx or the official
+        SDK, or another one with the HTTP status in ``status`` or ``code``, or return the response of
+        requests or httpx. It must bear to be repeated. A coroutine is none: run this in a thread
+        then, by ``asyncio.to_thread(broker.call, send)``, with a ``send`` that is none.
 
         After a 401 the token is rejected, and the call repeated with the next one; if that is
         refused as well, once more after two seconds, since an API may learn of a new token a moment
         late. After a 429 it is repeated as ``Retry-After`` says, if that is five minutes at most. It
-        is made ten times at most, and then what it raised is raised; so is all else, at once.
-        ``wait`` is for the broker alone.
+        is made ten times at most, and then what came last is returned or raised; so is all else, at
+        once. ``wait`` is for the broker alone.
         """
         token = self.token(wait=wait)
         refused = 0
         for left in range(_TRIES - 1, -1, -1):
             try:
-                return send(token)
+                result = send(token)
             except BrokerError:
                 raise  # has a status as well, which is not the API's
             except Exception as error:  # pylint: disable=broad-except
-                status = status_of(error)
-                pause = retry_after_of(error)
-                if left == 0 or not (status == 401 and refused < 2 or
-                                     status == 429 and pause <= _LONGEST):
+                status, pause = status_of(error), retry_after_of(error)
+                if not _may_repeat(status, pause, refused, left):
                     raise
+            else:
+                _assert_no_coroutine(result)
+                status, pause = status_of_result(result), retry_after_of(result)
+                if not _may_repeat(status, pause, refused, left):
+                    return result
+                getattr(result, "close", int)()  # nobody will read it
             if status == 429:
                 time.sleep(pause)
                 token = self.token(wait=wait)
@@ -189,6 +195,19 @@ class Broker:
         if now + pause > until:
             raise error
         return pause
+
+
+def _may_repeat(status: int, pause: float, refused: int, left: int) -> bool:
+    """Whether a call is made again, of which ``refused`` were answered 401 before."""
+    return left > 0 and (status == 401 and refused < 2 or status == 429 and pause <= _LONGEST)
+
+
+def _assert_no_coroutine(result: object) -> None:
+    """One would make its call of the API later, when its 401 is seen by nobody here."""
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError("gctoken: call() cannot repeat a coroutine: give it a function that makes the"
+                        " call, by asyncio.to_thread(broker.call, send)")
 
 
 def _fingerprint(text: str) -> str:
