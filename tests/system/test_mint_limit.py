@@ -145,7 +145,9 @@ def test_refusals_use_up_nothing(daemon, server, fault):
         return one.token(wait=0).status == 503 and server.posts >= posts
 
     def is_idle() -> bool:
-        return one.status()["counters"]["failures"] == server.posts
+        """And will be for more than a second."""
+        said = one.status()
+        return said["counters"]["failures"] == server.posts and (said["next_attempt_in"] or 0) > 2
 
     wait_until(lambda: ask(4), "more attempts than the limit has room for", timeout=60)
     wait_until(is_idle, "no request under way: the daemon would not live to see it refused")

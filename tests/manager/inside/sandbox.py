@@ -13,6 +13,8 @@ import pytest
 from service import UNIT, systemctl
 
 UNIT_FILE = f"/lib/systemd/system/{UNIT}"
+# As installed: a build that is in somebody's home the sandbox hides.
+PROGRAM = "/usr/sbin/gctokend"
 # What makes a service of it is not what confines it; and the tests have users and files of their
 # own in /tmp: the daemon runs as they do, with the capabilities that the unit leaves, none.
 NOT_THE_SANDBOX = {
@@ -48,7 +50,8 @@ class Process:
         subprocess.run(
             ["systemd-run", "--quiet", f"--unit={self.unit}",
              *(f"--property={one}" for one in properties),
-             *(f"--setenv={name}={value}" for name, value in env.items()), "--", *command],
+             *(f"--setenv={name}={value}" for name, value in env.items()), "--", PROGRAM,
+             *command[1:]],
             stdin=subprocess.DEVNULL, check=True, timeout=60)
         self.pid = int(self._show("MainPID"))
         try:
