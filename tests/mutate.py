@@ -35,9 +35,9 @@ MEMORY = 4 << 30  # bytes: some mutants never stop asking for more
 FILES = """
 daemon/core/access.c daemon/core/lifetime.c daemon/core/probe.c daemon/core/retry.c
 daemon/core/server_clock.c daemon/core/skew.c daemon/core/token_ask.c daemon/core/token_decide.c
-daemon/core/token_fetch.c daemon/core/token_judge.c daemon/core/token_login.c
-daemon/core/token_page.c daemon/core/token_past.c daemon/core/token_sibling.c
-daemon/core/token_source.c
+daemon/core/token_failure.c daemon/core/token_fetch.c daemon/core/token_judge.c
+daemon/core/token_login.c daemon/core/token_next.c daemon/core/token_page.c
+daemon/core/token_past.c daemon/core/token_sibling.c daemon/core/token_source.c
 daemon/broker/endpoint.c daemon/broker/login.c daemon/broker/login_code.c daemon/broker/profile.c
 daemon/broker/reload.c daemon/broker/rights.c daemon/broker/token_exchange.c daemon/broker/turn.c
 daemon/broker/waiter.c

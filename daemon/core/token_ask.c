@@ -2,8 +2,8 @@
  * that against the backoff and the mint limit. */
 #include "token_ask.h"
 
-#include "token_fetch.h"
 #include "token_judge.h"
+#include "token_next.h"
 #include "token_reject.h"
 #include "token_source.h"
 

@@ -1,8 +1,8 @@
 #include "token_decide.h"
 
-#include "token_fetch.h"
 #include "token_judge.h"
 #include "token_login.h"
+#include "token_next.h"
 #include "token_reject.h"
 #include "token_source.h"
 

@@ -1,5 +1,4 @@
-/* A fetch, from the wish for it to what it brought: a new token, the same one again, or a failure
- * and a pause. */
+/* What a fetch brought: a new token, the same one again, or a failure. */
 #ifndef GCTOKEND_CORE_TOKEN_FETCH_H
 #define GCTOKEND_CORE_TOKEN_FETCH_H
 
@@ -30,14 +29,6 @@ enum fetched token_source_fetched(struct token_source *s, const struct clock_rea
 
 /* ---- for the other files of the token source ---- */
 
-/* A fetch is to begin as soon as the gate is open. */
-void token_source_want_fetch(struct token_source *s, enum fetch_urgency urgency);
-/* Draws when the current token is to be replaced. */
-void token_source_plan_refresh(struct token_source *s);
-/* A caller is held or refused for want of one: the same, and the pause after a failure is short. */
-void token_source_wait_for_fetch(struct token_source *s);
-/* No fetch before `at`, whoever waits for it. */
-void token_source_retry_at(struct token_source *s, struct boot_time at);
 /* Notes which token is the latest, and until when. */
 void token_source_note_latest(struct token_source *s);
 /* What is served until a new token may be; NULL: nothing. A token that was rejected or is in doubt
@@ -49,13 +40,5 @@ void token_source_take(struct token_source *s, const struct clock_reading *now,
 	struct token_slot *slot, const struct token_slot *older);
 /* Whoever wanted a token has one: failures and pauses are over. */
 void token_source_succeeded(struct token_source *s);
-/* A fetch failed, and the next does not begin before `at`. */
-void token_source_failed_until(struct token_source *s, const struct clock_reading *now,
-	const struct token_response *response, struct boot_time at);
-/* What is left to serve while fetching fails; zero or less: nothing. */
-struct duration token_source_left_to_serve(
-	const struct token_source *s, const struct clock_reading *now);
-/* It begins now: what was wanted of it becomes the fetch under way. */
-void token_source_fetch_begins(struct token_source *s, const struct clock_reading *now);
 
 #endif

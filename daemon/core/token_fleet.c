@@ -1,5 +1,6 @@
 #include "token_fleet.h"
 
+#include "token_failure.h"
 #include "token_fetch.h"
 #include "token_judge.h"
 #include "token_response.h"

@@ -1,7 +1,7 @@
 #include "token_knock.h"
 
-#include "token_fetch.h"
 #include "token_judge.h"
+#include "token_next.h"
 #include "token_source.h"
 
 /* A request that left before the server could answer may still be answered now; one that has only

@@ -2,6 +2,7 @@
 
 #include "token_fetch.h"
 #include "token_judge.h"
+#include "token_next.h"
 #include "token_source.h"
 
 void token_source_restore(

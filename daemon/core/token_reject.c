@@ -1,9 +1,9 @@
 #include "token_reject.h"
 
 #include "token_ask.h"
-#include "token_fetch.h"
 #include "token_judge.h"
 #include "token_login.h"
+#include "token_next.h"
 
 /* An API may know a new token only a moment later: until it is so old, a 401 is no proof. */
 #define KNOWN_AFTER_MS 2500

@@ -1,7 +1,7 @@
 #include "token_sibling.h"
 
 #include "retry.h"
-#include "token_fetch.h"
+#include "token_next.h"
 #include "token_source.h"
 
 #include <string.h>

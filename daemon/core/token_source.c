@@ -28,7 +28,7 @@
  *   - a lone exchange that disagrees causes at most one fetch a minute */
 #include "token_source.h"
 
-#include "token_fetch.h"
+#include "token_next.h"
 
 #define STEP_REFRESH_APART_S 60
 #define STEP_ANSWER_WITHIN_S 10

@@ -8,7 +8,9 @@
  *   token_source.c    the state; clocks, settings and admins change it
  *   token_past.c      what the previous run knew
  *   token_login.c     people log in
- *   token_fetch.c     a fetch, from the wish for it to what it brought
+ *   token_next.c      the next fetch: who wants it, what holds it back
+ *   token_fetch.c     what a fetch brought
+ *   token_failure.c   that it failed, and how long to wait
  *   token_fleet.c     what other hosts of a fleet fetched
  *   token_knock.c     a login server that does not answer
  *   token_sibling.c   a fetch of another profile of the same OAuth client
@@ -94,8 +96,8 @@ enum fetch_purpose {
 	PURPOSE_CODE,  /* to finish a login */
 };
 
-/* The fetch under way: set when it begins, cleared when it ends, both in token_fetch.c. What
- * happens meanwhile is noted here and judged at the end. */
+/* The fetch under way: set when it begins, in token_next.c, cleared when it ends, in token_fetch.c.
+ * What happens meanwhile is noted here and judged at the end. */
 struct fetch_under_way {
 	enum fetch_purpose purpose;
 	bool waited;                 /* callers are held, or were refused, for want of it */
