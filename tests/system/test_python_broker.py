@@ -556,6 +556,18 @@ def test_a_response_that_is_returned_is_known(d, broker, statuses):
     assert len(set(seen)) == 2 and d.status()["counters"]["rejections"] == 1
 
 
+def test_what_else_is_returned_is_not_looked_into(broker):
+    class Answer:
+        status_code = 429  # of its own
+
+        @property
+        def headers(self):
+            raise AssertionError("they are asked for")
+
+    answer = Answer()
+    assert broker.call(lambda _: answer) is answer
+
+
 def test_a_coroutine_is_not_taken_for_a_call(d):
     assert "asyncio.to_thread" in python(d, """
 from gctoken import Broker

@@ -115,12 +115,14 @@ class Broker:
             except BrokerError:
                 raise  # has a status as well, which is not the API's
             except Exception as error:  # pylint: disable=broad-except
-                status, pause = status_of(error), retry_after_of(error)
+                status = status_of(error)
+                pause = retry_after_of(error) if status == 429 else 0.0
                 if not _may_repeat(status, pause, refused, left):
                     raise
             else:
                 _assert_no_coroutine(result)
-                status, pause = status_of_result(result), retry_after_of(result)
+                status = status_of_result(result)
+                pause = retry_after_of(result) if status == 429 else 0.0
                 if not _may_repeat(status, pause, refused, left):
                     return result
                 getattr(result, "close", int)()  # nobody will read it
