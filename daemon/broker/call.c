@@ -16,6 +16,11 @@ int call_refuse(const struct call *c, int status, const char *code, const char *
 	return reply_error(c->reply, status, code, words, -1);
 }
 
+int call_out_of_memory(const struct call *c)
+{
+	return reply_error(c->reply, 503, "temporarily_unavailable", "out of memory", 1);
+}
+
 static const char *name_asked(const struct call *c)
 {
 	return c->api->profile_impossible ? "(not a profile's name)" : c->api->profile;

@@ -31,5 +31,7 @@ struct call {
 int call_admit(struct call *c, enum right right);
 /* Writes an error as the reply and returns its status. */
 int call_refuse(const struct call *c, int status, const char *code, const char *words);
+/* 503, to be tried again soon. */
+int call_out_of_memory(const struct call *c);
 
 #endif

@@ -52,7 +52,7 @@ static int answer_begun(struct call *c, const struct login_attempt *login)
 		s->redirect_uri, s->scope, login);
 	if (buffer_failed(&url)) {
 		buffer_fini(&url);
-		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+		return call_out_of_memory(c);
 	}
 	reply_begin(c->reply, 200, REPLY_JSON, "");
 	buffer_put_text(out, "{\"profile\":");
@@ -222,7 +222,7 @@ static int begin_finish(struct call *c, struct login_code *code)
 	if (!f || !code->text || !code->redirect_uri ||
 		waiter_begin(&f->waiter, &finish_waiter, p, c->connection, wait)) {
 		free(f);
-		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+		return call_out_of_memory(c);
 	}
 	login_finish(p, code, f);
 	turn_soon(&c->broker->turn);
@@ -377,7 +377,7 @@ int call_logout(struct call *c)
 	if (!w || waiter_begin(w, &logout_waiter, c->profile, c->connection,
 			  duration_s(LOGOUT_WAIT_S))) {
 		free(l);
-		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+		return call_out_of_memory(c);
 	}
 	end_attempts(c);
 	login_stop_code(login);

@@ -99,7 +99,7 @@ static int hold_token(struct call *c, const struct token_ask *ask, struct durati
 
 	if (!w || waiter_begin(&w->waiter, &token_waiter, c->profile, c->connection, wait)) {
 		free(w);
-		return reply_error(c->reply, 503, "temporarily_unavailable", "out of memory", 1);
+		return call_out_of_memory(c);
 	}
 	w->ask = *ask;
 	w->token_in = c->reply->token_in;
@@ -259,7 +259,7 @@ int call_revoke(struct call *c)
 
 	if (!w || waiter_begin(w, &revoke_waiter, p, c->connection, duration_s(REVOKE_WAIT_S))) {
 		free(own);
-		return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
+		return call_out_of_memory(c);
 	}
 	login_stop_code(p->client->login);
 	token_source_revoke(&p->source, &c->now, tokens);

@@ -26,11 +26,6 @@
 
 #define MEASURE_WAIT_S 15
 
-static int out_of_memory(const struct call *c)
-{
-	return call_refuse(c, 503, "temporarily_unavailable", "out of memory");
-}
-
 static void report_of(struct profile *p, struct profile_view *ret)
 {
 	struct clock_reading now;
@@ -120,7 +115,7 @@ int call_probe(struct call *c)
 	w = calloc(1, sizeof(*w));
 	if (!w || waiter_begin(w, &measure_waiter, c->profile, c->connection, wait)) {
 		free(w);
-		return out_of_memory(c);
+		return call_out_of_memory(c);
 	}
 	waiter_wait(w, &c->profile->endpoint->measuring);
 	server_clock_measure(clock, &c->now);
@@ -182,7 +177,7 @@ int call_status(struct call *c)
 
 	profiles = visible_profiles(c, admin, &count);
 	if (!profiles)
-		return out_of_memory(c);
+		return call_out_of_memory(c);
 	report_of_broker(c->broker, &c->now, &broker);
 	reply_status(c->reply, &c->now, profiles, count, admin ? &broker : NULL);
 	free(profiles);
@@ -198,7 +193,7 @@ int call_metrics(struct call *c)
 
 	profiles = visible_profiles(c, all, &count);
 	if (!profiles)
-		return out_of_memory(c);
+		return call_out_of_memory(c);
 	report_of_broker(c->broker, &c->now, &broker);
 	reply_metrics(c->reply, &c->now, profiles, count, all ? &broker : NULL);
 	free(profiles);
