@@ -98,6 +98,8 @@ void connection_free(struct connection *c)
 	peer_user_leave(&all->peers, c->user);
 	count_connection(all, -1);
 	free(c->unit);
+	if (all->unit_seen.of == c)
+		all->unit_seen.of = NULL;
 	pool_give(&all->pool, c);
 }
 
@@ -588,12 +590,25 @@ const struct peer *connection_peer_in_groups(struct connection *c)
 	return &c->peer;
 }
 
+static bool unit_lives(const struct connection *c)
+{
+	struct connections *all = c->all;
+	int64_t ms = connection_loop_ms(all);
+
+	if (all->unit_seen.of != c || all->unit_seen.at_ms != ms) {
+		all->unit_seen.of = c;
+		all->unit_seen.at_ms = ms;
+		all->unit_seen.lives = !peer_unit_still(stream_fd(&c->stream));
+	}
+	return all->unit_seen.lives;
+}
+
 const char *connection_unit(struct connection *c)
 {
 	int r;
 
 	if (c->unit_known)
-		return c->unit && !peer_unit_still(stream_fd(&c->stream)) ? c->unit : NULL;
+		return c->unit && unit_lives(c) ? c->unit : NULL;
 	r = peer_unit(stream_fd(&c->stream), c->peer.pid, &c->unit);
 	c->unit_known = r != -EMFILE && r != -ENFILE && r != -ENOMEM;
 	return c->unit;

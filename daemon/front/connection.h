@@ -16,8 +16,9 @@ const struct peer *connection_peer_in_groups(struct connection *c);
 /* The systemd unit that the peer ran in when it was first asked about: at accept, where
  * front_limits.units is set. NULL when that cannot be told for sure: no unit, the process that
  * connected has ended by now, a kernel that cannot say which it was, or a shortage of descriptors
- * or memory (then the next call tries again). Asks the kernel at each call, and reads /proc at the
- * first: for profiles with allow_units only. */
+ * or memory (then the next call tries again). Reads /proc at the first call, and asks the kernel
+ * at each further one, but for the same connection at the same time of the loop's coarse clock: a
+ * request may be about hundreds of profiles. For profiles with allow_units only. */
 const char *connection_unit(struct connection *c);
 
 /* For the handler's own record of a held request; NULL at first. */

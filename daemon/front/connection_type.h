@@ -52,6 +52,12 @@ struct connections {
 		int64_t looked_ms;
 	} untaken;
 	struct heap_trim trim;
+	/* Of whose process it was found out last whether it still lives, and when. */
+	struct {
+		const struct connection *of;
+		int64_t at_ms;
+		bool lives;
+	} unit_seen;
 	/* Those with whole requests left over from this pass, for the next. */
 	struct link resume;
 	struct event resume_event;

@@ -65,8 +65,9 @@ static struct {
 static int accept_error;
 static int getsockopt_error;
 static int getsockopt_failing; /* the option */
-static uid_t pretended_uid;    /* of clients that the front accepts, while not 0 */
-static bool old_kernel;        /* does not know SO_PASSRIGHTS */
+static unsigned pidfds_asked_for;
+static uid_t pretended_uid; /* of clients that the front accepts, while not 0 */
+static bool old_kernel;     /* does not know SO_PASSRIGHTS */
 
 ssize_t counted_recv(int fd, void *bytes, size_t size, int flags) __asm__("recv");
 ssize_t counted_recv_chk(int fd, void *bytes, size_t size, size_t room, int flags) __asm__(
@@ -111,6 +112,7 @@ int counted_accept(int fd, struct sockaddr *a, socklen_t *length, int flags)
 
 int failing_getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 {
+	pidfds_asked_for += level == SOL_SOCKET && option == 77; /* SO_PEERPIDFD */
 	if (getsockopt_error && level == SOL_SOCKET && option == getsockopt_failing) {
 		errno = getsockopt_error;
 		return -1;
@@ -247,6 +249,9 @@ static int test_request(
 	} else if (path_is(q, "/unit")) {
 		const char *unit = connection_unit(c);
 
+		/* as where it is about many profiles */
+		for (unsigned long n = strtoul(last_query, NULL, 10); n; n--)
+			unit = connection_unit(c);
 		return answer_with(r, unit ? unit : "none");
 	} else if (!path_is(q, "/now")) {
 		return reply_error(r, 404, "not_found", "no such route", -1);

@@ -303,6 +303,44 @@ static void units_without_the_newest_kernel(void **state)
 	close(fd);
 }
 
+/* Once for a request, however many profiles that is about; and again for a later one. */
+static void units_are_looked_at_again(void **state)
+{
+	static char name[] = "shop.service";
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), ends[2],
+	    status = 0;
+	uint64_t before = front_counters(front)->accepted;
+	char body[256];
+	pid_t pid;
+
+	(void)state;
+	found_unit = name;
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		close(ends[1]);
+		_exit(client_connect(fd) == fd && read(ends[0], body, 1) == 0 ? 0 : 1);
+	}
+	close(ends[0]);
+	WAIT_UNTIL(front_counters(front)->accepted > before);
+	for (unsigned i = 1; i <= 3; i++) {
+		unsigned asked = pidfds_asked_for;
+
+		assert_int_equal(ask(fd, REQUEST("/unit?1000"), body, sizeof(body)), 200);
+		assert_string_equal(body, "shop.service");
+		/* the first time it is also found out which it is */
+		assert_int_equal(pidfds_asked_for - asked, i == 1 ? 2 : 1);
+		turn_for(30);
+	}
+	close(ends[1]);
+	WAIT_UNTIL(child_ended(pid, &status));
+	assert_int_equal(status, 0);
+	turn_for(30);
+	assert_unit(fd, "none");
+	close(fd);
+}
+
 /* A connection that outlives the process that made it has no unit: the id may be another's. */
 static void dead_peers_have_no_unit(void **state)
 {
@@ -343,6 +381,7 @@ int main(void)
 		TEST(users_are_counted_apart),
 		TEST(units_are_told),
 		TEST(units_without_the_newest_kernel),
+		TEST(units_are_looked_at_again),
 		TEST(dead_peers_have_no_unit),
 	};
 
