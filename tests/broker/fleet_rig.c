@@ -481,6 +481,27 @@ void message_failure(struct rig *r, enum response_class class, struct duration h
 	tell(r, &(struct fleet_message){.failure = true, .hold = hold, .class = class});
 }
 
+/* ---- both ---- */
+
+struct rig *fleet_rig_connected(const char *broker, const char *profiles)
+{
+	struct rig *r = fleet_rig_new(broker, profiles);
+
+	store_connects(r);
+	found(r, NULL);
+	return r;
+}
+
+struct rig *fleet_rig_with(struct sealed *ret, const char *broker, const char *profiles)
+{
+	struct rig *r = fleet_rig_new(broker, profiles);
+
+	seal(r, ret, 7, "token-7", 0);
+	store_connects(r);
+	found(r, ret);
+	return r;
+}
+
 /* ---- stories ---- */
 
 unsigned told(struct rig *r, const char *profile, const char *words)

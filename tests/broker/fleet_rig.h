@@ -79,6 +79,11 @@ void store_connects(struct rig *r);
 void store_goes(struct rig *r, bool was_up, const char *why);
 void store_pings(struct rig *r);
 
+/* A rig whose store is reached, and has nothing. */
+struct rig *fleet_rig_connected(const char *broker, const char *profiles);
+/* ... or another host's token: "token-7", the fleet's 7th, which profile "a" serves. */
+struct rig *fleet_rig_with(struct sealed *ret, const char *broker, const char *profiles);
+
 /* ---- its operations ---- */
 
 /* The token of a profile at the store; it is in the fleet. */

@@ -84,10 +84,8 @@ static void fetch(struct rig *r, uint64_t fence, const char *token)
 /* A fleet whose token this host has fetched. */
 static struct rig *start_with_own(void)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 
-	store_connects(r);
-	found(r, NULL);
 	fetch(r, 7, "token-7");
 	return r;
 }
@@ -95,12 +93,7 @@ static struct rig *start_with_own(void)
 /* ... or another host. */
 static struct rig *start_with_others(struct sealed *ret)
 {
-	struct rig *r = fleet_rig_new("", ONE);
-
-	seal(r, ret, 7, "token-7", 0);
-	store_connects(r);
-	found(r, ret);
-	return r;
+	return fleet_rig_with(ret, "", ONE);
 }
 
 /* What a caller is told who gets no token. */
@@ -196,13 +189,11 @@ static void test_the_store_is_asked_first(void **state)
 static void test_a_token_that_was_fetched_is_put_there(void **state)
 {
 	struct fleet_record record = FLEET_RECORD_NONE;
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	const struct store_token *t;
 	int64_t end_ns;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	grants(r, 7);
 	rig_answer_token(r, rig_post(r), "token-7", NULL);
 	assert_string_equal(rig_token(r, "a"), "token-7");
@@ -255,12 +246,10 @@ static void test_a_token_for_later_is_put_with_that(void **state)
 
 static void test_a_lease_is_kept_while_the_request_runs(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	const struct store_token *t;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	grants(r, 7);
 	assert_non_null(rig_post(r));
 	assert_false(shared(r, "a")->busy);
@@ -297,12 +286,10 @@ static void test_a_failure_is_told_to_all(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
-		struct rig *r = fleet_rig_new("", ONE);
+		struct rig *r = fleet_rig_connected("", ONE);
 		char tag[FLEET_TAG_DIGITS + 1];
 		const struct store_token *t;
 
-		store_connects(r);
-		found(r, NULL);
 		snprintf(tag, sizeof(tag), "%s", asked(r, FLEET_ACQUIRE)->tag);
 		grants(r, 7);
 		r->retry_after = failures[i].retry_after;
@@ -458,13 +445,10 @@ static void test_a_token_that_has_no_second_left(void **state)
 /* Who fetches has the login server's clock with the token. */
 static void test_whoever_did_not_fetch_asks_for_the_clock(void **state)
 {
-	struct rig *r = fleet_rig_new("", "[profile a]\nclock_probe = yes\n");
 	struct sealed other;
+	struct rig *r = fleet_rig_with(&other, "", "[profile a]\nclock_probe = yes\n");
 
 	(void)state;
-	store_connects(r);
-	seal(r, &other, 7, "token-7", 0);
-	found(r, &other);
 	assert_true(TAILQ_EMPTY(&r->fetches));
 	pass_reading(r, 60, &other);
 	assert_int_equal(r->fetches_begun, 1);
@@ -477,14 +461,11 @@ static void test_whoever_did_not_fetch_asks_for_the_clock(void **state)
 
 static void test_an_exchange_shows_that_a_token_ends_earlier(void **state)
 {
-	struct rig *r = fleet_rig_new("", "[profile a]\nclock_probe = yes\n");
-	struct boot_time before;
 	struct sealed other;
+	struct rig *r = fleet_rig_with(&other, "", "[profile a]\nclock_probe = yes\n");
+	struct boot_time before;
 
 	(void)state;
-	store_connects(r);
-	seal(r, &other, 7, "token-7", 0);
-	found(r, &other);
 	before = core(r)->current.end;
 	store_goes(r, true, "gone"); /* or the record would tell */
 	r->server_ahead_s = 600;
@@ -530,13 +511,11 @@ static void test_a_token_for_later(void **state)
 
 static void test_a_token_that_came_too_late(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct sealed other;
 	struct fetch *f;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	grants(r, 7);
 	f = rig_post(r);
 	seal(r, &other, 8, "token-8", 0);
@@ -646,11 +625,9 @@ static void test_what_is_damaged_is_replaced(void **state)
 
 static void test_a_failure_of_another_host(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	asked(r, FLEET_ACQUIRE);
 	message_failure(r, RESPONSE_THROTTLED, duration_s(20));
 	answer_word(r, FLEET_ACQUIRE, FLEET_SAYS_LATE); /* no answer to that: nothing is granted */
@@ -676,12 +653,10 @@ static struct fleet_answer waits(
 
 static void test_an_order_to_wait(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct fleet_answer a;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	asked(r, FLEET_ACQUIRE);
 	a = waits(r, FLEET_SAYS_HOLD, "hold-1", 30, 30);
 	answers(r, &a);
@@ -700,12 +675,10 @@ static void test_an_order_to_wait(void **state)
 
 static void test_a_host_that_is_waited_for_is_named_once(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct fleet_answer a;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	asked(r, FLEET_ACQUIRE);
 	a = waits(r, FLEET_SAYS_HELD, "web-1", 4, 5);
 	for (int i = 0; i < 3; i++) {
@@ -725,13 +698,11 @@ static void test_a_host_that_is_waited_for_is_named_once(void **state)
 /* Once it is over, the same host may be waited for again, and that is told. */
 static void test_a_host_that_is_waited_for_again(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct fleet_answer a;
 	struct sealed other;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	asked(r, FLEET_ACQUIRE);
 	a = waits(r, FLEET_SAYS_HELD, "web-1", 4, 5);
 	answers(r, &a);
@@ -748,12 +719,10 @@ static void test_a_host_that_is_waited_for_again(void **state)
 
 static void test_mint_limit_is_the_fleets(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct fleet_answer a;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	asked(r, FLEET_ACQUIRE);
 	a = waits(r, FLEET_SAYS_LIMIT, "", 120, 0);
 	answers(r, &a);
@@ -768,15 +737,12 @@ static void test_mint_limit_is_the_fleets(void **state)
 
 static void test_a_report_of_what_was_replaced_only_just(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE "api_url =\n");
 	struct sealed other;
+	struct rig *r = fleet_rig_with(&other, "", ONE "api_url =\n");
 	struct fleet_answer a;
 	char path[128];
 
 	(void)state;
-	seal(r, &other, 7, "token-7", 0);
-	store_connects(r);
-	found(r, &other);
 	pass_reading(r, 20, &other);
 	snprintf(path, sizeof(path), "/v1/token/reject?profile=a&generation=%llu",
 		(unsigned long long)rig_profile(r, "a")->source.current.generation);
@@ -794,12 +760,10 @@ static void test_a_report_of_what_was_replaced_only_just(void **state)
 
 static void test_a_follower_waits_for_others(void **state)
 {
-	struct rig *r = fleet_rig_new("", FOLLOWER);
+	struct rig *r = fleet_rig_connected("", FOLLOWER);
 	struct sealed other;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	assert_false(shared(r, "a")->busy);
 	assert_true(status_has(r, "\"role\":\"follower\""));
 	pass_reading(r, 12, NULL);
@@ -928,13 +892,11 @@ static void test_permits_by_the_clock(void **state)
 
 static void test_with_a_permit_it_fetches_for_itself(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct store_token *t;
 	uint64_t generation;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	t = shared(r, "a");
 	t->store->hooks->permitted(t->context, true, 1);
 	store_goes(r, true, "the power is off");

@@ -23,11 +23,8 @@
 /* A fleet whose token another host fetched. */
 static struct rig *start(struct sealed *ret, const char *broker, const char *profiles)
 {
-	struct rig *r = fleet_rig_new(broker, profiles);
+	struct rig *r = fleet_rig_with(ret, broker, profiles);
 
-	seal(r, ret, 7, "token-7", 0);
-	store_connects(r);
-	found(r, ret);
 	assert_string_equal(rig_token(r, "a"), "token-7");
 	return r;
 }
@@ -366,12 +363,10 @@ static void test_a_fleet_that_is_left(void **state)
 
 static void test_it_is_left_while_the_store_is_asked(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct caller *c;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	asked(r, FLEET_ACQUIRE);
 	c = caller_ask(r, "GET", "/v1/token?profile=a&wait=30");
 	rig_configure(r, ONE);
@@ -387,12 +382,10 @@ static void test_it_is_left_while_the_store_is_asked(void **state)
 
 static void test_it_is_left_while_the_login_server_is_asked(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct fetch *f;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	grants(r, 7);
 	f = rig_post(r);
 	rig_configure(r, ONE);
@@ -406,12 +399,10 @@ static void test_it_is_left_while_the_login_server_is_asked(void **state)
 
 static void test_the_store_is_another_while_the_login_server_is_asked(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	struct fetch *f;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	grants(r, 7);
 	f = rig_post(r);
 	reload(r, "fleet_prefix = other\n", ONE);
@@ -427,11 +418,9 @@ static void test_the_store_is_another_while_the_login_server_is_asked(void **sta
 /* The new store is away since now, however long the old one was there. */
 static void test_another_store_is_waited_for(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	shared(r, "a")->store->hooks->permitted(shared(r, "a")->context, true, 0);
 	reload(r, "fleet_prefix = other\n", ONE);
 	rig_pass(r, 29);
@@ -503,13 +492,11 @@ static void test_another_request_is_another_token(void **state)
 
 static void test_another_secret_is_not_held(void **state)
 {
-	struct rig *r = fleet_rig_new("", ONE);
+	struct rig *r = fleet_rig_connected("", ONE);
 	char before[FLEET_TAG_DIGITS + 1];
 	struct fleet_answer a;
 
 	(void)state;
-	store_connects(r);
-	found(r, NULL);
 	memcpy(before, asked(r, FLEET_ACQUIRE)->tag, sizeof(before));
 	a = says(r, FLEET_SAYS_HOLD);
 	a.wait = a.whole = duration_s(900);
