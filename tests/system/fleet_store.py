@@ -19,11 +19,11 @@ def documented_users() -> dict[str, str]:
 
 class FleetStore(RedisServer):
     """At a Unix socket alone, or at a port of 127.0.0.1; `tls`: with the certificate of that name in
-    that folder. `replica_of`: another one that it copies. `user`: as RedisServer."""
+    that folder; `mutual`: it takes hosts with a certificate of the same CA alone. `replica_of`: another one that it copies. `user`: as RedisServer."""
 
     def __init__(self, port: int = 0, tls: tuple[str, str] | None = None, clock: bool = False,
                  replica_of: "FleetStore | None" = None, maxclients: int = 10_000,
-                 user: User | None = None, later: str = ""):
+                 user: User | None = None, later: str = "", mutual: bool = False):
         self.password = replica_of.password if replica_of else "canary-" + secrets.token_hex(16)
         self.admin = replica_of.admin if replica_of else "admin-" + secrets.token_hex(16)
         users = {"default": "off", "admin": f"on >{self.admin} ~* &* +@all"}
@@ -38,7 +38,7 @@ class FleetStore(RedisServer):
             folder, name = tls
             certificate = os.path.join(folder, name)
             options += ["--tls-port", str(port), "--tls-cert-file", certificate + ".pem",
-                        "--tls-key-file", certificate + ".key", "--tls-auth-clients", "no",
+                        "--tls-key-file", certificate + ".key", "--tls-auth-clients", "yes" if mutual else "no",
                         "--tls-ca-cert-file", os.path.join(folder, "ca.pem")]
         elif port:
             options += ["--port", str(port), "--bind", "127.0.0.1"]

@@ -11,7 +11,7 @@ import pytest
 
 from clock_shim import ShimmedClock
 from fake import REPOSITORY
-from fleet_hosts import events, fleet_host, settle, share, started, tokens
+from fleet_hosts import events, fleet_host, settle, share, started, tokens, write_secret
 from fleet_store import FleetStore
 from redis_sentinel import SentinelStore
 from redis_server import LATER, free_port
@@ -66,6 +66,66 @@ def test_by_tls_with_a_verified_name(server, store, fleet):
     for d in hosts:
         wait_until(lambda d=d: share(d)["state"] == "up", "the store to be up again", 30)
     assert tokens(hosts) == {first} and server.posts == 1
+
+
+def test_a_certificate_of_ones_own_is_changed_by_a_reload(server, store, fleet, tmp_path):
+    """Given, replaced in its place, and by other names: each time the store is connected to anew, and
+    the token is served meanwhile. One that the store refuses is told."""
+    authority, stranger = (Authority(str(tmp_path / name)) for name in ("ca", "stranger"))
+    for one in (authority, stranger):
+        one.make("good")
+    at = store(FleetStore, free_port(), tls=(authority.directory, "good"), mutual=True)
+    [host] = fleet(at, 1, broker={"fleet_ca_file": authority.ca_file})
+
+    def copy(one, name):
+        for end in ("pem", "key"):
+            with open(os.path.join(one.directory, f"good.{end}"), encoding="ascii") as file:
+                write_secret(host, f"{name}.{end}", file.read())
+
+    def is_up(up):
+        wait_until(lambda: (share(host)["state"] == "up") == up, "the store to be up, or not", 30)
+
+    def connections():
+        return {line.split()[0] for line in at.ask("CLIENT", "LIST").splitlines()
+                if b"user=gctoken " in line}
+
+    host.start()
+    wait_until(lambda: "certificate" in (share(host).get("problem") or ""), "the problem", 30)
+    copy(authority, "mine")
+    host.broker |= {"fleet_cert_file": host.path("mine.pem"),
+                    "fleet_cert_key_file": host.path("mine.key")}
+    host.write_config()
+    host.reload()
+    is_up(True)
+    first = settle([host], server)
+    before = connections()
+    # nothing has changed: nothing is done
+    since = len(host.stderr_text())
+    host.reload()
+    host.wait_log("configuration reloaded", since=since)
+    assert share(host)["state"] == "up" and connections() == before
+    # the same names, other files
+    copy(stranger, "mine")
+    host.reload()
+    is_up(False)
+    wait_until(lambda: "unknown ca" in (share(host)["problem"] or ""), "the problem", 30)
+    assert tokens([host]) == {first}
+    # other names
+    copy(authority, "other")
+    host.broker |= {"fleet_cert_file": host.path("other.pem"),
+                    "fleet_cert_key_file": host.path("other.key")}
+    host.write_config()
+    host.reload()
+    is_up(True)
+    assert not connections() & before
+    # a key that does not belong to it changes nothing
+    host.broker |= {"fleet_cert_key_file": host.path("mine.key")}
+    host.write_config()
+    since = len(host.stderr_text())
+    host.reload()
+    host.wait_log("fleet_cert_key_file", since=since)
+    assert share(host)["state"] == "up"
+    assert tokens([host]) == {first} and server.posts == 1
 
 
 def refused(d, words):
