@@ -358,6 +358,9 @@ static void test_another_hosts_token_is_read(void **state)
 	assert_int_equal(told(r, "a", "sealed with a key"), 0);
 	assert_true(status_has(r, "\"fetched_here\":false,\"generation\":7"));
 	assert_memory_equal(rig_profile(r, "a")->fleet->host, "another host 16", 16);
+	/* its number here is this host's, and is not given to another one */
+	assert_int_equal(rig_profile(r, "a")->client->state.generation_used,
+		rig_profile(r, "a")->source.current.generation);
 	/* a later run knows what not to take any more */
 	assert_int_equal(rig_profile(r, "a")->client->state.fleet_lowest, 7);
 	fleet_rig_free(r);
@@ -1078,6 +1081,7 @@ static void test_a_stop_by_another_host(void **state)
 	expect_state(r, "stopped");
 	assert_string_equal(rig_token(r, "a"), "");
 	assert_true(rig_profile(r, "a")->source.revoked);
+	assert_true(client_state_revoked(&rig_profile(r, "a")->client->state, "a"));
 	assert_int_equal(told(r, "a", "an admin revoked the token on another host"), 1);
 	assert_null(rig_delete(r)); /* that host does it */
 	/* once more, and it is no news */

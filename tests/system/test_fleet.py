@@ -10,6 +10,7 @@ import pytest
 from fleet_hosts import fleet_host, grow_older, settle, share, started, tokens, write_secret
 from fleet_store import FleetStore
 from manager import Manager
+from test_page import RETIRED, STATE, Page
 from waiting import PATIENCE, wait_until
 
 HOSTS = 3
@@ -332,12 +333,17 @@ def test_who_has_no_secret_follows(fleet, server):
 def test_an_admin_revokes_for_all_and_starts_again_for_all(fleet, server, redis):
     hosts = started(fleet())
     first = settle(hosts, server)
+    page = Page(hosts[1])
+    wait_until(lambda: first.encode() in page.token_bytes(), "the token in the page")
     assert hosts[0].post("/v1/revoke").status == 200
     for d in hosts:
         wait_until(lambda d=d: d.status()["state"] == "revoked", "the token to be revoked")
         assert d.token(wait=0).json["error"] == "revoked"
     assert first.encode() not in redis.held()
-    # also for who was not there
+    # also for who reads it where the socket is not asked
+    assert page.words[STATE] == RETIRED and not any(page.token_bytes())
+    page.close()
+    # and for who was not there
     hosts[1].restart()
     wait_until(lambda: hosts[1].status()["state"] == "revoked", "the token to be revoked")
     assert hosts[2].post("/v1/refresh").status == 200
