@@ -33,12 +33,16 @@ MEMORY = 4 << 30  # bytes: some mutants never stop asking for more
 
 # Where decisions are made.
 FILES = """
-daemon/core/access.c daemon/core/lifetime.c daemon/core/probe.c daemon/core/retry.c
+daemon/core/access.c daemon/core/fleet.c daemon/core/fleet_check.c daemon/core/fleet_decide.c
+daemon/core/fleet_judge.c daemon/core/fleet_look.c daemon/core/fleet_record.c
+daemon/core/fleet_reply.c daemon/core/lifetime.c daemon/core/probe.c daemon/core/retry.c
 daemon/core/server_clock.c daemon/core/skew.c daemon/core/token_ask.c daemon/core/token_decide.c
 daemon/core/token_failure.c daemon/core/token_fetch.c daemon/core/token_judge.c
 daemon/core/token_login.c daemon/core/token_next.c daemon/core/token_page.c
 daemon/core/token_past.c daemon/core/token_sibling.c daemon/core/token_source.c
-daemon/broker/endpoint.c daemon/broker/login.c daemon/broker/login_code.c daemon/broker/profile.c
+daemon/broker/endpoint.c daemon/broker/fleet_link.c daemon/broker/fleet_member.c
+daemon/broker/fleet_news.c daemon/broker/fleet_operation.c daemon/broker/fleet_story.c
+daemon/broker/login.c daemon/broker/login_code.c daemon/broker/profile.c
 daemon/broker/reload.c daemon/broker/rights.c daemon/broker/token_exchange.c daemon/broker/turn.c
 daemon/broker/waiter.c
 """.split()
