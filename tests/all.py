@@ -323,7 +323,7 @@ def main() -> int:
             if case.outcome == FAILED:
                 print(f"--- FAILED {layer}: {case.name}")
                 print(shown(case.text) + "\n---" if case.text else "---")
-        print(f"{layer:8}{count(found)}  ({time.monotonic() - begun:.1f} s)", flush=True)
+        print(f"{layer:9}{count(found)}  ({time.monotonic() - begun:.1f} s)", flush=True)
         cases += found
     for case in cases:
         if case.outcome == SKIPPED:

@@ -141,7 +141,7 @@ def test_a_check_that_is_for_another_release_is_skipped_and_says_so(runner):
 
 
 @pytest.mark.parametrize("first, line", [
-    (WHOLE, "edge    3 passed, 0 failed, 0 skipped"),
+    (WHOLE, "edge     3 passed, 0 failed, 0 skipped"),
     (FAILS, "1 had a second look: edge wheel: stops"),
     (STOPPED, "1 had a second look: edge wheel: 1 of 3 cases ran"),
 ])
