@@ -86,6 +86,7 @@ static void fetch_ended(void *context, const struct exchange *http)
 	x->http = (struct exchange){.sent = http->sent,
 		.received = http->received,
 		.status = http->status,
+		.unsent = http->unsent,
 		.silence = http->silence};
 	x->state = EXCHANGE_STORING;
 	if (login_keep(x->client->login, x))

@@ -154,6 +154,7 @@ void token_source_fetch_failed(struct token_source *s, const struct clock_readin
 		       response->class == RESPONSE_LOGIN_REQUIRED;
 
 	note_failure(s, now, response);
+	s->last_failure.unsent = x->unsent;
 	note_silence(s, x, response, fetch);
 	if ((refused || response->unfit) && (fetch->request_outdated || fetch->credential_outdated))
 		/* what was refused, or got that, is not what would be sent now */

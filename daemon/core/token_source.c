@@ -138,8 +138,22 @@ void token_source_exchange(struct token_source *s, const struct clock_reading *n
 	s->attention = true;
 }
 
+/* By the clock as it is now a certificate may be valid. One that is set again and again causes no
+ * more attempts than callers do who are refused. */
+static void try_by_new_clock(struct token_source *s)
+{
+	const struct source_failure *f = &s->last_failure;
+	struct boot_time at = boot_add(f->at, duration_s(RETRY_MOST_WAITED_S));
+
+	if (!f->any || !f->unsent)
+		return;
+	s->not_before = boot_min(s->not_before, at);
+	s->not_before_waited = boot_min(s->not_before_waited, at);
+}
+
 void token_source_clock_changed(struct token_source *s)
 {
+	try_by_new_clock(s);
 	s->attention = s->changed = true;
 }
 

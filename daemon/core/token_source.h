@@ -57,7 +57,9 @@ struct token_source_settings {
 
 struct source_failure {
 	bool any;
-	bool unfit; /* a token came, in a form that is refused; of an earlier run not known */
+	/* of an earlier run neither is known */
+	bool unfit;  /* a token came, in a form that is refused */
+	bool unsent; /* nothing could be sent */
 	enum response_class class;
 	long status;
 	char error[64];
@@ -205,7 +207,8 @@ bool token_source_needs_turn(const struct token_source *s);
 void token_source_exchange(struct token_source *s, const struct clock_reading *now,
 	const struct skew_sample *sample, struct duration spread);
 
-/* The wall clock was stepped, or the machine was resumed: look again. */
+/* The wall clock was stepped, or the machine was resumed: look again. And what could not be sent,
+ * because no certificate was valid, say, may be sent now. */
 void token_source_clock_changed(struct token_source *s);
 /* A HEAD that asked for the server's clock ended, whether it proved anything or not: a suspicion
  * that it could not clear is asked about again. */

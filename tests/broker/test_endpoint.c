@@ -200,6 +200,64 @@ static void test_a_step_of_the_wall_clock_asks_at_once(void **state)
 	rig_free(r);
 }
 
+#define TOO_EARLY "TLS: certificate is not yet valid"
+
+/* Whether a certificate is valid goes by the clock that was set. */
+static void test_a_clock_that_is_set_right_lets_a_fetch_begin(void **state)
+{
+	struct rig *r = rig_new("[profile a]\n");
+
+	(void)state;
+	/* until it is tried only once a minute */
+	for (int i = 0; i < 10; i++) {
+		rig_answer_unsent(r, rig_post(r), TOO_EARLY);
+		rig_pass(r, 61);
+	}
+	rig_answer_unsent(r, rig_post(r), TOO_EARLY);
+	rig_pass(r, 12);
+	assert_int_equal(rig_posts(r), 0);
+	r->now.wall.ns += 3600 * NS_PER_S;
+	turn_now(&r->broker->turn);
+	assert_int_equal(rig_posts(r), 1);
+	/* one that is set again and again makes no loop */
+	for (int i = 0; i < 4; i++) {
+		rig_answer_unsent(r, rig_post(r), TOO_EARLY);
+		for (int k = 0; k < 5; k++) {
+			assert_int_equal(rig_posts(r), 0);
+			r->now.wall.ns -= 3600 * NS_PER_S;
+			turn_now(&r->broker->turn);
+			rig_pass(r, 1);
+		}
+		assert_int_equal(rig_posts(r), 1);
+	}
+	rig_free(r);
+}
+
+/* What was sent and had no answer, or another one, says nothing about clocks. */
+static void test_a_clock_that_is_set_is_no_way_around_backoff(void **state)
+{
+	static const long statuses[] = {0, 401, 503};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+		struct rig *r = rig_new("[profile a]\nmint_limit = 1000\n");
+
+		for (int k = 0; k < 12; k++) {
+			rig_pass(r, 901);
+			if (statuses[i])
+				rig_answer(r, rig_post(r), statuses[i],
+					"{\"error\":\"invalid_client\"}");
+			else
+				rig_answer_failure(r, rig_post(r), "timed out");
+		}
+		rig_pass(r, 6);
+		r->now.wall.ns += 3600 * NS_PER_S;
+		turn_now(&r->broker->turn);
+		assert_int_equal(rig_posts(r), 0);
+		rig_free(r);
+	}
+}
+
 static void test_a_rejected_token_asks_at_once(void **state)
 {
 	struct rig *r = rig_at_rest(ONE);
@@ -467,6 +525,8 @@ int main(void)
 		cmocka_unit_test(test_another_way_to_the_proxy_is_another_clock),
 		cmocka_unit_test(test_another_clock_is_told_and_left_alone),
 		cmocka_unit_test(test_a_step_of_the_wall_clock_asks_at_once),
+		cmocka_unit_test(test_a_clock_that_is_set_right_lets_a_fetch_begin),
+		cmocka_unit_test(test_a_clock_that_is_set_is_no_way_around_backoff),
 		cmocka_unit_test(test_a_rejected_token_asks_at_once),
 		cmocka_unit_test(test_callers_wait_for_the_head_they_want),
 		cmocka_unit_test(test_a_head_that_cannot_be_sent),
