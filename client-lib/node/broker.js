@@ -61,7 +61,7 @@ export class Broker {
         threw = true;
       }
       const status = threw ? statusOfError(outcome) : statusOfResult(outcome);
-      const pause = retryAfterOf(outcome);
+      const pause = status === 429 ? retryAfterOf(outcome) : 0;
       const again = (status === 401 && refused < 2) || (status === 429 && pause <= LONGEST);
       if (left === 0 || !again) {
         if (threw) throw outcome;
