@@ -60,6 +60,17 @@ static void tell_lease(struct fleet_member *m, const struct clock_reading *now,
 	snprintf(m->held_by, sizeof(m->held_by), "%s", a->host);
 }
 
+/* What was believed was seen. */
+static void tell_lie(
+	struct fleet_member *m, const struct clock_reading *now, const struct fleet_answer *a)
+{
+	if (a && a->word == FLEET_SAYS_GRANTED && a->fence > m->fleet.seen)
+		TELL(m, now, EVENT_FLEET_TROUBLE,
+			"the fleet's store gives out a number that cannot be: something else has "
+			"written to the fleet's keys there. Delete them: hosts put the token there "
+			"again");
+}
+
 static void tell_check(
 	struct fleet_member *m, const struct clock_reading *now, const struct fleet_story *before)
 {
@@ -114,6 +125,7 @@ static void tell_clock(
 void fleet_story_end(struct fleet_member *m, const struct clock_reading *now,
 	const struct fleet_story *before, const struct fleet_answer *answer)
 {
+	tell_lie(m, now, answer);
 	tell_lease(m, now, before, answer);
 	tell_check(m, now, before);
 	tell_put(m, now, before);

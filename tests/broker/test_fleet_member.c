@@ -944,6 +944,22 @@ static void test_a_refused_command(void **state)
 	fleet_rig_free(r);
 }
 
+static void test_a_number_that_cannot_be_is_told(void **state)
+{
+	struct rig *r = fleet_rig_connected("", ONE);
+
+	(void)state;
+	grants(r, UINT64_C(1) << 50);
+	assert_null(rig_post(r));
+	assert_int_equal(told(r, "a", "gives out a number that cannot be"), 1);
+	rig_pass(r, 2);
+	answer_reads(r, NULL);
+	grants(r, 8);
+	assert_non_null(rig_post(r));
+	assert_int_equal(told(r, "a", "gives out a number that cannot be"), 1);
+	fleet_rig_free(r);
+}
+
 static void test_an_operation_that_cannot_begin(void **state)
 {
 	static const int quiet[] = {-ENOTCONN, -EBUSY};
@@ -1285,6 +1301,7 @@ int main(void)
 		cmocka_unit_test(test_permits_by_the_clock),
 		cmocka_unit_test(test_with_a_permit_it_fetches_for_itself),
 		cmocka_unit_test(test_a_refused_command),
+		cmocka_unit_test(test_a_number_that_cannot_be_is_told),
 		cmocka_unit_test(test_an_operation_that_cannot_begin),
 		cmocka_unit_test(test_profiles_look_at_the_store_together),
 		cmocka_unit_test(test_what_the_store_lost_is_put_there_again),
