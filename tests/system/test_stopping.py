@@ -81,8 +81,9 @@ def test_the_command_asks_the_next_one(fake, make_daemon, ends):
         [GCTOKEN, "--socket", d.socket, "get", "--wait", "60"], text=True,
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_until(lambda: d.get("/v1/status").json["broker"]["waiting"], "it is held")
-    f.set(delay_answer=0)
     getattr(d, ends)()
+    # Not sooner: the one that ends would get the answer that it waits for.
+    f.set(delay_answer=0)
     d.start()
     output, complaints = waiting.communicate(timeout=60)
     assert (waiting.returncode, complaints) == (0, "")
