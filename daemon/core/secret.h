@@ -16,7 +16,7 @@
  *                  core/token, in the broker/token_exchange that asked for it and the slots of a
  *                  token source (core/token_slot) -> a reply (its body or a field), by
  *                  core/reply_token into a core/buffer (core/reply cuts it off a reply to HEAD),
- *                  front/connection, front/stream; a page, front/page; the next run,
+ *                  front/connection, front/outbox, front/stream; a page, front/page; the next run,
  *                  core/handover_write, broker/handover, core/handover_read; a revocation,
  *                  broker/calls_token (call_revoke), broker/revoke; the API, about a rejected one,
  *                  broker/token_api (which a revocation passes, too). core/jwt_claims decodes it

@@ -1,9 +1,10 @@
 /* One connection. Bytes come in, whole requests go to the handler by way of the protocol, replies
  * go out; everything that has happened to a connection ends in settle(), which sends what there is
- * to send and then derives from the connection's facts - something unsent? held? something
- * unparsed? ended? - what to watch for, which deadline holds, or that it is over. Nothing else
- * closes a served connection, but for its deadline. No function here calls itself through the
- * handler: requests behind a held one wait for the next pass of the loop. */
+ * to send, or lets it wait for others (outbox.h), and then derives from the connection's facts -
+ * something unsent? held? something unparsed? ended? - what to watch for, which deadline holds, or
+ * that it is over. Nothing else closes a served connection, but for its deadline. No function here
+ * calls itself through the handler: requests behind a held one wait for the next pass of the loop.
+ */
 #include "connection.h"
 #include "connection_type.h"
 
@@ -88,6 +89,8 @@ void connection_free(struct connection *c)
 		c->held = false;
 		all->serving.handler->abandoned(all->serving.context, c);
 	}
+	/* It was answered before it is closed. */
+	outbox_hurry(&all->outbox, &c->stream);
 	count_kept(c, 0);
 	untaken_forget(c);
 	stream_close(&c->stream, reaper_of(c));
@@ -226,18 +229,15 @@ static void bound_replies(struct connection *c, size_t length)
 	c->sent_some = true;
 }
 
-/* `progress`: a request was completed, so that a new deadline begins. May free `c`. */
-static void settle(struct connection *c, struct replies *replies, bool progress)
+/* After what there is to send. `progress`: a request was completed, so that a new deadline begins.
+ * May free `c`. */
+static void settle_rest(struct connection *c, bool progress)
 {
 	static const struct refusal truncated = {
 		400, "invalid_request", "the request ended before its empty line", -1};
 	struct stream *s = &c->stream;
 	enum connection_place place;
 
-	if (!c->bounded && replies->out.length)
-		bound_replies(c, replies->out.length);
-	if (stream_send(s, replies) < 0)
-		goto over;
 	if (progress && is_at_rest(c)) {
 		if (rest_again(c) < 0)
 			goto over;
@@ -274,6 +274,42 @@ static void settle(struct connection *c, struct replies *replies, bool progress)
 	return;
 over:
 	connection_free(c);
+}
+
+/* `progress`, and what becomes of `c`, as above. */
+static void settle(struct connection *c, bool progress)
+{
+	struct outbox *o = &c->all->outbox;
+	size_t length = outbox_written(o);
+
+	if (!c->bounded && length)
+		bound_replies(c, length);
+	if ((progress && !c->closing && outbox_wait(o, &c->stream)) ||
+		outbox_send(o, &c->stream) == 0)
+		settle_rest(c, progress);
+	else
+		connection_free(c);
+}
+
+void connection_sent(struct stream *s, int result)
+{
+	struct connection *c = LINK_ELEMENT(s, struct connection, stream);
+
+	if (result < 0)
+		connection_free(c);
+	else
+		settle_rest(c, false);
+}
+
+/* What it was answered in this pass goes out before anything else is done. False: that is not
+ * possible, and nothing is to be done. */
+static bool catch_up(struct connection *c)
+{
+	int r = outbox_hurry(&c->all->outbox, &c->stream);
+
+	if (r)
+		connection_sent(&c->stream, r);
+	return !r;
 }
 
 /* ---- serving ---- */
@@ -345,7 +381,7 @@ static void resume(struct connection *c)
 	if (!has_backlog(c) || waits_for_room(c))
 		return;
 	stream_take(s, serve(c, stream_kept(s), stream_unparsed(s), stream_parser(s), &progress));
-	settle(c, &c->all->serving.replies, progress);
+	settle(c, progress);
 }
 
 /* `length` bytes have come into the shared buffer. */
@@ -370,12 +406,12 @@ static void received(struct connection *c, size_t length)
 	}
 	secret_wipe(all->read_bytes, length);
 	if (r < 0) {
-		replies_reset(&all->serving.replies);
+		outbox_drop(&all->outbox);
 		connection_free(c);
 	} else if (!used && has_backlog(c)) {
 		resume(c);
 	} else {
-		settle(c, &all->serving.replies, progress);
+		settle(c, progress);
 	}
 }
 
@@ -409,7 +445,7 @@ static void read_more(struct connection *c)
 		if (c->held && stream_hung_up(&c->stream))
 			connection_free(c);
 		else
-			settle(c, &all->serving.replies, false);
+			settle(c, false);
 	} else if (n == -EBADMSG) {
 		passed(c);
 	} else if ((n != -EAGAIN && n != -EINTR) || watch_for(c, watch_wanted(c)) < 0) {
@@ -436,18 +472,20 @@ static void write_more(struct connection *c)
 	if (stream_send_more(&c->stream) < 0)
 		connection_free(c);
 	else if (!stream_unsent(&c->stream))
-		settle(c, &c->all->serving.replies, false);
+		settle(c, false);
 }
 
 void connection_resume_or_wait(struct connection *c)
 {
 	stop_resuming(c);
-	if (!defer(c))
+	if (catch_up(c) && !defer(c))
 		resume(c);
 }
 
 void connection_ready(struct connection *c)
 {
+	if (!catch_up(c))
+		return;
 	if (c->untaken && untaken_still(c)) {
 		/* Whatever else it does: the kernel counts a page's descriptor against us until it
 		 * is taken, and so long the connection counts against its user. */
@@ -650,6 +688,8 @@ void connection_reply_end(struct connection *c, int status)
 {
 	struct connections *all = c->all;
 	const struct reply reply = late_reply(c);
+	const struct buffer *out = reply.out;
+	bool sent;
 
 	assert(c->held && all->late_open);
 	all->late_open = false;
@@ -657,5 +697,13 @@ void connection_reply_end(struct connection *c, int status)
 	c->hold = NULL;
 	if (!http_reply_done(&all->serving.counters, &reply, 0, status))
 		c->closing = true;
-	settle(c, &all->late, true);
+	if (!c->bounded)
+		bound_replies(c, out->length);
+	sent = outbox_hurry(&all->outbox, &c->stream) >= 0 && !buffer_failed(out) &&
+	       stream_send(&c->stream, out->data, out->length) == 0;
+	replies_reset(&all->late, 0);
+	if (sent)
+		settle_rest(c, true);
+	else
+		connection_free(c);
 }

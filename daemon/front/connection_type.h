@@ -8,6 +8,7 @@
 #include "heap_trim.h"
 #include "links.h"
 #include "newcomers.h"
+#include "outbox.h"
 #include "peer.h"
 #include "pool.h"
 #include "protocol.h"
@@ -31,6 +32,7 @@ struct connections {
 	struct reaper *reaper;
 	struct front_limits limits;
 	struct serving serving;
+	struct outbox outbox; /* of serving.replies */
 	struct peer_table peers;
 	struct pool pool;
 
@@ -137,6 +139,8 @@ void connection_refuse(struct connection *c, const struct refusal *refusal);
 
 /* What follows may free `c`. */
 
+/* A reply that waited went out in part, or not at all (a negative errno). */
+void connection_sent(struct stream *s, int result);
 /* There is something to read, to write or to serve. */
 void connection_ready(struct connection *c);
 /* It is one of all->newcomers, and none any more: it is looked at once more, and then watched; or

@@ -87,6 +87,7 @@ int connections_new(struct connections **ret, struct event_base *base, struct re
 	share_init(&s->sharing, base, limits->max_connections_per_user, turn_come);
 	replies_init(&s->replies);
 	replies_init(&all->late);
+	outbox_init(&all->outbox, base, &s->replies, connection_sent);
 	deadlines_init(
 		&all->idle, base, limits->idle_timeout, duration_ms(IDLE_PERIOD_MS), expired);
 	deadlines_init(
@@ -116,6 +117,7 @@ void connections_free(struct connections *all)
 	lists[1] = &all->busy.list;
 	lists[2] = &all->idle.list;
 	all->serving.stopping = true;
+	outbox_flush(&all->outbox);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		while (!link_alone(lists[i]))
 			connection_free(connection_first(lists[i]));
@@ -127,6 +129,7 @@ void connections_free(struct connections *all)
 	peer_table_trim(&all->peers);
 	deadlines_fini(&all->idle);
 	deadlines_fini(&all->busy);
+	outbox_fini(&all->outbox);
 	replies_fini(&all->serving.replies);
 	replies_fini(&all->late);
 	pool_fini(&all->pool);
@@ -145,6 +148,7 @@ void connections_set_limits(struct connections *all, const struct front_limits *
 void connections_stop(struct connections *all)
 {
 	all->serving.stopping = true;
+	outbox_flush(&all->outbox);
 	/* None comes back to this list: whatever it has sent, it is closed with the reply. */
 	while (!link_alone(&all->idle.list))
 		connection_read_last(connection_first(&all->idle.list));

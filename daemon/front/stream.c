@@ -37,14 +37,14 @@ void replies_init(struct replies *r)
 	buffer_init(&r->out, r->storage, sizeof(r->storage));
 }
 
-void replies_reset(struct replies *r)
+void replies_reset(struct replies *r, size_t wiped)
 {
 	if (r->out.on_heap || r->out.failed) {
 		buffer_fini(&r->out);
 		replies_init(r);
 		return;
 	}
-	secret_wipe(r->out.data, r->out.length);
+	secret_wipe(r->out.data + wiped, r->out.length - wiped);
 	r->out.length = 0;
 }
 
@@ -181,34 +181,22 @@ static int send_some(int fd, const char *bytes, size_t length, size_t *ret_sent)
 	return 0;
 }
 
-static int send_or_keep(struct stream *s, const struct buffer *b)
+int stream_send(struct stream *s, const char *bytes, size_t length)
 {
 	struct stream_bytes *own;
 	size_t sent = 0;
 	int r;
 
 	if (!stream_unsent(s)) {
-		r = send_some(stream_fd(s), b->data, b->length, &sent);
-		if (r < 0 || sent == b->length)
+		r = send_some(stream_fd(s), bytes, length, &sent);
+		if (r < 0 || sent == length)
 			return r;
 	}
 	own = bytes_get(s);
 	if (!own)
 		return -ENOMEM;
-	buffer_put(&own->out, b->data + sent, b->length - sent);
+	buffer_put(&own->out, bytes + sent, length - sent);
 	return buffer_failed(&own->out) ? -ENOMEM : 0;
-}
-
-int stream_send(struct stream *s, struct replies *r)
-{
-	int result;
-
-	if (buffer_failed(&r->out))
-		result = -ENOMEM;
-	else
-		result = r->out.length ? send_or_keep(s, &r->out) : 0;
-	replies_reset(r);
-	return result;
 }
 
 int stream_send_more(struct stream *s)

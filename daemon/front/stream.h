@@ -27,8 +27,8 @@ struct replies {
 };
 
 void replies_init(struct replies *r);
-/* Wiped, and empty again. */
-void replies_reset(struct replies *r);
+/* Wiped, and empty again; the first `wiped` bytes already are. */
+void replies_reset(struct replies *r, size_t wiped);
 void replies_fini(struct replies *r);
 
 struct stream {
@@ -93,9 +93,9 @@ static inline bool stream_unsent(const struct stream *s)
 {
 	return s->own && stream_unsent_kept(s);
 }
-/* Sends all of `r`, or keeps what the other end does not take; `r` is then wiped and empty. 0, or a
- * negative errno: the stream is of no use any more. */
-int stream_send(struct stream *s, struct replies *r);
+/* Sends all of it, or keeps what the other end does not take. 0, or a negative errno: the stream is
+ * of no use any more. */
+int stream_send(struct stream *s, const char *bytes, size_t length);
 /* Goes on with what was kept; likewise. */
 int stream_send_more(struct stream *s);
 

@@ -235,6 +235,8 @@ static int test_request(
 		/* answers others from within a request */
 		while (held_count)
 			release_one("released");
+	} else if (path_is(q, "/break")) {
+		event_base_loopbreak(base);
 	} else if (path_is(q, "/big")) {
 		reply_begin(r, 200, REPLY_TEXT, "");
 		for (size_t n = strtoul(last_query, NULL, 10), part; n; n -= part) {

@@ -545,18 +545,19 @@ static void actor_finish(struct actor *a)
 	actor_leave(a);
 }
 
-static void anything_in_any_order(void **state)
+/* `pace`: as many things happen between two passes of the loop; where they are many, callers are a
+ * crowd in each. */
+static void anything_at(size_t pace)
 {
-	struct actor actors[24];
+	struct actor actors[48];
 
-	(void)state;
 	for (uint64_t seed = 1; seed <= 6; seed++) {
 		random_state = seed;
 		for (size_t i = 0; i < COUNT(actors); i++)
 			actors[i] = (struct actor){.fd = -1};
 		for (unsigned step = 0; step < 12000; step++) {
 			actor_act(&actors[random_below(COUNT(actors))]);
-			if (random_below(3) == 0)
+			if (random_below(pace) == 0)
 				turn();
 			if (held_count && random_below(5) == 0)
 				release_one("some time");
@@ -566,6 +567,152 @@ static void anything_in_any_order(void **state)
 		WAIT_UNTIL(front_counters(front)->connections == 0);
 		assert_int_equal(held_count, 0);
 		assert_int_equal(front_counters(front)->deadline_cut, 0);
+	}
+}
+
+static void anything_in_any_order(void **state)
+{
+	(void)state;
+	anything_at(3);
+}
+
+static void anything_of_a_crowd(void **state)
+{
+	(void)state;
+	anything_at(300);
+}
+
+#define CROWD 60
+
+/* Of few passes: some are held behind a reply, some end, some have gone, some do not read, some
+ * send more than one; each gets what is its own, and in its order. */
+static void a_crowd_is_answered(void **state)
+{
+	int fds[CROWD];
+
+	(void)state;
+	for (size_t i = 0; i < CROWD; i++) {
+		fds[i] = client_served();
+		assert_answers_now(fds[i]);
+	}
+	for (size_t round = 0; round < 3; round++) {
+		for (size_t i = 0; i < CROWD; i++) {
+			char request[256];
+
+			snprintf(request, sizeof(request), "GET /now?%zu HTTP/1.1\r\n" H "%s\r\n%s",
+				i, i % 6 == 5 && round == 2 ? "Connection: close\r\n" : "",
+				i % 6 == 4   ? REQUEST("/hold") REQUEST("/now?after")
+				: i % 6 == 3 ? REQUEST("/now?second")
+					     : "");
+			client_write(fds[i], request);
+		}
+		if (round == 2) {
+			for (size_t i = 0; i < CROWD; i += 6)
+				close(fds[i]);
+			for (size_t i = 1; i < CROWD; i += 6)
+				shutdown(fds[i], SHUT_WR);
+		}
+		turn();
+		for (size_t i = 0; i < CROWD; i++) {
+			char body[64], expected[32];
+			struct got g = {0};
+
+			if (i % 6 == 0 && round == 2)
+				continue;
+			WAIT_UNTIL(has_answers(fds[i], &g, 1 + (i % 6 == 3)));
+			assert_int_equal(g.answers, 1 + (i % 6 == 3));
+			snprintf(expected, sizeof(expected), "%zu", i);
+			assert_int_equal(answer_at(&g, 0, body, sizeof(body)), 200);
+			assert_string_equal(body, expected);
+			if (i % 6 == 3) {
+				assert_int_equal(answer_at(&g, 1, body, sizeof(body)), 200);
+				assert_string_equal(body, "second");
+			}
+			if (round == 2 && i % 6 == 5)
+				WAIT_UNTIL(has_ended(fds[i], &g));
+			assert_int_equal(g.ended, round == 2 && i % 6 == 5);
+			got_free(&g);
+		}
+		assert_int_equal(held_count, CROWD / 6);
+		while (held_count)
+			release_one("held");
+		for (size_t i = 4; i < CROWD; i += 6) {
+			struct got g = {0};
+
+			WAIT_UNTIL(has_answers(fds[i], &g, 2));
+			got_free(&g);
+		}
+	}
+	for (size_t i = 0; i < CROWD; i++)
+		if (i % 6)
+			close(fds[i]);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
+	assert_int_equal(abandoned_count, 0);
+}
+
+#define FULL 30
+
+/* All places are taken, and one of those who were asked in this pass gives way to somebody else:
+ * not before it has its answer. */
+static void one_of_a_crowd_gives_way(void **state)
+{
+	struct front_limits limits = limits_default();
+	struct got g[FULL] = {0};
+	int fds[FULL], other;
+
+	(void)state;
+	limits.max_connections = FULL + 1; /* one is kept */
+	front_set_limits(front, &limits);
+	pretended_uid = 1000;
+	for (size_t i = 0; i < FULL; i++) {
+		fds[i] = client_served();
+		assert_answers_now(fds[i]);
+	}
+	for (size_t i = 0; i < FULL; i++)
+		client_write(fds[i], REQUEST("/now?1"));
+	pretended_uid = 2000;
+	other = client_new();
+	turn();
+	assert_int_equal(front_counters(front)->gave_way, 1);
+	assert_int_equal(front_counters(front)->connections, FULL);
+	for (size_t i = 0, ended = 0; i < FULL; i++) {
+		client_pull(fds[i], &g[i]);
+		assert_int_equal(g[i].answers, 1);
+		ended += g[i].ended;
+		assert_int_equal(i == FULL - 1 && !ended, 0);
+		got_free(&g[i]);
+		close(fds[i]);
+	}
+	assert_answers_now(other);
+	close(other);
+}
+
+/* What the loop had for them is given out by whoever ends it. */
+static void a_crowd_is_answered_when_all_ends(void **state)
+{
+	struct got first = {0};
+	int fds[CROWD];
+
+	(void)state;
+	for (size_t i = 0; i < CROWD; i++) {
+		fds[i] = client_served();
+		assert_answers_now(fds[i]);
+	}
+	for (size_t i = 0; i < CROWD; i++)
+		client_write(fds[i], i == CROWD / 2 ? REQUEST("/break") : REQUEST("/now?1"));
+	turn();
+	/* It was among the first, and waits with others. */
+	assert_in_range(asked_count, CROWD + 2, 2 * CROWD - 1);
+	assert_false(has_answers(fds[0], &first, 1));
+	got_free(&first);
+	front_stop(front);
+	for (size_t i = 0; i < CROWD; i++) {
+		struct got g = {0};
+
+		WAIT_UNTIL(has_ended(fds[i], &g));
+		assert_int_equal(g.answers, 1);
+		got_free(&g);
+		close(fds[i]);
 	}
 }
 
@@ -588,6 +735,10 @@ int main(void)
 		TEST(a_held_one_with_unread_answers_before_it),
 		TEST(slow_readers_in_time_get_all),
 		TEST(anything_in_any_order),
+		TEST(anything_of_a_crowd),
+		TEST(a_crowd_is_answered),
+		TEST(one_of_a_crowd_gives_way),
+		TEST(a_crowd_is_answered_when_all_ends),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
