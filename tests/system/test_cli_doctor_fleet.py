@@ -326,13 +326,13 @@ def test_a_server_that_is_none_for_a_fleet(fleet, server, stores, answer, expect
 
 # The server
 
-@pytest.mark.parametrize("later, shown", zip(LATER, ["Redis 8", "Valkey 8"]), ids=["redis-8", "valkey"])
-def test_later_servers_are_looked_at_as_well(make_daemon, server, later, shown):
+@pytest.mark.parametrize("later", LATER, ids=["redis-8", "valkey"])
+def test_later_servers_are_looked_at_as_well(make_daemon, server, later):
     redis = FleetStore(later=later)
     try:
         checks = told(fleet_host(make_daemon, server, redis, secrets.token_hex(32)))
         assert not words(checks, "problem")
-        assert f"the store is {shown}." in words(checks)
+        assert re.search("the store is (Redis|Valkey) 8[.]", words(checks))
     finally:
         redis.stop()
 
