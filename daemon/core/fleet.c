@@ -11,6 +11,8 @@
 #define STEP_NOISE_NS (300 * NS_PER_MS)
 #define STALE_WAIT_MS 200
 #define FAIL_WAIT_REJECTED_S 900
+/* A store that refuses is asked again within a minute, or nobody has asked for a token. */
+#define REFUSAL_COUNTS_S (RETRY_MOST_S + 10)
 /* Of an honest store, whose clock may be set a second ahead of what it has. */
 #define LIMIT_WAIT_MOST_S (MINT_WINDOW_S + 2)
 
@@ -38,6 +40,7 @@ void fleet_init(
 		.poll_at = BOOT_TIME_NEVER,
 		.put_at = BOOT_TIME_NEVER,
 		.refused_since = BOOT_TIME_NEVER,
+		.refused_at = FLEET_LONG_AGO,
 		.foreign_since = FLEET_LONG_AGO,
 		.foreign_until = FLEET_LONG_AGO,
 		.check.good_until = FLEET_LONG_AGO,
@@ -83,10 +86,18 @@ bool fleet_permit_lost(struct fleet *f)
 
 /* ---- the connection ---- */
 
+static void forget_refusals(struct fleet *f)
+{
+	f->refused_since = BOOT_TIME_NEVER;
+	if (f->give_up == FLEET_BECAUSE_REFUSED)
+		f->want_give_up = false;
+}
+
 void fleet_up(struct fleet *f, struct boot_time now)
 {
 	f->up = true;
 	f->since = f->anchor = f->read_at = now;
+	forget_refusals(f);
 	f->stamp.known = false;
 	f->busy = false;
 	f->permit_lost = true;
@@ -225,7 +236,6 @@ static enum fleet_taken was_acquired(struct fleet *f, struct boot_time now,
 	uint64_t known = fleet_highest_known(f);
 	enum fleet_taken taken;
 
-	f->refused_since = BOOT_TIME_NEVER;
 	if (f->for_check && a->word != FLEET_SAYS_NEWER) {
 		fleet_check_acquired(f, now, a, sight);
 		return FLEET_TAKEN_NOTHING;
@@ -341,6 +351,8 @@ enum fleet_taken fleet_answered(struct fleet *f, struct boot_time now,
 	const struct fleet_answer *answer, const struct fleet_sight *sight)
 {
 	f->busy = false;
+	if (f->operation != FLEET_READ)
+		forget_refusals(f);
 	count_answer(f, answer);
 	read_clock(f, now, answer->stamp_us);
 	switch (f->operation) {
@@ -366,12 +378,21 @@ enum fleet_taken fleet_answered(struct fleet *f, struct boot_time now,
 	return FLEET_TAKEN_NOTHING;
 }
 
+static void note_refusal(struct fleet *f, struct boot_time now)
+{
+	f->refused_since = boot_min(f->refused_since, now);
+	f->refused_at = now;
+}
+
 void fleet_refused(struct fleet *f, struct boot_time now)
 {
 	struct boot_time later = boot_add(boot_in_s(now, 1), upto(f, duration_s(1)));
 
 	f->busy = false;
 	f->counters.operations[f->operation][FLEET_RESULT_REFUSED]++;
+	/* No ACQUIRE is sent before it is put, and it is put after a READ. */
+	if (f->unpublished && (f->operation == FLEET_READ || f->operation == FLEET_PUT))
+		note_refusal(f, now);
 	switch (f->operation) {
 	case FLEET_READ:
 		f->read_at = later;
@@ -385,7 +406,7 @@ void fleet_refused(struct fleet *f, struct boot_time now)
 			break;
 		}
 		f->not_before = later;
-		f->refused_since = boot_min(f->refused_since, now);
+		note_refusal(f, now);
 		break;
 	case FLEET_RENEW:
 		f->renew_at = later;
@@ -455,8 +476,11 @@ enum fleet_taken fleet_pushed(struct fleet *f, struct boot_time now,
 
 void fleet_want(struct fleet *f, struct boot_time now, enum fleet_wish wish)
 {
-	if (f->wish == FLEET_WISH_NONE)
+	if (f->wish == FLEET_WISH_NONE) {
 		f->wished_at = now;
+		if (boot_before(boot_in_s(f->refused_at, REFUSAL_COUNTS_S), now))
+			forget_refusals(f);
+	}
 	if (wish > f->wish)
 		f->wish = wish;
 	if (wish == FLEET_WISH_ADMIN)

@@ -232,8 +232,9 @@ struct fleet {
 	enum fleet_wish wish;
 	struct boot_time wished_at;
 	struct boot_time not_before;    /* of the next ACQUIRE */
-	struct boot_time refused_since; /* the store answers each ACQUIRE with an error, since then;
-					   BOOT_TIME_NEVER: it does not */
+	struct boot_time refused_since; /* the store answers what leads to a token with errors,
+					   since then; BOOT_TIME_NEVER: it does not */
+	struct boot_time refused_at;    /* the latest of these */
 	struct fleet_obstacle lease, hold;
 	bool minting, alone, want_mint;
 	uint64_t fence;

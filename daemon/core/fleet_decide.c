@@ -242,6 +242,12 @@ static void decide_check(struct fleet *f, struct boot_time now, struct fleet_dec
 		begin(f, now, FLEET_READ, d);
 }
 
+/* It has refused something since the token was wanted, too: what it did before may be over. */
+static bool is_refusing(const struct fleet *f)
+{
+	return !boot_is_never(f->refused_since) && !boot_before(f->refused_at, f->wished_at);
+}
+
 static void decide_idle(struct fleet *f, struct boot_time now, struct fleet_decision *d)
 {
 	if (f->wish != FLEET_WISH_NONE && !f->want_give_up) {
@@ -249,7 +255,7 @@ static void decide_idle(struct fleet *f, struct boot_time now, struct fleet_deci
 			decide_alone(f, now, FLEET_BECAUSE_DOWN, f->since, d);
 		else if (fleet_is_foreign(f, now))
 			decide_alone(f, now, FLEET_BECAUSE_FOREIGN, f->foreign_since, d);
-		else if (!boot_is_never(f->refused_since))
+		else if (is_refusing(f))
 			decide_alone(f, now, FLEET_BECAUSE_REFUSED, f->refused_since, d);
 	}
 	if (f->wish != FLEET_WISH_NONE && !f->want_give_up && !f->minting && f->up &&

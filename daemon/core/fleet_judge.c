@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Numbers of leases are the store's time of day in ms, or follow on the highest that was heard of.
- * No clock is set behind the year 10000, and no host misses a million of them. What is beyond is a
+ * No clock is set beyond the year 10000, and no host misses a million of them. What is beyond is a
  * lie: a token of the highest number of all would be the last one that any host of the fleet takes,
  * and they would remember that for longer than the store does. */
 #define FENCE_BY_CLOCK_MAX (UINT64_C(1) << 48)

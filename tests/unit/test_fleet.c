@@ -451,6 +451,195 @@ static void a_store_that_refused_once_is_asked_again(void **state)
 	}
 }
 
+/* A second at a time, until the host fetches; what it asks for a token is refused, and so is the
+ * token itself. How long that took, or `most_s`. */
+static int64_t refuse_until_mint(struct host *h, enum fleet_wish wish, int64_t most_s)
+{
+	int64_t s = 0;
+
+	for (; s < most_s && decide(h) != FLEET_TODO_MINT; s++) {
+		for (; h->d.todo == FLEET_TODO_OPERATION; decide(h)) {
+			if (h->d.operation == FLEET_READ)
+				answer_word(h, FLEET_SAYS_RECORD);
+			else
+				fleet_refused(&h->f, h->now);
+		}
+		if (h->d.todo == FLEET_TODO_MINT)
+			break;
+		if (h->d.todo == FLEET_TODO_GIVE_UP)
+			fleet_want(&h->f, h->now, wish);
+		pass_ms(h, 1000);
+	}
+	return s;
+}
+
+static void mints_alone(struct host *h)
+{
+	assert_int_equal(h->d.todo, FLEET_TODO_MINT);
+	assert_true(h->d.alone);
+	assert_true(fleet_minted(
+		&h->f, h->now, boot_add(h->now, duration_s(LIFE_S - 1)), duration_s(LIFE_S)));
+}
+
+/* What was fetched alone cannot be put, and is replaced in time nevertheless: for a second life and
+ * a third, as where the store is away. */
+static void a_store_that_goes_on_refusing_is_of_no_help(void **state)
+{
+	static const enum fleet_wish wishes[] = {FLEET_WISH_REFRESH, FLEET_WISH_REPORT};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct host h;
+
+		host_init(&h);
+		fleet_permitted(&h.f, 0);
+		connect_empty(&h);
+		fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+		refuse_until_mint(&h, FLEET_WISH_TOKEN, 60);
+		for (int life = 0; life < 2; life++) {
+			int64_t s, least = wishes[i] == FLEET_WISH_REPORT ? 0 : LIFE_S / 3 - 360;
+
+			mints_alone(&h);
+			assert_int_equal(
+				refuse_until_mint(&h, wishes[i], LIFE_S * 2 / 3), LIFE_S * 2 / 3);
+			fleet_want(&h.f, h.now, wishes[i]);
+			s = refuse_until_mint(&h, wishes[i], LIFE_S / 3);
+			/* a rejected one soon, one that lives while a twentieth of it is left */
+			assert_in_range(
+				s, least, wishes[i] == FLEET_WISH_REPORT ? 5 : LIFE_S / 3 - 100);
+		}
+		/* and once the store takes it, it is asked */
+		mints_alone(&h);
+		pass_ms(&h, 2000);
+		if (decide(&h) == FLEET_TODO_OPERATION && h.d.operation == FLEET_READ)
+			answer_word(&h, FLEET_SAYS_RECORD);
+		expect_operation(&h, FLEET_PUT);
+		answer_word(&h, FLEET_SAYS_PUT);
+		fleet_want(&h.f, h.now, FLEET_WISH_REPORT);
+		expect_operation(&h, FLEET_ACQUIRE);
+	}
+}
+
+/* Before it can be put, the store's clock has to be read. */
+static void a_store_that_refuses_all_is_of_no_help(void **state)
+{
+	struct host h;
+	int64_t s;
+
+	(void)state;
+	host_init(&h);
+	fleet_permitted(&h.f, 0);
+	connect_empty(&h);
+	fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+	refuse_until_mint(&h, FLEET_WISH_TOKEN, 60);
+	mints_alone(&h);
+	pass_ms(&h, 5000);
+	fleet_want(&h.f, h.now, FLEET_WISH_REPORT);
+	for (s = 0; s < 60 && decide(&h) != FLEET_TODO_MINT; s++) {
+		if (h.d.todo == FLEET_TODO_OPERATION)
+			fleet_refused(&h.f, h.now);
+		else if (h.d.todo == FLEET_TODO_GIVE_UP)
+			fleet_want(&h.f, h.now, FLEET_WISH_REPORT);
+		pass_ms(&h, 1000);
+	}
+	mints_alone(&h);
+	assert_in_range(s, 30, 36);
+}
+
+/* A new host, whose first wish has ended so: the store is not asked any more. */
+static void give_up_refused(struct host *h)
+{
+	host_init(h);
+	fleet_permitted(&h->f, 0);
+	connect_empty(h);
+	fleet_want(&h->f, h->now, FLEET_WISH_TOKEN);
+	while (decide(h) != FLEET_TODO_GIVE_UP) {
+		if (h->d.todo == FLEET_TODO_OPERATION)
+			fleet_refused(&h->f, h->now);
+		pass_ms(h, 1000);
+	}
+	assert_int_equal(h->d.reason, FLEET_BECAUSE_REFUSED);
+}
+
+/* It asks the store, and fetches only when that lets it. */
+static void asks_first(struct host *h)
+{
+	for (int ms = 0; ms < 4000; ms += 100) {
+		if (decide(h) == FLEET_TODO_OPERATION && h->d.operation == FLEET_ACQUIRE)
+			break;
+		assert_int_not_equal(h->d.todo, FLEET_TODO_MINT);
+		if (h->d.todo == FLEET_TODO_OPERATION)
+			answer_word(h, FLEET_SAYS_RECORD);
+		pass_ms(h, 100);
+	}
+	assert_int_equal(h->d.todo, FLEET_TODO_OPERATION);
+	answer_granted(h, h->f.seen + 1);
+	assert_int_equal(decide(h), FLEET_TODO_MINT);
+	assert_false(h->d.alone);
+}
+
+/* A refusal, a minute or ten of quiet in which the store may have been mended, and a wish. */
+static void what_it_refused_before_is_no_reason(void **state)
+{
+	struct host h;
+
+	(void)state;
+	/* a stop was refused, and then it was put */
+	host_init(&h);
+	fleet_permitted(&h.f, 0);
+	connect_with(&h, 7);
+	fleet_stop(&h.f, h.now);
+	expect_operation(&h, FLEET_STOP);
+	fleet_refused(&h.f, h.now);
+	pass_ms(&h, 2000);
+	expect_operation(&h, FLEET_STOP);
+	answer_word(&h, FLEET_SAYS_PUT);
+	pass_ms(&h, 60000);
+	fleet_want(&h.f, h.now, FLEET_WISH_ADMIN);
+	asks_first(&h);
+
+	/* it refused, and the link was new since */
+	host_init(&h);
+	fleet_permitted(&h.f, 0);
+	connect_empty(&h);
+	fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+	expect_operation(&h, FLEET_ACQUIRE);
+	fleet_refused(&h.f, h.now);
+	fleet_down(&h.f, h.now);
+	pass_ms(&h, 29000);
+	fleet_up(&h.f, h.now);
+	pass_ms(&h, 2000);
+	asks_first(&h);
+
+	/* it refused, the wish ended, and nobody asked for a minute, or for ten */
+	for (int64_t minutes = 1; minutes <= 10; minutes += 9) {
+		give_up_refused(&h);
+		pass_ms(&h, minutes * 60000);
+		fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+		asks_first(&h);
+	}
+}
+
+/* Ten minutes later its first refusal is one of a new trouble. */
+static void a_new_refusal_is_waited_with(void **state)
+{
+	struct host h;
+
+	(void)state;
+	give_up_refused(&h);
+	pass_ms(&h, 600000);
+	fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+	assert_in_range(refuse_until_mint(&h, FLEET_WISH_TOKEN, 60), 30, 33);
+	mints_alone(&h);
+
+	/* but one that asks once a minute, as who waits for a store does, is told the same */
+	give_up_refused(&h);
+	pass_ms(&h, 60000);
+	fleet_want(&h.f, h.now, FLEET_WISH_TOKEN);
+	assert_in_range(refuse_until_mint(&h, FLEET_WISH_TOKEN, 60), 0, 2);
+	mints_alone(&h);
+}
+
 /* A token of the highest number would be the last one that a host takes. */
 static void a_lease_of_a_number_that_cannot_be(void **state)
 {
@@ -1214,6 +1403,10 @@ int main(void)
 		cmocka_unit_test(a_refusal_elsewhere_may_be_of_another_secret),
 		cmocka_unit_test(a_store_that_refuses_is_of_no_help),
 		cmocka_unit_test(a_store_that_refused_once_is_asked_again),
+		cmocka_unit_test(a_store_that_goes_on_refusing_is_of_no_help),
+		cmocka_unit_test(a_store_that_refuses_all_is_of_no_help),
+		cmocka_unit_test(what_it_refused_before_is_no_reason),
+		cmocka_unit_test(a_new_refusal_is_waited_with),
 		cmocka_unit_test(a_lease_of_a_number_that_cannot_be),
 		cmocka_unit_test(a_report_names_what_is_rejected),
 		cmocka_unit_test(a_report_is_late_where_the_store_has_a_newer_one),
