@@ -55,6 +55,7 @@ struct broker {
 	struct handover handover;
 	struct state_writer *writer;
 	unsigned char *state_key; /* of SEALED_KEY_LENGTH; NULL: none (yet) */
+	bool state_key_seen;      /* the daemon's own was in the directory, good or not */
 	struct turn turn;
 	struct event signals[3];
 	struct event renewal;

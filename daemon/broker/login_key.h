@@ -9,7 +9,8 @@ struct broker;
 struct broker_settings;
 
 /* Reads it into b->state_key, as the settings of a configuration that has logins say, unless it was
- * read before. Blocks. 0, also if the daemon's own cannot be had: then logins are kept in memory
+ * read before. The daemon's own is made if there was none in the directory when it was first looked
+ * for. Blocks. 0, also if the daemon's own cannot be had: then logins are kept in memory
  * only. Negative errno with the problem if it is a configured one. */
 int login_key_get(struct broker *b, const struct broker_settings *settings, char *problem,
 	size_t problem_size);

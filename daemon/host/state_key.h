@@ -12,11 +12,16 @@ struct secret_source;
 /* In the state directory, where none is configured. */
 #define STATE_KEY_NAME "state.key"
 
-/* A key of SEALED_KEY_LENGTH bytes into ret_key. `directory` is the state directory. *ret_made: it
- * was made just now. 0; negative errno and a `problem` that names the key of the configuration or
- * the file, what is wrong, and what to do; never a byte of the file. */
+/* A key of SEALED_KEY_LENGTH bytes into ret_key. `directory` is the state directory. 0; negative
+ * errno, which is -ENOENT if there is none, and a `problem` that names the key of the configuration
+ * or the file, what is wrong, and what to do; never a byte of the file. */
 int state_key_load(const struct broker_settings *settings, const char *directory,
-	unsigned char *ret_key, bool *ret_made, char *problem, size_t problem_size);
+	unsigned char *ret_key, char *problem, size_t problem_size);
+
+/* Makes one of the daemon's own in the directory, which has to be there, and writable for nobody
+ * else. 0 when it is durable; otherwise as state_key_load. */
+int state_key_make(
+	const char *directory, unsigned char *ret_key, char *problem, size_t problem_size);
 
 /* Likewise, the key that the source holds. */
 int state_key_read(const struct secret_source *source, unsigned char *ret_key);
