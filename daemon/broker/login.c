@@ -64,6 +64,18 @@ static void file_written(struct login *l)
 		l->exchange->kept(l->exchange);
 }
 
+void login_lost(struct login *l)
+{
+	uint64_t again;
+
+	if (!l->refresh.text)
+		return;
+	l->file.writes_lost = l->file.writes_begun;
+	again = login_store(l);
+	if (l->storing && again)
+		l->storing = again;
+}
+
 /* Stores what there is now. True: what came need not wait for that, or cannot. */
 static bool store(struct login *l)
 {

@@ -59,6 +59,9 @@ enum source_login login_state(const struct login *l);
 /* The refresh token is dropped, and so is one that is on its way. `e` waits until it is gone from
  * the disk as well, if it is there. */
 void login_end(struct login *l, struct login_eraser *e);
+/* The directory of the file is another one now. What was stored, or is being stored, cannot be
+ * counted on: all of it is stored anew, and what waits for that waits on. */
+void login_lost(struct login *l);
 
 /* ---- its token requests, one at a time; of a client that nobody logs in to, `l` is NULL ---- */
 

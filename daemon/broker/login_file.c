@@ -272,6 +272,8 @@ static void written(void *context, int error)
 	struct login *l = context;
 
 	l->file.writes_ended++;
+	if (!error && l->file.writes_ended <= l->file.writes_lost)
+		error = -ESTALE;
 	/* only the latest says what is on the disk now */
 	if (l->file.writes_ended == l->file.writes_begun) {
 		l->file.stored = !error;

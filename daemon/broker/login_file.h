@@ -21,7 +21,8 @@ struct login_file {
 	char name[40];
 	struct sealed_client binding;
 	uint64_t writes_begun, writes_ended; /* they end in order */
-	uint64_t reads_begun, reads_ended;   /* and so do these */
+	uint64_t writes_lost;                /* up to this one: with a key that is lost */
+	uint64_t reads_begun, reads_ended;   /* as the writes */
 	bool stored;                         /* the disk has what the login has */
 	size_t length;                       /* of the latest content, in bytes */
 	bool failing;                        /* the latest write failed */

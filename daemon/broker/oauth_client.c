@@ -197,8 +197,8 @@ void oauth_clients_write_all(struct broker *b)
 	TAILQ_FOREACH(c, &b->oauth_clients, link)
 	{
 		begin_write(c);
-		if (c->login && c->login->refresh.text)
-			login_store(c->login);
+		if (c->login)
+			login_lost(c->login);
 	}
 }
 

@@ -244,7 +244,6 @@ static void writer_finished(evutil_socket_t fd, short what, void *arg)
 	struct state_writer *w = arg;
 	struct job_list finished;
 	struct state_job *job;
-	bool replaced = false;
 	eventfd_t count;
 
 	(void)what;
@@ -257,15 +256,14 @@ static void writer_finished(evutil_socket_t fd, short what, void *arg)
 
 	while ((job = finished.first)) {
 		finished.first = job->next;
-		replaced |= job->replaced;
+		if (job->replaced && w->replaced)
+			w->replaced(w->context);
 		if (job->was_read)
 			job->was_read(job->context, job->error, job->bytes, job->length);
 		else if (job->done)
 			job->done(job->context, job->error);
 		job_free(job);
 	}
-	if (replaced && w->replaced)
-		w->replaced(w->context);
 }
 
 /* No signal is ever handled in the thread: they belong to the loop. */

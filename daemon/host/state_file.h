@@ -16,7 +16,8 @@ int state_writer_new(struct state_writer **ret, struct event_base *base, const c
 	pid_t *ret_holder);
 /* `replaced` is called on the loop when the path had come to lead to another directory, which is
  * written to from then on: the former one was removed, say, or a file system mounted. All that it
- * has is what it had before, and what has been written since. */
+ * has is what it had before, and what has been written since. What was under way then is written to
+ * it, too, and called back afterwards. */
 void state_writer_set_hook(struct state_writer *w, void (*replaced)(void *context), void *context);
 /* Finishes what is queued, then ends the thread; callbacks still due are not called. Not from
  * within a callback. NULL is nothing to free. */

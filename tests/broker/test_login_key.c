@@ -181,6 +181,77 @@ static void test_none_is_made_where_others_can_change_it(void **state)
 	rig_free(r);
 }
 
+/* What is on its way to the disk is sealed with the key that is gone. */
+static void test_a_directory_that_is_new_while_a_login_is_stored(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	assert_int_equal(rig_disk_jobs(r), 1);
+	rig_state_replaced(r);
+	assert_int_equal(rig_disk_jobs(r), 3); /* the client's state, and the login */
+	rig_disk_end(r, 0);
+	assert_true(rig_file_exists(r, ".login"));
+	assert_stored(r, false);
+	assert_int_equal(caller_status(r, c), 0);
+	rig_disk_end(r, 0);
+	assert_int_equal(caller_status(r, c), 0);
+	rig_disk_end(r, 0);
+	assert_int_equal(caller_status(r, c), 200);
+	assert_stored(r, true);
+	assert_false(rig_logged(r, "cannot be written"));
+	caller_gone(r, c);
+	rig_disk_heal(r);
+	assert_kept(r, "1");
+	rig_free(r);
+}
+
+/* It does not become good by coming to its end. */
+static void test_no_key_in_a_directory_that_is_new_while_a_login_is_stored(void **state)
+{
+	struct rig *r = rig_new(LOGIN);
+	struct caller *c = rig_log_in(r, "a", "code-1");
+
+	(void)state;
+	r->disk_hangs = true;
+	rig_answer_token(r, rig_post(r), "token-1", "refresh-1");
+	assert_return_code(chmod(r->state, 0770), errno);
+	rig_state_replaced(r);
+	rig_disk_end(r, 0);
+	/* as with a disk that fails */
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	assert_stored(r, false);
+	assert_return_code(chmod(r->state, 0700), errno);
+	rig_disk_heal(r);
+	rig_pass(r, 6);
+	assert_stored(r, true);
+	assert_kept(r, "1");
+	rig_free(r);
+}
+
+/* It is gone, whichever key it was sealed with. */
+static void test_a_directory_that_is_new_while_a_logout_removes_the_file(void **state)
+{
+	struct rig *r = logged_in();
+	struct caller *c;
+
+	(void)state;
+	r->disk_hangs = true;
+	c = caller_ask(r, "POST", "/v1/logout?profile=a");
+	rig_answer(r, rig_delete(r), 200, "");
+	assert_int_equal(rig_disk_jobs(r), 1);
+	rig_state_replaced(r);
+	rig_disk_heal(r);
+	assert_int_equal(caller_status(r, c), 200);
+	caller_gone(r, c);
+	assert_false(rig_file_exists(r, ".login"));
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +261,9 @@ int main(void)
 		cmocka_unit_test(test_one_is_made_in_a_directory_that_is_new),
 		cmocka_unit_test(test_a_directory_that_is_away_is_not_made),
 		cmocka_unit_test(test_none_is_made_where_others_can_change_it),
+		cmocka_unit_test(test_a_directory_that_is_new_while_a_login_is_stored),
+		cmocka_unit_test(test_no_key_in_a_directory_that_is_new_while_a_login_is_stored),
+		cmocka_unit_test(test_a_directory_that_is_new_while_a_logout_removes_the_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -740,11 +740,15 @@ struct moving {
 	struct fixture at, away; /* without descriptors */
 	struct run run;
 	int replaced;
+	int done_before; /* when the latest was told of */
 };
 
 static void count_replaced(void *context)
 {
-	((struct moving *)context)->replaced++;
+	struct moving *m = context;
+
+	m->replaced++;
+	m->done_before = m->run.done;
 }
 
 static int write_moving(struct moving *m, const char *text)
@@ -832,6 +836,8 @@ static void test_a_directory_that_was_removed(void **state)
 	assert_int_equal(write_moving(&m, "two"), 0);
 	assert_content(&m.at, "file", "two");
 	assert_int_equal(m.replaced, 1);
+	/* ahead of the write that found it */
+	assert_int_equal(m.done_before, 0);
 	assert_int_equal(ask_as_another(&m.at, &pid), -EBUSY);
 	moving_fini(&m);
 }
