@@ -78,12 +78,13 @@ static void on_ping(evutil_socket_t fd, short what, void *context)
 }
 
 /* A look at the store is not urgent: what it answers is read when this pass's ping is answered, so
- * that one wake-up does for both. */
+ * that one wake-up does for both. Where something else is awaited, no answer is held. */
 static void ping_along(struct store *s)
 {
 	if (boot_since(now(s), s->pinged_at).ns < pings_apart(s).ns / 2)
 		return;
-	redis_link_hold_answers(redis_pair_commands(s->pair), true);
+	if (!s->requests.first)
+		redis_link_hold_answers(redis_pair_commands(s->pair), true);
 	event_active(s->ping, EV_TIMEOUT, 0);
 }
 
