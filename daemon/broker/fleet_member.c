@@ -311,7 +311,7 @@ static void end_fetch(
 		break;
 	case FLEET_BECAUSE_DOWN:
 		snprintf(words, sizeof(words),
-			"the fleet's store cannot be reached since %lld s%s%.160s, and this host "
+			"the fleet's store has not been reached for %lld s%s%.160s, and this host "
 			"%s",
 			(long long)duration_floor_s(boot_since(now->boot, l->since)),
 			*l->why ? ": " : "", l->why,
@@ -320,7 +320,7 @@ static void end_fetch(
 		break;
 	case FLEET_BECAUSE_REFUSED:
 		snprintf(words, sizeof(words),
-			"the fleet's store refuses what this host asks of it since %lld s, and "
+			"the fleet's store has refused what this host asks of it for %lld s, and "
 			"this host has no permit to fetch alone",
 			(long long)duration_floor_s(boot_since(now->boot, m->fleet.refused_since)));
 		break;
@@ -473,6 +473,7 @@ void fleet_member_view(
 {
 	const struct fleet_member *m = p->fleet;
 	int64_t hosts;
+	bool alone;
 
 	*ret = (struct fleet_view){.state = FLEET_STATE_NONE};
 	if (!m || !m->link)
@@ -481,6 +482,8 @@ void fleet_member_view(
 	*ret = (struct fleet_view){
 		.state = FLEET_STATE_UP,
 		.lasts = boot_since(now->boot, m->link->since),
+		.up = m->link->up,
+		.linked = boot_since(now->boot, m->link->since),
 		.problem = *m->link->why ? m->link->why : NULL,
 		.follows = !m->fleet.settings.may_mint,
 		.own = m->fleet.current.own && !m->fleet.current.stopped,
@@ -489,10 +492,15 @@ void fleet_member_view(
 		.host = m->link->host,
 		.counters = &m->fleet.counters,
 	};
+	alone = m->fleet.alone && ret->own;
 	if (!m->link->up)
-		ret->state = m->fleet.alone && ret->own ? FLEET_STATE_ALONE : FLEET_STATE_DOWN;
+		ret->state = alone ? FLEET_STATE_ALONE : FLEET_STATE_DOWN;
 	else if (boot_before(now->boot, m->fleet.foreign_until))
 		ret->state = FLEET_STATE_OTHER_KEY;
 	else if (m->fleet.current.stopped)
 		ret->state = FLEET_STATE_STOPPED;
+	else if (alone && m->fleet.unpublished && m->fleet.refused_since.ns != BOOT_TIME_NEVER.ns) {
+		ret->state = FLEET_STATE_ALONE;
+		ret->lasts = boot_since(now->boot, m->fleet.refused_since);
+	}
 }

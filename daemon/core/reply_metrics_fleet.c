@@ -18,7 +18,7 @@ static void put_gauge(const struct metric_context *c, const char *name, const ch
 
 static uint64_t fleet_is_up(const struct fleet_view *f)
 {
-	return f->state != FLEET_STATE_DOWN && f->state != FLEET_STATE_ALONE;
+	return f->up;
 }
 
 static uint64_t fleet_is_alone(const struct fleet_view *f)
@@ -181,9 +181,9 @@ void reply_metrics_fleet(const struct metric_context *c)
 	for (size_t i = 0; i < c->count; i++)
 		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
 			metric_seconds(c->out, link, c->profiles[i].settings->name,
-				c->profiles[i].fleet.lasts);
+				c->profiles[i].fleet.linked);
 	put_gauge(c, "gctokend_fleet_alone",
-		"1 if the store is not reached and this host has fetched for itself.",
+		"1 if the store is not reached, or refuses, and this host has fetched for itself.",
 		fleet_is_alone);
 	put_gauge(c, "gctokend_fleet_other_key",
 		"1 if the token in the store is sealed with a key that is not known here.",

@@ -26,14 +26,16 @@ enum fleet_state {
 	FLEET_STATE_NONE, /* the profile is in none */
 	FLEET_STATE_UP,
 	FLEET_STATE_DOWN,      /* the store cannot be reached */
-	FLEET_STATE_ALONE,     /* likewise, and this host has fetched for itself */
+	FLEET_STATE_ALONE,     /* it cannot, or refuses, and this host has fetched for itself */
 	FLEET_STATE_OTHER_KEY, /* the token in the store is sealed with an unknown key */
 	FLEET_STATE_STOPPED,   /* an admin has revoked it for all */
 };
 
 struct fleet_view {
 	enum fleet_state state; /* NONE: nothing else is set */
-	struct duration lasts;  /* since the store was reached, or was not any more */
+	struct duration lasts;  /* since the store was reached, or was of no help any more */
+	bool up;                /* it is reached */
+	struct duration linked; /* since it was reached, or was not any more */
 	const char *problem;    /* why it cannot be reached; NULL: it can, or nobody knows */
 	bool follows;           /* this host has no secret */
 	bool own;               /* it fetched the current token */

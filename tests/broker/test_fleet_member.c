@@ -10,6 +10,7 @@
 #include "core/fleet_decide.h"
 #include "core/fleet_key.h"
 #include "core/retry.h"
+#include "core/views.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -835,7 +836,7 @@ static void test_no_permit(void **state)
 	(void)state;
 	store_goes(r, false, "it is switched off");
 	rig_pass(r, 6);
-	expect_refused(r, "the fleet's store cannot be reached since 6 s: it is switched off, and "
+	expect_refused(r, "the fleet's store has not been reached for 6 s: it is switched off, and "
 			  "this host has no permit to fetch alone");
 	for (int i = 0; i < 40; i++)
 		rig_pass(r, 10);
@@ -843,7 +844,7 @@ static void test_no_permit(void **state)
 	fleet_rig_free(r);
 	r = fleet_rig_new("", FOLLOWER);
 	rig_pass(r, 6);
-	expect_refused(r, "cannot be reached since 6 s, and this host has no client secret");
+	expect_refused(r, "has not been reached for 6 s, and this host has no client secret");
 	fleet_rig_free(r);
 }
 
@@ -919,6 +920,49 @@ static void test_with_a_permit_it_fetches_for_itself(void **state)
 	store_connects(r);
 	answer_reads(r, NULL);
 	assert_int_equal(asked(r, FLEET_PUT)->put.generation, generation);
+	answer_word(r, FLEET_PUT, FLEET_SAYS_PUT);
+	expect_state(r, "up");
+	fleet_rig_free(r);
+}
+
+/* Leases are refused, but looks are not, for so long or until it fetches. */
+static void refuse_leases(struct rig *r, int seconds)
+{
+	for (int i = 0; i < seconds && !rig_post(r); i++) {
+		answer_reads(r, NULL);
+		if (is_asked(r, FLEET_ACQUIRE))
+			refuses(r, "its user may not do that (NOPERM)");
+		rig_pass(r, 1);
+	}
+}
+
+/* What watches it is not told that all is well. */
+static void test_a_store_that_refuses_is_told_of(void **state)
+{
+	struct rig *r = fleet_rig_connected("", ONE);
+	struct store_token *t = shared(r, "a");
+	struct fleet_view view;
+
+	(void)state;
+	refuse_leases(r, 6);
+	expect_refused(
+		r, "has refused what this host asks of it for 5 s, and this host has no permit");
+	t->store->hooks->permitted(t->context, true, 0);
+	refuse_leases(r, 60);
+	expect_state(r, "up");
+	rig_answer_token(r, rig_post(r), "alone-1", NULL);
+	expect_state(r, "up"); /* it may be put yet */
+	answer_reads(r, NULL);
+	asked(r, FLEET_PUT);
+	refuses(r, "its user may not do that (NOPERM)");
+	rig_pass(r, 1);
+	expect_state(r, "alone");
+	fleet_member_view(rig_profile(r, "a"), &r->now, &view);
+	assert_true(view.up);
+	assert_int_equal(view.lasts.ns, NS_PER_S);
+	assert_true(view.linked.ns > 30 * NS_PER_S);
+	rig_pass(r, 2);
+	answer_reads(r, NULL);
 	answer_word(r, FLEET_PUT, FLEET_SAYS_PUT);
 	expect_state(r, "up");
 	fleet_rig_free(r);
@@ -1300,6 +1344,7 @@ int main(void)
 		cmocka_unit_test(test_a_permit_that_the_store_may_have_forgotten),
 		cmocka_unit_test(test_permits_by_the_clock),
 		cmocka_unit_test(test_with_a_permit_it_fetches_for_itself),
+		cmocka_unit_test(test_a_store_that_refuses_is_told_of),
 		cmocka_unit_test(test_a_refused_command),
 		cmocka_unit_test(test_a_number_that_cannot_be_is_told),
 		cmocka_unit_test(test_an_operation_that_cannot_begin),

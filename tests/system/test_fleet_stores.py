@@ -291,12 +291,20 @@ def test_a_store_that_refuses_to_write_is_as_if_it_were_away(server, store, flee
     later(31)
     alone = wait_until(lambda: next((d for d in hosts if d.token(wait=0).status == 200), None),
                        "a token", 20)
+    wait_until(lambda: share(alone)["state"] == "alone", "it to be told", 20)
     for d in hosts:
-        assert share(d)["state"] == "up"
         if d is not alone:
-            wait_until(lambda d=d: refused(d, "the fleet's store refuses what this host asks of it"),
+            assert share(d)["state"] == "up"
+            wait_until(lambda d=d: refused(d, "the fleet's store has refused what this host asks of it"),
                        "the words", 20)
     assert server.posts == 2
+    # the next one comes in time, too, though this one could not be put
+    second = alone.token().json["access_token"]
+    later(40)
+    assert alone.token(wait=0).status == 200
+    wait_until(lambda: server.posts == 3, "the next one", 20)
+    wait_until(lambda: alone.token().json["access_token"] != second, "it to be served")
     at.ask("ACL", "SETUSER", "gctoken", "+evalsha")
-    assert settle(hosts, server, but=[first]) == alone.token().json["access_token"]
-    assert server.posts == 2
+    assert settle(hosts, server, but=[first, second]) == alone.token().json["access_token"]
+    assert share(alone)["state"] == "up"
+    assert server.posts == 3

@@ -137,7 +137,9 @@ static struct fleet_view some_fleet(void)
 	};
 
 	return (struct fleet_view){.state = FLEET_STATE_UP,
-		.lasts = {1500 * MS},
+		.lasts = {700 * MS},
+		.up = true,
+		.linked = {1500 * MS},
 		.generation = 9,
 		.hosts = 3,
 		.counters = &counters};
@@ -158,6 +160,7 @@ static void a_fleets_figures(void **state)
 #define LINE(name, labels, value) "gctokend_fleet_" name "{profile=\"reports\"" labels "} " value
 #define OF(op, result) ",op=\"" op "\",result=\"" result "\""
 	assert_line(text, LINE("up", "", "1"));
+	assert_line(text, LINE("alone", "", "0"));
 	assert_line(text, LINE("link_seconds", "", "1.500"));
 	assert_line(text, LINE("generation", "", "9"));
 	assert_line(text, LINE("hosts", "", "3"));
@@ -171,6 +174,12 @@ static void a_fleets_figures(void **state)
 	assert_line(text, LINE("operations_total", OF("stop", "refused"), "8"));
 	assert_line(text, LINE("pushes_total", "", "2"));
 	assert_line(text, LINE("push_delay_seconds_total", "", "0.025"));
+	/* reached, and of no help */
+	w.profiles[1].fleet.state = FLEET_STATE_ALONE;
+	text = metrics(&w, 2);
+	assert_line(text, LINE("up", "", "1"));
+	assert_line(text, LINE("alone", "", "1"));
+	assert_line(text, LINE("link_seconds", "", "1.500"));
 #undef LINE
 #undef OF
 	world_fini(&w);
