@@ -695,6 +695,7 @@ void connection_reply_end(struct connection *c, int status)
 	all->late_open = false;
 	c->held = false;
 	c->hold = NULL;
+	share_replied(&all->serving.sharing, &c->user->share, out->length);
 	if (!http_reply_done(&all->serving.counters, &reply, 0, status))
 		c->closing = true;
 	if (!c->bounded)

@@ -1,4 +1,4 @@
-/* When three of four have gone, where there were many, the kernel gets their memory back: some MiB,
+/* When three in four have gone, where there were many, the kernel gets their memory back: some MiB,
  * which libc would keep. */
 #ifndef GCTOKEND_FRONT_HEAP_TRIM_H
 #define GCTOKEND_FRONT_HEAP_TRIM_H

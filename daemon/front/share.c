@@ -21,7 +21,7 @@
 
 #define REQUESTS_PER_TURN 16
 #define REQUESTS_PER_TURN_BEHIND 4
-/* All that are behind, in one pass of the loop. */
+/* All that are behind, in one pass of the loop, unless they are alone. */
 #define REQUESTS_BEHIND 32
 #define TURNS_BEHIND 32
 /* A user's connections, however many there are, share about this in one pass. */
@@ -138,11 +138,14 @@ static bool had_its_share(const struct sharing *s, const struct share_user *user
 
 	/* Mostly this much is known without a clock: it has not asked for much, or it is alone. */
 	if (user->served.level <= SHARE_AT_ONCE * 1000 ||
-		(!rival_ms(s, user) && s->in_pass < SHARE_OF_PASS))
+		(!rival_ms(s, user) && s->in_pass < SHARE_OF_PASS && link_alone(&user->behind)))
 		return false;
 	now = now_ms(s);
-	return level_at(&user->served, SHARE_PER_SECOND, now) > SHARE_AT_ONCE * 1000 &&
-	       (has_rival(s, user, RIVAL_REQUESTS_MS, now) || in_pass(s, now) >= SHARE_OF_PASS);
+	if (level_at(&user->served, SHARE_PER_SECOND, now) <= SHARE_AT_ONCE * 1000)
+		return false;
+	/* Nor does it pass those of its own that wait, be it alone: they would starve. */
+	return !link_alone(&user->behind) || has_rival(s, user, RIVAL_REQUESTS_MS, now) ||
+	       in_pass(s, now) >= SHARE_OF_PASS;
 }
 
 unsigned share_requests(
@@ -181,6 +184,15 @@ void share_forget(struct share_user *user, struct link *link)
 		link_remove(&user->in_behind);
 }
 
+/* Those behind have had enough of this pass: who has nobody to wait for it gets a whole one. */
+static bool is_over(
+	const struct sharing *s, const struct share_user *next, unsigned turns, uint64_t requests)
+{
+	if (has_rival(s, next, RIVAL_REQUESTS_MS, now_ms(s)))
+		return turns >= TURNS_BEHIND || requests >= REQUESTS_BEHIND;
+	return turns >= SHARE_OF_PASS || requests >= SHARE_OF_PASS;
+}
+
 static void turn_of_those_behind(evutil_socket_t fd, short what, void *context)
 {
 	static const struct timeval at_once = {0};
@@ -195,7 +207,7 @@ static void turn_of_those_behind(evutil_socket_t fd, short what, void *context)
 		struct link *first = user->behind.next;
 
 		/* Should there be no next turn, then all of it in this one. */
-		if ((turns >= TURNS_BEHIND || s->requests - before >= REQUESTS_BEHIND) &&
+		if (is_over(s, user, turns, s->requests - before) &&
 			event_add(&s->turn, &at_once) == 0)
 			return;
 		share_forget(user, first);

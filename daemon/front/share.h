@@ -3,7 +3,8 @@
  * Two measures, neither of which costs anybody anything while nobody else is there. Who has asked
  * for more than a share of the requests stands behind those who have not: the loop only notes that
  * such a connection has something to say, and serves some of them, users in turn, once per pass.
- * (Also alone, where a pass took long: nobody knows who is to come.) And who connects without end
+ * (Also alone, where a pass took long, because nobody knows who is to come: then a user's
+ * connections wait for each other, in the order in which they come.) And who connects without end
  * is turned away, because a connection costs most of what it costs before it is known what it
  * wants. */
 #ifndef GCTOKEND_FRONT_SHARE_H

@@ -1,8 +1,9 @@
-/* Who asks without end does not keep others waiting, and who is alone is kept back by nothing. */
+/* Who asks without end does not keep others waiting, and who is alone waits for its own at most. */
 #include "front_fixture.h"
 
 #include "front/peer.h"
 #include "front/share.h"
+#include <limits.h>
 
 #define GREEDY 5001
 #define MODEST 5002
@@ -268,6 +269,34 @@ static void large_replies_count_as_many(void **state)
 	close(modest);
 }
 
+/* However long after the request they come. */
+static void large_replies_to_held_requests_count_as_well(void **state)
+{
+	static char text[300000];
+	int modest = client_of(MODEST), greedy = client_of(GREEDY);
+	struct got got = {0};
+	char bytes[4096];
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	assert_answers_now(modest);
+	for (unsigned i = 0; i < 20; i++) {
+		client_write(greedy, "HEAD /hold HTTP/1.1\r\n" H "\r\n");
+		WAIT_UNTIL(held_count == 1);
+		release_one(text);
+		WAIT_UNTIL(read(greedy, bytes, sizeof(bytes)) > 0);
+	}
+	client_write(greedy, REQUEST("/now"));
+	client_write(modest, REQUEST("/now?me"));
+	turn();
+	assert_string_equal(last_query, "me");
+	WAIT_UNTIL(has_answers(greedy, &got, 1));
+	assert_string_equal(last_query, "");
+	got_free(&got);
+	close(greedy);
+	close(modest);
+}
+
 /* Whoever is to come next does not wait for them either, although nobody else is there yet. */
 static void alone_a_pass_has_an_end_too(void **state)
 {
@@ -293,6 +322,40 @@ static void alone_a_pass_has_an_end_too(void **state)
 		got_free(&got[i]);
 		close(fds[i]);
 	}
+}
+
+/* Nor do its own starve each other, however soon those ask again that have been answered. */
+static void alone_all_of_its_connections_get_as_much(void **state)
+{
+	static const char request[] = "HEAD /big?300000 HTTP/1.1\r\n" H "\r\n";
+	/* each is as many as 293 small ones, and so only half of them fit in a pass */
+	int fds[120];
+	unsigned answers[COUNT(fds)] = {0}, least = UINT_MAX, most = 0;
+	char bytes[4096];
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(fds); i++) {
+		fds[i] = client_of(GREEDY);
+		client_write(fds[i], request);
+	}
+	for (unsigned passes = 0; passes < 100; passes++) {
+		turn();
+		for (unsigned i = 0; i < COUNT(fds); i++) {
+			if (read(fds[i], bytes, sizeof(bytes)) > 0) {
+				answers[i]++;
+				client_write(fds[i], request);
+			}
+		}
+	}
+	for (unsigned i = 0; i < COUNT(fds); i++) {
+		least = answers[i] < least ? answers[i] : least;
+		most = answers[i] > most ? answers[i] : most;
+		close(fds[i]);
+	}
+	/* one pass more or less between two, by where it stands among those that come at once */
+	assert_in_range(least, 30, 50);
+	assert_in_range(most, least, 2 * least);
+	WAIT_UNTIL(front_counters(front)->connections == 0);
 }
 
 static void send_all_it_takes(int fd)
@@ -505,7 +568,9 @@ int main(void)
 		TEST(those_turned_away_by_thousands_are_told),
 		TEST(large_requests_count_as_many),
 		TEST(large_replies_count_as_many),
+		TEST(large_replies_to_held_requests_count_as_well),
 		TEST(alone_a_pass_has_an_end_too),
+		TEST(alone_all_of_its_connections_get_as_much),
 		TEST(what_is_thrown_away_counts_as_well),
 		TEST(who_asks_without_end_stands_behind),
 		TEST(alone_nobody_stands_behind),
