@@ -17,8 +17,15 @@ export function statusOfError(error) {
   return [response?.status, response?.statusCode].find(Number.isInteger) ?? 0;
 }
 
-// ... of what was returned, if that is a response of fetch, and not data with a status of its own.
-export const statusOfResult = (result) => isHeaders(result?.headers) ? result.status : 0;
+// ... of what was returned, if that is a response of fetch, and not data with a status of its own. A
+// call that has succeeded does not fail because its result does not like to be looked at.
+export function statusOfResult(result) {
+  try {
+    return isHeaders(result?.headers) ? result.status : 0;
+  } catch {
+    return 0;
+  }
+}
 
 // Seconds for which the API wants to be left alone.
 export function retryAfterOf(outcome) {

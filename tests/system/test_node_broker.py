@@ -461,7 +461,10 @@ console.log(await new Broker().call((token) => {{
     assert d.status()["counters"]["rejections"] == 1
 
 
-@pytest.mark.parametrize("returned", ["{status: 401}", "{status: 429, headers: {}}", "undefined", "null"])
+@pytest.mark.parametrize("returned", [
+    "{status: 401}", "{status: 429, headers: {}}", "undefined", "null",
+    "{status: 200, headers: {get() { throw new Error('asked for'); }}}",
+    "{get headers() { throw new Error('looked at'); }}"])
 def test_data_with_a_status_of_its_own_is_no_response(d, run, returned):
     assert run(f"""
 const returned = {returned};
