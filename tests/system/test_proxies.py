@@ -88,6 +88,16 @@ def test_a_revoked_token(client, body):
     assert client.statuses() == [401, 200] and client.counters() == (1, 2)
 
 
+def unread_of(s):
+    """Of what was sent there, the bytes that are still in the other end's socket."""
+    own, other = (f"{address[1]:04X}" for address in (s.getsockname(), s.getpeername()))
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        for _, local, remote, _, queues, *_ in map(str.split, file):
+            if local.endswith(":" + other) and remote.endswith(":" + own):
+                return int(queues.split(":")[1], 16)
+    raise AssertionError("the other end is gone")
+
+
 @pytest.mark.parametrize("expect", [False, True])
 def test_a_body_that_comes_after_its_head(client, expect):
     """As most programs send one, and many only once they are told to go on."""
@@ -101,7 +111,7 @@ def test_a_body_that_comes_after_its_head(client, expect):
         if expect:
             assert s.recv(1000).startswith(b"HTTP/1.1 100 ")
         for part in (BODY[:100], BODY[100:]):
-            time.sleep(0.1)
+            wait_until(lambda: unread_of(s) == 0, "the proxy has read what came before")
             s.sendall(part.encode())
         answer = b"".join(iter(lambda: s.recv(65536), b""))
     client.daemon.assert_no_leak(answer.decode(), "what a client was sent")
