@@ -1,9 +1,9 @@
 /* A thread's own table of descriptors.
  *
- * While threads share one, the kernel counts a reference to the file in each call that has a
- * descriptor, with two locked instructions that nobody else waits for: of the loop, two of them for
- * each recv and send. So a thread that stays, and needs but a few descriptors, gives the other its
- * table back. */
+ * While threads share one, the kernel counts a reference to the file in each call with a
+ * descriptor, and drops it afterwards: two locked instructions, for each recv and each send of the
+ * loop. So a thread that stays, and needs but a few descriptors, takes a table of its own, and the
+ * loop is alone with the other one. */
 #ifndef GCTOKEND_HOST_FD_TABLE_H
 #define GCTOKEND_HOST_FD_TABLE_H
 
