@@ -118,7 +118,10 @@ static bool is_head(const struct connection *c)
 
 void connection_refuse(struct connection *c, const struct refusal *refusal)
 {
-	c->protocol->refuse(stream_fd(&c->stream), refusal, is_head(c), &c->all->serving.counters);
+	/* Behind what it was answered in this pass, and not in the middle of that. */
+	if (outbox_hurry(&c->all->outbox, &c->stream) == 0)
+		c->protocol->refuse(
+			stream_fd(&c->stream), refusal, is_head(c), &c->all->serving.counters);
 }
 
 /* ---- what happens next ---- */

@@ -652,15 +652,15 @@ static void a_crowd_is_answered(void **state)
 
 #define FULL 30
 
-/* All places are taken, and one of those who were asked in this pass gives way to somebody else:
- * not before it has its answer. */
-static void one_of_a_crowd_gives_way(void **state)
+/* All places are taken, and one of those who asked in this pass gives way to somebody else: not
+ * before it has its answer, and where it is told so, behind that. */
+static void one_gives_way(const char *asks, size_t told)
 {
 	struct front_limits limits = limits_default();
 	struct got g[FULL] = {0};
 	int fds[FULL], other;
+	char body[64];
 
-	(void)state;
 	limits.max_connections = FULL + 1; /* one is kept */
 	front_set_limits(front, &limits);
 	pretended_uid = 1000;
@@ -669,7 +669,7 @@ static void one_of_a_crowd_gives_way(void **state)
 		assert_answers_now(fds[i]);
 	}
 	for (size_t i = 0; i < FULL; i++)
-		client_write(fds[i], REQUEST("/now?1"));
+		client_write(fds[i], asks);
 	pretended_uid = 2000;
 	other = client_new();
 	turn();
@@ -677,7 +677,8 @@ static void one_of_a_crowd_gives_way(void **state)
 	assert_int_equal(front_counters(front)->connections, FULL);
 	for (size_t i = 0, ended = 0; i < FULL; i++) {
 		client_pull(fds[i], &g[i]);
-		assert_int_equal(g[i].answers, 1);
+		assert_int_equal(g[i].answers, g[i].ended ? 1 + told : 1);
+		assert_int_equal(answer_at(&g[i], 0, body, sizeof(body)), 200);
 		ended += g[i].ended;
 		assert_int_equal(i == FULL - 1 && !ended, 0);
 		got_free(&g[i]);
@@ -685,6 +686,18 @@ static void one_of_a_crowd_gives_way(void **state)
 	}
 	assert_answers_now(other);
 	close(other);
+}
+
+static void one_of_a_crowd_gives_way(void **state)
+{
+	(void)state;
+	one_gives_way(REQUEST("/now?1"), 0);
+}
+
+static void one_of_a_crowd_gives_way_amid_its_next_request(void **state)
+{
+	(void)state;
+	one_gives_way(REQUEST("/now?1") "GET /now?2 HT", 1);
 }
 
 /* What the loop had for them is given out by whoever ends it. */
@@ -738,6 +751,7 @@ int main(void)
 		TEST(anything_of_a_crowd),
 		TEST(a_crowd_is_answered),
 		TEST(one_of_a_crowd_gives_way),
+		TEST(one_of_a_crowd_gives_way_amid_its_next_request),
 		TEST(a_crowd_is_answered_when_all_ends),
 	};
 
