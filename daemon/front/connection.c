@@ -234,18 +234,13 @@ static void bound_replies(struct connection *c, size_t length)
 
 /* After what there is to send. `progress`: a request was completed, so that a new deadline begins.
  * May free `c`. */
-static void settle_rest(struct connection *c, bool progress)
+static void settle_other(struct connection *c, bool progress)
 {
 	static const struct refusal truncated = {
 		400, "invalid_request", "the request ended before its empty line", -1};
 	struct stream *s = &c->stream;
 	enum connection_place place;
 
-	if (progress && is_at_rest(c)) {
-		if (rest_again(c) < 0)
-			goto over;
-		return;
-	}
 	if (c->closing)
 		stream_take(s, stream_unparsed(s));
 	count_kept(c, 0);
@@ -277,6 +272,15 @@ static void settle_rest(struct connection *c, bool progress)
 	return;
 over:
 	connection_free(c);
+}
+
+/* Likewise; mostly there is hardly anything to do. */
+static inline void settle_rest(struct connection *c, bool progress)
+{
+	if (!progress || !is_at_rest(c))
+		settle_other(c, progress);
+	else if (rest_again(c) < 0)
+		connection_free(c);
 }
 
 /* `progress`, and what becomes of `c`, as above. */

@@ -15,7 +15,7 @@ static void pass_ends(evutil_socket_t fd, short what, void *context)
 void outbox_init(struct outbox *o, struct event_base *base, struct replies *replies,
 	void (*sent)(struct stream *s, int result))
 {
-	*o = (struct outbox){.replies = replies, .sent = sent};
+	*o = (struct outbox){.base = base, .replies = replies, .sent = sent};
 	event_assign(&o->event, base, -1, 0, pass_ends, o);
 }
 
@@ -27,24 +27,24 @@ void outbox_fini(struct outbox *o)
 /* So many events of this pass are still to come, be they of connections or not. */
 static bool is_crowded(const struct outbox *o)
 {
-	return event_base_get_num_events(event_get_base(&o->event), EVENT_BASE_COUNT_ACTIVE) >=
-	       OUTBOX_CROWD;
+	return event_base_get_num_events(o->base, EVENT_BASE_COUNT_ACTIVE) >= OUTBOX_CROWD;
 }
 
 bool outbox_wait(struct outbox *o, struct stream *s)
 {
-	size_t length = outbox_written(o);
+	size_t length;
 
+	/* Mostly that is all: there is no crowd. */
+	if (!o->count && !is_crowded(o))
+		return false;
+	length = outbox_written(o);
 	if (!length || length > OUTBOX_REPLY_MOST || buffer_failed(&o->replies->out))
 		return false;
 	if (o->count == OUTBOX_REPLIES || o->written + length > OUTBOX_BYTES)
 		return false;
-	if (!o->count) {
-		if (!is_crowded(o))
-			return false;
-		/* Behind all that is to be done in this pass, before the loop looks for more. */
+	/* Behind all that is to be done in this pass, before the loop looks for more. */
+	if (!o->count)
 		event_active(&o->event, EV_TIMEOUT, 1);
-	}
 	o->waiting[o->count].stream = s;
 	o->waiting[o->count].at = o->written;
 	o->waiting[o->count].length = length;
@@ -93,7 +93,8 @@ int outbox_send(struct outbox *o, struct stream *s)
 	size_t length = outbox_written(o);
 	int r = 0;
 
-	send_all(o);
+	if (o->count)
+		send_all(o);
 	if (buffer_failed(out))
 		r = -ENOMEM;
 	else if (length)

@@ -26,6 +26,7 @@ struct event_base;
 #define OUTBOX_REPLY_MOST 4096
 
 struct outbox {
+	struct event_base *base;
 	struct replies *replies;
 	void (*sent)(struct stream *s, int result);
 	struct event event;
