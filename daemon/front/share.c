@@ -50,13 +50,18 @@ static int64_t level_at(const struct share *s, uint32_t per_second, int64_t now)
 	return left > 0 ? left : 0;
 }
 
-void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now)
+static inline void fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now)
 {
 	int64_t level = level_at(s, per_second, now) + (int64_t)amount * 1000;
 	int64_t most = (int64_t)per_second * 1000;
 
 	s->level = level < most ? level : most;
 	s->at_ms = now;
+}
+
+void share_fill(struct share *s, uint32_t amount, uint32_t per_second, int64_t now)
+{
+	fill(s, amount, per_second, now);
 }
 
 /* When somebody else was served last; 0: never. */
@@ -85,7 +90,7 @@ static void count(struct sharing *s, struct share_user *user, uint32_t cost, int
 	s->requests += cost;
 	s->in_pass = in_pass(s, now) + cost;
 	s->pass_ms = now;
-	share_fill(&user->served, cost, SHARE_PER_SECOND, now);
+	fill(&user->served, cost, SHARE_PER_SECOND, now);
 }
 
 static void note_served(struct sharing *s, const struct share_user *user, int64_t now)
