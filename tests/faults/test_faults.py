@@ -116,7 +116,8 @@ class Days:
     """All of them: first one without a fault, then those with one."""
 
     def __init__(self) -> None:
-        with multiprocessing.Pool(AT_A_TIME, _worker_begin) as pool:
+        # Forked, whatever this Python's default: the workers start the daemon that conftest.py chose.
+        with multiprocessing.get_context("fork").Pool(AT_A_TIME, _worker_begin) as pool:
             self.usual: Outcome = pool.apply(_worker_day, (({}, None, 0),))
             if self.usual.wrong:
                 pytest.fail(f"a day without faults: {self.usual.wrong}\n{self.usual.log}")
