@@ -311,8 +311,8 @@ static void end_fetch(
 		break;
 	case FLEET_BECAUSE_DOWN:
 		snprintf(words, sizeof(words),
-			"the fleet's store has not been reached for %lld s%s%.160s, and this host "
-			"%s",
+			"the fleet's store cannot be reached, for %lld s now%s%.160s, and this "
+			"host %s",
 			(long long)duration_floor_s(boot_since(now->boot, l->since)),
 			*l->why ? ": " : "", l->why,
 			m->fleet.settings.may_mint ? "has no permit to fetch alone"

@@ -836,15 +836,16 @@ static void test_no_permit(void **state)
 	(void)state;
 	store_goes(r, false, "it is switched off");
 	rig_pass(r, 6);
-	expect_refused(r, "the fleet's store has not been reached for 6 s: it is switched off, and "
-			  "this host has no permit to fetch alone");
+	expect_refused(r,
+		"the fleet's store cannot be reached, for 6 s now: it is switched off, and "
+		"this host has no permit to fetch alone");
 	for (int i = 0; i < 40; i++)
 		rig_pass(r, 10);
 	assert_null(rig_post(r));
 	fleet_rig_free(r);
 	r = fleet_rig_new("", FOLLOWER);
 	rig_pass(r, 6);
-	expect_refused(r, "has not been reached for 6 s, and this host has no client secret");
+	expect_refused(r, "cannot be reached, for 6 s now, and this host has no client secret");
 	fleet_rig_free(r);
 }
 
