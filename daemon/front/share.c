@@ -138,20 +138,26 @@ bool share_may_connect(const struct sharing *s, const struct share_user *user)
 	       !has_rival(s, user, RIVAL_CONNECTS_MS, now);
 }
 
-static bool had_its_share(const struct sharing *s, const struct share_user *user)
+/* Not inline: mostly it is known without a clock. */
+static __attribute__((noinline)) bool had_its_share_now(
+	const struct sharing *s, const struct share_user *user)
 {
-	int64_t now;
+	int64_t now = now_ms(s);
 
-	/* Mostly this much is known without a clock: it has not asked for much, or it is alone. */
-	if (user->served.level <= SHARE_AT_ONCE * 1000 ||
-		(!rival_ms(s, user) && s->in_pass < SHARE_OF_PASS && link_alone(&user->behind)))
-		return false;
-	now = now_ms(s);
 	if (level_at(&user->served, SHARE_PER_SECOND, now) <= SHARE_AT_ONCE * 1000)
 		return false;
 	/* Nor does it pass those of its own that wait, be it alone: they would starve. */
 	return !link_alone(&user->behind) || has_rival(s, user, RIVAL_REQUESTS_MS, now) ||
 	       in_pass(s, now) >= SHARE_OF_PASS;
+}
+
+static inline bool had_its_share(const struct sharing *s, const struct share_user *user)
+{
+	/* It has not asked for much, or it is alone. */
+	if (user->served.level <= SHARE_AT_ONCE * 1000 ||
+		(!rival_ms(s, user) && s->in_pass < SHARE_OF_PASS && link_alone(&user->behind)))
+		return false;
+	return had_its_share_now(s, user);
 }
 
 unsigned share_requests(
