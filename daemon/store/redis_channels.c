@@ -107,14 +107,18 @@ void redis_channels_closed(struct redis_channels *c)
 
 int redis_channels_ping(struct redis_channels *c, struct redis_link *link)
 {
-	struct clock_reading r;
+	struct clock_reading now;
+	int r;
 
 	if (c->pinging)
 		return 0;
-	c->clock_read(&r);
-	c->pinged_at = r.boot;
+	c->clock_read(&now);
+	r = send(c, link, "PING", NULL);
+	if (r)
+		return r;
+	c->pinged_at = now.boot;
 	c->pinging = true;
-	return send(c, link, "PING", NULL);
+	return 0;
 }
 
 /* ---- what comes ---- */

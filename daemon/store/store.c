@@ -78,14 +78,18 @@ static void on_ping(evutil_socket_t fd, short what, void *context)
 }
 
 /* A look at the store is not urgent: what it answers is read when this pass's ping is answered, so
- * that one wake-up does for both. Where something else is awaited, no answer is held. */
+ * that one wake-up does for both. Where something else is awaited, no answer is held. The ping goes
+ * first: of what comes to it at the same time, Redis answers the latest first. */
 static void ping_along(struct store *s)
 {
 	if (boot_since(now(s), s->pinged_at).ns < pings_apart(s).ns / 2)
 		return;
 	if (!s->requests.first)
 		redis_link_hold_answers(redis_pair_commands(s->pair), true);
-	event_active(s->ping, EV_TIMEOUT, 0);
+	if (redis_channels_ping(&s->channels, redis_pair_messages(s->pair)))
+		event_active(s->ping, EV_TIMEOUT, 0); /* where the connection may be dropped */
+	else
+		ping_later(s);
 }
 
 /* ---- the connection for commands ---- */
