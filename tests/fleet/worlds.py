@@ -265,7 +265,8 @@ def away(rows: Rows, e: Estate) -> None:
 
 def one(rows: Rows, hosts: int) -> None:
     fake, store = new_fake(), FleetStore(free_port(), clock=True)
-    e = Estate(fake, store, hosts, wired=4)
+    # Faults that are tried again would use up 15 in 300 s; that limit has a row of its own.
+    e = Estate(fake, store, hosts, wired=4, mint_limit=60)
     with closing(store, fake, e):
         cold_start(rows, e, "one")
         e.run_programs()
