@@ -6,7 +6,7 @@
 
 #include "core/access.h"
 #include "core/reply.h"
-#include "front/connection.h"
+#include "front/connection_peer.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -19,7 +19,8 @@
 #include "core/secret.h"
 #include "core/token_login.h"
 #include "core/token_view.h"
-#include "front/connection.h"
+#include "front/connection_hold.h"
+#include "front/connection_peer.h"
 #include "front/handler.h"
 #include "host/clock.h"
 

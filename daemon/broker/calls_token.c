@@ -17,7 +17,8 @@
 #include "core/reply_status.h"
 #include "core/token_ask.h"
 #include "core/token_view.h"
-#include "front/connection.h"
+#include "front/connection_hold.h"
+#include "front/connection_peer.h"
 #include "front/handler.h"
 
 #include <errno.h>

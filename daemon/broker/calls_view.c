@@ -16,7 +16,7 @@
 #include "core/reply_status.h"
 #include "core/token_view.h"
 #include "core/views.h"
-#include "front/connection.h"
+#include "front/connection_hold.h"
 #include "front/front.h"
 #include "host/clock.h"
 

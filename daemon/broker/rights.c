@@ -5,7 +5,7 @@
 #include "profile_type.h"
 
 #include "core/access.h"
-#include "front/connection.h"
+#include "front/connection_peer.h"
 #include "host/clock.h"
 
 /* Finding out a unit means reading /proc, so it is done only for rules that name units. */

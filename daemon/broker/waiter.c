@@ -4,7 +4,7 @@
 #include "profile_type.h"
 
 #include "core/reply.h"
-#include "front/connection.h"
+#include "front/connection_hold.h"
 #include "host/clock.h"
 
 #include <errno.h>

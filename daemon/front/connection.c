@@ -6,18 +6,16 @@
  * calls itself through the handler: requests behind a held one wait for the next pass of the loop.
  */
 #include "connection.h"
+
+#include "connection_peer.h"
 #include "connection_type.h"
 
-#include "core/reply.h"
 #include "core/secret.h"
 #include "deadlines.h"
-#include "http_protocol.h"
 #include "passing.h"
 #include "peer.h"
-#include "peer_unit.h"
 #include "toll.h"
 #include "untaken.h"
-#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -234,7 +232,7 @@ static void bound_replies(struct connection *c, size_t length)
 
 /* After what there is to send. `progress`: a request was completed, so that a new deadline begins.
  * May free `c`. */
-static void settle_other(struct connection *c, bool progress)
+static void settle_sent_fully(struct connection *c, bool progress)
 {
 	static const struct refusal truncated = {
 		400, "invalid_request", "the request ended before its empty line", -1};
@@ -275,10 +273,10 @@ over:
 }
 
 /* Likewise; mostly there is hardly anything to do. */
-static inline void settle_rest(struct connection *c, bool progress)
+static inline void settle_sent(struct connection *c, bool progress)
 {
 	if (!progress || !is_at_rest(c))
-		settle_other(c, progress);
+		settle_sent_fully(c, progress);
 	else if (rest_again(c) < 0)
 		connection_free(c);
 }
@@ -293,7 +291,23 @@ static void settle(struct connection *c, bool progress)
 		bound_replies(c, length);
 	if ((progress && !c->closing && outbox_wait(o, &c->stream)) ||
 		outbox_send(o, &c->stream) == 0)
-		settle_rest(c, progress);
+		settle_sent(c, progress);
+	else
+		connection_free(c);
+}
+
+void connection_send(struct connection *c, struct replies *reply)
+{
+	const struct buffer *out = &reply->out;
+	bool sent;
+
+	if (!c->bounded)
+		bound_replies(c, out->length);
+	sent = outbox_hurry(&c->all->outbox, &c->stream) >= 0 && !buffer_failed(out) &&
+	       stream_send(&c->stream, out->data, out->length) == 0;
+	replies_reset(reply, 0);
+	if (sent)
+		settle_sent(c, true);
 	else
 		connection_free(c);
 }
@@ -305,7 +319,7 @@ void connection_sent(struct stream *s, int result)
 	if (result < 0)
 		connection_free(c);
 	else
-		settle_rest(c, false);
+		settle_sent(c, false);
 }
 
 /* What it was answered in this pass goes out before anything else is done. False: that is not
@@ -618,100 +632,4 @@ no_memory:
 	passing_close(fd, guarded ? all->reaper : NULL);
 	peer_release(&all->peers, peer);
 	return -ENOMEM;
-}
-
-/* ---- held requests ---- */
-
-const struct peer *connection_peer(const struct connection *c)
-{
-	return &c->peer;
-}
-
-const struct peer *connection_peer_in_groups(struct connection *c)
-{
-	if (!c->groups_known)
-		peer_read_groups(&c->all->peers, stream_fd(&c->stream), &c->peer);
-	c->groups_known = true;
-	return &c->peer;
-}
-
-static bool unit_lives(const struct connection *c)
-{
-	struct connections *all = c->all;
-	int64_t ms = connection_loop_ms(all);
-
-	if (all->unit_seen.of != c || all->unit_seen.at_ms != ms) {
-		all->unit_seen.of = c;
-		all->unit_seen.at_ms = ms;
-		all->unit_seen.lives = !peer_unit_still(stream_fd(&c->stream));
-	}
-	return all->unit_seen.lives;
-}
-
-const char *connection_unit(struct connection *c)
-{
-	int r;
-
-	if (c->unit_known)
-		return c->unit && unit_lives(c) ? c->unit : NULL;
-	r = peer_unit(stream_fd(&c->stream), c->peer.pid, &c->unit);
-	c->unit_known = r != -EMFILE && r != -ENFILE && r != -ENOMEM;
-	return c->unit;
-}
-
-void connection_set_hold(struct connection *c, void *hold)
-{
-	c->hold = hold;
-}
-
-void *connection_hold(const struct connection *c)
-{
-	return c->hold;
-}
-
-static struct reply late_reply(const struct connection *c)
-{
-	struct connections *all = c->all;
-
-	return (struct reply){
-		.out = &all->late.out,
-		.keep_alive = c->keep_alive && !all->serving.stopping,
-		.text = c->text,
-		.head = c->head,
-		.idle_s = all->serving.idle_s,
-	};
-}
-
-void connection_reply_begin(struct connection *c, struct reply *ret)
-{
-	struct connections *all = c->all;
-
-	assert(c->held && !all->late_open);
-	all->late_open = true;
-	*ret = late_reply(c);
-}
-
-void connection_reply_end(struct connection *c, int status)
-{
-	struct connections *all = c->all;
-	const struct reply reply = late_reply(c);
-	const struct buffer *out = reply.out;
-	bool sent;
-
-	assert(c->held && all->late_open);
-	all->late_open = false;
-	c->held = false;
-	c->hold = NULL;
-	share_replied(&all->serving.sharing, &c->user->share, out->length);
-	if (!http_reply_done(&all->serving.counters, &reply, 0, status))
-		c->closing = true;
-	if (!c->bounded)
-		bound_replies(c, out->length);
-	sent = outbox_hurry(&all->outbox, &c->stream) >= 0 && !buffer_failed(out) &&
-	       stream_send(&c->stream, out->data, out->length) == 0;
-	replies_reset(&all->late, 0);
-	if (sent)
-		settle_rest(c, true);
-	else
-		connection_free(c);
 }

@@ -1,33 +1,44 @@
-/* One connection of a caller, for the handler of its requests. */
+/* One connection of a caller, from its first byte to its last. */
 #ifndef GCTOKEND_FRONT_CONNECTION_H
 #define GCTOKEND_FRONT_CONNECTION_H
 
+#include <stdbool.h>
+
 struct connection;
+struct connections;
 struct peer;
-struct reply;
+struct protocol;
+struct refusal;
+struct replies;
+struct stream;
 
-/* Set by accept from SO_PEERCRED; lives as long as the connection. Its groups are those it is known
- * to be in, if anybody has asked for them. */
-const struct peer *connection_peer(const struct connection *c);
-/* The same, with all groups that it was in when it connected (SO_PEERGROUPS). Asks the kernel at
- * the first call: for rules that name groups. Where the kernel does not say, nothing is known of
- * the peer any more. */
-const struct peer *connection_peer_in_groups(struct connection *c);
-/* The systemd unit that the peer ran in when it was first asked about: at accept, where
- * front_limits.units is set. NULL when that cannot be told for sure: no unit, the process that
- * connected has ended by now, a kernel that cannot say which it was, or a shortage of descriptors
- * or memory (then the next call tries again). Reads /proc at the first call, and asks the kernel
- * at each further one, but for the same connection at the same time of the loop's coarse clock: a
- * request may be about hundreds of profiles. For profiles with allow_units only. */
-const char *connection_unit(struct connection *c);
+/* `fd` has been accepted and counts for `peer` from here on. Consumes it and the reference in
+ * `peer`, whatever the result. Serves what has come already, after which it may be closed again. 0
+ * or -ENOMEM. */
+int connection_open(struct connections *all, int fd, bool guarded, bool reserved, struct peer *peer,
+	bool groups_known, const struct protocol *protocol);
+/* Closes it at once, a held one by way of the handler's `abandoned`. */
+void connection_free(struct connection *c);
+/* Said at once or not at all, and then it is to be closed. */
+void connection_refuse(struct connection *c, const struct refusal *refusal);
 
-/* For the handler's own record of a held request; NULL at first. */
-void connection_set_hold(struct connection *c, void *hold);
-void *connection_hold(const struct connection *c);
-/* Replies to the held request: write the whole reply to *ret, then end with its status, before the
- * next is begun. `_end` sends it; `c` may be freed when it returns. Requests pipelined behind it
- * are served in the loop's next pass, so a handler is never called from here. */
-void connection_reply_begin(struct connection *c, struct reply *ret);
-void connection_reply_end(struct connection *c, int status);
+/* What follows may free `c`. */
+
+/* The reply to a request that was held, behind what it was answered in this pass. Resets it. */
+void connection_send(struct connection *c, struct replies *reply);
+/* A reply that waited went out in part, or not at all (a negative errno). */
+void connection_sent(struct stream *s, int result);
+/* There is something to read, to write or to serve. */
+void connection_ready(struct connection *c);
+/* It is one of all->newcomers, and none any more: it is looked at once more, and then watched; or
+ * watched at once. */
+void connection_see_newcomer(struct connection *c);
+void connection_watch(struct connection *c);
+/* Its backlog is served, unless it has to stand behind others. */
+void connection_resume_or_wait(struct connection *c);
+/* Its deadline has passed. */
+void connection_expired(struct connection *c);
+/* It is idle, and closed after the reply to what has just come, if that is whole. */
+void connection_read_last(struct connection *c);
 
 #endif

@@ -1,5 +1,5 @@
-/* What a connection and all of them are made of, and what is done to one: for connection.c, which
- * has the life of one, and for those who look after all, connections.c and crowd.c. */
+/* What a connection and all of them are made of: for the files of a connection, and for those who
+ * look after all, connections.c and crowd.c. */
 #ifndef GCTOKEND_FRONT_CONNECTION_TYPE_H
 #define GCTOKEND_FRONT_CONNECTION_TYPE_H
 
@@ -126,32 +126,5 @@ static inline int64_t connection_loop_ms(const struct connections *all)
 	event_base_gettimeofday_cached(all->base, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
 }
-
-/* `fd` has been accepted and counts for `peer` from here on. Consumes it and the reference in
- * `peer`, whatever the result. Serves what has come already, after which it may be closed again. 0
- * or -ENOMEM. */
-int connection_open(struct connections *all, int fd, bool guarded, bool reserved, struct peer *peer,
-	bool groups_known, const struct protocol *protocol);
-/* Closes it at once, a held one by way of the handler's `abandoned`. */
-void connection_free(struct connection *c);
-/* Said at once or not at all, and then it is to be closed. */
-void connection_refuse(struct connection *c, const struct refusal *refusal);
-
-/* What follows may free `c`. */
-
-/* A reply that waited went out in part, or not at all (a negative errno). */
-void connection_sent(struct stream *s, int result);
-/* There is something to read, to write or to serve. */
-void connection_ready(struct connection *c);
-/* It is one of all->newcomers, and none any more: it is looked at once more, and then watched; or
- * watched at once. */
-void connection_see_newcomer(struct connection *c);
-void connection_watch(struct connection *c);
-/* Its backlog is served, unless it has to stand behind others. */
-void connection_resume_or_wait(struct connection *c);
-/* Its deadline has passed. */
-void connection_expired(struct connection *c);
-/* It is idle, and closed after the reply to what has just come, if that is whole. */
-void connection_read_last(struct connection *c);
 
 #endif

@@ -2,6 +2,7 @@
  * here are the lists, and who gets into them. */
 #include "connections.h"
 
+#include "connection.h"
 #include "connection_type.h"
 #include "crowd.h"
 #include "deadlines.h"

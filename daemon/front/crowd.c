@@ -1,5 +1,6 @@
 #include "crowd.h"
 
+#include "connection.h"
 #include "connection_type.h"
 #include "room.h"
 #include "untaken.h"

@@ -4,7 +4,7 @@
 #include "broker/profile_type.h"
 #include "broker/rights.h"
 #include "core/access.h"
-#include "front/connection.h"
+#include "front/connection_peer.h"
 
 #include <pwd.h>
 #include <stdio.h>

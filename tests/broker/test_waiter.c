@@ -6,7 +6,7 @@
 #include "broker/waiter.h"
 #include "core/buffer.h"
 #include "core/reply.h"
-#include "front/connection.h"
+#include "front/connection_hold.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -18,7 +18,8 @@
 #include "core/http_request.h"
 #include "core/reply.h"
 #include "front/closer.h"
-#include "front/connection.h"
+#include "front/connection_hold.h"
+#include "front/connection_peer.h"
 #include "front/front.h"
 #include "front/listener.h"
 #include <errno.h>
