@@ -125,14 +125,12 @@ void client_state_write(const struct client_state *s, const char *clock_id, stru
 	buffer_printf(out, SUM_LINE "%s\n", sum);
 }
 
-/* Copies what follows `name` and a blank, whole or not at all. */
-static bool take_text(const char *line, const char *name, char *ret, size_t size)
+/* Whole or not at all. */
+static bool take_text(const char *text, char *ret, size_t size)
 {
-	size_t length = strlen(name);
-
-	if (strncmp(line, name, length) || line[length] != ' ' || strlen(line + length + 1) >= size)
+	if (strlen(text) >= size)
 		return false;
-	memcpy(ret, line + length + 1, strlen(line + length + 1) + 1);
+	memcpy(ret, text, strlen(text) + 1);
 	return true;
 }
 
@@ -145,8 +143,81 @@ static bool is_same_clock(const char *written, const char *clock_id)
 }
 
 /* "LOWEST RANK" or "LOWEST -" */
-static bool read_fleet(struct client_state *s, const char *text)
+struct reading {
+	struct client_state *s;
+	const char *clock_id;
+	bool same_clock;
+};
+
+/* Each reads what follows its name and a blank. */
+
+static bool read_boot(struct reading *r, const char *text)
 {
+	r->same_clock = is_same_clock(text, r->clock_id);
+	return true;
+}
+
+static bool read_generation(struct reading *r, const char *text)
+{
+	struct client_state *s = r->s;
+	int end = 0;
+
+	return sscanf(text, "%" SCNu64 " %" SCNu64 "%n", &s->generation_used,
+		       &s->generation_reserved, &end) == 2 &&
+	       !text[end] && s->generation_used <= s->generation_reserved &&
+	       s->generation_reserved <= GENERATION_MAX;
+}
+
+static bool read_credential(struct reading *r, const char *text)
+{
+	int end = 0;
+
+	return sscanf(text, "%32s %32s%n", r->s->salt, r->s->tag, &end) == 2 && !text[end];
+}
+
+static bool read_ns(const char *text, int64_t *ret)
+{
+	int end = 0;
+
+	return sscanf(text, "%" SCNd64 "%n", ret, &end) == 1 && !text[end];
+}
+
+static bool read_not_before(struct reading *r, const char *text)
+{
+	return read_ns(text, &r->s->not_before.ns);
+}
+
+static bool read_failure(struct reading *r, const char *text)
+{
+	struct source_failure *f = &r->s->failure;
+	int class, end = 0;
+
+	if (sscanf(text, "%d %ld %" SCNd64 "%n", &class, &f->status, &f->at.ns, &end) != 3 ||
+		text[end])
+		return false;
+	f->any = true;
+	f->class = (enum response_class) class;
+	return class > RESPONSE_TOKEN && class <= RESPONSE_LOGIN_REQUIRED;
+}
+
+static bool read_error(struct reading *r, const char *text)
+{
+	return take_text(text, r->s->failure.error, sizeof(r->s->failure.error));
+}
+
+static bool read_words(struct reading *r, const char *text)
+{
+	return take_text(text, r->s->failure.words, sizeof(r->s->failure.words));
+}
+
+static bool read_correlation(struct reading *r, const char *text)
+{
+	return take_text(text, r->s->failure.correlation_id, sizeof(r->s->failure.correlation_id));
+}
+
+static bool read_fleet(struct reading *r, const char *text)
+{
+	struct client_state *s = r->s;
 	int end = 0;
 
 	s->fleet = true;
@@ -158,67 +229,56 @@ static bool read_fleet(struct client_state *s, const char *text)
 	       !text[end] && s->fleet_lowest <= GENERATION_MAX;
 }
 
-/* Each of these is held to its form. What a later version adds has another name, and is skipped:
- * who goes back to this one must not lose what is revoked. */
-static bool is_known(const char *line)
+static bool read_revoked(struct reading *r, const char *text)
 {
-	static const char *const names[] = {"boot", "generation", "credential", "not_before",
-		"failure", "error", "words", "correlation", "fleet", "revoked", "pace", "mint"};
-	size_t length = strcspn(line, " ");
+	char profile[PROFILE_NAME_MAX + 1];
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (strlen(names[i]) == length && !memcmp(line, names[i], length))
-			return true;
-	return false;
+	return take_text(text, profile, sizeof(profile)) && profile_name_valid(profile) &&
+	       !client_state_set_revoked(r->s, profile, true);
 }
 
-static bool read_line(
-	struct client_state *s, const char *line, const char *clock_id, bool *same_clock)
+static bool read_pace(struct reading *r, const char *text)
 {
-	struct source_failure *f = &s->failure;
-	char profile[PROFILE_NAME_MAX + 1];
-	int64_t ns;
-	int class, end = 0;
+	return read_ns(text, &r->s->mint.pace.ns) && r->s->mint.pace.ns > 0;
+}
 
-	if (!is_known(line))
-		return true;
-	if (!strncmp(line, "boot ", 5)) {
-		*same_clock = is_same_clock(line + 5, clock_id);
-		return true;
-	}
-	if (sscanf(line, "generation %" SCNu64 " %" SCNu64 "%n", &s->generation_used,
-		    &s->generation_reserved, &end) == 2 &&
-		!line[end])
-		return s->generation_used <= s->generation_reserved &&
-		       s->generation_reserved <= GENERATION_MAX;
-	if (sscanf(line, "credential %32s %32s%n", s->salt, s->tag, &end) == 2 && !line[end])
-		return true;
-	if (sscanf(line, "not_before %" SCNd64 "%n", &ns, &end) == 1 && !line[end]) {
-		s->not_before.ns = ns;
-		return true;
-	}
-	if (sscanf(line, "failure %d %ld %" SCNd64 "%n", &class, &f->status, &f->at.ns, &end) ==
-			3 &&
-		!line[end]) {
-		f->any = true;
-		f->class = (enum response_class) class;
-		return class > RESPONSE_TOKEN && class <= RESPONSE_LOGIN_REQUIRED;
-	}
-	if (sscanf(line, "pace %" SCNd64 "%n", &ns, &end) == 1 && !line[end]) {
-		s->mint.pace.ns = ns;
-		return ns > 0;
-	}
-	if (sscanf(line, "mint %" SCNd64 "%n", &ns, &end) == 1 && !line[end]) {
-		mint_window_add(&s->mint, (struct boot_time){ns});
-		return true;
-	}
-	if (!strncmp(line, "fleet ", 6))
-		return read_fleet(s, line + 6);
-	if (take_text(line, "revoked", profile, sizeof(profile)))
-		return profile_name_valid(profile) && !client_state_set_revoked(s, profile, true);
-	return take_text(line, "error", f->error, sizeof(f->error)) ||
-	       take_text(line, "words", f->words, sizeof(f->words)) ||
-	       take_text(line, "correlation", f->correlation_id, sizeof(f->correlation_id));
+static bool read_mint(struct reading *r, const char *text)
+{
+	struct boot_time at;
+
+	if (!read_ns(text, &at.ns))
+		return false;
+	mint_window_add(&r->s->mint, at);
+	return true;
+}
+
+/* Each of these is held to its form. What a later version adds has another name, and is skipped:
+ * who goes back to this one must not lose what is revoked. */
+static bool read_line(struct reading *r, const char *line)
+{
+	static const struct {
+		const char *name;
+		bool (*read)(struct reading *r, const char *text);
+	} known[] = {
+		{"boot", read_boot},
+		{"generation", read_generation},
+		{"credential", read_credential},
+		{"not_before", read_not_before},
+		{"failure", read_failure},
+		{"error", read_error},
+		{"words", read_words},
+		{"correlation", read_correlation},
+		{"fleet", read_fleet},
+		{"revoked", read_revoked},
+		{"pace", read_pace},
+		{"mint", read_mint},
+	};
+	size_t length = strcspn(line, " ");
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (strlen(known[i].name) == length && !memcmp(line, known[i].name, length))
+			return line[length] && known[i].read(r, line + length + 1);
+	return true;
 }
 
 static bool sum_holds(char *text, size_t length)
@@ -243,7 +303,7 @@ int client_state_read(
 {
 	struct client_state *s = calloc(1, sizeof(*s));
 	char *copy = malloc(length + 1), *rest, *line;
-	bool same_clock = false;
+	struct reading reading = {.s = s, .clock_id = clock_id};
 	int r = -ENOMEM;
 
 	if (!s || !copy)
@@ -259,9 +319,9 @@ int client_state_read(
 	if (strcmp(line, FIRST_LINE))
 		goto out;
 	while ((line = strsep(&rest, "\n")) != NULL)
-		if (*line && !read_line(s, line, clock_id, &same_clock))
+		if (*line && !read_line(&reading, line))
 			goto out;
-	if (!same_clock) {
+	if (!reading.same_clock) {
 		s->mint.count = 0;
 		s->not_before.ns = INT64_MIN;
 		s->failure = (struct source_failure){0};
