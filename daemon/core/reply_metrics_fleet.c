@@ -6,14 +6,23 @@
 #include "metric_lines.h"
 #include "views.h"
 
+/* The next profile that is in the fleet, from *at on, which is moved behind it; NULL: none is. */
+static const struct profile_view *next(const struct metric_context *c, size_t *at)
+{
+	while (*at < c->count)
+		if (c->profiles[(*at)++].fleet.state != FLEET_STATE_NONE)
+			return &c->profiles[*at - 1];
+	return NULL;
+}
+
 static void put_gauge(const struct metric_context *c, const char *name, const char *help,
 	uint64_t (*value)(const struct fleet_view *f))
 {
+	const struct profile_view *p;
+
 	metric_family(c->out, name, "gauge", help);
-	for (size_t i = 0; i < c->count; i++)
-		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
-			metric_count(c->out, name, c->profiles[i].settings->name, NULL, NULL,
-				value(&c->profiles[i].fleet));
+	for (size_t at = 0; (p = next(c, &at));)
+		metric_count(c->out, name, p->settings->name, NULL, NULL, value(&p->fleet));
 }
 
 static uint64_t fleet_is_up(const struct fleet_view *f)
@@ -68,6 +77,7 @@ static void put_events(const struct metric_context *c)
 		{"stale", offsetof(struct fleet_counters, stale)},
 		{"missed", offsetof(struct fleet_counters, missed)},
 	};
+	const struct profile_view *p;
 
 	metric_family(c->out, name, "counter",
 		"What happened in the fleet here: minted (fetched by this host), minted_alone (of "
@@ -75,16 +85,11 @@ static void put_events(const struct metric_context *c)
 		"restored (of these, because the store had lost it), superseded, held (another "
 		"host was asking), cooled_down, store_clock_step, broken (a lease or hold that "
 		"stood too long), undated, stale, missed (adopted, but no message of it came).");
-	for (size_t i = 0; i < c->count; i++) {
-		const struct fleet_view *f = &c->profiles[i].fleet;
-
-		if (f->state == FLEET_STATE_NONE)
-			continue;
+	for (size_t at = 0; (p = next(c, &at));)
 		for (size_t k = 0; k < sizeof(events) / sizeof(events[0]); k++)
-			metric_count(c->out, name, c->profiles[i].settings->name, "event",
-				events[k].event,
-				*(const uint64_t *)((const char *)f->counters + events[k].member));
-	}
+			metric_count(c->out, name, p->settings->name, "event", events[k].event,
+				*(const uint64_t *)((const char *)p->fleet.counters +
+						    events[k].member));
 }
 
 /* Each outcome that an operation can have. */
@@ -134,54 +139,47 @@ static void put_operations(const struct metric_context *c)
 #undef OPERATION
 #undef TROUBLE
 	};
+	const struct profile_view *p;
 
 	metric_family(c->out, name, "counter",
 		"What this host asked the fleet's store, and what that answered; refused: with an "
 		"error; lost: not at all.");
-	for (size_t i = 0; i < c->count; i++) {
-		const struct fleet_view *f = &c->profiles[i].fleet;
-
-		if (f->state == FLEET_STATE_NONE)
-			continue;
+	for (size_t at = 0; (p = next(c, &at));)
 		for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++) {
-			buffer_printf(c->out, "%s{profile=\"%s\"%s", name,
-				c->profiles[i].settings->name, all[k].labels);
-			buffer_put_unsigned(
-				c->out, f->counters->operations[all[k].operation][all[k].result]);
+			buffer_printf(c->out, "%s{profile=\"%s\"%s", name, p->settings->name,
+				all[k].labels);
+			buffer_put_unsigned(c->out,
+				p->fleet.counters->operations[all[k].operation][all[k].result]);
 			buffer_put_char(c->out, '\n');
 		}
-	}
 }
 
 static void put_pushes(const struct metric_context *c)
 {
 	static const char pushes[] = "gctokend_fleet_pushes_total";
 	static const char delay[] = "gctokend_fleet_push_delay_seconds_total";
+	const struct profile_view *p;
 
 	metric_family(c->out, pushes, "counter", "Messages that came of a new token.");
-	for (size_t i = 0; i < c->count; i++)
-		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
-			metric_count(c->out, pushes, c->profiles[i].settings->name, NULL, NULL,
-				c->profiles[i].fleet.counters->pushed);
+	for (size_t at = 0; (p = next(c, &at));)
+		metric_count(
+			c->out, pushes, p->settings->name, NULL, NULL, p->fleet.counters->pushed);
 	metric_family(c->out, delay, "counter",
 		"How long they took in all from the store to here, at the most.");
-	for (size_t i = 0; i < c->count; i++)
-		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
-			metric_seconds(c->out, delay, c->profiles[i].settings->name,
-				c->profiles[i].fleet.counters->push_delay);
+	for (size_t at = 0; (p = next(c, &at));)
+		metric_seconds(c->out, delay, p->settings->name, p->fleet.counters->push_delay);
 }
 
 void reply_metrics_fleet(const struct metric_context *c)
 {
 	static const char link[] = "gctokend_fleet_link_seconds";
+	const struct profile_view *p;
 
 	put_gauge(c, "gctokend_fleet_up", "1 if the fleet's store is reached.", fleet_is_up);
 	metric_family(
 		c->out, link, "gauge", "For how long the store has been reached, or has not been.");
-	for (size_t i = 0; i < c->count; i++)
-		if (c->profiles[i].fleet.state != FLEET_STATE_NONE)
-			metric_seconds(c->out, link, c->profiles[i].settings->name,
-				c->profiles[i].fleet.linked);
+	for (size_t at = 0; (p = next(c, &at));)
+		metric_seconds(c->out, link, p->settings->name, p->fleet.linked);
 	put_gauge(c, "gctokend_fleet_alone",
 		"1 if the store is not reached, or refuses, and this host has fetched for itself.",
 		fleet_is_alone);
