@@ -225,7 +225,7 @@ bool state_dir_fit(const char *path, bool thorough, char *problem, size_t proble
 			snprintf(problem, problem_size, "is not a directory");
 		return !thorough;
 	}
-	return is_sticky(&st) || owner_fit(&st, "", problem, problem_size);
+	return folder_fit(&st, "", problem, problem_size);
 }
 
 bool socket_dir_fit(const char *path, char *problem, size_t problem_size)

@@ -34,9 +34,14 @@ bool owner_fit(const struct stat *st, const char *what, char *problem, size_t pr
 	return false;
 }
 
-bool is_sticky(const struct stat *folder)
+static bool is_sticky(const struct stat *folder)
 {
 	return (folder->st_mode & S_ISVTX) && folder->st_uid == 0;
+}
+
+bool folder_fit(const struct stat *folder, const char *what, char *problem, size_t problem_size)
+{
+	return is_sticky(folder) || owner_fit(folder, what, problem, problem_size);
 }
 
 /* On the way from / to a file, as the kernel goes it. */

@@ -12,10 +12,11 @@ struct stat;
 /* Root's or ours, and writable for nobody else. `what` is "" or names a folder, before the phrase.
  */
 bool owner_fit(const struct stat *st, const char *what, char *problem, size_t problem_size);
-/* As /tmp is: others cannot take away or replace there what is not theirs. */
-bool is_sticky(const struct stat *folder);
+/* One in which others cannot take away or replace what is not theirs: owner_fit, or sticky and
+ * root's, as /tmp is. */
+bool folder_fit(const struct stat *folder, const char *what, char *problem, size_t problem_size);
 /* All folders on the way to `path`, those of symbolic links as well: each in which the last part is
- * looked up has to be owner_fit or sticky; above, none may be open to the world but with the sticky
+ * looked up has to be folder_fit; above, none may be open to the world but with the sticky
  * bit; and a link in a sticky one has to be root's or ours. True, and *problem is "" or a doubt: a
  * folder above belongs to somebody else. False: what is wrong. */
 bool folders_fit(const char *path, char *problem, size_t problem_size);

@@ -114,7 +114,7 @@ static int open_fit(const char *path, int *ret_fd)
 		return error;
 	if (fstat(fd, &st) < 0)
 		error = -errno;
-	else if (!is_sticky(&st) && !owner_fit(&st, "", problem, sizeof(problem)))
+	else if (!folder_fit(&st, "", problem, sizeof(problem)))
 		error = -EPERM;
 	if (error < 0)
 		close(fd);

@@ -49,8 +49,7 @@ static int open_directory(const struct secret_source *s, const char *directory, 
 		return cannot_write(s, -errno);
 	if (fstat(fd, &st) < 0)
 		error = cannot_write(s, -errno);
-	else if (!is_sticky(&st) &&
-		 !owner_fit(&st, "is not made in a directory that ", what, sizeof(what)))
+	else if (!folder_fit(&st, "is not made in a directory that ", what, sizeof(what)))
 		error = secret_complain(s, -EPERM, what);
 	if (error)
 		close(fd);
