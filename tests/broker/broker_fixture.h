@@ -91,6 +91,7 @@ const char *rig_token(struct rig *r, const char *name);
 /* The only token request under way; NULL: none. More than one is an error of the test. */
 struct fetch *rig_post(struct rig *r);
 unsigned rig_posts(struct rig *r);
+unsigned rig_heads(struct rig *r);
 /* The request under way with that in its body. */
 struct fetch *rig_post_with(struct rig *r, const char *in_body);
 struct fetch *rig_delete(struct rig *r);

@@ -115,15 +115,25 @@ struct fetch *rig_delete(struct rig *r)
 	return find(r, FETCH_DELETE, NULL);
 }
 
-unsigned rig_posts(struct rig *r)
+static unsigned count(struct rig *r, enum fetch_method method)
 {
 	const struct fetch *f;
 	unsigned n = 0;
 
 	rig_run(r);
 	TAILQ_FOREACH(f, &r->fetches, link)
-	n += f->method == FETCH_POST;
+	n += f->method == method;
 	return n;
+}
+
+unsigned rig_posts(struct rig *r)
+{
+	return count(r, FETCH_POST);
+}
+
+unsigned rig_heads(struct rig *r)
+{
+	return count(r, FETCH_HEAD);
 }
 
 static void finish(struct rig *r, struct fetch *f, struct exchange *x)

@@ -21,17 +21,6 @@ bool __wrap_systemd_is_there(void)
 #define TWO ONE "[profile b]\nclock_probe = yes\nclient_id = another\n"
 #define MEASURE "/v1/skew/probe?profile=a"
 
-static unsigned heads(struct rig *r)
-{
-	const struct fetch *f;
-	unsigned n = 0;
-
-	rig_run(r);
-	TAILQ_FOREACH(f, &r->fetches, link)
-	n += f->method == FETCH_HEAD;
-	return n;
-}
-
 /* The oldest one under way; NULL: none. */
 static struct fetch *oldest(struct rig *r, enum fetch_method method)
 {
@@ -63,9 +52,9 @@ static void answer_head(struct rig *r)
 /* In the small steps that an aimed HEAD needs to leave. False: none did. */
 static bool head_leaves_within(struct rig *r, int64_t ms)
 {
-	for (int64_t passed = 0; passed < ms && !heads(r); passed += 10)
+	for (int64_t passed = 0; passed < ms && !rig_heads(r); passed += 10)
 		rig_pass_ms(r, 10);
-	return heads(r) > 0;
+	return rig_heads(r) > 0;
 }
 
 /* Answers every HEAD until no more are wanted; how many there were. */
@@ -74,7 +63,7 @@ static unsigned answer_heads(struct rig *r)
 	unsigned n = 0;
 
 	while (head_leaves_within(r, 3000)) {
-		assert_int_equal(heads(r), 1);
+		assert_int_equal(rig_heads(r), 1);
 		answer_head(r);
 		n++;
 	}
@@ -92,7 +81,7 @@ static struct rig *rig_at_rest(const char *sections)
 		rig_answer_token(r, f, "token", NULL);
 	}
 	answer_heads(r);
-	assert_int_equal(heads(r), 0);
+	assert_int_equal(rig_heads(r), 0);
 	return r;
 }
 
@@ -117,7 +106,7 @@ static void test_profiles_of_one_server_share_its_clock(void **state)
 
 	(void)state;
 	c = caller_ask(r, "POST", MEASURE);
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	r->server_ahead_s = 30;
 	answer_head(r);
 	assert_int_equal(caller_status(r, c), 0); /* it is asked about at once, and so on */
@@ -125,7 +114,7 @@ static void test_profiles_of_one_server_share_its_clock(void **state)
 	assert_true(rig_logged(r, "profile b: one exchange says that the login server's clock"));
 	/* the disagreement is asked about at once */
 	assert_int_equal(rig_posts(r), 0);
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	assert_in_range(answer_heads(r), 1, 8);
 	assert_int_equal(caller_status(r, c), 200);
 	caller_gone(r, c);
@@ -143,7 +132,7 @@ static void test_other_connection_settings_are_another_clock(void **state)
 	turn_now(&r->broker->turn);
 	r->now.wall.ns -= 60 * NS_PER_S;
 	turn_now(&r->broker->turn);
-	assert_int_equal(heads(r), 2);
+	assert_int_equal(rig_heads(r), 2);
 	TAILQ_FOREACH(f, &r->fetches, link)
 	with_ca += f->method == FETCH_HEAD && f->ca_file && !strcmp(f->ca_file, "/etc/hostname");
 	assert_int_equal(with_ca, 1);
@@ -163,7 +152,7 @@ static void test_another_way_to_the_proxy_is_another_clock(void **state)
 	turn_now(&r->broker->turn);
 	r->now.wall.ns -= 60 * NS_PER_S;
 	turn_now(&r->broker->turn);
-	assert_int_equal(heads(r), 3);
+	assert_int_equal(rig_heads(r), 3);
 	rig_free(r);
 }
 
@@ -194,7 +183,7 @@ static void test_a_step_of_the_wall_clock_asks_at_once(void **state)
 	(void)state;
 	r->now.wall.ns -= 60 * NS_PER_S;
 	turn_now(&r->broker->turn);
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	assert_true(rig_logged(r, "profile a: the local wall clock was set back by 60000 ms"));
 	assert_true(rig_logged(r, "profile b: the local wall clock was set back by 60000 ms"));
 	rig_free(r);
@@ -265,7 +254,7 @@ static void test_a_rejected_token_asks_at_once(void **state)
 
 	(void)state;
 	assert_int_equal(rig_posts(r), 1);
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	caller_gone(r, c);
 	rig_free(r);
 }
@@ -276,7 +265,7 @@ static void test_callers_wait_for_the_head_they_want(void **state)
 	struct caller *c = caller_ask(r, "POST", MEASURE), *again;
 
 	(void)state;
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	assert_int_equal(caller_status(r, c), 0);
 	/* also by another profile of the server */
 	again = caller_ask(r, "POST", "/v1/skew/probe?profile=b");
@@ -311,7 +300,7 @@ static void test_a_head_that_cannot_be_sent(void **state)
 	assert_false(head_leaves_within(r, 4000));
 	rig_pass(r, 12);
 	c = caller_ask(r, "POST", MEASURE);
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	caller_gone(r, c);
 	rig_free(r);
 }
@@ -322,7 +311,7 @@ static void test_a_server_that_nobody_uses_is_left_alone(void **state)
 
 	(void)state;
 	rig_answer_token(r, rig_post(r), "token", NULL);
-	assert_int_equal(heads(r), 0); /* aimed, and wanted still */
+	assert_int_equal(rig_heads(r), 0); /* aimed, and wanted still */
 	rig_configure(r, ONE "token_url = https://other.test/oauth/token\n");
 	rig_reload(r);
 	assert_false(head_leaves_within(r, 3000));
@@ -345,7 +334,7 @@ static struct caller *ask_for_a_later_head(struct rig *r)
 		rig_pass(r, 10);
 	}
 	c = caller_ask(r, "POST", MEASURE);
-	assert_int_equal(heads(r), 0);
+	assert_int_equal(rig_heads(r), 0);
 	assert_int_equal(caller_status(r, c), 0);
 	return c;
 }
@@ -389,7 +378,7 @@ static void test_after_a_reload_the_server_is_asked_as_before(void **state)
 	rig_reload(r);
 	r->now.wall.ns -= 60 * NS_PER_S;
 	turn_now(&r->broker->turn);
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	assert_true(rig_logged(r, "profile a: the local wall clock was set back by 60000 ms"));
 	rig_free(r);
 }
@@ -401,9 +390,9 @@ static void test_a_stop_ends_a_head(void **state)
 	struct caller *c = caller_ask(r, "POST", MEASURE);
 
 	(void)state;
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	rig_stop(r);
-	assert_int_equal(heads(r), 0);
+	assert_int_equal(rig_heads(r), 0);
 	caller_gone(r, c);
 	rig_start(r);
 	rig_free(r);
@@ -423,7 +412,7 @@ static void test_a_head_that_was_sent_is_handed_over(void **state)
 	rig_pass_ms(r, 10);
 	assert_int_equal(r->broker->handover.sequence, before);
 	c = caller_ask(r, "POST", MEASURE);
-	assert_int_equal(heads(r), 1);
+	assert_int_equal(rig_heads(r), 1);
 	assert_int_equal(r->broker->handover.sequence, before + 1);
 	caller_gone(r, c);
 	rig_free(r);
@@ -439,7 +428,7 @@ static void test_probing_can_be_off(void **state)
 	(void)state;
 	r->now.wall.ns -= 60 * NS_PER_S;
 	turn_now(&r->broker->turn);
-	assert_int_equal(heads(r), 1); /* for b */
+	assert_int_equal(rig_heads(r), 1); /* for b */
 	c = caller_ask(r, "POST", MEASURE);
 	assert_int_equal(caller_status(r, c), 503);
 	assert_non_null(strstr(caller_body(c), "clock_probe = no"));
@@ -464,7 +453,7 @@ static void test_a_silent_server_is_knocked_at(void **state)
 	(void)state;
 	rig_pass(r, 10);
 	rig_answer_failure(r, rig_post(r), "no response");
-	assert_int_equal(heads(r), 0);
+	assert_int_equal(rig_heads(r), 0);
 	ask_in_vain(r);
 	f = head(r);
 	assert_string_equal(f->url, "https://login.test/");
@@ -497,7 +486,7 @@ static void test_a_knock_that_cannot_be_sent(void **state)
 	rig_answer_failure(r, rig_post(r), "no response");
 	r->fetch_error = -EAGAIN;
 	ask_in_vain(r);
-	assert_int_equal(heads(r), 0);
+	assert_int_equal(rig_heads(r), 0);
 	r->fetch_error = 0;
 	assert_true(head_leaves_within(r, 4500));
 	/* and one that is under way when the daemon stops */

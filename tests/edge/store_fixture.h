@@ -209,4 +209,19 @@ static void store_end(struct store *store, struct store_token *token)
 	event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
+static int loop_set_up(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	base = event_base_new();
+	return base ? 0 : -1;
+}
+
+static int loop_tear_down(void **state)
+{
+	(void)state;
+	event_base_free(base);
+	return 0;
+}
+
 #endif

@@ -328,21 +328,6 @@ static void pauses_grow(void **state)
 	fake_stop(&f);
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	base = event_base_new();
-	return base ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	event_base_free(base);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,5 +337,5 @@ int main(void)
 		cmocka_unit_test(pauses_grow),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, loop_set_up, loop_tear_down);
 }

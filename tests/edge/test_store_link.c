@@ -567,9 +567,6 @@ static void key_write(const struct identity *i, char path[])
 
 static int set_up(void **state)
 {
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	base = event_base_new();
 	authority = identity_new(NULL, NULL, 30);
 	other_authority = identity_new(NULL, NULL, 30);
 	good = identity_new(&authority, "DNS:store.test", 30);
@@ -581,7 +578,7 @@ static int set_up(void **state)
 	identity_write(&authority, ca_file);
 	identity_write(&host, cert_file);
 	key_write(&host, key_file);
-	return base ? 0 : -1;
+	return loop_set_up(state);
 }
 
 static int tear_down(void **state)
@@ -589,14 +586,12 @@ static int tear_down(void **state)
 	struct identity *all[] = {&authority, &other_authority, &good, &of_address, &of_other,
 		&of_nobody, &ended, &host};
 
-	(void)state;
 	for (size_t i = 0; i < LENGTH(all); i++)
 		identity_free(all[i]);
 	unlink(ca_file);
 	unlink(cert_file);
 	unlink(key_file);
-	event_base_free(base);
-	return 0;
+	return loop_tear_down(state);
 }
 
 int main(void)

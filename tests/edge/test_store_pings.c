@@ -100,21 +100,6 @@ static void what_is_urgent_waits_for_no_ping(void **state)
 	}
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	base = event_base_new();
-	return base ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	event_base_free(base);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,5 +108,5 @@ int main(void)
 		cmocka_unit_test(what_is_urgent_waits_for_no_ping),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, loop_set_up, loop_tear_down);
 }

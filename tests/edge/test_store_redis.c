@@ -569,10 +569,7 @@ static int set_up(void **state)
 			"nochannel") "resetchannels -@all +auth +role +subscribe\n";
 	FILE *file;
 
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	base = event_base_new();
-	if (!base || !mkdtemp(folder))
+	if (loop_set_up(state) || !mkdtemp(folder))
 		return -1;
 	snprintf(path, sizeof(path), "%s/redis.sock", folder);
 	snprintf(acl_file, sizeof(acl_file), "%s/acl", folder);
@@ -591,7 +588,6 @@ static int tear_down(void **state)
 	DIR *d = opendir(folder);
 	struct dirent *e;
 
-	(void)state;
 	if (*program)
 		stop_server();
 	while (d && (e = readdir(d)))
@@ -599,8 +595,7 @@ static int tear_down(void **state)
 	if (d)
 		closedir(d);
 	rmdir(folder);
-	event_base_free(base);
-	return 0;
+	return loop_tear_down(state);
 }
 
 int main(void)
